@@ -1,0 +1,52 @@
+"""Images of digit sequences from real handwritten MNIST digits: one or millions, exactly reproducible.
+
+The names below are loaded when they are first used, so that `import mnist_seq_cli` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, OutputError, RequestError
+    from mnist_seq_cli.original import MNIST_Sequence_API, generate_numbers_sequence
+    from mnist_seq_cli.recipe import Recipe
+    from mnist_seq_cli.sampling import Sample, SequenceDataset
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CheckError": "errors",
+    "FormatError": "errors",
+    "MNIST_Sequence_API": "original",
+    "MnistseqError": "errors",
+    "OutputError": "errors",
+    "Recipe": "recipe",
+    "RequestError": "errors",
+    "Sample": "sampling",
+    "SequenceDataset": "sampling",
+    "generate_numbers_sequence": "original",
+}
+
+__all__ = [
+    "CheckError",
+    "FormatError",
+    "MNIST_Sequence_API",
+    "MnistseqError",
+    "OutputError",
+    "Recipe",
+    "RequestError",
+    "Sample",
+    "SequenceDataset",
+    "__version__",
+    "generate_numbers_sequence",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

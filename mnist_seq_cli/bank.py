@@ -1,0 +1,188 @@
+"""Owns the glyphs that a recipe may draw from, by digit: the bundled MNIST, or a pair of the user's IDX files."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli import idx
+from mnist_seq_cli.draws import below
+from mnist_seq_cli.errors import FormatError, OutputError, RequestError
+from mnist_seq_cli.recipe import BUNDLED_SOURCES
+
+TRAIN_SIZE, TEST_SIZE = 60_000, 10_000
+
+
+class BundledFile(NamedTuple):
+    """One of the four MNIST files: its name, its size in bytes, and the SHA-256 that it was published with."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+BUNDLED_FILES = (
+    BundledFile(
+        "train-images-idx3-ubyte",
+        47_040_016,
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    BundledFile(
+        "train-labels-idx1-ubyte",
+        60_008,
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    BundledFile(
+        "t10k-images-idx3-ubyte",
+        7_840_016,
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    BundledFile(
+        "t10k-labels-idx1-ubyte",
+        10_008,
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where glyphs come from: `name` for the bundled MNIST, or two IDX files of the user's own."""
+
+    name: str = "train"
+    images: Path | None = None
+    labels: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.images is None) != (self.labels is None):
+            raise RequestError("a source of your own takes both an image file and a label file")
+        if self.images is None and self.name not in BUNDLED_SOURCES:
+            raise RequestError(
+                f"no bundled source is called {self.name!r}",
+                hint=f"take {', '.join(BUNDLED_SOURCES)}, or give an IDX image file and its label file",
+            )
+
+
+class Bank:
+    """Glyphs by digit. Holds views of memory-mapped files, and small index arrays; never a copy of the images.
+
+    `height` and `width` are those of a glyph in px; `labels` uint8 (n,); `counts` int64 (10,), the glyphs of each
+    digit; `identity` names the content in a recipe: "train", "test", "all" or "sha256:…". Glyph ids are
+    `first_id` to `first_id` + n - 1.
+    """
+
+    def __init__(
+        self, images: Sequence[NDArray[np.uint8]], labels: NDArray[np.uint8], *, identity: str, first_id: int = 0
+    ) -> None:
+        self._parts = [part.reshape(len(part), -1) for part in images]
+        self.height, self.width = (int(size) for size in images[0].shape[1:])
+        self.labels = labels
+        self.identity = identity
+        self.first_id = first_id
+        self.counts = np.bincount(labels, minlength=10)
+        self._starts = np.cumsum(self.counts) - self.counts
+        self._by_digit = np.argsort(labels, kind="stable").astype(np.int32) + np.int32(first_id)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def glyphs_of(self, digit: int) -> NDArray[np.int32]:
+        """Return the ids of the glyphs of `digit`, in order: int32 (n,)."""
+        return self._by_digit[self._starts[digit] : self._starts[digit] + self.counts[digit]]
+
+    def pick(self, digits: NDArray[Any], drawn: NDArray[np.uint64]) -> NDArray[np.int32]:
+        """Return for each digit the id of one of its glyphs, all alike likely, by the random word beside it: int32."""
+        return self._by_digit.take(self._starts.take(digits) + below(drawn, self.counts.take(digits)))
+
+    def require(self, digits: Iterable[int]) -> None:
+        """Raise RequestError unless there is a glyph of each of `digits`."""
+        missing = sorted({digit for digit in digits if not self.counts[digit]})
+        if missing:
+            present = ", ".join(str(digit) for digit in range(10) if self.counts[digit])
+            raise RequestError(
+                f"the source has no glyph of {', '.join(map(str, missing))}", hint=f"it has glyphs of {present}"
+            )
+
+    def take(self, glyphs: NDArray[Any], out: NDArray[np.uint8]) -> None:
+        """Copy the images of the glyphs with these ids, ink 255 on paper 0, to `out`: uint8 (n, height * width).
+
+        The fast way in: ids have to be of this bank, and are best np.intp, which NumPy need not convert.
+        """
+        places = glyphs - self.first_id if self.first_id else glyphs
+        self._parts[0].take(places, axis=0, out=out, mode="clip")  # "clip" spares a buffer that "raise" needs
+        start = len(self._parts[0])
+        for part in self._parts[1:]:
+            here = np.flatnonzero((places >= start) & (places < start + len(part)))
+            out[here] = part[places[here] - start]
+            start += len(part)
+
+    def images(self, glyphs: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the images of the glyphs with these ids, ink 255 on paper 0: uint8 (n, height, width)."""
+        ids = np.asarray(glyphs)
+        if ids.size and not self.first_id <= ids.min() <= ids.max() < self.first_id + len(self):
+            raise RequestError(f"glyph ids are {self.first_id} to {self.first_id + len(self) - 1} in this source")
+        out = np.empty((len(ids), self.height * self.width), dtype=np.uint8)
+        self.take(ids, out)
+        return out.reshape(len(ids), self.height, self.width)
+
+
+@lru_cache(maxsize=4)
+def load(source: Source) -> Bank:
+    """Return the bank of a source; the same object for the same source, so that a process maps its files once.
+
+    Raises FormatError for files that are not a pair of images and labels, OutputError when bundled ones are missing.
+    """
+    if source.images is None or source.labels is None:
+        directory = bundled_directory()
+        files = {"train": BUNDLED_FILES[:2], "test": BUNDLED_FILES[2:], "all": BUNDLED_FILES}[source.name]
+        pairs = [
+            _read_pair(directory / images.name, directory / labels.name)
+            for images, labels in zip(files[::2], files[1::2], strict=True)
+        ]
+        return Bank(
+            [images for images, _ in pairs],
+            np.concatenate([labels for _, labels in pairs]),
+            identity=source.name,
+            first_id=TRAIN_SIZE if source.name == "test" else 0,
+        )
+    images, labels = _read_pair(source.images, source.labels)
+    digest = sha256(f"{images.shape}".encode())
+    digest.update(images.data)
+    digest.update(labels.data)
+    return Bank([images], labels, identity=f"sha256:{digest.hexdigest()}")
+
+
+def bundled_directory() -> Path:
+    """Return the directory of the MNIST files: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    for directory in (package / "data", package.parent / "data"):
+        if all((directory / file.name).is_file() for file in BUNDLED_FILES):
+            return directory
+    raise OutputError("the MNIST files that belong to mnistseq are missing", hint="install it again")
+
+
+def _read_pair(image_path: Path, label_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    images, labels = idx.read(image_path), idx.read(label_path)
+    if images.ndim == 1 and labels.ndim == 3:
+        raise FormatError(
+            f"{image_path} holds labels and {label_path} holds images", hint="give them the other way round"
+        )
+    if images.ndim != 3 or images.dtype != np.uint8:
+        raise FormatError(f"{image_path} holds {_describe(images)}", hint="images are uint8 with three dimensions")
+    if labels.ndim != 1 or labels.dtype != np.uint8:
+        raise FormatError(f"{label_path} holds {_describe(labels)}", hint="labels are uint8 with one dimension")
+    if len(images) != len(labels):
+        raise FormatError(f"{image_path} holds {len(images)} images, and {label_path} {len(labels)} labels")
+    if labels.max() > 9:
+        place = int(np.argmax(labels > 9))
+        raise FormatError(f"{label_path} has the label {labels[place]} at {place}", hint="digits are 0 to 9")
+    return images, labels
+
+
+def _describe(array: NDArray[Any]) -> str:
+    return f"{array.dtype.newbyteorder('=')} values of shape {'×'.join(map(str, array.shape))}"

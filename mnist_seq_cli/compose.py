@@ -1,0 +1,150 @@
+"""Owns the engine: what the samples of a recipe are. Pure: arrays in, arrays out.
+
+A strip comes about in four steps, each for a whole run of samples at once: digits, a glyph for each digit, the left
+edge of each glyph, pixels. All of it is integer arithmetic on random words that are addressed by the sample's index.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli import layout
+from mnist_seq_cli.bank import Bank
+from mnist_seq_cli.draws import below, words
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.recipe import Recipe
+
+PAPER, INK = 255, 0
+
+_RUN = 4096
+"""Samples worked out at a time: their words and ids stay in the processor's second-level cache."""
+
+_BLOCK = 256
+"""Strips painted at a time: they and their glyphs stay in the processor's second-level cache."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What samples `first` to `first` + n show, without the pixels.
+
+    `digits` uint8 (n, length); `lengths` int32 (n,), how many of them count; `glyphs` int32 (n, length), ids;
+    `x` int32 (n, length), left edges in px.
+    """
+
+    first: int
+    digits: NDArray[np.uint8]
+    lengths: NDArray[np.int32]
+    glyphs: NDArray[np.int32]
+    x: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.digits)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch(Truth):
+    """Samples `first` to `first` + n: their truth, and `images` uint8 (n, height, width)."""
+
+    images: NDArray[np.uint8]
+
+
+def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
+    """Return what samples `first` to `stop` of the recipe show. Raises RequestError for a bank of another content."""
+    check_bank(recipe, bank)
+    shape = (stop - first, recipe.length)
+    digits, glyphs, x = np.empty(shape, np.uint8), np.empty(shape, np.int32), np.empty(shape, np.int32)
+    for start in range(first, stop, _RUN):
+        end = min(start + _RUN, stop)
+        here = slice(start - first, end - first)
+        chosen = _digits(recipe, start, end)
+        digits[here] = chosen
+        glyphs[here] = bank.pick(chosen, words(recipe.seed, "glyph", start, end, recipe.length))
+        x[here] = layout.offsets(recipe, start, end)
+    return Truth(first, digits, np.full(len(digits), recipe.length, dtype=np.int32), glyphs, x)
+
+
+def compose(recipe: Recipe, bank: Bank, first: int, stop: int) -> Batch:
+    """Return samples `first` to `stop` of the recipe. Raises RequestError for a bank of another content."""
+    shown = truth(recipe, bank, first, stop)
+    images = paint(recipe, bank, shown.glyphs, shown.x)
+    return Batch(first, shown.digits, shown.lengths, shown.glyphs, shown.x, images)
+
+
+def paint(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], x: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Return strips with these glyphs at these left edges, on the recipe's canvas: uint8 (n, height, width).
+
+    `glyphs` and `x` are int32 (n, length). Glyphs must lie on the canvas, side by side.
+    """
+    height, width, count = recipe.glyph_height, recipe.width, len(glyphs)
+    if count == 0:
+        return np.empty((0, height, width), dtype=np.uint8)
+    images = np.empty((count, height, width), dtype=np.uint8)
+    rows = images.reshape(-1, width)
+    cell = np.empty((min(_BLOCK, count), height * bank.width), dtype=np.uint8)
+    glyph_rows = _as_items(cell.reshape(-1, bank.width))
+    covered = width == recipe.length * bank.width
+    # Columns of contiguous np.intp, the type that NumPy indexes with, or it would convert them at every use.
+    ids, edges = (np.ascontiguousarray(values.T, dtype=np.intp) for values in (glyphs, x))
+    places = (_scattered_places if recipe.min_gap < recipe.max_gap else _aligned_places)(rows, edges, bank.width)
+    for start in range(0, count, _BLOCK):
+        stop = min(start + _BLOCK, count)
+        if not covered:
+            rows[start * height : stop * height].fill(0 if recipe.invert else PAPER)
+        strips, strip_rows = cell[: stop - start], glyph_rows[: (stop - start) * height]
+        for position in range(recipe.length):
+            bank.take(ids[position, start:stop], out=strips)
+            if not recipe.invert:
+                np.invert(strips, out=strips)
+            target, where = places(position, start, stop)
+            target[where] = strip_rows
+    return images
+
+
+def check_bank(recipe: Recipe, bank: Bank) -> None:
+    """Raise RequestError unless `bank` holds what the recipe was written for, and each digit that it may ask for."""
+    if bank.identity != recipe.source:
+        raise RequestError(f"the recipe draws from the source {recipe.source}, and this one is {bank.identity}")
+    if (bank.height, bank.width) != (recipe.glyph_height, recipe.glyph_width):
+        raise RequestError(
+            f"the recipe is for glyphs of {recipe.glyph_height}×{recipe.glyph_width} px, "
+            f"and the source has {bank.height}×{bank.width} px"
+        )
+    bank.require({digit for sequence in recipe.sequences for digit in sequence} if recipe.sequences else range(10))
+
+
+def _digits(recipe: Recipe, first: int, stop: int) -> NDArray[Any]:
+    if recipe.sequences:
+        return np.array(recipe.sequences, dtype=np.intp)[np.arange(first, stop) % len(recipe.sequences)]
+    return below(words(recipe.seed, "digit", first, stop, recipe.length), 10)
+
+
+def _as_items(rows: NDArray[np.uint8]) -> NDArray[np.void]:
+    """View each row of bytes as one item, which NumPy copies with one memcpy."""
+    return rows.view(f"V{rows.shape[1]}")[:, 0]
+
+
+Places = Callable[[int, int, int], tuple[NDArray[np.void], Any]]
+"""Tells for (position, start, stop) where the rows of those glyphs go: an array of items, and an index into it."""
+
+
+def _aligned_places(rows: NDArray[np.uint8], edges: NDArray[np.intp], glyph_width: int) -> Places:
+    """All strips have the same left edges: a column of the images takes the glyphs of a position."""
+    height = len(rows) // edges.shape[1]
+    columns = [_as_items(rows[:, left : left + glyph_width]) for left in edges[:, 0]]
+    return lambda position, start, stop: (columns[position], slice(start * height, stop * height))
+
+
+def _scattered_places(rows: NDArray[np.uint8], edges: NDArray[np.intp], glyph_width: int) -> Places:
+    """Each strip has left edges of its own: an item may begin at any byte of the images."""
+    width = rows.shape[1]
+    height = len(rows) // edges.shape[1]
+    every_byte = np.ndarray((rows.size - glyph_width + 1,), f"V{glyph_width}", rows, strides=(1,))
+
+    def places(position: int, start: int, stop: int) -> tuple[NDArray[np.void], Any]:
+        begin = np.arange(start * height * width, stop * height * width, width, dtype=np.intp)
+        return every_byte, begin + np.repeat(edges[position, start:stop], height)
+
+    return places

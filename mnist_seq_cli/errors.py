@@ -1,0 +1,57 @@
+"""Owns everything that can go wrong, and the exit code that each kind of it ends with.
+
+MnistseqError
+├── RequestError      what was asked for cannot be: an impossible width, a digit the bank lacks     exit 2
+├── FormatError       a file that was given is not what it should be                                exit 2
+├── OutputError       the disk, the file system or a shard failed                                   exit 1
+└── CheckError        a check was made and does not hold                                            exit 1
+
+A message is one line that says what was asked and what is wrong; `hint` says what to do about it.
+"""
+
+
+class MnistseqError(Exception):
+    """The root of the tree. Catch it to catch everything this package raises on purpose."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = one_line(str(self.args[0]))
+        return f"{message}; {one_line(self.hint)}" if self.hint else message
+
+
+class RequestError(MnistseqError, ValueError):
+    """What was asked for cannot be done."""
+
+
+class FormatError(MnistseqError, ValueError):
+    """Bytes that were given are not what they claim to be."""
+
+
+class OutputError(MnistseqError):
+    """Something could not be written, or a part of the work failed."""
+
+
+class CheckError(MnistseqError):
+    """A check was made, and it does not hold."""
+
+
+def one_line(text: str, limit: int = 500) -> str:
+    """Return `text` as one printable line of at most `limit` characters; other characters are escaped."""
+    shown = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text[: limit + 1]
+    )
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+DONE, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+EXIT_CODES: dict[type[MnistseqError], int] = {
+    RequestError: USAGE,
+    FormatError: USAGE,
+    OutputError: FAILED,
+    CheckError: FAILED,
+}

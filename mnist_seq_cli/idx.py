@@ -1,0 +1,204 @@
+"""Owns the IDX format, MNIST's own: reading it (plain or gzip, from a path or from bytes) and writing it.
+
+An IDX file is two zero bytes, a type code, the number of dimensions, each dimension as a big-endian uint32, and then
+the values in C order, big-endian. A header is believed only when the bytes that are really there agree with it.
+"""
+
+import math
+import mmap
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli.errors import FormatError
+
+TYPES: dict[int, str] = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+"""NumPy's name for each type code of the format."""
+
+MAX_DIMENSIONS = 8
+MAX_INFLATED = 1 << 30
+"""Bytes that a gzip file may inflate to: what is larger is better decompressed on disk, where it can be mapped."""
+
+_LONGEST_HEADER = 4 + 4 * MAX_DIMENSIONS
+_CHUNK = 1 << 20
+_GZIP = b"\x1f\x8b"
+_SEALED = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class Header(NamedTuple):
+    """What an IDX header says: the type of the values, the shape, and the bytes that the header itself takes."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    size: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of a whole file with this header."""
+        return self.size + math.prod(self.shape) * self.dtype.itemsize
+
+
+def read(source: Path | bytes, *, name: str = "") -> NDArray[Any]:
+    """Return the array in an IDX file: read-only, of the file's type (big-endian where it has more than one byte).
+
+    A plain file is memory-mapped; gzip is inflated in memory, up to 1 GiB. `name` stands for the file in messages.
+
+    Raises FormatError, before anything large is allocated, for whatever is not exactly one IDX array; OSError when the
+    file cannot be read.
+    """
+    name = name or (str(source) if isinstance(source, Path) else "IDX data")
+    try:
+        content = _contents(source)
+        if content[:2] == _GZIP:
+            content = _inflate(content)
+        header = _parse_header(content)
+        _check_size(header, len(content))
+    except FormatError as error:
+        raise FormatError(f"{name} is not an IDX file: {error.args[0]}", hint=error.hint) from None
+    array = np.frombuffer(content, dtype=header.dtype, offset=header.size).reshape(header.shape)
+    array.flags.writeable = False
+    return array
+
+
+def looks_like_idx(start: bytes) -> bool:
+    """Tell from the first four bytes whether a file may be IDX or gzip; only `read` knows for sure."""
+    return start[:2] == _GZIP or (len(start) >= 4 and start[:2] == b"\0\0" and start[2] in TYPES and start[3] > 0)
+
+
+def encode_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """Return the header of an IDX file. Raises FormatError for what the format has no words for."""
+    code = _type_code(dtype)
+    if not 1 <= len(shape) <= MAX_DIMENSIONS:
+        raise FormatError(f"an IDX file has 1 to {MAX_DIMENSIONS} dimensions, and this array has {len(shape)}")
+    if not all(0 < size < 2**32 for size in shape):
+        raise FormatError(f"an IDX file cannot have the shape {shape}", hint="sizes are 1 to 2^32 - 1")
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
+
+
+def encode(array: NDArray[Any], *, compress: bool = False) -> bytes:
+    """Return `array` as the bytes of an IDX file, gzip with `compress`; equal arrays give equal bytes.
+
+    Raises FormatError for types other than uint8, int8, int16, int32, float32 and float64.
+    """
+    header = encode_header(array.dtype, array.shape)
+    plain = header + array.astype(TYPES[header[2]], order="C", copy=False).tobytes()
+    if not compress:
+        return plain
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return GZIP_HEADER + deflate.compress(plain) + deflate.flush() + gzip_trailer(zlib.crc32(plain), len(plain))
+
+
+GZIP_HEADER = _GZIP + b"\x08\x00\0\0\0\0\x00\xff"
+"""The start of a gzip file without name, time or system, so that it is the same everywhere (RFC 1952)."""
+
+
+def gzip_trailer(crc: int, size: int) -> bytes:
+    """Return the end of a gzip file: the CRC-32 and the size of what was compressed."""
+    return struct.pack("<II", crc, size & 0xFFFFFFFF)
+
+
+def _type_code(dtype: np.dtype[Any]) -> int:
+    for code, name in TYPES.items():
+        if np.dtype(name).newbyteorder("=") == dtype.newbyteorder("="):
+            return code
+    raise FormatError(f"IDX has no type for {dtype}", hint="uint8, int8, int16, int32, float32 or float64")
+
+
+def _contents(source: Path | bytes) -> memoryview:
+    if isinstance(source, bytes):
+        return memoryview(source)
+    with source.open("rb") as file:
+        if not file.seek(0, 2):
+            raise FormatError("it is empty")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _parse_header(content: memoryview) -> Header:
+    if len(content) < 4:
+        raise FormatError(f"it has {len(content)} bytes, too few for a header")
+    start = bytes(content[:8])
+    for magic, format_name in _SEALED.items():
+        if start.startswith(magic):
+            raise FormatError(f"it is compressed with {format_name}", hint="decompress it first; gzip would do")
+    if start.lstrip()[:1] == b"<":
+        raise FormatError("it looks like a web page", hint="download it again, and look at what came")
+    if start[:2] == _GZIP:
+        raise FormatError("it is gzip inside gzip", hint="decompress it once")
+    zeros, code, dimensions = start[:2], start[2], start[3]
+    if zeros != b"\0\0":
+        little = start[2:4] == b"\0\0" and start[1] in TYPES
+        raise FormatError(
+            "its header is little-endian" if little else f"it begins with {start[:4].hex(' ')}, not with 00 00"
+        )
+    if code not in TYPES:
+        raise FormatError(
+            f"its type code is {code:02x}", hint=f"IDX has {', '.join(f'{known:02x}' for known in TYPES)}"
+        )
+    if not 1 <= dimensions <= MAX_DIMENSIONS:
+        raise FormatError(f"it claims {dimensions} dimensions", hint=f"1 to {MAX_DIMENSIONS} are read")
+    size = 4 + 4 * dimensions
+    if len(content) < size:
+        raise FormatError(f"it has {len(content)} bytes, and its header alone takes {size}")
+    shape = struct.unpack(f">{dimensions}I", content[4:size])
+    if 0 in shape:
+        raise FormatError(f"its shape is {'×'.join(map(str, shape))}: there is nothing in it")
+    return Header(np.dtype(TYPES[code]), shape, size)
+
+
+def _check_size(header: Header, actual: int) -> None:
+    if actual != header.total:
+        shape = "×".join(map(str, header.shape))
+        raise FormatError(f"its header claims {shape} values, {header.total} bytes, and it has {actual}")
+
+
+def _inflate(content: memoryview) -> memoryview:
+    """Return what is in a gzip file, giving up as soon as it cannot be the IDX file that its first bytes announce."""
+    inflated = bytearray()
+    expected = MAX_INFLATED
+    header: Header | None = None
+    for piece in _gunzip(content):
+        inflated += piece
+        if header is None and len(inflated) >= _LONGEST_HEADER:
+            header = _parse_header(memoryview(bytes(inflated[:_LONGEST_HEADER])))
+            expected = header.total
+            if expected > MAX_INFLATED:
+                raise FormatError(
+                    f"its header claims {expected} bytes, too many to inflate in memory",
+                    hint="decompress it on disk with gunzip: a plain file is mapped, not loaded",
+                )
+        if len(inflated) > expected:
+            raise FormatError(f"it inflates to more than the {expected} bytes that its header claims")
+    return memoryview(inflated)
+
+
+def _gunzip(content: memoryview) -> Iterator[bytes]:
+    """Yield the inflated bytes of a gzip file in pieces of at most 1 MiB, all members in turn, each checked."""
+    position, empty_members = 0, 0
+    while position < len(content):
+        if content[position : position + 2] != _GZIP:
+            raise FormatError(f"{len(content) - position} bytes of something else follow the gzip data")
+        member, produced = zlib.decompressobj(zlib.MAX_WBITS | 16), 0
+        pending: memoryview | bytes = b""
+        while not member.eof:
+            if not pending:
+                pending = content[position : position + _CHUNK]
+                position += len(pending)
+                if not pending:
+                    raise FormatError("its gzip data is truncated")
+            try:
+                piece = member.decompress(pending, _CHUNK)
+            except zlib.error as error:
+                raise FormatError(f"its gzip data is damaged ({error})") from None
+            pending = member.unconsumed_tail
+            produced += len(piece)
+            if piece:
+                yield piece
+        position -= len(member.unused_data)
+        empty_members += not produced
+        if empty_members > 16:
+            raise FormatError("its gzip data has many empty parts")

@@ -1,0 +1,308 @@
+"""Owns what was asked for: a recipe that checks itself, its canonical JSON and fingerprint, and the plan of shards."""
+
+import json
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from typing import Any, Literal, NamedTuple, Self, get_args
+
+from mnist_seq_cli.errors import FormatError, RequestError
+
+Digits = tuple[int, ...]
+Spacing = Literal["equal", "random"]
+SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
+BUNDLED_SOURCES = ("train", "test", "all")
+
+RECIPE_VERSION = 1
+MAX_LENGTH = 1_000
+MAX_WIDTH = 100_000
+MAX_SEED = 2**64 - 1
+MAX_SAMPLES = 100_000_000
+MAX_SHARDS = 100_000
+
+_SEQUENCE = re.compile(r"[0-9](?:[-, ]{0,2}[0-9])*", re.ASCII)
+
+
+def parse_sequence(text: str) -> Digits:
+    """Return the digits of `text`, spelled `1-2-3`, `123`, `1,2,3` or `1 2 3`.
+
+    Raises RequestError for anything else, and for more than 1,000 digits.
+    """
+    stripped = text.strip(" \t\r\n")
+    if len(stripped) > 3 * MAX_LENGTH:
+        raise RequestError(f"a sequence of {len(stripped)} characters is too long", hint=f"{MAX_LENGTH} digits at most")
+    if not _SEQUENCE.fullmatch(stripped):
+        raise RequestError(
+            f"{stripped!r} is not a sequence of digits", hint="write it like 1-2-3, 123, 1,2,3 or '1 2 3'"
+        )
+    digits = tuple(int(character) for character in stripped if character in "0123456789")
+    if len(digits) > MAX_LENGTH:
+        raise RequestError(f"a sequence of {len(digits)} digits is too long", hint=f"{MAX_LENGTH} digits at most")
+    return digits
+
+
+def format_sequence(digits: Iterable[int]) -> str:
+    """Return digits as they are written in names and labels: `1-2-3`."""
+    return "-".join(map(str, digits))
+
+
+def draw_seed() -> int:
+    """Return a seed from the operating system: twelve digits at most, so that a person can type it again."""
+    return secrets.randbelow(10**12)
+
+
+class Layout(NamedTuple):
+    """The gaps and the canvas that a request for space comes down to, in px."""
+
+    spacing: Spacing
+    min_gap: int
+    max_gap: int
+    width: int
+
+
+def resolve_layout(
+    length: int,
+    *,
+    min_gap: int = 0,
+    max_gap: int | None = None,
+    width: int | None = None,
+    spacing: Spacing | None = None,
+    glyph_width: int = 28,
+) -> Layout:
+    """Return the layout that fulfils a request, in its simplest terms.
+
+    With `width` the gap is `(width - length * glyph_width) / (length - 1)`, the rule of MNIST-Sequence, which has to be
+    a whole number of px inside [min_gap, max_gap]; `spacing="random"` takes `width` as the canvas instead. Without
+    `width` gaps are drawn from [min_gap, max_gap] and the canvas holds the widest strip. `max_gap` defaults to no
+    bound when there is a width, else to `min_gap`. Gaps that cannot vary are "equal" gaps.
+
+    Raises RequestError for what cannot be; for an impossible width it names the nearest that work.
+    """
+    _check_range("number of digits", length, 1, MAX_LENGTH)
+    _check_range("--min", min_gap, 0, MAX_WIDTH)
+    if width is not None:
+        _check_range("--width", width, 1, MAX_WIDTH)
+    if max_gap is not None and max_gap < min_gap:
+        raise RequestError(f"--max {max_gap} is below --min {min_gap}", hint="no gap is in that range")
+    boxes, gaps = length * glyph_width, length - 1
+    if spacing is None:
+        spacing = "random" if width is None else "equal"
+    if width is None:
+        top = min_gap if max_gap is None else max_gap
+        if boxes + gaps * top > MAX_WIDTH:
+            raise RequestError(
+                f"{length} digits with gaps of up to {top} px are {boxes + gaps * top} px wide",
+                hint=f"{MAX_WIDTH} px at most",
+            )
+        layout = Layout(spacing, min_gap, top, boxes + gaps * top)
+    elif spacing == "equal":
+        layout = _fixed_gap(length, min_gap, max_gap, width, glyph_width)
+    else:
+        top = max_gap if max_gap is not None else (max(min_gap, (width - boxes) // gaps) if gaps else min_gap)
+        widest = boxes + gaps * top
+        if widest > width:
+            raise RequestError(
+                f"{length} digits with random gaps of up to {top} px can be {widest} px wide, and --width is {width}",
+                hint=f"--width {widest} would do",
+            )
+        layout = Layout(spacing, min_gap, top, width)
+    if gaps == 0:
+        return Layout("equal", 0, 0, layout.width)
+    return layout._replace(spacing="equal") if layout.min_gap == layout.max_gap else layout
+
+
+def _fixed_gap(length: int, min_gap: int, max_gap: int | None, width: int, glyph_width: int) -> Layout:
+    boxes, gaps = length * glyph_width, length - 1
+    if gaps == 0:
+        if width != boxes:
+            raise RequestError(
+                f"one digit is {boxes} px wide, and --width is {width}", hint=f"--width {boxes}, or --spacing random"
+            )
+        return Layout("equal", 0, 0, width)
+    gap, rest = divmod(width - boxes, gaps)
+    top = (MAX_WIDTH - boxes) // gaps if max_gap is None else max_gap
+    if rest == 0 and min_gap <= gap <= top:
+        return Layout("equal", gap, gap, width)
+    bounds = f"at least {min_gap} px" if max_gap is None else f"{min_gap} to {max_gap} px"
+    if rest:
+        problem = f"({width} - {length}*{glyph_width}) / {gaps} is not a whole number of px"
+    else:
+        problem = f"the gap would be {gap} px, and {bounds} was asked for"
+    nearest = sorted({min(max(near, min_gap), top) for near in (gap, gap + 1)})
+    offers = " or ".join(f"--width {boxes + gaps * near} (gap {near})" for near in nearest)
+    raise RequestError(f"--width {width} does not fit {length} digits: {problem}", hint=f"nearest: {offers}")
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RequestError(f"{name} is {value!r}, which is not a whole number")
+    if not low <= value <= high:
+        raise RequestError(f"{name} is {value}", hint=f"it has to be {low} to {high}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that can change a pixel or a label; sample i is a pure function of (recipe, i).
+
+    `length` digits a sequence, uniform over 0 to 9; or, where `sequences` is not empty, sample i writes
+    `sequences[i % len(sequences)]`. Gaps are drawn from [min_gap, max_gap] px: one for the whole strip ("equal") or
+    each for itself ("random"). The canvas is `glyph_height` × `width` px, and strips begin at its left edge.
+    `source` names the bank. `invert` gives white ink on black paper.
+
+    Raises RequestError when the values contradict each other. `Recipe.request` resolves a person's request first.
+    """
+
+    seed: int
+    length: int
+    sequences: tuple[Digits, ...] = ()
+    spacing: Spacing = "equal"
+    min_gap: int = 0
+    max_gap: int = 0
+    width: int
+    source: str = "train"
+    glyph_height: int = 28
+    glyph_width: int = 28
+    invert: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range("--seed", self.seed, 0, MAX_SEED)
+        _check_range("--len", self.length, 1, MAX_LENGTH)
+        _check_range("glyph height", self.glyph_height, 1, MAX_WIDTH)
+        _check_range("glyph width", self.glyph_width, 1, MAX_WIDTH)
+        _check_range("--min", self.min_gap, 0, MAX_WIDTH)
+        _check_range("--max", self.max_gap, self.min_gap, MAX_WIDTH)
+        _check_range(
+            "--width", self.width, self.length * self.glyph_width + (self.length - 1) * self.max_gap, MAX_WIDTH
+        )
+        if self.spacing not in SPACINGS:
+            raise RequestError(f"--spacing is {self.spacing!r}", hint=f"it is one of {', '.join(SPACINGS)}")
+        for sequence in self.sequences:
+            if len(sequence) != self.length or not all(type(digit) is int and 0 <= digit <= 9 for digit in sequence):
+                raise RequestError(f"{sequence!r} is not a sequence of {self.length} digits")
+
+    @classmethod
+    def request(
+        cls,
+        *,
+        seed: int | None = None,
+        length: int | None = None,
+        sequences: Iterable[Digits] = (),
+        min_gap: int = 0,
+        max_gap: int | None = None,
+        width: int | None = None,
+        spacing: Spacing | None = None,
+        source: str = "train",
+        glyph_height: int = 28,
+        glyph_width: int = 28,
+        invert: bool = False,
+    ) -> Self:
+        """Return the recipe for a request, with the layout worked out and a seed drawn where none is given."""
+        written = tuple(tuple(sequence) for sequence in sequences)
+        if length is None:
+            length = len(written[0]) if written else 4
+        layout = resolve_layout(
+            length, min_gap=min_gap, max_gap=max_gap, width=width, spacing=spacing, glyph_width=glyph_width
+        )
+        return cls(
+            seed=draw_seed() if seed is None else seed,
+            length=length,
+            sequences=written,
+            source=source,
+            glyph_height=glyph_height,
+            glyph_width=glyph_width,
+            invert=invert,
+            **layout._asdict(),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as JSON values, every field of it, so that nothing depends on a later default."""
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["sequences"] = [format_sequence(sequence) for sequence in self.sequences]
+        return {"version": RECIPE_VERSION, **values}
+
+    @classmethod
+    def from_json(cls, values: object) -> Self:
+        """Return the recipe that `to_json` described. Raises FormatError for anything else."""
+        known = {"version": int, **{field.name: _JSON_TYPES.get(field.name, int) for field in fields(cls)}}
+        checked = typed_fields(values, known, "the recipe")
+        if checked.pop("version") != RECIPE_VERSION:
+            raise FormatError("the recipe is of another version", hint="a newer mnistseq may read it")
+        try:
+            checked["sequences"] = tuple(parse_sequence(str(text)) for text in checked["sequences"])
+            return cls(**checked)
+        except RequestError as error:
+            raise FormatError(f"the recipe is not valid: {error}") from None
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the canonical JSON, in hexadecimal: equal exactly when the samples are."""
+        return sha256(canonical_json(self.to_json()).encode()).hexdigest()
+
+
+_JSON_TYPES: dict[str, type] = {"sequences": list, "spacing": str, "source": str, "invert": bool}
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON with sorted keys and no white space: one text for one value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def typed_fields(values: object, known: Mapping[str, type], what: str) -> dict[str, Any]:
+    """Return `values` as a dict with exactly the `known` keys, each of its exact type. Raises FormatError otherwise."""
+    if not isinstance(values, dict):
+        raise FormatError(f"{what} is not a JSON object")
+    unknown, missing = values.keys() - known.keys(), known.keys() - values.keys()
+    if unknown or missing:
+        problem = f"unknown key {min(unknown)!r}" if unknown else f"no {min(missing)!r}"
+        raise FormatError(f"{what} has {problem}")
+    for key, expected in known.items():
+        if type(values[key]) is not expected:
+            raise FormatError(f"{what} has {key} = {values[key]!r}, which should be of type {expected.__name__}")
+    return dict(values)
+
+
+class Shard(NamedTuple):
+    """A run of consecutive samples, `first` to `stop` (exclusive): the unit of work, commit, retry and verification."""
+
+    number: int
+    first: int
+    stop: int
+
+    @property
+    def samples(self) -> int:
+        """How many samples it holds."""
+        return self.stop - self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`samples` samples in shards of `shard_size`, the last one shorter where it has to be.
+
+    Raises RequestError for no samples, more than 10^8 of them, or more than 10^5 shards: names have room for these.
+    """
+
+    samples: int
+    shard_size: int
+
+    def __post_init__(self) -> None:
+        _check_range("number of samples", self.samples, 1, MAX_SAMPLES)
+        _check_range("--shard-size", self.shard_size, 1, MAX_SAMPLES)
+        if len(self) > MAX_SHARDS:
+            raise RequestError(
+                f"{self.samples} samples in shards of {self.shard_size} are {len(self)} shards",
+                hint=f"--shard-size {-(-self.samples // MAX_SHARDS)} or more keeps them to {MAX_SHARDS}",
+            )
+
+    def __len__(self) -> int:
+        return -(-self.samples // self.shard_size)
+
+    def __getitem__(self, number: int) -> Shard:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        first = number * self.shard_size
+        return Shard(number, first, min(first + self.shard_size, self.samples))
+
+    def __iter__(self) -> Iterator[Shard]:
+        return (self[number] for number in range(len(self)))
