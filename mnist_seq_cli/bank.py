@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,6 +130,13 @@ class Bank:
         out = np.empty((len(ids), self.height * self.width), dtype=np.uint8)
         self.take(ids, out)
         return out.reshape(len(ids), self.height, self.width)
+
+
+def find(source: str | PathLike[str], labels: str | PathLike[str] | None = None) -> Source:
+    """Return the source that goes by this name, or that is in these two IDX files. Raises RequestError."""
+    if labels is None:
+        return Source(fspath(source))
+    return Source("own", Path(source).absolute(), Path(labels).absolute())
 
 
 @lru_cache(maxsize=4)

@@ -4,7 +4,9 @@ MnistseqError
 ├── RequestError      what was asked for cannot be: an impossible width, a digit the bank lacks     exit 2
 ├── FormatError       a file that was given is not what it should be                                exit 2
 ├── OutputError       the disk, the file system or a shard failed                                   exit 1
-└── CheckError        a check was made and does not hold                                            exit 1
+├── CheckError        a check was made and does not hold                                            exit 1
+├── Interrupted       Ctrl-C                                                                        exit 130
+└── Terminated        SIGTERM                                                                       exit 143
 
 A message is one line that says what was asked and what is wrong; `hint` says what to do about it.
 """
@@ -38,6 +40,14 @@ class CheckError(MnistseqError):
     """A check was made, and it does not hold."""
 
 
+class Interrupted(MnistseqError):  # noqa: N818
+    """A person stopped the work."""
+
+
+class Terminated(MnistseqError):  # noqa: N818
+    """The system stopped the work."""
+
+
 def one_line(text: str, limit: int = 500) -> str:
     """Return `text` as one printable line of at most `limit` characters; other characters are escaped."""
     shown = "".join(
@@ -48,10 +58,13 @@ def one_line(text: str, limit: int = 500) -> str:
 
 
 DONE, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+"""The exit codes: all of them."""
 
 EXIT_CODES: dict[type[MnistseqError], int] = {
     RequestError: USAGE,
     FormatError: USAGE,
     OutputError: FAILED,
     CheckError: FAILED,
+    Interrupted: INTERRUPTED,
+    Terminated: TERMINATED,
 }

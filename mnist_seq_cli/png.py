@@ -54,8 +54,10 @@ def decode(content: bytes, *, name: str = "PNG data") -> NDArray[np.uint8]:
 
     Raises FormatError for anything that is not a whole, sound PNG of at most 64 million pixels.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
+    if not content.startswith(SIGNATURE):
+        raise FormatError(f"{name} is not a PNG file: it does not begin like one")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -67,4 +69,5 @@ def decode(content: bytes, *, name: str = "PNG data") -> NDArray[np.uint8]:
     except FormatError:
         raise
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Warning, Image.DecompressionBombError) as error:
-        raise FormatError(f"{name} is not a sound PNG file ({error})") from None
+        reason = "its header is damaged" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise FormatError(f"{name} is not a sound PNG file: {reason}") from None

@@ -1,8 +1,8 @@
 """Owns what was asked for: a recipe that checks itself, its canonical JSON and fingerprint, and the plan of shards."""
 
 import json
+import os
 import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
@@ -50,7 +50,7 @@ def format_sequence(digits: Iterable[int]) -> str:
 
 def draw_seed() -> int:
     """Return a seed from the operating system: twelve digits at most, so that a person can type it again."""
-    return secrets.randbelow(10**12)
+    return int.from_bytes(os.urandom(8), "big") % 10**12
 
 
 class Layout(NamedTuple):

@@ -1,0 +1,255 @@
+"""Owns the words that the user types: commands and options, and the one place where an error becomes an exit code.
+
+A command gathers its arguments, makes one call, and shows what came of it. What is heavy is imported in the bodies, so
+that `mnistseq --help` loads Click and nothing else.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from mnist_seq_cli import __version__
+from mnist_seq_cli.errors import DONE, EXIT_CODES, FAILED, INTERRUPTED, TERMINATED, USAGE, MnistseqError, RequestError
+from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, SPACINGS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_HELP)
+@click.version_option(__version__, "-V", "--version", prog_name="mnistseq")
+def cli() -> None:
+    """Make images of digit sequences from real handwritten MNIST digits, look at them, and read them back.
+
+    \b
+      mnistseq generate 1-2-3 --min 0 --max 10 --width 100     one image, 1-2-3.png
+      mnistseq dataset -n 10000 --len 4 -o out/                ten thousand, with labels
+      mnistseq inspect out/                                    what is in there
+      mnistseq decode 1-2-3.png                                1-2-3
+
+    \b
+    stdout carries data only; everything said to a person goes to stderr.
+    Exit codes: 0 done, 1 failed, 2 usage or an impossible request, 130 Ctrl-C, 143 SIGTERM.
+    """
+
+
+def layout_options(command: Command) -> Command:
+    """Add the options that say how strips look; `generate` and `dataset` share them."""
+    options = (
+        click.option("--min", "min_gap", type=int, default=0, show_default=True, help="Smallest gap in px."),
+        click.option("--max", "max_gap", type=int, help="Largest gap in px.  [default: none with --width, else --min]"),
+        click.option("--width", type=int, help="Width of the image in px; gap = (width - L*28) / (L - 1)."),
+        click.option(
+            "--spacing",
+            type=click.Choice(SPACINGS),
+            help="One gap for all, or each gap for itself.  [default: equal with --width, else random]",
+        ),
+        click.option("--seed", type=int, help="Seed, to make the same again.  [default: drawn, and shown]"),
+        click.option("--invert", is_flag=True, help="White ink on black paper, as in MNIST itself."),
+        *source_options,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+source_options = (
+    click.option(
+        "--source",
+        metavar="|".join((*BUNDLED_SOURCES, "IMAGES")),
+        default="train",
+        show_default=True,
+        help="MNIST file to draw from, or an IDX image file of your own.",
+    ),
+    click.option("--source-labels", metavar="LABELS", help="IDX label file that belongs to your own image file."),
+)
+
+
+@cli.command()
+@click.argument("sequences", metavar="SEQUENCE...", nargs=-1, required=True)
+@click.option("-o", "--output", default=".", metavar="FILE|DIR|-", help="PNG file, directory, or - for stdout.")
+@click.option("--count", type=int, default=1, show_default=True, help="Images of each sequence.")
+@layout_options
+def generate(
+    sequences: tuple[str, ...], output: str, count: int, source: str, source_labels: str | None, **layout: Any
+) -> None:
+    """Write an image of each SEQUENCE as a PNG file, and print its path.
+
+    A sequence is written 1-2-3, 123, 1,2,3 or '1 2 3'. With - sequences are read from stdin, one a line. The file is
+    named after the sequence, 1-2-3.png; with --count, 1-2-3_0.png and so on.
+
+    \b
+      mnistseq generate 1-2-3 --min 0 --max 10 --width 100
+      mnistseq generate 2025 --max 6 --seed 7 -o year.png
+      seq -w 0 99 | mnistseq generate - -o pairs/
+      mnistseq generate 1-2-3 -o - | mnistseq decode -
+    """
+    from mnist_seq_cli import bank, strips
+    from mnist_seq_cli.console import say
+    from mnist_seq_cli.recipe import draw_seed, parse_sequence
+
+    seed = layout.pop("seed")
+    style = strips.Style(seed=draw_seed() if seed is None else seed, **layout)
+    place = bank.find(source, source_labels)
+    wanted = [
+        sequence
+        for text in sequences
+        for sequence in (strips.read_sequences(_stdin_lines()) if text == "-" else [parse_sequence(text)])
+    ]
+    plan = strips.plan(wanted, style, place, count)
+    if output == "-":
+        if len(plan) > 1:
+            raise RequestError(
+                f"{len(plan)} images do not go to stdout, only one does", hint="give a directory with -o"
+            )
+        _write_stdout(strips.encode(plan[0], place), "PNG")
+    else:
+        for path in strips.write(plan, _directory_or_file(output), place):
+            click.echo(path)
+    if seed is None:
+        say(f"seed {style.seed}: with --seed {style.seed} the same images come again")
+
+
+@cli.command()
+@click.option("-n", "--samples", type=int, required=True, metavar="N", help="Number of images.")
+@click.option("--len", "length", type=int, required=True, metavar="L", help="Digits in each sequence.")
+@click.option(
+    "-o", "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Directory to make."
+)
+@click.option("--format", "format_name", type=click.Choice(FORMAT_NAMES), default="png", show_default=True)
+@click.option("--workers", metavar="auto|N", default="auto", show_default=True, help="Processes to use.")
+@click.option("--shard-size", type=int, metavar="S", help="Samples a shard: the unit of work and of retry.")
+@click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")
+@layout_options
+def dataset(
+    samples: int,
+    length: int,
+    output: Path,
+    format_name: str,
+    workers: str,
+    shard_size: int | None,
+    overwrite: bool,
+    source: str,
+    source_labels: str | None,
+    seed: int | None,
+    **layout: Any,
+) -> None:
+    """Write N images of random sequences, with labels.csv and metadata.jsonl, to a directory.
+
+    The same command again finishes what was interrupted, and with a larger N makes the dataset grow. The seed is drawn
+    unless it is given, recorded in recipe.json, and shown at the end.
+
+    \b
+      mnistseq dataset -n 10000 --len 4 -o out/
+      mnistseq dataset -n 60000 --len 5 --max 8 --seed 1 -o train/
+      mnistseq dataset -n 10000 --len 5 --max 8 --source test -o test/
+    """
+    from mnist_seq_cli import bank, console
+    from mnist_seq_cli import dataset as datasets
+
+    place = bank.find(source, source_labels)
+    request = datasets.request(
+        output,
+        samples=samples,
+        source=place,
+        format_name=format_name,
+        shard_size=shard_size,
+        seed=seed,
+        overwrite=overwrite,
+        length=length,
+        **layout,
+    )
+    watch = console.bar(samples, "strips", lambda settled: settled.record.samples)
+    started = _now()
+    summary = datasets.build(output, request, place, workers=_worker_count(workers), overwrite=overwrite, watch=watch)
+    console.say(console.summary_text(output, request, summary, _now() - started))
+
+
+def _worker_count(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 256:
+        raise RequestError(f"--workers is {text!r}", hint="it is auto, or a number from 1 to 256")
+    return int(text)
+
+
+def _now() -> float:
+    import time
+
+    return time.perf_counter()
+
+
+def _directory_or_file(output: str) -> Path:
+    """Return the path; one that ends in a slash is a directory, whatever its name."""
+    path = Path(output)
+    if output.endswith(("/", os.sep)) and path.suffix and not path.exists():
+        path.mkdir(parents=True)
+    return path
+
+
+def _stdin_lines() -> Sequence[str]:
+    from mnist_seq_cli.errors import FormatError
+
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise FormatError("stdin is not text", hint="give one sequence a line") from None
+
+
+def _write_stdout(content: bytes, what: str) -> None:
+    if sys.stdout.isatty():
+        raise RequestError(f"{what} bytes would spoil the terminal", hint="send them to a file or a pipe")
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the program, and return its exit code: the one place where an error becomes a message and a code."""
+    try:
+        code = cli.main(arguments, prog_name="mnistseq", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else DONE
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "mnistseq"
+        return _complain(f"{error.format_message().rstrip('.')}; see {command} --help", USAGE)
+    except click.ClickException as error:
+        return _complain(error.format_message(), error.exit_code)
+    except MnistseqError as error:
+        return _complain("\n".join([str(error), *getattr(error, "__notes__", [])]), EXIT_CODES[type(error)])
+    except BrokenPipeError:
+        _forget_stdout()
+        return FAILED
+    except OSError as error:
+        from mnist_seq_cli.errors import one_line
+
+        reason = error.strerror or str(error)
+        return _complain(one_line(f"{error.filename}: {reason}" if error.filename else reason), FAILED)
+    except (KeyboardInterrupt, click.Abort) as error:
+        import signal
+
+        if error.args == (signal.SIGTERM,):
+            return _complain("terminated", TERMINATED)
+        return _complain("interrupted", INTERRUPTED)
+
+
+def _complain(message: str, code: int) -> int:
+    with suppress(OSError):  # a closed stderr: the exit code still tells
+        click.echo(f"mnistseq: {message}", err=True)
+    return code
+
+
+def _forget_stdout() -> None:
+    """Point stdout to nowhere, so that the interpreter does not stumble over the closed pipe when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main() -> NoReturn:
+    """Run the program as `mnistseq`."""
+    sys.exit(run())

@@ -1,0 +1,478 @@
+"""Owns a dataset directory: building it, finishing what was interrupted, and checking that all of it is there.
+
+A shard is settled in one of two ways: what stands on disk agrees with its record and is kept, or it is made anew under
+a temporary name, renamed, and recorded. A run settles every shard, so that the end is the same wherever it began.
+"""
+
+import os
+import re
+import secrets
+import shutil
+import signal
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from mnist_seq_cli import bank, compose, files, formats, manifest
+from mnist_seq_cli.bank import Source
+from mnist_seq_cli.errors import FormatError, Interrupted, OutputError, RequestError, Terminated
+from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Manifest, Record, Spec
+from mnist_seq_cli.png import Compression
+from mnist_seq_cli.recipe import Recipe, Shard
+from mnist_seq_cli.runners import Failure, Stop, describe_os_error, run_here, run_on_processes
+
+Result = TypeVar("Result")
+
+BATCH_BYTES = 4 << 20
+BATCH_SAMPLES = 1_000
+AUTO_WORKERS_FROM = 30_000
+"""Samples from which processes give more than they cost to start."""
+
+
+class Task(NamedTuple):
+    """A shard to settle, and what is known of it from an earlier run."""
+
+    shard: Shard
+    record: Record | None
+
+
+class Settled(NamedTuple):
+    """A shard that stands on disk as its record says; `kept` when an earlier run made it."""
+
+    record: Record
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker needs to know beside the shard."""
+
+    directory: Path
+    stage: Path
+    spec: Spec
+    source: Source
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did: samples and bytes of the shards that stand, and of the samples, how many it made."""
+
+    samples: int = 0
+    bytes: int = 0
+    made: int = 0
+    failures: dict[int, Failure] = field(default_factory=dict)
+
+
+Watch = Callable[[Iterable[Settled]], Iterable[Settled]]
+Run = Callable[[Callable[[Task], Result], Iterable[Task], Stop], Generator[tuple[Task, Result | Failure]]]
+
+
+def request(
+    directory: Path,
+    *,
+    samples: int,
+    source: Source,
+    format_name: str = "png",
+    compression: Compression | None = None,
+    shard_size: int | None = None,
+    seed: int | None = None,
+    overwrite: bool = False,
+    **layout: Any,
+) -> Spec:
+    """Return the spec for a request; what it leaves open comes from the dataset that is there, or from the format.
+
+    `layout` is as for `Recipe.request`. An interrupted run is so continued with its own seed and shard size. Raises
+    RequestError for what cannot be.
+    """
+    format_ = formats.get(format_name)
+    glyphs = bank.load(source)
+    before = None
+    if not overwrite:
+        with suppress(FormatError, OSError):
+            before = manifest.read_spec(directory)
+    if before is not None:
+        seed = before.recipe.seed if seed is None else seed
+        shard_size = shard_size or before.shard_size
+        compression = compression or before.compression
+    recipe = Recipe.request(
+        seed=seed, source=glyphs.identity, glyph_height=glyphs.height, glyph_width=glyphs.width, **layout
+    )
+    spec = Spec(
+        recipe=recipe,
+        samples=samples,
+        format=format_name,
+        compression=compression or format_.COMPRESSION,
+        shard_size=format_.SHARD_SIZE if shard_size is None else shard_size,
+    )
+    len(spec.plan)  # which checks the numbers
+    return spec
+
+
+def build(
+    directory: Path,
+    spec: Spec,
+    source: Source,
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
+    watch: Watch = iter,
+) -> Summary:
+    """Make `directory` hold exactly the dataset that `spec` asks for, and return what that took.
+
+    An interrupted run of the same spec is finished, a complete one is checked and repaired, and one with fewer samples
+    grows. `workers` is the number of processes, 1 for none but this; without it, as many as pay. `watch` is given the
+    iterator of settled shards, in the order in which they land, and returns one: the place for a progress bar.
+
+    Raises RequestError when the directory holds something else, and changes nothing then; OutputError when shards
+    failed, OSError when the file system did; Interrupted or Terminated when it was asked to stop. After any of these,
+    running it again does the rest.
+    """
+    compose.check_bank(spec.recipe, bank.load(source))
+    _check_path(directory, spec)
+    files.make_directory(directory)
+    with files.locked(directory), Stop() as stop:
+        before = None if overwrite else _earlier_spec(directory, spec)
+        if overwrite:
+            _clear(directory)
+        job = Job(directory, directory / STATE_NAME / f"stage-{secrets.token_hex(4)}", spec, source)
+        try:
+            summary = _build(job, before, _runner(workers, spec.samples), stop, watch)
+        finally:
+            with suppress(OSError):
+                files.remove(job.stage)
+                files.remove_if_empty(job.stage.parent)
+    if summary.failures:
+        raise _failed(summary, spec)
+    if summary.samples < spec.samples:
+        kind = Terminated if stop.signal == signal.SIGTERM else Interrupted
+        raise kind(
+            f"stopped with {summary.samples} of {spec.samples} samples done", hint="the same command does the rest"
+        )
+    return summary
+
+
+def _runner(workers: int | None, samples: int) -> "Run[Any]":
+    if workers is None:
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if samples < AUTO_WORKERS_FROM:
+            workers = 1
+    return run_here if workers <= 1 else partial(run_on_processes, workers=workers)
+
+
+def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Watch) -> Summary:
+    directory, spec = job.directory, job.spec
+    if before == spec and not any(verify(directory, run=run, stop=stop)) and not stop:
+        complete = manifest.read_manifest(directory)
+        assert complete is not None
+        return Summary(spec.samples, sum(record.bytes for record in complete.records.values()))
+    known = {} if before is None else _known_records(directory, spec)
+    files.make_directory(job.stage)
+    _remove_stages(job)
+    if (directory / MANIFEST_NAME).exists():
+        manifest.write_records(directory, known.values())
+        files.remove(directory / MANIFEST_NAME)
+    if before != spec:
+        manifest.write_spec(directory, spec)
+    summary = Summary()
+    format_ = formats.get(spec.format)
+    papers = manifest.ManifestWriter(spec, job.stage / MANIFEST_NAME)
+    collector = format_.collector(spec, job.stage)
+    tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)
+    to_make = spec.samples - sum(record.samples for record in known.values())
+    try:
+        with closing(run(partial(settle, job), tasks, stop)) as outcomes:
+            for record in _in_order(watch(_landed(outcomes, job, summary, to_make)), summary):
+                collector.add(directory, spec.plan[record.shard], record)
+                papers.add(record)
+        if summary.samples < spec.samples:
+            return summary
+        sums = collector.finish()
+        papers.finish(sums)
+    finally:
+        collector.abandon()
+        papers.abandon()
+    for name in sums:
+        files.place(job.stage / name, directory / name)
+    for stray in _strays(directory, spec):
+        files.remove(stray)
+    files.place(job.stage / MANIFEST_NAME, directory / MANIFEST_NAME)
+    files.remove(directory / STATE_NAME)
+    return summary
+
+
+def settle(job: Job, task: Task) -> Settled:
+    """Make one shard stand as it should, and return its record. This is the whole of what a worker does."""
+    spec, shard = job.spec, task.shard
+    format_ = formats.get(spec.format)
+    path = job.directory / format_.shard_path(shard)
+    side = job.directory / side_path if (side_path := format_.side_path(shard)) else None
+    glyphs = bank.load(job.source)
+    spans = list(_spans(spec.recipe, shard))
+    if side is not None and not side.exists():
+        staged = job.stage / f"{shard.number}.side"
+        format_.write_side(spec, shard, (compose.truth(spec.recipe, glyphs, *span) for span in spans), staged)
+        files.make_directory(side.parent)
+        files.place(staged, side)
+    record = task.record
+    if record is not None and _agrees(format_, path, record):
+        return Settled(record, kept=True)
+    staged = job.stage / str(shard.number)
+    batches = (compose.compose(spec.recipe, glyphs, *span) for span in spans)
+    try:
+        written = format_.write_shard(spec, shard, batches, staged)
+        files.make_directory(path.parent)
+        files.place(staged, path)
+    except BaseException:
+        files.remove(staged)
+        raise
+    made = Record(
+        shard=shard.number,
+        first=shard.first,
+        samples=shard.samples,
+        recipe=spec.recipe.fingerprint,
+        **written._asdict(),
+    )
+    return Settled(made, kept=False)
+
+
+def _spans(recipe: Recipe, shard: Shard) -> Iterator[tuple[int, int]]:
+    """Yield the batches of a shard as (first, stop): small enough that memory stays flat for any canvas."""
+    size = max(1, min(BATCH_SAMPLES, BATCH_BYTES // (recipe.glyph_height * recipe.width)))
+    for first in range(shard.first, shard.stop, size):
+        yield first, min(first + size, shard.stop)
+
+
+def _agrees(format_: formats.Format, path: Path, record: Record) -> bool:
+    try:
+        found = format_.check_shard(path)
+    except (OSError, FormatError):
+        return False
+    return found[:3] == (record.files, record.bytes, record.sha256)
+
+
+def _landed(
+    outcomes: Iterable[tuple[Task, Settled | Failure]], job: Job, summary: Summary, to_make: int
+) -> Iterator[Settled]:
+    """Yield shards as they land, each recorded first; note those that failed."""
+    for task, outcome in outcomes:
+        if isinstance(outcome, Failure):
+            summary.failures[task.shard.number] = outcome
+            if outcome.hopeless:
+                return
+            continue
+        record = outcome.record
+        if not outcome.kept:
+            manifest.write_record(job.directory, record)
+            if not summary.made:
+                _check_space(job.directory, record, to_make - record.samples)
+            summary.made += record.samples
+        summary.samples += record.samples
+        summary.bytes += record.bytes
+        yield outcome
+
+
+def _in_order(landed: Iterable[Settled], summary: Summary) -> Iterator[Record]:
+    """Yield the records in the order of the shards, holding back those that land early."""
+    early: dict[int, Record] = {}
+    following = 0
+    for settled in landed:
+        if summary.failures:
+            early.clear()  # a shard is missing: nothing can be joined in this run, and nothing needs to be held
+            continue
+        early[settled.record.shard] = settled.record
+        while following in early:
+            yield early.pop(following)
+            following += 1
+
+
+def _check_space(directory: Path, record: Record, samples: int) -> None:
+    """Raise OutputError when the disk cannot hold that many more samples, going by the first shard that was made."""
+    block = os.statvfs(directory).f_frsize if hasattr(os, "statvfs") else 4096
+    per_file = -(-record.bytes // (record.files * block)) * block
+    needed = samples * per_file * record.files // record.samples
+    free = shutil.disk_usage(directory).free
+    if needed > free:
+        raise OutputError(
+            f"{samples} more samples need about {needed / 1e9:.2f} GB in {directory}, and {free / 1e9:.2f} GB are free",
+            hint="make room, or ask for fewer; what is there is kept",
+        )
+
+
+def _failed(summary: Summary, spec: Spec) -> OutputError:
+    number, failure = min(summary.failures.items())
+    error = OutputError(
+        f"{len(summary.failures)} of {len(spec.plan)} shards failed, "
+        f"shard {number} ({spec.plan[number].first} to {spec.plan[number].stop - 1}) with: {failure.message}",
+        hint=f"{summary.samples} of {spec.samples} samples are done; the same command does the rest",
+    )
+    if failure.details:
+        error.add_note(failure.details)
+    return error
+
+
+def _check_path(directory: Path, spec: Spec) -> None:
+    """Raise RequestError where a file or a link stands in the way, before anything is written."""
+    if not directory.is_dir() and (directory.exists() or directory.is_symlink()):
+        raise RequestError(f"{directory} is not a directory", hint="choose another place, or remove it")
+    shards = (directory / formats.get(spec.format).shard_path(spec.plan[0])).parent
+    for inside in {directory / STATE_NAME, shards} - {directory}:
+        if inside.is_symlink():
+            raise RequestError(
+                f"{inside} is a link that leads elsewhere", hint="remove it, or choose another directory"
+            )
+        if inside.exists() and not inside.is_dir():
+            raise RequestError(f"{inside} is a file where a directory should be", hint="remove it")
+
+
+def _earlier_spec(directory: Path, spec: Spec) -> Spec | None:
+    """Return what an earlier run was asked for here. Raises RequestError when this one may not go on from there."""
+    overwrite = "--overwrite starts anew, or choose another directory"
+    try:
+        before = manifest.read_spec(directory)
+    except FormatError as error:
+        raise RequestError(f"{directory} holds a dataset that cannot be continued: {error}", hint=overwrite) from None
+    if before is None:
+        others = sorted({entry.name for entry in directory.iterdir()} - {STATE_NAME})
+        if others:
+            raise RequestError(
+                f"{directory} is not empty: {others[0]!r} and {len(others) - 1} more are not of a dataset of ours",
+                hint="choose another directory; --overwrite writes beside what is there",
+            )
+        return None
+    differences = [entry for entry in before.differences(spec) if not entry.startswith("samples ")]
+    if differences:
+        raise RequestError(f"{directory} holds another dataset: {', '.join(differences)}", hint=overwrite)
+    if spec.samples < before.samples:
+        raise RequestError(
+            f"{directory} holds {before.samples} samples, and {spec.samples} were asked for", hint=overwrite
+        )
+    return before
+
+
+def _clear(directory: Path) -> None:
+    """Remove a dataset of ours, manifest first; what is not ours stays."""
+    files.remove(directory / MANIFEST_NAME)
+    try:
+        spec = manifest.read_spec(directory)
+    except FormatError:
+        spec = None
+    if spec is not None:
+        format_ = formats.get(spec.format)
+        for shard_path in _shard_paths(directory, spec):
+            files.remove(shard_path)
+        for name in format_.FILES:
+            files.remove(directory / name)
+        files.remove_if_empty((directory / format_.shard_path(spec.plan[0])).parent)
+    files.remove(directory / STATE_NAME)
+    files.remove(directory / RECIPE_NAME)
+
+
+def _shard_paths(directory: Path, spec: Spec) -> list[Path]:
+    """Return what stands in the place of shards and is named like one."""
+    first = directory / formats.get(spec.format).shard_path(spec.plan[0])
+    if not first.parent.is_dir() or first.parent.is_symlink():
+        return []
+    named_like_one = re.compile(r"\d{5,}" + re.escape(first.suffix), re.ASCII)
+    return sorted(path for path in first.parent.iterdir() if named_like_one.fullmatch(path.name))
+
+
+def _strays(directory: Path, spec: Spec) -> list[Path]:
+    """Return what is named like a shard, and is none of the plan."""
+    format_ = formats.get(spec.format)
+    planned = {directory / format_.shard_path(shard) for shard in spec.plan}
+    return [path for path in _shard_paths(directory, spec) if path not in planned]
+
+
+def _remove_stages(job: Job) -> None:
+    """Remove what killed runs were in the middle of. The lock says that none of them is alive."""
+    for path in job.stage.parent.glob("stage-*"):
+        if path != job.stage:
+            files.remove(path)
+
+
+def _known_records(directory: Path, spec: Spec) -> dict[int, Record]:
+    """Return what earlier runs recorded of the shards of this plan."""
+    fingerprint, plan = spec.recipe.fingerprint, spec.plan
+    records = manifest.read_records(directory, fingerprint)
+    with suppress(FormatError):
+        if (complete := manifest.read_manifest(directory)) is not None:
+            records = {**complete.records, **records}
+    return {
+        number: record
+        for number, record in records.items()
+        if number < len(plan) and record.of(plan[number], fingerprint)
+    }
+
+
+def verify(
+    directory: Path, *, run: "Run[Any]" = run_here, stop: Stop | None = None, watch: Callable[..., Any] = iter
+) -> Iterator[str]:
+    """Yield a line for each thing that is not as the manifest says; nothing when the dataset is complete and sound.
+
+    Every byte is read: size and SHA-256 of each shard and file, every index in exactly one shard, no shard too many.
+    Raises FormatError when the directory is not a dataset at all.
+    """
+    spec = manifest.read_spec(directory)
+    if spec is None:
+        raise FormatError(f"{directory} is not a dataset of ours: it has no {RECIPE_NAME}")
+    try:
+        complete = manifest.read_manifest(directory)
+    except FormatError as error:
+        yield str(error)
+        return
+    if complete is None:
+        yield f"{MANIFEST_NAME} is missing: the dataset is not complete"
+        return
+    fingerprint, plan = spec.recipe.fingerprint, spec.plan
+    if complete.recipe != fingerprint or complete.samples != spec.samples:
+        yield f"{MANIFEST_NAME} is about another recipe or number of samples than {RECIPE_NAME}"
+        return
+    tasks = []
+    for shard in plan:
+        record = complete.records.get(shard.number)
+        if record is None or not record.of(shard, fingerprint):
+            yield f"shard {shard.number} has no record in {MANIFEST_NAME}"
+        else:
+            tasks.append(Task(shard, record))
+    for number in sorted(complete.records.keys() - range(len(plan))):
+        yield f"shard {number} in {MANIFEST_NAME} is none of the {len(plan)} of the plan"
+    for path in _strays(directory, spec):
+        yield f"{path.relative_to(directory)} is none of the {len(plan)} shards of the plan"
+    yield from _wrong_files(directory, spec, complete)
+    with closing(run(partial(_check_shard, directory, spec), tasks, stop or Stop())) as outcomes:
+        for task, outcome in watch(outcomes):
+            problem = outcome.message if isinstance(outcome, Failure) else outcome
+            if problem:
+                yield f"{formats.get(spec.format).shard_path(task.shard)}: {problem}"
+
+
+def _wrong_files(directory: Path, spec: Spec, complete: Manifest) -> Iterator[str]:
+    expected = formats.get(spec.format).FILES
+    if set(complete.files) != set(expected):
+        yield f"{MANIFEST_NAME} is not about {' and '.join(expected)}"
+        return
+    for name, known in complete.files.items():
+        try:
+            found = files.sum_of(directory / name)
+        except OSError as error:
+            yield f"{name}: {error.strerror}"
+            continue
+        if found != known:
+            yield f"{name}: its content is not what the manifest says ({found.bytes} bytes, expected {known.bytes})"
+
+
+def _check_shard(directory: Path, spec: Spec, task: Task) -> str:
+    """Return what is wrong with a shard, or nothing."""
+    format_ = formats.get(spec.format)
+    record = task.record
+    assert record is not None
+    try:
+        found = format_.check_shard(directory / format_.shard_path(task.shard))
+    except OSError as error:
+        return describe_os_error(error)
+    if (found.files, found.bytes) != (record.files, record.bytes):
+        return f"{found.files} files, {found.bytes} bytes; expected {record.files} files, {record.bytes} bytes"
+    return "" if found.sha256 == record.sha256 else "its content is not what was written (SHA-256 differs)"

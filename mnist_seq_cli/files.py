@@ -1,0 +1,199 @@
+"""Owns the file operations that commit: the only place that makes, writes, syncs, renames or removes anything.
+
+A file or folder comes into being under a temporary name and gets its own by one rename, so that nothing half-written is
+ever seen. All operations go through `system`, which tests replace to make the N-th of them fail.
+"""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from mnist_seq_cli.errors import RequestError
+
+system: Any = os
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+def write_new(path: str, content: bytes | memoryview) -> None:
+    """Write a file that does not exist yet, without syncing it. Raises OSError, FileExistsError among them."""
+    descriptor = system.open(path, _NEW, 0o666)
+    try:
+        _write_all(descriptor, content)
+    finally:
+        system.close(descriptor)
+
+
+def _write_all(descriptor: int, content: bytes | memoryview) -> None:
+    left = memoryview(content).cast("B")
+    while left:
+        left = left[system.write(descriptor, left) :]
+
+
+class NewFile:
+    """A file that does not exist yet, written from front to end; leaving the `with` block syncs it.
+
+    `size` counts its bytes, and `digest` is the SHA-256 of them so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self.digest = sha256()
+        self._descriptor = system.open(path, _NEW, 0o666)
+
+    def write(self, content: bytes | memoryview) -> None:
+        """Append `content`. Raises OSError."""
+        _write_all(self._descriptor, content)
+        self.digest.update(content)
+        self.size += memoryview(content).nbytes
+
+    def close(self, *, sync: bool = True) -> None:
+        """Sync the file to disk and close it. Raises OSError."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            try:
+                if sync:
+                    system.fsync(descriptor)
+            finally:
+                system.close(descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(sync=kind is None)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Give `path` this content in one step: readers see the old file or the new one, whole. Raises OSError."""
+    temporary = partial_name(path)
+    with suppress(FileNotFoundError):
+        system.unlink(temporary)
+    try:
+        with NewFile(temporary) as file:
+            file.write(content)
+        system.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            system.unlink(temporary)
+        raise
+
+
+def partial_name(path: Path) -> Path:
+    """Return the name that `path` goes by, beside its own, until it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line to a journal; a crash can leave a part of the line, which readers have to expect."""
+    descriptor = system.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        _write_all(descriptor, f"{line}\n".encode())
+    finally:
+        system.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory, and those above it; one that is there already is fine. Raises OSError."""
+    if not path.is_dir():
+        make_directory(path.parent)
+        with suppress(FileExistsError):
+            system.mkdir(path)
+        if not path.is_dir():
+            raise NotADirectoryError(20, "a file stands where a directory should be", str(path))
+
+
+def place(source: Path, target: Path) -> None:
+    """Rename a finished file or folder to its final name; what stands there is replaced. Raises OSError."""
+    if source.is_dir() or (target.is_dir() and not target.is_symlink()):
+        remove(target)
+    system.replace(source, target)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link (not what it points to) or a whole folder; nothing there is fine. Raises OSError."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISDIR(mode):
+        with suppress(FileNotFoundError):
+            system.unlink(path)
+        return
+    with os.scandir(path) as entries:
+        names = [entry.name for entry in entries]
+    for name in names:
+        remove(path / name)
+    with suppress(FileNotFoundError):
+        system.rmdir(path)
+
+
+def remove_if_empty(path: Path) -> None:
+    """Remove a folder that has nothing in it. Raises OSError."""
+    if path.is_dir() and not any(path.iterdir()):
+        system.rmdir(path)
+
+
+class FileSum(NamedTuple):
+    """The size of a file in bytes, and its SHA-256 in hexadecimal."""
+
+    bytes: int
+    sha256: str
+
+
+def sum_of(path: Path) -> FileSum:
+    """Return size and SHA-256 of a file, read in pieces. Raises OSError."""
+    digest, size = sha256(), 0
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+            size += len(piece)
+    return FileSum(size, digest.hexdigest())
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold `directory` for this process alone; the lock goes with the process, however it ends.
+
+    Raises RequestError when another process holds it.
+    """
+    if sys.platform == "win32":  # pragma: no cover: tested on Linux
+        import msvcrt
+
+        path = directory / ".mnistseq.lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            os.close(descriptor)
+            raise _held(directory) from None
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+            with suppress(OSError):
+                path.unlink()
+        return
+
+    import fcntl
+
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise _held(directory) from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _held(directory: Path) -> RequestError:
+    return RequestError(f"another mnistseq is writing to {directory}", hint="wait for it, or choose another directory")

@@ -1,0 +1,98 @@
+"""Owns the Python interface of MNIST-Sequence (2018), for code that was written for it.
+
+Images are float32 in [0, 1], 28 rows high, 0 for ink and 1 for paper, and the glyphs come from MNIST's test file, as
+there. Every call draws anew, unless a `seed` is given, which the original did not have.
+"""
+
+from collections.abc import Iterable, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mnist_seq_cli import bank, files, png
+from mnist_seq_cli.bank import Source
+from mnist_seq_cli.compose import Batch, compose
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.recipe import Recipe, format_sequence, resolve_layout
+
+_SOURCE = Source("test")
+_GLYPH = 28
+
+
+class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
+    """Digit sequences in the form of the original project. `seed` makes the calls of one object reproducible."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
+        self._calls = 0
+
+    def generate_mnist_sequence(
+        self, digits: Iterable[int], spacing_range: tuple[int, int], image_width: int
+    ) -> NDArray[np.float32]:
+        """Return one image of `digits`: float32 (28, image_width), 0 ink to 1 paper.
+
+        The gap is `(image_width - L*28) / (L-1)` px and has to be a whole number inside `spacing_range` (inclusive).
+        Raises RequestError, a ValueError, when it is not, or for digits outside 0 to 9.
+        """
+        sequence = tuple(int(digit) for digit in digits)
+        lowest, highest = spacing_range
+        layout = resolve_layout(len(sequence), min_gap=lowest, max_gap=highest, width=image_width)
+        return _as_floats(self._draw(len(sequence), (sequence,), 1, layout.width).images[0])
+
+    def generate_data(self, num_samples: int, seq_len: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return `num_samples` images of random sequences of `seq_len` digits, glyphs touching, and their digits.
+
+        Images are float32 (num_samples, 28, seq_len * 28), 0 ink to 1 paper; digits are uint8 (num_samples, seq_len).
+        Raises RequestError for numbers that cannot be.
+        """
+        if num_samples < 1:
+            raise RequestError(f"{num_samples} samples were asked for", hint="ask for 1 or more")
+        batch = self._draw(seq_len, (), num_samples, None)
+        return _as_floats(batch.images), batch.digits
+
+    def save_image(self, image: ArrayLike, digits: Iterable[int], directory: str | PathLike[str] = ".") -> Path:
+        """Write an image with values 0 to 1 as `1-2-3.png` in `directory`, and return its path. Raises OSError."""
+        pixels = np.rint(np.clip(np.asarray(image, dtype=np.float32), 0, 1) * 255).astype(np.uint8)
+        if pixels.ndim != 2 or pixels.size == 0:
+            raise RequestError(f"an image has two dimensions, and this array has the shape {pixels.shape}")
+        path = Path(directory) / f"{format_sequence(digits)}.png"
+        files.write_whole(path, png.encode(pixels[None])[0])
+        return path
+
+    def save_array(self, array: ArrayLike, path: str | PathLike[str]) -> Path:
+        """Write an array as an npy file, in place of the original's bcolz; return its path. Raises OSError."""
+        target = Path(path)
+        with files.NewFile(files.partial_name(target)) as file:
+            np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+        files.place(file.path, target)
+        return target
+
+    def load_array(self, path: str | PathLike[str]) -> NDArray[Any]:
+        """Return the array in an npy file. Raises FormatError for anything else, OSError."""
+        try:
+            loaded: NDArray[Any] = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise FormatError(f"{fspath(path)} is not an npy file ({error})") from None
+        return loaded
+
+    def _draw(self, length: int, sequences: tuple[tuple[int, ...], ...], count: int, width: int | None) -> Batch:
+        recipe = Recipe.request(seed=self._seed, length=length, sequences=sequences, width=width, source=_SOURCE.name)
+        first, self._calls = self._calls, self._calls + count
+        return compose(recipe, bank.load(_SOURCE), first, first + count)
+
+
+def _as_floats(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.divide(images, 255, dtype=np.float32)
+
+
+def generate_numbers_sequence(
+    digits: Sequence[int], spacing_range: tuple[int, int], image_width: int, *, seed: int | None = None
+) -> NDArray[np.float32]:
+    """Return one image of `digits`: float32 (28, image_width), 0 ink to 1 paper.
+
+    As `MNIST_Sequence_API.generate_mnist_sequence`, in one call. Raises RequestError.
+    """
+    return MNIST_Sequence_API(seed).generate_mnist_sequence(digits, spacing_range, image_width)

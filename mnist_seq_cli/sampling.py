@@ -1,0 +1,169 @@
+"""Owns samples in memory: a recipe as a sequence of samples, each made when it is looked at."""
+
+from collections.abc import Iterable, Iterator
+from operator import index as as_index
+from os import PathLike
+from typing import NamedTuple, Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli import bank
+from mnist_seq_cli.bank import Bank, Source
+from mnist_seq_cli.compose import Batch, compose
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.recipe import MAX_SAMPLES, Recipe, Spacing, format_sequence, parse_sequence
+
+DEFAULT_SAMPLES = 60_000
+
+
+class Sample(NamedTuple):
+    """One sample: a named tuple of arrays and integers, which loaders such as PyTorch's collate as they are.
+
+    `image` uint8 (height, width), 255 paper and 0 ink; `digits` uint8 (n,), of which the first `length` count; `glyphs`
+    int32 (n,), ids; `x` int32 (n,), left edges in px; `number`, its place in the recipe.
+    """
+
+    image: NDArray[np.uint8]
+    digits: NDArray[np.uint8]
+    length: int
+    glyphs: NDArray[np.int32]
+    x: NDArray[np.int32]
+    number: int
+
+    @property
+    def label(self) -> str:
+        """The sequence as it is written in names and labels: `1-2-3`."""
+        return format_sequence(self.digits[: self.length].tolist())
+
+
+class SequenceDataset:
+    """The samples of a recipe as a sequence that is never held: sample i is made, in O(1), when it is asked for.
+
+    `length` digits a sequence, or the given `sequences` in turn ("1-2-3" or tuples of digits, all of one length).
+    `samples` is what `len` says: an epoch. Layout as on the command line: see `Recipe` and `resolve_layout`. `source`
+    is "train", "test", "all", or the path of an IDX image file with `source_labels` beside it. Without `seed` one is
+    drawn; `recipe.seed` tells it.
+
+    A map-style dataset for `torch.utils.data.DataLoader`: it travels to workers without its glyphs, and has no state.
+
+    Raises RequestError for what cannot be, FormatError for source files that are not a pair of images and labels.
+
+    >>> data = SequenceDataset(length=4, seed=7)
+    >>> data[12345].image.shape
+    (28, 112)
+    """
+
+    def __init__(
+        self,
+        *,
+        length: int | None = None,
+        sequences: Iterable[str | Iterable[int]] = (),
+        seed: int | None = None,
+        samples: int = DEFAULT_SAMPLES,
+        min_gap: int = 0,
+        max_gap: int | None = None,
+        width: int | None = None,
+        spacing: Spacing | None = None,
+        source: str | PathLike[str] = "train",
+        source_labels: str | PathLike[str] | None = None,
+        invert: bool = False,
+    ) -> None:
+        place = bank.find(source, source_labels)
+        glyphs = bank.load(place)
+        recipe = Recipe.request(
+            seed=seed,
+            length=length,
+            sequences=[parse_sequence(text) if isinstance(text, str) else tuple(text) for text in sequences],
+            min_gap=min_gap,
+            max_gap=max_gap,
+            width=width,
+            spacing=spacing,
+            invert=invert,
+            source=glyphs.identity,
+            glyph_height=glyphs.height,
+            glyph_width=glyphs.width,
+        )
+        self._set(recipe, place, _checked_range(samples))
+
+    def _set(self, recipe: Recipe, place: Source, indices: range) -> None:
+        self.recipe = recipe
+        self._source = place
+        self._indices = indices
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe, *, samples: int = DEFAULT_SAMPLES, source: Source | None = None) -> Self:
+        """Return the samples of a recipe; `source` is where its glyphs are, when they are not the bundled ones."""
+        data = cls.__new__(cls)
+        data._set(recipe, source or Source(recipe.source), _checked_range(samples))
+        return data
+
+    @property
+    def _bank(self) -> Bank:
+        return bank.load(self._source)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> "Sample | Self":
+        """Return one sample, or for a slice a SequenceDataset of those samples. Raises IndexError."""
+        if isinstance(index, slice):
+            part = type(self).__new__(type(self))
+            part._set(self.recipe, self._source, self._indices[index])
+            return part
+        try:
+            place = self._indices[as_index(index)]
+        except IndexError:
+            raise IndexError(f"there are {len(self)} samples, and {index} was asked for") from None
+        return _sample(compose(self.recipe, self._bank, place, place + 1), 0)
+
+    def __iter__(self) -> Iterator[Sample]:
+        for start in range(0, len(self), _ITERATION):
+            batch = self.batch(start, min(start + _ITERATION, len(self)))
+            for row in range(len(batch)):
+                yield _sample(batch, row)._replace(number=self._indices[start + row])
+
+    def batch(self, first: int, stop: int) -> Batch:
+        """Return samples `first` to `stop` at once, which is much faster than one by one.
+
+        `images` uint8 (n, height, width), `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,).
+        Raises IndexError unless 0 <= first <= stop <= len.
+        """
+        if not 0 <= first <= stop <= len(self):
+            raise IndexError(f"there are {len(self)} samples, and {first} to {stop} was asked for")
+        wanted = self._indices[first:stop]
+        if wanted.step == 1:
+            return compose(self.recipe, self._bank, wanted.start, max(wanted.stop, wanted.start))
+        parts = [compose(self.recipe, self._bank, place, place + 1) for place in wanted]
+        if not parts:
+            return compose(self.recipe, self._bank, 0, 0)
+        names = ("digits", "lengths", "glyphs", "x", "images")
+        return Batch(wanted[0], *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} samples of {self.recipe})"
+
+
+_ITERATION = 256
+"""Samples that iteration makes at a time."""
+
+
+def _sample(batch: Batch, row: int) -> Sample:
+    return Sample(
+        batch.images[row],
+        batch.digits[row],
+        int(batch.lengths[row]),
+        batch.glyphs[row],
+        batch.x[row],
+        batch.first + row,
+    )
+
+
+def _checked_range(samples: int) -> range:
+    if not 1 <= samples <= MAX_SAMPLES:
+        raise RequestError(f"samples is {samples}", hint=f"it has to be 1 to {MAX_SAMPLES}")
+    return range(samples)

@@ -1,0 +1,115 @@
+"""Owns single strips as files: which sequences make which files, and where they go."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from mnist_seq_cli import bank, files, png
+from mnist_seq_cli.bank import Source
+from mnist_seq_cli.compose import compose
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.recipe import Digits, Recipe, Spacing, format_sequence, parse_sequence
+
+MAX_NAME = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """How strips are to look; the same words as in a recipe, for sequences of any length."""
+
+    seed: int
+    min_gap: int = 0
+    max_gap: int | None = None
+    width: int | None = None
+    spacing: Spacing | None = None
+    invert: bool = False
+
+
+class Strip(NamedTuple):
+    """One strip to be made: sample `number` of a recipe, under a name without its ending."""
+
+    recipe: Recipe
+    number: int
+    name: str
+
+
+def plan(sequences: Iterable[Digits], style: Style, source: Source, count: int = 1) -> list[Strip]:
+    """Return the strips for the sequences, `count` of each.
+
+    Strip i of the run is sample i, whatever its sequence. A sequence that is made once is named `1-2-3`, one that is
+    made more often `1-2-3_0`, `1-2-3_1`, and so on. Raises RequestError, before anything is made, for what cannot be.
+    """
+    if count < 1:
+        raise RequestError(f"--count is {count}", hint="ask for 1 or more")
+    glyphs = bank.load(source)
+    wanted = [sequence for sequence in sequences for _ in range(count)]
+    if not wanted:
+        raise RequestError("there are no sequences to write", hint="give some, or pipe them in with -")
+    total, seen = Counter(wanted), Counter[Digits]()
+    strips = []
+    for index, sequence in enumerate(wanted):
+        glyphs.require(sequence)
+        recipe = Recipe.request(
+            seed=style.seed,
+            sequences=(sequence,),
+            min_gap=style.min_gap,
+            max_gap=style.max_gap,
+            width=style.width,
+            spacing=style.spacing,
+            invert=style.invert,
+            source=glyphs.identity,
+            glyph_height=glyphs.height,
+            glyph_width=glyphs.width,
+        )
+        name = format_sequence(sequence)
+        if total[sequence] > 1:
+            name = f"{name}_{seen[sequence]}"
+            seen[sequence] += 1
+        strips.append(Strip(recipe, index, name))
+    return strips
+
+
+def encode(strip: Strip, source: Source) -> bytes:
+    """Return a strip as the bytes of a PNG file."""
+    batch = compose(strip.recipe, bank.load(source), strip.number, strip.number + 1)
+    return png.encode(batch.images, "small")[0]
+
+
+def write(strips: list[Strip], output: Path, source: Source) -> Iterator[Path]:
+    """Write each strip, and yield the path of each file once it is there.
+
+    `output` is the file itself for one strip and a name that ends in .png; else a directory, made where it is missing.
+    Raises RequestError for a file name that cannot be, OSError.
+    """
+    to_file = output.suffix.lower() == ".png" and not output.is_dir()
+    if to_file and len(strips) > 1:
+        raise RequestError(f"{len(strips)} strips do not go into one file, {output}", hint="give a directory with -o")
+    paths = [output if to_file else output / f"{strip.name}.png" for strip in strips]
+    longest = max(paths, key=lambda path: len(path.name))
+    if len(longest.name) > MAX_NAME - len(files.partial_name(Path("x")).name):
+        raise RequestError(
+            f"the name of a strip would have {len(longest.name)} characters, too many for a file",
+            hint="name the file with -o FILE.png",
+        )
+    files.make_directory(paths[0].parent)
+    for strip, path in zip(strips, paths, strict=True):
+        files.write_whole(path, encode(strip, source))
+        yield path
+
+
+def read_sequences(lines: Iterable[str]) -> list[Digits]:
+    """Return the sequences of a text, one a line; blank lines are passed over.
+
+    Raises RequestError, with the number of the line, for anything else.
+    """
+    sequences = []
+    for number, line in enumerate(lines, 1):
+        text = line.removeprefix("\ufeff") if number == 1 else line
+        if text.strip():
+            try:
+                sequences.append(parse_sequence(text))
+            except RequestError as error:
+                raise RequestError(f"line {number}: {error.args[0]}", hint=error.hint) from None
+    return sequences
