@@ -4,6 +4,7 @@ A command gathers its arguments, makes one call, and shows what came of it. What
 that `mnistseq --help` loads Click and nothing else.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,9 +15,19 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from mnist_seq_cli import __version__
-from mnist_seq_cli.errors import DONE, EXIT_CODES, FAILED, INTERRUPTED, TERMINATED, USAGE, MnistseqError, RequestError
+from mnist_seq_cli.errors import (
+    DONE,
+    EXIT_CODES,
+    FAILED,
+    INTERRUPTED,
+    TERMINATED,
+    USAGE,
+    CheckError,
+    MnistseqError,
+    RequestError,
+)
 from mnist_seq_cli.formats import FORMAT_NAMES
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, SPACINGS
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, SPACINGS, format_sequence
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -170,6 +181,113 @@ def dataset(
     started = _now()
     summary = datasets.build(output, request, place, workers=_worker_count(workers), overwrite=overwrite, watch=watch)
     console.say(console.summary_text(output, request, summary, _now() - started))
+
+
+@cli.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--show", type=click.IntRange(0, 1000), metavar="N", help="Strips to draw.  [default: 3 on a terminal]")
+@click.option("--verify", is_flag=True, help="Check every byte of a dataset against its manifest.")
+def inspect(path: Path | None, as_json: bool, show: int | None, verify: bool) -> int:
+    """Tell what PATH is: a dataset, a PNG strip or an IDX file; without PATH, the bundled MNIST.
+
+    Exits 1 when a dataset is incomplete or a check does not hold, and names what is wrong.
+
+    \b
+      mnistseq inspect
+      mnistseq inspect out/ --show 5
+      mnistseq inspect out/ --verify
+      mnistseq inspect out/ --json | jq .digits
+    """
+    from mnist_seq_cli import console, inspecting
+
+    report = inspecting.inspect(path)
+    problems = list(report.problems)
+    if verify:
+        problems = _verify(path, report.kind) or problems
+    if as_json:
+        click.echo(json.dumps({**inspecting.to_json(report), "problems": problems}))
+    else:
+        console.show_report(report)
+        drawn = show if show is not None else 3 * sys.stdout.isatty()
+        for caption, image in inspecting.examples(path, drawn):
+            console.print_strip(image, caption)
+        if verify and not problems:
+            console.say("every file is as the manifest says")
+    for problem in problems:
+        console.say(f"mnistseq: {problem}")
+    return FAILED if problems else DONE
+
+
+def _verify(path: Path | None, kind: str) -> list[str]:
+    from mnist_seq_cli import console
+    from mnist_seq_cli import dataset as datasets
+
+    if path is None:
+        return []  # the report has checked the sums already
+    if kind != "dataset":
+        raise RequestError(f"--verify is for datasets, and {path} is of the kind {kind}")
+    return list(datasets.verify(path, watch=console.bar(None, "shards", lambda _: 1)))
+
+
+@cli.command()
+@click.argument("sources", metavar="FILE...", nargs=-1, required=True)
+@click.option("-o", "--output", metavar="DIR|FILE.npz", type=click.Path(path_type=Path), help="Where images go.")
+@click.option("--as", "form", type=click.Choice(("png", "npz", "text")), help="Form of images.  [default: by -o]")
+@click.option("--json", "as_json", is_flag=True, help="Print the reading of each strip as a line of JSON.")
+@click.option("--source", metavar="|".join((*BUNDLED_SOURCES, "IMAGES")), default="all", show_default=True)
+@click.option("--source-labels", metavar="LABELS", help="IDX label file that belongs to your own image file.")
+def decode(
+    sources: tuple[str, ...],
+    output: Path | None,
+    form: Any,
+    as_json: bool,
+    source: str,
+    source_labels: str | None,
+) -> int:
+    """Turn encoded files back into what they mean; - is stdin.
+
+    A PNG strip made by mnistseq becomes its digits, by exact match against the glyphs of --source: it is read exactly,
+    or not at all (exit 1). IDX labels become digits, one a line. IDX images become PNG files in a directory, one npz
+    file, or text.
+
+    \b
+      mnistseq decode 1-2-3.png
+      mnistseq generate 1-2-3 -o - | mnistseq decode -
+      mnistseq decode data/t10k-labels-idx1-ubyte | head -5
+      mnistseq decode data/t10k-images-idx3-ubyte -o images/
+      mnistseq decode data/t10k-images-idx3-ubyte --as text | less
+    """
+    from mnist_seq_cli import bank, console, decoding
+
+    place = bank.find(source, source_labels)
+    unread = 0
+    for name in sources:
+        if name == "-":
+            shown = "stdin"
+            content = decoding.contents_of_bytes(sys.stdin.buffer.read(), shown)
+        else:
+            shown, content = name, decoding.contents(Path(name))
+        if not isinstance(content, bytes):
+            if form == "text" and decoding.is_images(content):
+                for place_in_file, image in enumerate(content):
+                    console.print_strip(255 - image, f"{place_in_file}:")
+            else:
+                for line in decoding.give_out(content, shown, form, output):
+                    click.echo(line)
+            continue
+        try:
+            reading = decoding.read_strip(content, place, shown)
+        except CheckError as error:
+            console.say(f"mnistseq: {shown}: {error}")
+            unread += 1
+            continue
+        if as_json:
+            click.echo(json.dumps(decoding.reading_json(reading, shown)))
+        else:
+            digits = format_sequence(reading.digits)
+            click.echo(digits if len(sources) == 1 else f"{shown}\t{digits}")
+    return FAILED if unread else DONE
 
 
 def _worker_count(text: str) -> int | None:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mnist_seq_cli.dataset import Summary
+    from mnist_seq_cli.inspecting import DatasetReport, Report
     from mnist_seq_cli.manifest import Spec
 
 Item = TypeVar("Item")
@@ -23,7 +25,7 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def bar(total: int, unit: str, size: Callable[[Any], int]) -> Callable[[Iterable[Item]], Iterator[Item]]:
+def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[Iterable[Item]], Iterator[Item]]:
     """Return a function that draws a bar on stderr while an iterable is used up; only on a terminal that shows it."""
 
     def watch(items: Iterable[Item]) -> Iterator[Item]:
@@ -63,12 +65,15 @@ def summary_text(directory: "Path", spec: "Spec", summary: "Summary", seconds: f
     )
 
 
+@lru_cache(maxsize=1)
 def page() -> "Console":
     """Return what tables and pictures are printed on: stdout, coloured on a terminal, plain when piped."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else 100
-    return Console(highlight=False, soft_wrap=False, width=width, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+PIPED_WIDTH = 100
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -78,23 +83,84 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.text import Text
 
     listed = [list(row) for row in rows]
-    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, title_style="bold", pad_edge=False)
+    table = Table(title=Text(title, style="bold", no_wrap=True, overflow="ellipsis"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(columns):
-        numeric = all(isinstance(row[place], int | float) for row in listed) and bool(listed)
+        numeric = all(isinstance(row[place], int | float) for row in listed)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in listed:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else Text(str(cell)) for cell in row))
     page().print(table)
 
 
-def print_strip(image: "NDArray[np.uint8]", caption: str) -> None:
-    """Draw a grey image, uint8 (height, width), on stdout: two rows of pixels to a line, in half blocks.
+def show_report(report: "Report") -> None:
+    """Print what can be said of a path as tables on stdout."""
+    from mnist_seq_cli import inspecting as kinds
 
-    A strip wider than the terminal is drawn at half, a third … of its size.
+    match report:
+        case kinds.MnistReport():
+            print_table(
+                f"MNIST, in {report.directory}",
+                ("file", "bytes", "SHA-256"),
+                (
+                    (file["name"], file["bytes"], "as published" if file["verified"] else "NOT as published")
+                    for file in report.files
+                ),
+            )
+            rows = zip(range(10), report.train, report.test, strict=True)
+            total = ("all", sum(report.train), sum(report.test))
+            print_table("glyphs", ("digit", "train", "test"), [*((str(row[0]), *row[1:]) for row in rows), total])
+        case kinds.DatasetReport():
+            _show_dataset(report)
+        case kinds.StripReport():
+            read = (("sequence", report.sequence), ("glyphs", report.glyphs), ("x", report.x), ("gaps", report.gaps))
+            facts = [("size", f"{report.width}×{report.height} px"), ("ink", f"{report.ink:.1%}")]
+            facts += [(name, _listed(value)) for name, value in read if value is not None]
+            print_table(report.path, ("strip", ""), [*facts, *([("note", report.note)] if report.note else [])])
+        case kinds.IdxReport():
+            shape = "×".join(map(str, report.shape))
+            facts = [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest:g} to {report.largest:g}")]
+            print_table(report.path, ("IDX file", ""), facts)
+            if report.counts is not None:
+                print_table("labels", ("digit", "count"), zip(map(str, range(10)), report.counts, strict=True))
+
+
+def _show_dataset(report: "DatasetReport") -> None:
+    recipe = report.recipe
+    gaps = f"{recipe['min_gap']} px"
+    if recipe["min_gap"] != recipe["max_gap"]:
+        gaps = f"{recipe['min_gap']} to {recipe['max_gap']} px, " + (
+            "one for each strip" if recipe["spacing"] == "equal" else "each for itself"
+        )
+    facts = [
+        ("samples", f"{report.samples_done:,}" + ("" if report.complete else f" of {report.samples:,}: INCOMPLETE")),
+        ("format", f"{report.format}, {size_text(report.bytes)}"),
+        ("strips", f"{report.width}×{report.height} px" + (", white on black" if recipe["invert"] else "")),
+        ("digits", f"{recipe['length']} a strip"),
+        ("gaps", gaps),
+        ("source", recipe["source"]),
+        ("seed", str(recipe["seed"])),
+    ]
+    print_table(report.path, ("dataset", ""), facts)
+    if report.positions is not None and report.digits is not None:
+        columns = ("digit", "count", *(f"at {place}" for place in range(1, min(len(report.positions), 8) + 1)))
+        rows = [
+            (str(digit), count, *(position[digit] for position in report.positions[:8]))
+            for digit, count in enumerate(report.digits)
+        ]
+        print_table("digits, and how often at each position", columns, rows)
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def print_strip(image: "NDArray[np.uint8]", caption: str) -> None:
+    """Draw a grey image, uint8 (height, width), dark ink on white, on stdout: two rows of pixels to a line.
+
+    One that is wider than the terminal is drawn at half, a third … of its size.
     """
-    shown = page()
-    shown.print(caption, style="bold")
-    for line in draw(image, shown.width, coloured=shown.color_system is not None):
+    print(caption)  # noqa: T201
+    for line in draw(image, page().width, coloured=page().color_system is not None):
         print(line)  # noqa: T201
 
 

@@ -70,14 +70,18 @@ class NewFile:
         self.close(sync=kind is None)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Give `path` this content in one step: readers see the old file or the new one, whole. Raises OSError."""
+def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Give `path` this content in one step: readers see the old file or the new one, whole. Raises OSError.
+
+    Without `sync` that holds for killed processes, but not for a power cut.
+    """
     temporary = partial_name(path)
     with suppress(FileNotFoundError):
         system.unlink(temporary)
     try:
         with NewFile(temporary) as file:
             file.write(content)
+            file.close(sync=sync)
         system.replace(temporary, path)
     except BaseException:
         with suppress(OSError):

@@ -95,7 +95,7 @@ def write(strips: list[Strip], output: Path, source: Source) -> Iterator[Path]:
         )
     files.make_directory(paths[0].parent)
     for strip, path in zip(strips, paths, strict=True):
-        files.write_whole(path, encode(strip, source))
+        files.write_whole(path, encode(strip, source), sync=False)
         yield path
 
 

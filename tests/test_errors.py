@@ -10,13 +10,15 @@ from mnist_seq_cli.errors import (
     EXIT_CODES,
     CheckError,
     FormatError,
+    Interrupted,
     MnistseqError,
     OutputError,
     RequestError,
+    Terminated,
     one_line,
 )
 
-LEAVES = (RequestError, FormatError, OutputError, CheckError)
+LEAVES = (RequestError, FormatError, OutputError, CheckError, Interrupted, Terminated)
 
 
 def leaves_below(kind: type[MnistseqError]) -> set[type[MnistseqError]]:
@@ -36,7 +38,14 @@ def test_what_the_caller_got_wrong_is_a_value_error_and_what_the_machine_got_wro
 
 def test_every_leaf_has_its_exit_code() -> None:
     assert set(EXIT_CODES) == leaves_below(MnistseqError)
-    assert EXIT_CODES == {RequestError: 2, FormatError: 2, OutputError: 1, CheckError: 1}
+    assert EXIT_CODES == {
+        RequestError: 2,
+        FormatError: 2,
+        OutputError: 1,
+        CheckError: 1,
+        Interrupted: 130,
+        Terminated: 143,
+    }
 
 
 def test_the_exit_codes_are_the_documented_ones() -> None:

@@ -77,6 +77,10 @@ class Format(Protocol):
         """Return what joins the shards; it writes its files in `stage`."""
         ...
 
+    def read_texts(self, directory: Path, spec: "Spec") -> Iterator[str]:
+        """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
+        ...
+
     def read_images(self, directory: Path, spec: "Spec", shard: Shard) -> "Iterator[NDArray[np.uint8]]":
         """Yield the image of each sample of the shard: uint8 (height, width). Raises FormatError, OSError."""
         ...

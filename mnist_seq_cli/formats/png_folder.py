@@ -4,7 +4,6 @@ Hugging Face's imagefolder reads metadata.jsonl; pandas and the like read labels
 because a column of digits would be taken for numbers and lose its zeros.
 """
 
-import itertools
 import os
 from collections.abc import Iterator
 from hashlib import sha256
@@ -31,6 +30,7 @@ FILES = (LABELS_NAME, METADATA_NAME)
 LABELS_HEADER = b"file_name,label\n"
 
 _COPY_SIZE = 1 << 20
+_MAX_LINE = 8192
 
 
 def shard_path(shard: Shard) -> str:
@@ -131,23 +131,21 @@ def collector(spec: Spec, stage: Path) -> Rows:
     return Rows(stage)
 
 
+def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
+    """Yield the sequence of each sample as plain text, `0042`, from labels.csv. Raises FormatError, OSError."""
+    with (directory / LABELS_NAME).open("rb") as file:
+        if file.readline(_MAX_LINE) != LABELS_HEADER:
+            raise FormatError(f"{LABELS_NAME} does not begin with {LABELS_HEADER.decode().strip()!r}")
+        while line := file.readline(_MAX_LINE):
+            yield line.rpartition(b",")[2].rstrip(b"\n").decode("ascii", "replace").replace("-", "")
+
+
 def read_images(directory: Path, spec: Spec, shard: Shard) -> Iterator[NDArray[np.uint8]]:
     """Yield the image of each sample of the shard: uint8 (height, width). Raises FormatError, OSError."""
-    for sample in range(shard.first, shard.stop):
-        yield read_image(directory, spec, shard, sample)
-
-
-def read_image(directory: Path, spec: Spec, shard: Shard, sample: int) -> NDArray[np.uint8]:
-    """Return the image of one sample: uint8 (height, width). Raises FormatError, OSError."""
-    name = file_name(sample, shard)
-    image = png.decode((directory / name).read_bytes(), name=name)
     expected = (spec.recipe.glyph_height, spec.recipe.width)
-    if image.shape != expected:
-        raise FormatError(f"{name} is {image.shape[0]}×{image.shape[1]} px, not {expected[0]}×{expected[1]}")
-    return image
-
-
-def row_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of labels.csv or metadata.jsonl, without the header. Raises OSError."""
-    with path.open("rb") as file:
-        yield from itertools.islice(file, 1 if path.name == LABELS_NAME else 0, None)
+    for sample in range(shard.first, shard.stop):
+        name = file_name(sample, shard)
+        image = png.decode((directory / name).read_bytes(), name=name)
+        if image.shape != expected:
+            raise FormatError(f"{name} is {image.shape[0]}×{image.shape[1]} px, not {expected[0]}×{expected[1]}")
+        yield image
