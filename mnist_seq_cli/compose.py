@@ -4,7 +4,7 @@ A strip comes about in four steps, each for a whole run of samples at once: digi
 edge of each glyph, pixels. All of it is integer arithmetic on random words that are addressed by the sample's index.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +101,13 @@ def paint(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], x: NDArray[np.i
             target, where = places(position, start, stop)
             target[where] = strip_rows
     return images
+
+
+def spans(recipe: Recipe, first: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield `first` to `stop` in batches (first, stop) of about 4 MB, so that memory stays flat for any canvas."""
+    size = max(1, min(1_000, (4 << 20) // (recipe.glyph_height * recipe.width)))
+    for start in range(first, stop, size):
+        yield start, min(start + size, stop)
 
 
 def check_bank(recipe: Recipe, bank: Bank) -> None:

@@ -83,7 +83,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.text import Text
 
     listed = [list(row) for row in rows]
-    table = Table(title=Text(title, style="bold", no_wrap=True, overflow="ellipsis"), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=Text(title, style="bold", no_wrap=True, overflow="ellipsis"),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for place, column in enumerate(columns):
         numeric = all(isinstance(row[place], int | float) for row in listed)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")

@@ -26,8 +26,6 @@ from mnist_seq_cli.runners import Failure, Stop, describe_os_error, run_here, ru
 
 Result = TypeVar("Result")
 
-BATCH_BYTES = 4 << 20
-BATCH_SAMPLES = 1_000
 AUTO_WORKERS_FROM = 30_000
 """Samples from which processes give more than they cost to start."""
 
@@ -178,14 +176,15 @@ def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Wa
         manifest.write_spec(directory, spec)
     summary = Summary()
     format_ = formats.get(spec.format)
+    format_.prepare(directory, spec)
     papers = manifest.ManifestWriter(spec, job.stage / MANIFEST_NAME)
-    collector = format_.collector(spec, job.stage)
+    collector = format_.collector(directory, job.stage, spec)
     tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)
     to_make = spec.samples - sum(record.samples for record in known.values())
     try:
         with closing(run(partial(settle, job), tasks, stop)) as outcomes:
             for record in _in_order(watch(_landed(outcomes, job, summary, to_make)), summary):
-                collector.add(directory, spec.plan[record.shard], record)
+                collector.add(spec.plan[record.shard], record)
                 papers.add(record)
         if summary.samples < spec.samples:
             return summary
@@ -194,7 +193,7 @@ def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Wa
     finally:
         collector.abandon()
         papers.abandon()
-    for name in sums:
+    for name in format_.FILES:
         files.place(job.stage / name, directory / name)
     for stray in _strays(directory, spec):
         files.remove(stray)
@@ -205,29 +204,17 @@ def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Wa
 
 def settle(job: Job, task: Task) -> Settled:
     """Make one shard stand as it should, and return its record. This is the whole of what a worker does."""
-    spec, shard = job.spec, task.shard
-    format_ = formats.get(spec.format)
-    path = job.directory / format_.shard_path(shard)
-    side = job.directory / side_path if (side_path := format_.side_path(shard)) else None
-    glyphs = bank.load(job.source)
-    spans = list(_spans(spec.recipe, shard))
-    if side is not None and not side.exists():
-        staged = job.stage / f"{shard.number}.side"
-        format_.write_side(spec, shard, (compose.truth(spec.recipe, glyphs, *span) for span in spans), staged)
-        files.make_directory(side.parent)
-        files.place(staged, side)
-    record = task.record
-    if record is not None and _agrees(format_, path, record):
+    directory, stage, spec = job.directory, job.stage, job.spec
+    shard, record = task
+    format_, glyphs = formats.get(spec.format), bank.load(job.source)
+    spans = list(compose.spans(spec.recipe, shard.first, shard.stop))
+    if not format_.has_side(directory, shard):
+        truths = (compose.truth(spec.recipe, glyphs, first, stop) for first, stop in spans)
+        format_.write_side(directory, stage, shard, truths)
+    if record is not None and _agrees(format_, directory, spec, shard, record):
         return Settled(record, kept=True)
-    staged = job.stage / str(shard.number)
-    batches = (compose.compose(spec.recipe, glyphs, *span) for span in spans)
-    try:
-        written = format_.write_shard(spec, shard, batches, staged)
-        files.make_directory(path.parent)
-        files.place(staged, path)
-    except BaseException:
-        files.remove(staged)
-        raise
+    batches = (compose.compose(spec.recipe, glyphs, first, stop) for first, stop in spans)
+    written = format_.write_shard(directory, stage, spec, shard, batches)
     made = Record(
         shard=shard.number,
         first=shard.first,
@@ -238,16 +225,9 @@ def settle(job: Job, task: Task) -> Settled:
     return Settled(made, kept=False)
 
 
-def _spans(recipe: Recipe, shard: Shard) -> Iterator[tuple[int, int]]:
-    """Yield the batches of a shard as (first, stop): small enough that memory stays flat for any canvas."""
-    size = max(1, min(BATCH_SAMPLES, BATCH_BYTES // (recipe.glyph_height * recipe.width)))
-    for first in range(shard.first, shard.stop, size):
-        yield first, min(first + size, shard.stop)
-
-
-def _agrees(format_: formats.Format, path: Path, record: Record) -> bool:
+def _agrees(format_: formats.Format, directory: Path, spec: Spec, shard: Shard, record: Record) -> bool:
     try:
-        found = format_.check_shard(path)
+        found = format_.check_shard(directory, spec, shard)
     except (OSError, FormatError):
         return False
     return found[:3] == (record.files, record.bytes, record.sha256)
@@ -317,8 +297,10 @@ def _check_path(directory: Path, spec: Spec) -> None:
     """Raise RequestError where a file or a link stands in the way, before anything is written."""
     if not directory.is_dir() and (directory.exists() or directory.is_symlink()):
         raise RequestError(f"{directory} is not a directory", hint="choose another place, or remove it")
-    shards = (directory / formats.get(spec.format).shard_path(spec.plan[0])).parent
-    for inside in {directory / STATE_NAME, shards} - {directory}:
+    inner = [directory / STATE_NAME]
+    if "/" in (shard_path := formats.get(spec.format).shard_path(spec.plan[0])):
+        inner.append(directory / shard_path.split("/")[0])
+    for inside in inner:
         if inside.is_symlink():
             raise RequestError(
                 f"{inside} is a link that leads elsewhere", hint="remove it, or choose another directory"
@@ -372,7 +354,10 @@ def _clear(directory: Path) -> None:
 
 def _shard_paths(directory: Path, spec: Spec) -> list[Path]:
     """Return what stands in the place of shards and is named like one."""
-    first = directory / formats.get(spec.format).shard_path(spec.plan[0])
+    shard_path = formats.get(spec.format).shard_path(spec.plan[0])
+    if not shard_path:
+        return []
+    first = directory / shard_path
     if not first.parent.is_dir() or first.parent.is_symlink():
         return []
     named_like_one = re.compile(r"\d{5,}" + re.escape(first.suffix), re.ASCII)
@@ -442,21 +427,24 @@ def verify(
     for path in _strays(directory, spec):
         yield f"{path.relative_to(directory)} is none of the {len(plan)} shards of the plan"
     yield from _wrong_files(directory, spec, complete)
+    if not formats.get(spec.format).SHARDS_STAND:
+        return
     with closing(run(partial(_check_shard, directory, spec), tasks, stop or Stop())) as outcomes:
         for task, outcome in watch(outcomes):
             problem = outcome.message if isinstance(outcome, Failure) else outcome
             if problem:
-                yield f"{formats.get(spec.format).shard_path(task.shard)}: {problem}"
+                where = formats.get(spec.format).shard_path(task.shard) or f"shard {task.shard.number}"
+                yield f"{where}: {problem}"
 
 
 def _wrong_files(directory: Path, spec: Spec, complete: Manifest) -> Iterator[str]:
-    expected = formats.get(spec.format).FILES
-    if set(complete.files) != set(expected):
-        yield f"{MANIFEST_NAME} is not about {' and '.join(expected)}"
+    format_ = formats.get(spec.format)
+    if set(complete.files) != set(format_.FILES):
+        yield f"{MANIFEST_NAME} is not about {' and '.join(format_.FILES) or 'shards alone'}"
         return
     for name, known in complete.files.items():
         try:
-            found = files.sum_of(directory / name)
+            found = format_.sum_of(directory, name, spec)
         except OSError as error:
             yield f"{name}: {error.strerror}"
             continue
@@ -470,7 +458,7 @@ def _check_shard(directory: Path, spec: Spec, task: Task) -> str:
     record = task.record
     assert record is not None
     try:
-        found = format_.check_shard(directory / format_.shard_path(task.shard))
+        found = format_.check_shard(directory, spec, task.shard)
     except OSError as error:
         return describe_os_error(error)
     if (found.files, found.bytes) != (record.files, record.bytes):

@@ -35,6 +35,13 @@ def _write_all(descriptor: int, content: bytes | memoryview) -> None:
         left = left[system.write(descriptor, left) :]
 
 
+class FileSum(NamedTuple):
+    """The size of a file in bytes, and its SHA-256 in hexadecimal."""
+
+    bytes: int
+    sha256: str
+
+
 class NewFile:
     """A file that does not exist yet, written from front to end; leaving the `with` block syncs it.
 
@@ -53,6 +60,11 @@ class NewFile:
         self.digest.update(content)
         self.size += memoryview(content).nbytes
 
+    @property
+    def sum(self) -> FileSum:
+        """Size and SHA-256 of what was written so far."""
+        return FileSum(self.size, self.digest.hexdigest())
+
     def close(self, *, sync: bool = True) -> None:
         """Sync the file to disk and close it. Raises OSError."""
         if self._descriptor >= 0:
@@ -68,6 +80,43 @@ class NewFile:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(sync=kind is None)
+
+
+class Places:
+    """A file that is there, written at places all over it, by several processes if need be."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = system.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+
+    def write_at(self, place: int, content: bytes | memoryview) -> None:
+        """Write `content` at `place`, in bytes from the start. Raises OSError."""
+        system.lseek(self._descriptor, place, os.SEEK_SET)
+        _write_all(self._descriptor, content)
+
+    def truncate(self, size: int) -> None:
+        """Cut the file off at `size` bytes. Raises OSError."""
+        system.ftruncate(self._descriptor, size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                system.fsync(self._descriptor)
+        finally:
+            system.close(self._descriptor)
+
+
+def make_sized(path: Path, size: int) -> None:
+    """Make a file of `size` bytes, all zero so far; what stands there is replaced. Raises OSError."""
+    remove(path)
+    make_directory(path.parent)
+    descriptor = system.open(path, _NEW, 0o666)
+    try:
+        system.ftruncate(descriptor, size)
+    finally:
+        system.close(descriptor)
 
 
 def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -142,13 +191,6 @@ def remove_if_empty(path: Path) -> None:
     """Remove a folder that has nothing in it. Raises OSError."""
     if path.is_dir() and not any(path.iterdir()):
         system.rmdir(path)
-
-
-class FileSum(NamedTuple):
-    """The size of a file in bytes, and its SHA-256 in hexadecimal."""
-
-    bytes: int
-    sha256: str
 
 
 def sum_of(path: Path) -> FileSum:

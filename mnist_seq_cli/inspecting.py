@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mnist_seq_cli import bank, files, formats, idx, manifest, png
 from mnist_seq_cli.bank import BUNDLED_FILES, Source
 from mnist_seq_cli.errors import CheckError, FormatError, RequestError
+from mnist_seq_cli.formats.truths import texts_of
 from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, Spec
 from mnist_seq_cli.reading import Reader
 from mnist_seq_cli.recipe import format_sequence
@@ -221,8 +222,8 @@ def _dataset_examples(path: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     if manifest.read_manifest(path) is None:
         return
     format_ = formats.get(spec.format)
-    images = format_.read_images(path, spec, spec.plan[0])
-    for number, (text, image) in enumerate(zip(format_.read_texts(path, spec), images, strict=False)):
+    batch = format_.read_shard(path, spec, spec.plan[0])
+    for number, (text, image) in enumerate(zip(texts_of(batch), batch.images, strict=True)):
         yield f"{number}: {format_sequence(map(int, text))}", 255 - image if spec.recipe.invert else image
 
 

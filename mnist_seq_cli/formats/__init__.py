@@ -9,15 +9,12 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe import Shard
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from mnist_seq_cli.compose import Batch, Truth
     from mnist_seq_cli.files import FileSum
     from mnist_seq_cli.manifest import Record, Spec
     from mnist_seq_cli.png import Compression
 
-_MODULES = {"png": "png_folder"}
+_MODULES = {"png": "png_folder", "webdataset": "webdataset", "npz": "npz_file", "idx": "idx_files"}
 FORMAT_NAMES = tuple(_MODULES)
 
 
@@ -33,8 +30,8 @@ class Written(NamedTuple):
 class Collector(Protocol):
     """Joins what shards leave behind into files of the dataset as a whole; it is given every shard, in order."""
 
-    def add(self, directory: Path, shard: Shard, record: "Record") -> None:
-        """Take what the shard has for the whole."""
+    def add(self, shard: Shard, record: "Record") -> None:
+        """Take what the shard has for the whole. Raises OSError."""
         ...
 
     def finish(self) -> "dict[str, FileSum]":
@@ -47,43 +44,72 @@ class Collector(Protocol):
 
 
 class Format(Protocol):
-    """What each module of this package has. Paths are relative to the dataset's directory."""
+    """What each module of this package has.
+
+    `FILES` are the files of the dataset as a whole that the manifest sums up; `SHARDS_STAND` tells whether the shards
+    can be told apart in a finished dataset, to be checked one by one.
+    """
 
     FILES: tuple[str, ...]
+    SHARDS_STAND: bool
     SHARD_SIZE: int
     COMPRESSION: "Compression"
 
     def shard_path(self, shard: Shard) -> str:
-        """Return where the shard stands: a file or a folder."""
+        """Return the file or folder of the shard, relative to the directory; nothing where it has none of its own."""
         ...
 
-    def side_path(self, shard: Shard) -> str:
-        """Return where rows wait until they are collected, or nothing where the format has none."""
+    def prepare(self, directory: Path, spec: "Spec") -> None:
+        """Make what shards are written into, before any is. Raises OSError."""
         ...
 
-    def write_shard(self, spec: "Spec", shard: Shard, batches: "Iterator[Batch]", path: Path) -> Written:
-        """Write the shard as `path`, which does not exist yet. Raises OSError."""
+    def has_side(self, directory: Path, shard: Shard) -> bool:
+        """Tell whether the rows of the shard wait to be collected, or need not."""
         ...
 
-    def write_side(self, spec: "Spec", shard: Shard, truths: "Iterator[Truth]", path: Path) -> None:
-        """Write the shard's rows as `path`, which does not exist yet. Raises OSError."""
+    def write_side(self, directory: Path, stage: Path, shard: Shard, truths: "Iterator[Truth]") -> None:
+        """Write the shard's rows where they wait. Raises OSError."""
         ...
 
-    def check_shard(self, path: Path) -> Written:
-        """Return what stands at `path`, to be held against a record. Raises OSError."""
+    def write_shard(
+        self, directory: Path, stage: Path, spec: "Spec", shard: Shard, batches: "Iterator[Batch]"
+    ) -> Written:
+        """Make the shard stand in the directory, by way of the stage. Raises OSError."""
         ...
 
-    def collector(self, spec: "Spec", stage: Path) -> Collector:
-        """Return what joins the shards; it writes its files in `stage`."""
+    def check_shard(self, directory: Path, spec: "Spec", shard: Shard) -> Written:
+        """Return what stands in the shard's place, to be held against a record. Raises OSError, FormatError."""
+        ...
+
+    def sum_of(self, directory: Path, name: str, spec: "Spec") -> "FileSum":
+        """Return the sum of one of `FILES` as it stands in the directory. Raises OSError."""
+        ...
+
+    def collector(self, directory: Path, stage: Path, spec: "Spec") -> Collector:
+        """Return what joins the shards; it writes its files in the stage."""
         ...
 
     def read_texts(self, directory: Path, spec: "Spec") -> Iterator[str]:
         """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
         ...
 
-    def read_images(self, directory: Path, spec: "Spec", shard: Shard) -> "Iterator[NDArray[np.uint8]]":
-        """Yield the image of each sample of the shard: uint8 (height, width). Raises FormatError, OSError."""
+    def read_shard(self, directory: Path, spec: "Spec", shard: Shard) -> "Batch":
+        """Return the samples of the shard as they stand on disk. Raises FormatError, OSError."""
         ...
+
+
+class Nothing:
+    """The collector of formats whose shards are all there is."""
+
+    def add(self, shard: Shard, record: "Record") -> None:
+        """Take nothing."""
+
+    def finish(self) -> "dict[str, FileSum]":
+        """Return no files."""
+        return {}
+
+    def abandon(self) -> None:
+        """Do nothing."""
 
 
 def get(name: str) -> Format:

@@ -6,7 +6,9 @@ because a column of digits would be taken for numbers and lose its zeros.
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,12 @@ from mnist_seq_cli.compose import Batch, Truth
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
+from mnist_seq_cli.formats.truths import MAX_ROW, parse_row, rows_of, to_batch
 from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
 from mnist_seq_cli.recipe import Shard
 
 SHARD_SIZE = 1_000
+SHARDS_STAND = True
 COMPRESSION: png.Compression = "fast"
 
 IMAGES_NAME = "images"
@@ -29,18 +33,10 @@ METADATA_NAME = "metadata.jsonl"
 FILES = (LABELS_NAME, METADATA_NAME)
 LABELS_HEADER = b"file_name,label\n"
 
-_COPY_SIZE = 1 << 20
-_MAX_LINE = 8192
-
 
 def shard_path(shard: Shard) -> str:
     """Return the folder of the shard."""
     return f"{IMAGES_NAME}/{shard.number:05d}"
-
-
-def side_path(shard: Shard) -> str:
-    """Return the folder where the shard's rows wait until their turn."""
-    return f"{STATE_NAME}/rows/{shard.number:05d}"
 
 
 def file_name(sample: int, shard: Shard) -> str:
@@ -48,11 +44,42 @@ def file_name(sample: int, shard: Shard) -> str:
     return f"{shard_path(shard)}/{sample:08d}.png"
 
 
-def write_shard(spec: Spec, shard: Shard, batches: Iterator[Batch], path: Path) -> Written:
-    """Write a PNG file for each sample in the new folder `path`. Raises OSError."""
-    files.make_directory(path)
+def prepare(directory: Path, spec: Spec) -> None:
+    """Make the folder of the shards. Raises OSError."""
+    files.make_directory(directory / IMAGES_NAME)
+
+
+def _side(directory: Path, shard: Shard) -> Path:
+    return directory / STATE_NAME / "rows" / f"{shard.number:05d}"
+
+
+def has_side(directory: Path, shard: Shard) -> bool:
+    """Tell whether the shard's rows wait to be collected."""
+    return _side(directory, shard).exists()
+
+
+def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+    """Write the shard's rows of labels.csv and metadata.jsonl where they wait. Raises OSError."""
+    staged = stage / f"{shard.number}.rows"
+    files.make_directory(staged)
+    labels, metadata = [], []
+    for truth in truths:
+        for sample, (text, row) in enumerate(rows_of(truth), truth.first):
+            name = file_name(sample, shard)
+            labels.append(f"{name},{'-'.join(text)}\n")
+            metadata.append(f'{{"file_name": "{name}", {row}}}\n')
+    files.write_new(str(staged / LABELS_NAME), "".join(labels).encode())
+    files.write_new(str(staged / METADATA_NAME), "".join(metadata).encode())
+    files.make_directory(_side(directory, shard).parent)
+    files.place(staged, _side(directory, shard))
+
+
+def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
+    """Write a PNG file for each sample in a new folder, and give it its name. Raises OSError."""
+    staged = stage / str(shard.number)
+    files.make_directory(staged)
     digest, total = sha256(), 0
-    start = f"{path}{os.sep}"
+    start = f"{staged}{os.sep}"
     for batch in batches:
         contents = png.encode(batch.images, spec.compression)
         for sample, content in enumerate(contents, batch.first):
@@ -60,65 +87,44 @@ def write_shard(spec: Spec, shard: Shard, batches: Iterator[Batch], path: Path) 
         joined = b"".join(contents)
         digest.update(joined)
         total += len(joined)
+    files.place(staged, directory / shard_path(shard))
     return Written(shard.samples, total, digest.hexdigest())
 
 
-def write_side(spec: Spec, shard: Shard, truths: Iterator[Truth], path: Path) -> None:
-    """Write the shard's rows of labels.csv and metadata.jsonl in the new folder `path`. Raises OSError."""
-    files.make_directory(path)
-    labels, metadata = [], []
-    for truth in truths:
-        texts = texts_of(truth.digits, truth.lengths)
-        rows = zip(texts, truth.glyphs.tolist(), truth.x.tolist(), strict=True)
-        for sample, (text, glyphs, x) in enumerate(rows, truth.first):
-            name = file_name(sample, shard)
-            labels.append(f"{name},{'-'.join(text)}\n")
-            metadata.append(f'{{"file_name": "{name}", "text": "{text}", "glyphs": {glyphs}, "x": {x}}}\n')
-    files.write_new(str(path / LABELS_NAME), "".join(labels).encode())
-    files.write_new(str(path / METADATA_NAME), "".join(metadata).encode())
-
-
-def texts_of(digits: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[str]:
-    """Return each sequence as plain text, `0042`."""
-    length = digits.shape[1]
-    text = (digits + np.uint8(ord("0"))).tobytes().decode("ascii")
-    starts = range(0, len(text), length)
-    return [text[start : start + count] for start, count in zip(starts, lengths.tolist(), strict=True)]
-
-
-def check_shard(path: Path) -> Written:
+def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
     """Return what the folder holds. Raises OSError."""
-    digest, total, count = sha256(), 0, 0
-    with os.scandir(path) as entries:
+    folder = directory / shard_path(shard)
+    digest, total = sha256(), 0
+    with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries)
+    expected = [f"{sample:08d}.png" for sample in range(shard.first, shard.stop)]
+    if names != expected and len(names) == len(expected):
+        raise FormatError(f"it holds {min(set(names) - set(expected))!r}, which is none of its samples")
     for name in names:
-        content = (path / name).read_bytes()
+        content = (folder / name).read_bytes()
         digest.update(content)
         total += len(content)
-        count += 1
-    return Written(count, total, digest.hexdigest())
+    return Written(len(names), total, digest.hexdigest())
 
 
 class Rows:
     """Joins the rows of the shards into labels.csv and metadata.jsonl."""
 
-    def __init__(self, stage: Path) -> None:
+    def __init__(self, directory: Path, stage: Path) -> None:
+        self._directory = directory
         self._files = {name: files.NewFile(stage / name) for name in FILES}
         self._files[LABELS_NAME].write(LABELS_HEADER)
 
-    def add(self, directory: Path, shard: Shard, record: Record) -> None:
+    def add(self, shard: Shard, record: Record) -> None:
         """Append the shard's rows. Raises OSError."""
-        waiting = directory / side_path(shard)
         for name, file in self._files.items():
-            with (waiting / name).open("rb") as rows:
-                while piece := rows.read(_COPY_SIZE):
-                    file.write(piece)
+            file.write((_side(self._directory, shard) / name).read_bytes())
 
     def finish(self) -> dict[str, FileSum]:
         """Sync both files, and return their sums. Raises OSError."""
         for file in self._files.values():
             file.close()
-        return {name: FileSum(file.size, file.digest.hexdigest()) for name, file in self._files.items()}
+        return {name: file.sum for name, file in self._files.items()}
 
     def abandon(self) -> None:
         """Close both files as they are."""
@@ -126,26 +132,57 @@ class Rows:
             file.close(sync=False)
 
 
-def collector(spec: Spec, stage: Path) -> Rows:
+def sum_of(directory: Path, name: str, spec: Spec) -> FileSum:
+    """Return size and SHA-256 of one of the files. Raises OSError."""
+    return files.sum_of(directory / name)
+
+
+def collector(directory: Path, stage: Path, spec: Spec) -> Rows:
     """Return what joins the rows of the shards."""
-    return Rows(stage)
+    return Rows(directory, stage)
 
 
 def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     """Yield the sequence of each sample as plain text, `0042`, from labels.csv. Raises FormatError, OSError."""
     with (directory / LABELS_NAME).open("rb") as file:
-        if file.readline(_MAX_LINE) != LABELS_HEADER:
+        if file.readline(MAX_ROW) != LABELS_HEADER:
             raise FormatError(f"{LABELS_NAME} does not begin with {LABELS_HEADER.decode().strip()!r}")
-        while line := file.readline(_MAX_LINE):
+        while line := file.readline(MAX_ROW):
             yield line.rpartition(b",")[2].rstrip(b"\n").decode("ascii", "replace").replace("-", "")
 
 
-def read_images(directory: Path, spec: Spec, shard: Shard) -> Iterator[NDArray[np.uint8]]:
-    """Yield the image of each sample of the shard: uint8 (height, width). Raises FormatError, OSError."""
-    expected = (spec.recipe.glyph_height, spec.recipe.width)
-    for sample in range(shard.first, shard.stop):
-        name = file_name(sample, shard)
-        image = png.decode((directory / name).read_bytes(), name=name)
-        if image.shape != expected:
-            raise FormatError(f"{name} is {image.shape[0]}×{image.shape[1]} px, not {expected[0]}×{expected[1]}")
-        yield image
+def read_shard(directory: Path, spec: Spec, shard: Shard) -> Batch:
+    """Return the samples of the shard, with the truth of metadata.jsonl. Raises FormatError, OSError."""
+    recipe = spec.recipe
+    images = np.empty((shard.samples, recipe.glyph_height, recipe.width), dtype=np.uint8)
+    for place in range(shard.samples):
+        images[place] = _read_image(directory, spec, shard, shard.first + place)
+    rows = []
+    with (directory / METADATA_NAME).open("rb") as metadata:
+        metadata.seek(_row_offsets(directory / METADATA_NAME, spec.shard_size)[shard.number])
+        for sample, line in enumerate(islice(metadata, shard.samples), shard.first):
+            row = parse_row(line, ("file_name",))
+            if row["file_name"] != file_name(sample, shard):
+                raise FormatError(f"{METADATA_NAME} has no row of sample {sample} where it should be")
+            rows.append(row)
+    return to_batch(recipe, shard.first, rows, images)
+
+
+def _read_image(directory: Path, spec: Spec, shard: Shard, sample: int) -> NDArray[np.uint8]:
+    name = file_name(sample, shard)
+    image = png.decode((directory / name).read_bytes(), name=name)
+    if image.shape != (spec.recipe.glyph_height, spec.recipe.width):
+        raise FormatError(f"{name} is {image.shape[1]}×{image.shape[0]} px, which is not what the recipe makes")
+    return image
+
+
+@lru_cache(maxsize=4)
+def _row_offsets(path: Path, shard_size: int) -> list[int]:
+    """Return where the rows of each shard begin in a file of one line a sample. Raises OSError."""
+    offsets, place = [0], 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            place += len(line)
+            if number % shard_size == 0:
+                offsets.append(place)
+    return offsets

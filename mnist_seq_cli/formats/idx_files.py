@@ -1,0 +1,177 @@
+"""Owns the format `idx`: images, labels and lengths as gzip IDX files, which any reader of MNIST reads.
+
+A shard is three runs of deflate data that end on a byte, so that the runs of all shards, put one behind the other, are
+the body of one gzip member (RFC 1951, section 3.2.4; RFC 1952). IDX has no place for glyph ids and left edges.
+"""
+
+import zlib
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from mnist_seq_cli import files, idx, png
+from mnist_seq_cli.compose import Batch, Truth
+from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.files import FileSum
+from mnist_seq_cli.formats import Written
+from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
+from mnist_seq_cli.recipe import Shard
+
+FILES = ("images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz")
+SHARD_SIZE = 10_000
+SHARDS_STAND = False
+COMPRESSION: png.Compression = "small"
+
+_LEVELS: dict[png.Compression, int] = {"fast": 0, "small": 1}
+_LAST_BLOCK = b"\x03\x00"
+
+
+def shard_path(shard: Shard) -> str:
+    """Return nothing: a shard ends up as a part of the files."""
+    return ""
+
+
+def _waiting(directory: Path, shard: Shard) -> Path:
+    return directory / STATE_NAME / "shards" / f"{shard.number:05d}"
+
+
+def prepare(directory: Path, spec: Spec) -> None:
+    """Make the folder where shards wait. Raises OSError."""
+    if spec.recipe.length > 255:
+        raise FormatError("IDX lengths are bytes, so a sequence has at most 255 digits", hint="take another format")
+    files.make_directory(directory / STATE_NAME / "shards")
+
+
+def has_side(directory: Path, shard: Shard) -> bool:
+    """Say that the shard itself is what is collected."""
+    return True
+
+
+def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+    """Do nothing."""
+
+
+def _arrays(batch: Batch) -> tuple[NDArray[np.uint8], ...]:
+    return batch.images, batch.digits, batch.lengths.astype(np.uint8)
+
+
+def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
+    """Write the shard's runs of deflate data in a new folder, and give it its name. Raises OSError."""
+    staged = stage / str(shard.number)
+    files.make_directory(staged)
+    level = _LEVELS[spec.compression]
+    deflaters = [isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS) for _ in FILES]
+    runs, crcs = [files.NewFile(staged / name) for name in FILES], [0] * len(FILES)
+    try:
+        for batch in batches:
+            for number, values in enumerate(_arrays(batch)):
+                content = np.ascontiguousarray(values).reshape(-1).data
+                crcs[number] = isal_zlib.crc32(content, crcs[number])
+                runs[number].write(deflaters[number].compress(content))
+        for run, deflater in zip(runs, deflaters, strict=True):
+            run.write(deflater.flush(isal_zlib.Z_FULL_FLUSH))
+    finally:
+        for run in runs:
+            run.close()
+    files.place(staged, _waiting(directory, shard))
+    return Written(*_sum(_waiting(directory, shard)), tuple(crcs))
+
+
+def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
+    """Return what waits to be collected of the shard. Raises OSError."""
+    return Written(*_sum(_waiting(directory, shard)))
+
+
+def _sum(folder: Path) -> tuple[int, int, str]:
+    contents = [(folder / name).read_bytes() for name in FILES]
+    return len(FILES), sum(map(len, contents)), sha256(b"".join(contents)).hexdigest()
+
+
+class Members:
+    """Joins the runs of the shards into three gzip files."""
+
+    def __init__(self, directory: Path, stage: Path, spec: Spec) -> None:
+        self._directory = directory
+        recipe, samples = spec.recipe, spec.samples
+        shapes = ((samples, recipe.glyph_height, recipe.width), (samples, recipe.length), (samples,))
+        self._row_bytes = [int(np.prod(shape[1:], dtype=np.int64)) for shape in shapes]
+        self._files = [files.NewFile(stage / name) for name in FILES]
+        self._crcs, self._sizes = [], []
+        for file, shape in zip(self._files, shapes, strict=True):
+            header = idx.encode_header(np.dtype(np.uint8), shape)
+            deflater = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
+            file.write(idx.GZIP_HEADER + deflater.compress(header) + deflater.flush(zlib.Z_FULL_FLUSH))
+            self._crcs.append(zlib.crc32(header))
+            self._sizes.append(len(header))
+
+    def add(self, shard: Shard, record: Record) -> None:
+        """Append the shard's runs. Raises OSError."""
+        if len(record.crcs) != len(FILES):
+            raise FormatError(f"the record of shard {shard.number} has no checksums")
+        for number, (file, name) in enumerate(zip(self._files, FILES, strict=True)):
+            file.write((_waiting(self._directory, shard) / name).read_bytes())
+            size = shard.samples * self._row_bytes[number]
+            self._crcs[number] = isal_zlib.crc32_combine(self._crcs[number], record.crcs[number], size)
+            self._sizes[number] += size
+
+    def finish(self) -> dict[str, FileSum]:
+        """Write the ends of the files, sync them, and return their sums. Raises OSError."""
+        for file, crc, size in zip(self._files, self._crcs, self._sizes, strict=True):
+            file.write(_LAST_BLOCK + idx.gzip_trailer(crc, size))
+            file.close()
+        return {name: file.sum for name, file in zip(FILES, self._files, strict=True)}
+
+    def abandon(self) -> None:
+        """Close the files as they are."""
+        for file in self._files:
+            file.close(sync=False)
+
+
+def sum_of(directory: Path, name: str, spec: Spec) -> FileSum:
+    """Return size and SHA-256 of one of the files. Raises OSError."""
+    return files.sum_of(directory / name)
+
+
+def collector(directory: Path, stage: Path, spec: Spec) -> Members:
+    """Return what joins the shards."""
+    return Members(directory, stage, spec)
+
+
+def _rows(directory: Path, name: str, row_shape: tuple[int, ...], first: int, stop: int) -> NDArray[np.uint8]:
+    """Return rows `first` to `stop` of one of the files: uint8 (stop - first, …). Raises FormatError, OSError."""
+    header, row = 4 + 4 * (1 + len(row_shape)), int(np.prod(row_shape, dtype=np.int64))
+    import gzip
+
+    try:
+        with gzip.open(directory / name) as file:
+            file.seek(header + first * row)
+            content = file.read((stop - first) * row)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FormatError(f"{name} is damaged ({error})") from None
+    if len(content) != (stop - first) * row:
+        raise FormatError(f"{name} ends before sample {stop - 1}")
+    return np.frombuffer(bytearray(content), dtype=np.uint8).reshape(stop - first, *row_shape)
+
+
+def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
+    """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
+    labels: NDArray[Any] = _rows(directory, FILES[1], (spec.recipe.length,), 0, spec.samples)
+    lengths = _rows(directory, FILES[2], (), 0, spec.samples)
+    for digits, length in zip(labels, lengths.tolist(), strict=True):
+        yield "".join(map(str, digits[:length].tolist()))
+
+
+def read_shard(directory: Path, spec: Spec, shard: Shard) -> Batch:
+    """Return the samples of the shard; glyphs and x, which IDX cannot hold, are -1. Raises FormatError, OSError."""
+    recipe = spec.recipe
+    shapes = ((recipe.glyph_height, recipe.width), (recipe.length,), ())
+    images, digits, lengths = (
+        _rows(directory, name, shape, shard.first, shard.stop) for name, shape in zip(FILES, shapes, strict=True)
+    )
+    unknown = np.full(digits.shape, -1, dtype=np.int32)
+    return Batch(shard.first, digits, lengths.astype(np.int32), unknown, unknown.copy(), images)

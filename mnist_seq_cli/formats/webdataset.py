@@ -1,0 +1,161 @@
+"""Owns the format `webdataset`: a tar file a shard, with KEY.png and KEY.json for each sample, side by side.
+
+USTAR, with nothing in it that depends on when or by whom it was written; and a reader that takes exactly this, and
+nothing that a tar file can hold beside it (links, devices, long names), so that there is nothing to guard against.
+Layout of a header: POSIX.1-2017, pax, "ustar Interchange Format".
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mnist_seq_cli import files, png
+from mnist_seq_cli.compose import Batch, Truth
+from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.files import FileSum
+from mnist_seq_cli.formats import Nothing, Written
+from mnist_seq_cli.formats.truths import parse_row, rows_of, to_batch
+from mnist_seq_cli.manifest import Spec
+from mnist_seq_cli.recipe import Shard
+
+FILES: tuple[str, ...] = ()
+SHARD_SIZE = 10_000
+SHARDS_STAND = True
+COMPRESSION: png.Compression = "small"
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+
+_NAME = re.compile(rb"([0-9]{8})\.(png|json)\0+", re.ASCII)
+_OWNER = b"0000644\0" + b"0000000\0" + b"0000000\0"
+_NO_TIME = b"00000000000\0"
+_AS_IF_SPACES = 8 * ord(" ")
+_REST = b"0" + bytes(100) + b"ustar\x0000" + bytes(BLOCK - 265)
+_FIXED_SUM = sum(_OWNER) + sum(_NO_TIME) + _AS_IF_SPACES + sum(_REST)
+
+
+def shard_path(shard: Shard) -> str:
+    """Return the tar file of the shard."""
+    return f"{shard.number:05d}.tar"
+
+
+def prepare(directory: Path, spec: Spec) -> None:
+    """Do nothing: shards stand in the directory itself."""
+
+
+def has_side(directory: Path, shard: Shard) -> bool:
+    """Say that nothing has to be collected."""
+    return True
+
+
+def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+    """Do nothing."""
+
+
+def members(batch: Batch, compression: png.Compression) -> bytes:
+    """Return the samples of a batch as the members of a tar file, headers and padding included."""
+    pieces: list[bytes] = []
+    contents = png.encode(batch.images, compression)
+    for sample, (content, (_, row)) in enumerate(zip(contents, rows_of(batch), strict=True), batch.first):
+        description = f"{{{row}}}".encode()
+        pieces += (
+            _header(b"%08d.png" % sample, len(content)),
+            content,
+            bytes(-len(content) % BLOCK),
+            _header(b"%08d.json" % sample, len(description)),
+            description,
+            bytes(-len(description) % BLOCK),
+        )
+    return b"".join(pieces)
+
+
+def _header(name: bytes, size: int) -> bytes:
+    length = b"%011o" % size
+    checksum = _FIXED_SUM + sum(name) + sum(length)
+    return b"".join(
+        (name, bytes(100 - len(name)), _OWNER, length, b"\0", b"00000000000\0", b"%06o\0 " % checksum, _REST)
+    )
+
+
+def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
+    """Write the tar file of the shard, and give it its name. Raises OSError."""
+    with files.NewFile(stage / shard_path(shard)) as file:
+        for batch in batches:
+            file.write(members(batch, spec.compression))
+        file.write(END)
+    files.place(file.path, directory / shard_path(shard))
+    return Written(1, *file.sum)
+
+
+def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
+    """Return what the tar file holds. Raises OSError."""
+    return Written(1, *files.sum_of(directory / shard_path(shard)))
+
+
+def sum_of(directory: Path, name: str, spec: Spec) -> FileSum:
+    """Return nothing: there are no files beside the shards. Raises FormatError."""
+    raise FormatError(f"{name} is none of the files of a dataset in this format")
+
+
+def collector(directory: Path, stage: Path, spec: Spec) -> Nothing:
+    """Return what joins the shards: nothing, they are all there is."""
+    return Nothing()
+
+
+def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
+    """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
+    for shard in spec.plan:
+        for _, _, row in _samples(directory, shard):
+            yield parse_row(row)["text"]
+
+
+def read_shard(directory: Path, spec: Spec, shard: Shard) -> Batch:
+    """Return the samples of the shard. Raises FormatError, OSError."""
+    images, rows = [], []
+    for sample, content, row in _samples(directory, shard):
+        images.append(png.decode(content, name=f"{shard_path(shard)}, {sample:08d}.png"))
+        rows.append(parse_row(row))
+    if len({image.shape for image in images}) != 1:
+        raise FormatError(f"{shard_path(shard)} has images of different sizes")
+    return to_batch(spec.recipe, shard.first, rows, np.stack(images))
+
+
+def _samples(directory: Path, shard: Shard) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield (number, PNG file, row of JSON) for each sample of a shard, which has to hold them all, in order."""
+    contents = read_members(directory / shard_path(shard))
+    for sample in range(shard.first, shard.stop):
+        image, row = next(contents, None), next(contents, None)
+        if image is None or row is None or (image[0], row[0]) != (f"{sample:08d}.png", f"{sample:08d}.json"):
+            raise FormatError(f"{shard_path(shard)} has no sample {sample} where it should be")
+        yield sample, image[1], row[1]
+    if next(contents, None) is not None:
+        raise FormatError(f"{shard_path(shard)} holds more than its samples")
+
+
+def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield (name, content) for each member of a tar file as this module writes it. Raises FormatError, OSError."""
+    with path.open("rb") as file:
+        while (header := file.read(BLOCK)) and header != bytes(BLOCK):
+            name = _NAME.fullmatch(header[:100])
+            if name is None or len(header) != BLOCK or header[156:157] != b"0" or header[257:262] != b"ustar":
+                raise FormatError(f"{path.name} holds something else than PNG and JSON files of samples")
+            try:
+                size = int(header[124:135], 8)
+            except ValueError:
+                size = -1
+            if not 0 <= size <= png.MAX_PIXELS:
+                raise FormatError(f"{path.name} has a member of an impossible size")
+            content = file.read(size)
+            if len(content) != size:
+                raise FormatError(f"{path.name} is truncated")
+            file.seek(-size % BLOCK, 1)
+            yield header[:100].rstrip(b"\0").decode(), content
+
+
+def stream(batches: Iterable[Batch], compression: png.Compression) -> Iterator[bytes]:
+    """Yield one tar file with all samples, piece by piece."""
+    for batch in batches:
+        yield members(batch, compression)
+    yield END
