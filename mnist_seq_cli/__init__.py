@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.original import MNIST_Sequence_API, generate_numbers_sequence
     from mnist_seq_cli.recipe import Recipe
     from mnist_seq_cli.sampling import Sample, SequenceDataset
+    from mnist_seq_cli.stored import StoredDataset, open_dataset
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,8 @@ _HOMES = {
     "Recipe": "recipe",
     "RequestError": "errors",
     "Sample": "sampling",
+    "StoredDataset": "stored",
+    "open_dataset": "stored",
     "SequenceDataset": "sampling",
     "generate_numbers_sequence": "original",
 }
@@ -37,8 +40,10 @@ __all__ = [
     "RequestError",
     "Sample",
     "SequenceDataset",
+    "StoredDataset",
     "__version__",
     "generate_numbers_sequence",
+    "open_dataset",
 ]
 
 

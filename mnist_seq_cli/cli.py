@@ -7,10 +7,10 @@ that `mnistseq --help` loads Click and nothing else.
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -27,7 +27,10 @@ from mnist_seq_cli.errors import (
     RequestError,
 )
 from mnist_seq_cli.formats import FORMAT_NAMES
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, SPACINGS, format_sequence
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, COMPRESSIONS, SPACINGS, format_sequence
+
+if TYPE_CHECKING:
+    from mnist_seq_cli.bank import Source
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -51,6 +54,16 @@ def cli() -> None:
     """
 
 
+source_option = click.option(
+    "--source",
+    metavar="|".join((*BUNDLED_SOURCES, "IMAGES")),
+    help="MNIST file that glyphs come from, or an IDX image file of your own.  [default: train; to read: all]",
+)
+source_labels_option = click.option(
+    "--source-labels", metavar="LABELS", help="IDX label file that belongs to your own image file."
+)
+
+
 def layout_options(command: Command) -> Command:
     """Add the options that say how strips look; `generate` and `dataset` share them."""
     options = (
@@ -64,23 +77,12 @@ def layout_options(command: Command) -> Command:
         ),
         click.option("--seed", type=int, help="Seed, to make the same again.  [default: drawn, and shown]"),
         click.option("--invert", is_flag=True, help="White ink on black paper, as in MNIST itself."),
-        *source_options,
+        source_option,
+        source_labels_option,
     )
     for option in reversed(options):
         command = option(command)
     return command
-
-
-source_options = (
-    click.option(
-        "--source",
-        metavar="|".join((*BUNDLED_SOURCES, "IMAGES")),
-        default="train",
-        show_default=True,
-        help="MNIST file to draw from, or an IDX image file of your own.",
-    ),
-    click.option("--source-labels", metavar="LABELS", help="IDX label file that belongs to your own image file."),
-)
 
 
 @cli.command()
@@ -89,7 +91,7 @@ source_options = (
 @click.option("--count", type=int, default=1, show_default=True, help="Images of each sequence.")
 @layout_options
 def generate(
-    sequences: tuple[str, ...], output: str, count: int, source: str, source_labels: str | None, **layout: Any
+    sequences: tuple[str, ...], output: str, count: int, source: str | None, source_labels: str | None, **layout: Any
 ) -> None:
     """Write an image of each SEQUENCE as a PNG file, and print its path.
 
@@ -108,7 +110,7 @@ def generate(
 
     seed = layout.pop("seed")
     style = strips.Style(seed=draw_seed() if seed is None else seed, **layout)
-    place = bank.find(source, source_labels)
+    place = bank.find(source or "train", source_labels)
     wanted = [
         sequence
         for text in sequences
@@ -120,7 +122,7 @@ def generate(
             raise RequestError(
                 f"{len(plan)} images do not go to stdout, only one does", hint="give a directory with -o"
             )
-        _write_stdout(strips.encode(plan[0], place), "PNG")
+        _write_stdout([strips.encode(plan[0], place)], "PNG")
     else:
         for path in strips.write(plan, _directory_or_file(output), place):
             click.echo(path)
@@ -135,6 +137,7 @@ def generate(
     "-o", "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Directory to make."
 )
 @click.option("--format", "format_name", type=click.Choice(FORMAT_NAMES), default="png", show_default=True)
+@click.option("--compression", type=click.Choice(COMPRESSIONS), help="Speed or size.  [default: fast for png and npz]")
 @click.option("--workers", metavar="auto|N", default="auto", show_default=True, help="Processes to use.")
 @click.option("--shard-size", type=int, metavar="S", help="Samples a shard: the unit of work and of retry.")
 @click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")
@@ -144,10 +147,11 @@ def dataset(
     length: int,
     output: Path,
     format_name: str,
+    compression: Any,
     workers: str,
     shard_size: int | None,
     overwrite: bool,
-    source: str,
+    source: str | None,
     source_labels: str | None,
     seed: int | None,
     **layout: Any,
@@ -161,22 +165,28 @@ def dataset(
       mnistseq dataset -n 10000 --len 4 -o out/
       mnistseq dataset -n 60000 --len 5 --max 8 --seed 1 -o train/
       mnistseq dataset -n 10000 --len 5 --max 8 --source test -o test/
+      mnistseq dataset -n 1000000 --len 5 --format webdataset -o - | ...
     """
     from mnist_seq_cli import bank, console
     from mnist_seq_cli import dataset as datasets
 
-    place = bank.find(source, source_labels)
+    place = bank.find(source or "train", source_labels)
     request = datasets.request(
         output,
         samples=samples,
         source=place,
         format_name=format_name,
+        compression=compression,
         shard_size=shard_size,
         seed=seed,
         overwrite=overwrite,
         length=length,
         **layout,
     )
+    if str(output) == "-":
+        _write_stdout(datasets.stream(request, place), "tar")
+        console.say(f"seed {request.recipe.seed}: with --seed {request.recipe.seed} the same samples come again")
+        return
     watch = console.bar(samples, "strips", lambda settled: settled.record.samples)
     started = _now()
     summary = datasets.build(output, request, place, workers=_worker_count(workers), overwrite=overwrite, watch=watch)
@@ -188,7 +198,18 @@ def dataset(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--show", type=click.IntRange(0, 1000), metavar="N", help="Strips to draw.  [default: 3 on a terminal]")
 @click.option("--verify", is_flag=True, help="Check every byte of a dataset against its manifest.")
-def inspect(path: Path | None, as_json: bool, show: int | None, verify: bool) -> int:
+@click.option("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
+@source_option
+@source_labels_option
+def inspect(
+    path: Path | None,
+    as_json: bool,
+    show: int | None,
+    verify: bool,
+    regenerate: int | None,
+    source: str | None,
+    source_labels: str | None,
+) -> int:
     """Tell what PATH is: a dataset, a PNG strip or an IDX file; without PATH, the bundled MNIST.
 
     Exits 1 when a dataset is incomplete or a check does not hold, and names what is wrong.
@@ -196,15 +217,15 @@ def inspect(path: Path | None, as_json: bool, show: int | None, verify: bool) ->
     \b
       mnistseq inspect
       mnistseq inspect out/ --show 5
-      mnistseq inspect out/ --verify
+      mnistseq inspect out/ --verify --regenerate 3
       mnistseq inspect out/ --json | jq .digits
     """
     from mnist_seq_cli import console, inspecting
 
     report = inspecting.inspect(path)
     problems = list(report.problems)
-    if verify:
-        problems = _verify(path, report.kind) or problems
+    if verify or regenerate:
+        problems = _verify(path, report.kind, verify, regenerate, _own_source(source, source_labels)) or problems
     if as_json:
         click.echo(json.dumps({**inspecting.to_json(report), "problems": problems}))
     else:
@@ -214,20 +235,29 @@ def inspect(path: Path | None, as_json: bool, show: int | None, verify: bool) ->
             console.print_strip(image, caption)
         if verify and not problems:
             console.say("every file is as the manifest says")
+        if regenerate and not problems:
+            console.say(f"the recipe makes the same samples again ({regenerate} shards)")
     for problem in problems:
         console.say(f"mnistseq: {problem}")
     return FAILED if problems else DONE
 
 
-def _verify(path: Path | None, kind: str) -> list[str]:
+def _verify(path: Path | None, kind: str, verify: bool, regenerate: int | None, source: "Source | None") -> list[str]:
     from mnist_seq_cli import console
     from mnist_seq_cli import dataset as datasets
 
     if path is None:
         return []  # the report has checked the sums already
     if kind != "dataset":
-        raise RequestError(f"--verify is for datasets, and {path} is of the kind {kind}")
-    return list(datasets.verify(path, watch=console.bar(None, "shards", lambda _: 1)))
+        raise RequestError(f"only datasets can be verified, and {path} is of the kind {kind}")
+    problems = list(datasets.verify(path, watch=console.bar(None, "shards", lambda _: 1))) if verify else []
+    return problems + (list(datasets.regenerate(path, source, shards=regenerate)) if regenerate else [])
+
+
+def _own_source(source: str | None, labels: str | None) -> "Source | None":
+    from mnist_seq_cli import bank
+
+    return None if source is None else bank.find(source, labels)
 
 
 @cli.command()
@@ -235,14 +265,14 @@ def _verify(path: Path | None, kind: str) -> list[str]:
 @click.option("-o", "--output", metavar="DIR|FILE.npz", type=click.Path(path_type=Path), help="Where images go.")
 @click.option("--as", "form", type=click.Choice(("png", "npz", "text")), help="Form of images.  [default: by -o]")
 @click.option("--json", "as_json", is_flag=True, help="Print the reading of each strip as a line of JSON.")
-@click.option("--source", metavar="|".join((*BUNDLED_SOURCES, "IMAGES")), default="all", show_default=True)
-@click.option("--source-labels", metavar="LABELS", help="IDX label file that belongs to your own image file.")
+@source_option
+@source_labels_option
 def decode(
     sources: tuple[str, ...],
     output: Path | None,
     form: Any,
     as_json: bool,
-    source: str,
+    source: str | None,
     source_labels: str | None,
 ) -> int:
     """Turn encoded files back into what they mean; - is stdin.
@@ -260,7 +290,7 @@ def decode(
     """
     from mnist_seq_cli import bank, console, decoding
 
-    place = bank.find(source, source_labels)
+    place = bank.find(source or "all", source_labels)
     unread = 0
     for name in sources:
         if name == "-":
@@ -321,10 +351,11 @@ def _stdin_lines() -> Sequence[str]:
         raise FormatError("stdin is not text", hint="give one sequence a line") from None
 
 
-def _write_stdout(content: bytes, what: str) -> None:
+def _write_stdout(pieces: Iterable[bytes], what: str) -> None:
     if sys.stdout.isatty():
         raise RequestError(f"{what} bytes would spoil the terminal", hint="send them to a file or a pipe")
-    sys.stdout.buffer.write(content)
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
 
 

@@ -50,6 +50,22 @@ class Batch(Truth):
 
     images: NDArray[np.uint8]
 
+    def first_difference(self, other: "Batch") -> int | None:
+        """Return the number of the first sample in which `other` differs; None where there is none."""
+        for name in ("images", "digits", "lengths", "glyphs", "x"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine.shape != theirs.shape:
+                return self.first
+            if (mine != theirs).any():
+                different = (mine != theirs).reshape(len(mine), -1).any(axis=1)
+                return self.first + int(np.argmax(different))
+        return None
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """Return rows `start` to `stop`, without copying."""
+        names = ("digits", "lengths", "glyphs", "x", "images")
+        return Batch(self.first + start, *(getattr(self, name)[start:stop] for name in names))
+
 
 def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
     """Return what samples `first` to `stop` of the recipe show. Raises RequestError for a bank of another content."""

@@ -20,8 +20,7 @@ from mnist_seq_cli import bank, compose, files, formats, manifest
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.errors import FormatError, Interrupted, OutputError, RequestError, Terminated
 from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Manifest, Record, Spec
-from mnist_seq_cli.png import Compression
-from mnist_seq_cli.recipe import Recipe, Shard
+from mnist_seq_cli.recipe import Compression, Recipe, Shard
 from mnist_seq_cli.runners import Failure, Stop, describe_os_error, run_here, run_on_processes
 
 Result = TypeVar("Result")
@@ -435,6 +434,42 @@ def verify(
             if problem:
                 where = formats.get(spec.format).shard_path(task.shard) or f"shard {task.shard.number}"
                 yield f"{where}: {problem}"
+
+
+def regenerate(directory: Path, source: Source | None = None, *, shards: int) -> Iterator[str]:
+    """Make some shards again from the recipe, chosen at random, and yield a line for each that is not the same on disk.
+
+    Pixels and labels are compared, not file bytes. `source` is where the glyphs are, when they are not the bundled
+    ones. Raises FormatError when the directory is not a dataset.
+    """
+    spec = manifest.read_spec(directory)
+    if spec is None:
+        raise FormatError(f"{directory} is not a dataset of ours: it has no {RECIPE_NAME}")
+    glyphs = bank.load(source or Source(spec.recipe.source))
+    numbers = sorted(range(len(spec.plan)), key=lambda _: os.urandom(8))[:shards]
+    for shard in (spec.plan[number] for number in sorted(numbers)):
+        try:
+            for found in formats.get(spec.format).read(directory, spec, shard):
+                made = compose.compose(spec.recipe, glyphs, found.first, found.first + len(found))
+                if (wrong := made.first_difference(found)) is not None:
+                    yield f"shard {shard.number}: sample {wrong} is not what the recipe makes"
+                    break
+        except (FormatError, OSError) as error:
+            yield f"shard {shard.number}: {error}"
+
+
+def stream(spec: Spec, source: Source) -> Iterator[bytes]:
+    """Yield all samples as one tar file, piece by piece. Raises RequestError for formats that are not streams."""
+    if spec.format != "webdataset":
+        raise RequestError(f"the format {spec.format} cannot go to stdout", hint="--format webdataset can")
+    from mnist_seq_cli.formats import webdataset
+
+    glyphs = bank.load(source)
+    compose.check_bank(spec.recipe, glyphs)
+    batches = (
+        compose.compose(spec.recipe, glyphs, first, stop) for first, stop in compose.spans(spec.recipe, 0, spec.samples)
+    )
+    yield from webdataset.stream(batches, spec.compression)
 
 
 def _wrong_files(directory: Path, spec: Spec, complete: Manifest) -> Iterator[str]:

@@ -222,9 +222,9 @@ def _dataset_examples(path: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     if manifest.read_manifest(path) is None:
         return
     format_ = formats.get(spec.format)
-    batch = format_.read_shard(path, spec, spec.plan[0])
-    for number, (text, image) in enumerate(zip(texts_of(batch), batch.images, strict=True)):
-        yield f"{number}: {format_sequence(map(int, text))}", 255 - image if spec.recipe.invert else image
+    for batch in (batch for shard in spec.plan for batch in format_.read(path, spec, shard)):
+        for number, (text, image) in enumerate(zip(texts_of(batch), batch.images, strict=True), batch.first):
+            yield f"{number}: {format_sequence(map(int, text))}", 255 - image if spec.recipe.invert else image
 
 
 def _inspect_strip(path: Path) -> StripReport:

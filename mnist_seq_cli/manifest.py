@@ -17,8 +17,7 @@ from typing import Any, Self
 from mnist_seq_cli import files
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.files import FileSum
-from mnist_seq_cli.png import COMPRESSIONS, Compression
-from mnist_seq_cli.recipe import Plan, Recipe, Shard, canonical_json, typed_fields
+from mnist_seq_cli.recipe import COMPRESSIONS, Compression, Plan, Recipe, Shard, canonical_json, typed_fields
 
 RECIPE_NAME = "recipe.json"
 MANIFEST_NAME = "manifest.json"

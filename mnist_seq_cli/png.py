@@ -3,16 +3,14 @@
 import io
 import struct
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError
-
-Compression = Literal["fast", "small"]
-COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
+from mnist_seq_cli.recipe import Compression
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 64_000_000

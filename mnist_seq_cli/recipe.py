@@ -13,6 +13,8 @@ from mnist_seq_cli.errors import FormatError, RequestError
 Digits = tuple[int, ...]
 Spacing = Literal["equal", "random"]
 SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
+Compression = Literal["fast", "small"]
+COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 BUNDLED_SOURCES = ("train", "test", "all")
 
 RECIPE_VERSION = 1

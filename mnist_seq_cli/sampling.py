@@ -1,6 +1,7 @@
 """Owns samples in memory: a recipe as a sequence of samples, each made when it is looked at."""
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from operator import index as as_index
 from os import PathLike
 from typing import NamedTuple, Self, overload
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli import bank
-from mnist_seq_cli.bank import Bank, Source
+from mnist_seq_cli.bank import Source
 from mnist_seq_cli.compose import Batch, compose
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import MAX_SAMPLES, Recipe, Spacing, format_sequence, parse_sequence
@@ -37,7 +38,62 @@ class Sample(NamedTuple):
         return format_sequence(self.digits[: self.length].tolist())
 
 
-class SequenceDataset:
+class Samples:
+    """A run of samples as a sequence, or every n-th of them; what makes them is up to `_made`."""
+
+    def __init__(self, recipe: Recipe, indices: range) -> None:
+        self.recipe = recipe
+        self._indices = indices
+
+    def _made(self, first: int, stop: int) -> Batch:
+        """Return samples `first` to `stop` of the recipe."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> "Sample | Self":
+        """Return one sample, or for a slice the dataset of those samples. Raises IndexError."""
+        if isinstance(index, slice):
+            part = copy(self)
+            part._indices = self._indices[index]
+            return part
+        try:
+            number = self._indices[as_index(index)]
+        except IndexError:
+            raise IndexError(f"there are {len(self)} samples, and {index} was asked for") from None
+        return _sample(self._made(number, number + 1), 0, number)
+
+    def __iter__(self) -> Iterator[Sample]:
+        for start in range(0, len(self), _ITERATION):
+            batch = self.batch(start, min(start + _ITERATION, len(self)))
+            for row in range(len(batch)):
+                yield _sample(batch, row, self._indices[start + row])
+
+    def batch(self, first: int, stop: int) -> Batch:
+        """Return samples `first` to `stop` at once, which is much faster than one by one.
+
+        `images` uint8 (n, height, width), `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,).
+        Raises IndexError unless 0 <= first <= stop <= len.
+        """
+        if not 0 <= first <= stop <= len(self):
+            raise IndexError(f"there are {len(self)} samples, and {first} to {stop} was asked for")
+        wanted = self._indices[first:stop]
+        if not wanted:
+            return _nothing(self.recipe, first)
+        if wanted.step == 1:
+            return self._made(wanted.start, wanted.start + len(wanted))
+        return joined([self._made(number, number + 1) for number in wanted])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} samples of {self.recipe})"
+
+
+class SequenceDataset(Samples):
     """The samples of a recipe as a sequence that is never held: sample i is made, in O(1), when it is asked for.
 
     `length` digits a sequence, or the given `sequences` in turn ("1-2-3" or tuples of digits, all of one length).
@@ -84,83 +140,42 @@ class SequenceDataset:
             glyph_height=glyphs.height,
             glyph_width=glyphs.width,
         )
-        self._set(recipe, place, _checked_range(samples))
-
-    def _set(self, recipe: Recipe, place: Source, indices: range) -> None:
-        self.recipe = recipe
+        super().__init__(recipe, _checked_range(samples))
         self._source = place
-        self._indices = indices
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, *, samples: int = DEFAULT_SAMPLES, source: Source | None = None) -> Self:
         """Return the samples of a recipe; `source` is where its glyphs are, when they are not the bundled ones."""
         data = cls.__new__(cls)
-        data._set(recipe, source or Source(recipe.source), _checked_range(samples))
+        Samples.__init__(data, recipe, _checked_range(samples))
+        data._source = source or Source(recipe.source)
         return data
 
-    @property
-    def _bank(self) -> Bank:
-        return bank.load(self._source)
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> "Sample | Self":
-        """Return one sample, or for a slice a SequenceDataset of those samples. Raises IndexError."""
-        if isinstance(index, slice):
-            part = type(self).__new__(type(self))
-            part._set(self.recipe, self._source, self._indices[index])
-            return part
-        try:
-            place = self._indices[as_index(index)]
-        except IndexError:
-            raise IndexError(f"there are {len(self)} samples, and {index} was asked for") from None
-        return _sample(compose(self.recipe, self._bank, place, place + 1), 0)
-
-    def __iter__(self) -> Iterator[Sample]:
-        for start in range(0, len(self), _ITERATION):
-            batch = self.batch(start, min(start + _ITERATION, len(self)))
-            for row in range(len(batch)):
-                yield _sample(batch, row)._replace(number=self._indices[start + row])
-
-    def batch(self, first: int, stop: int) -> Batch:
-        """Return samples `first` to `stop` at once, which is much faster than one by one.
-
-        `images` uint8 (n, height, width), `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,).
-        Raises IndexError unless 0 <= first <= stop <= len.
-        """
-        if not 0 <= first <= stop <= len(self):
-            raise IndexError(f"there are {len(self)} samples, and {first} to {stop} was asked for")
-        wanted = self._indices[first:stop]
-        if wanted.step == 1:
-            return compose(self.recipe, self._bank, wanted.start, max(wanted.stop, wanted.start))
-        parts = [compose(self.recipe, self._bank, place, place + 1) for place in wanted]
-        if not parts:
-            return compose(self.recipe, self._bank, 0, 0)
-        names = ("digits", "lengths", "glyphs", "x", "images")
-        return Batch(wanted[0], *(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self)} samples of {self.recipe})"
+    def _made(self, first: int, stop: int) -> Batch:
+        return compose(self.recipe, bank.load(self._source), first, stop)
 
 
 _ITERATION = 256
 """Samples that iteration makes at a time."""
 
 
-def _sample(batch: Batch, row: int) -> Sample:
-    return Sample(
-        batch.images[row],
-        batch.digits[row],
-        int(batch.lengths[row]),
-        batch.glyphs[row],
-        batch.x[row],
-        batch.first + row,
-    )
+def joined(batches: list[Batch]) -> Batch:
+    """Return one batch with the samples of all, of which there is at least one."""
+    if len(batches) == 1:
+        return batches[0]
+    names = ("digits", "lengths", "glyphs", "x", "images")
+    return Batch(batches[0].first, *(np.concatenate([getattr(batch, name) for batch in batches]) for name in names))
+
+
+def _nothing(recipe: Recipe, first: int) -> Batch:
+    digits, images = np.empty((0, recipe.length)), np.empty((0, recipe.glyph_height, recipe.width), np.uint8)
+    glyphs, x = digits.astype(np.int32), digits.astype(np.int32)
+    return Batch(first, digits.astype(np.uint8), np.empty(0, np.int32), glyphs, x, images)
+
+
+def _sample(batch: Batch, row: int, number: int) -> Sample:
+    length = int(batch.lengths[row])
+    return Sample(batch.images[row], batch.digits[row], length, batch.glyphs[row], batch.x[row], number)
 
 
 def _checked_range(samples: int) -> range:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.compose import Batch, Truth
     from mnist_seq_cli.files import FileSum
     from mnist_seq_cli.manifest import Record, Spec
-    from mnist_seq_cli.png import Compression
+    from mnist_seq_cli.recipe import Compression
 
 _MODULES = {"png": "png_folder", "webdataset": "webdataset", "npz": "npz_file", "idx": "idx_files"}
 FORMAT_NAMES = tuple(_MODULES)
@@ -47,11 +47,13 @@ class Format(Protocol):
     """What each module of this package has.
 
     `FILES` are the files of the dataset as a whole that the manifest sums up; `SHARDS_STAND` tells whether the shards
-    can be told apart in a finished dataset, to be checked one by one.
+    can be told apart in a finished dataset, to be checked one by one; `RANDOM_ACCESS`, whether a sample can be read
+    alone.
     """
 
     FILES: tuple[str, ...]
     SHARDS_STAND: bool
+    RANDOM_ACCESS: bool
     SHARD_SIZE: int
     COMPRESSION: "Compression"
 
@@ -93,8 +95,12 @@ class Format(Protocol):
         """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
         ...
 
-    def read_shard(self, directory: Path, spec: "Spec", shard: Shard) -> "Batch":
-        """Return the samples of the shard as they stand on disk. Raises FormatError, OSError."""
+    def read(self, directory: Path, spec: "Spec", shard: Shard) -> "Iterator[Batch]":
+        """Yield the samples of the shard as they stand on disk, in batches of `compose.spans`.
+
+        With `RANDOM_ACCESS` the shard may be a part of one, read in time that does not grow with the rest. Raises
+        FormatError, OSError.
+        """
         ...
 
 

@@ -4,30 +4,33 @@ A shard is three runs of deflate data that end on a byte, so that the runs of al
 the body of one gzip member (RFC 1951, section 3.2.4; RFC 1952). IDX has no place for glyph ids and left edges.
 """
 
+import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from mnist_seq_cli import files, idx, png
-from mnist_seq_cli.compose import Batch, Truth
+from mnist_seq_cli import bank, files, idx
+from mnist_seq_cli.bank import Source
+from mnist_seq_cli.compose import Batch, Truth, spans, truth
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
 from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.recipe import Shard
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, Compression, Shard
 
 FILES = ("images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz")
 SHARD_SIZE = 10_000
 SHARDS_STAND = False
-COMPRESSION: png.Compression = "small"
+RANDOM_ACCESS = False
+COMPRESSION: Compression = "small"
 
-_LEVELS: dict[png.Compression, int] = {"fast": 0, "small": 1}
+_LEVELS: dict[Compression, int] = {"fast": 0, "small": 1}
 _LAST_BLOCK = b"\x03\x00"
 
 
@@ -142,36 +145,72 @@ def collector(directory: Path, stage: Path, spec: Spec) -> Members:
     return Members(directory, stage, spec)
 
 
-def _rows(directory: Path, name: str, row_shape: tuple[int, ...], first: int, stop: int) -> NDArray[np.uint8]:
-    """Return rows `first` to `stop` of one of the files: uint8 (stop - first, …). Raises FormatError, OSError."""
-    header, row = 4 + 4 * (1 + len(row_shape)), int(np.prod(row_shape, dtype=np.int64))
-    import gzip
-
-    try:
-        with gzip.open(directory / name) as file:
-            file.seek(header + first * row)
-            content = file.read((stop - first) * row)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FormatError(f"{name} is damaged ({error})") from None
-    if len(content) != (stop - first) * row:
-        raise FormatError(f"{name} ends before sample {stop - 1}")
-    return np.frombuffer(bytearray(content), dtype=np.uint8).reshape(stop - first, *row_shape)
-
-
 def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
-    labels: NDArray[Any] = _rows(directory, FILES[1], (spec.recipe.length,), 0, spec.samples)
-    lengths = _rows(directory, FILES[2], (), 0, spec.samples)
-    for digits, length in zip(labels, lengths.tolist(), strict=True):
-        yield "".join(map(str, digits[:length].tolist()))
+    length = spec.recipe.length
+    with _opened(directory, FILES[1], (length,)) as labels, _opened(directory, FILES[2], ()) as lengths:
+        for first in range(0, spec.samples, SHARD_SIZE):
+            count = min(SHARD_SIZE, spec.samples - first)
+            digits, sizes = labels.rows(count), lengths.rows(count)
+            for row, size in zip(digits.tolist(), sizes.tolist(), strict=True):
+                yield "".join(map(str, row[:size]))
 
 
-def read_shard(directory: Path, spec: Spec, shard: Shard) -> Batch:
-    """Return the samples of the shard; glyphs and x, which IDX cannot hold, are -1. Raises FormatError, OSError."""
+def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
+    """Yield the samples of the shard in batches. Raises FormatError, OSError.
+
+    IDX has no place for glyph ids and left edges: they are worked out from the recipe, or are -1 where it draws from
+    files of the user's own.
+    """
     recipe = spec.recipe
     shapes = ((recipe.glyph_height, recipe.width), (recipe.length,), ())
-    images, digits, lengths = (
-        _rows(directory, name, shape, shard.first, shard.stop) for name, shape in zip(FILES, shapes, strict=True)
-    )
-    unknown = np.full(digits.shape, -1, dtype=np.int32)
-    return Batch(shard.first, digits, lengths.astype(np.int32), unknown, unknown.copy(), images)
+    with ExitStack() as stack:
+        files_open = [
+            stack.enter_context(_opened(directory, name, shape)) for name, shape in zip(FILES, shapes, strict=True)
+        ]
+        for file in files_open:
+            file.skip(shard.first)
+        for first, stop in spans(recipe, shard.first, shard.stop):
+            images, digits, lengths = (file.rows(stop - first) for file in files_open)
+            glyphs = x = np.full(digits.shape, -1, dtype=np.int32)
+            if recipe.source in BUNDLED_SOURCES:
+                worked_out = truth(recipe, bank.load(Source(recipe.source)), first, stop)
+                glyphs, x = worked_out.glyphs, worked_out.x
+            yield Batch(first, digits, lengths.astype(np.int32), glyphs, x, images)
+
+
+class _Rows:
+    """One of the files, read from front to end a few rows at a time."""
+
+    def __init__(self, file: gzip.GzipFile, name: str, row_shape: tuple[int, ...]) -> None:
+        self._file = file
+        self._name = name
+        self._row_shape = row_shape
+        self._row_bytes = int(np.prod(row_shape, dtype=np.int64))
+        self._read(4 + 4 * (1 + len(row_shape)))
+
+    def skip(self, count: int) -> None:
+        """Pass over `count` rows. Raises FormatError, OSError."""
+        left = count * self._row_bytes
+        while left:
+            left -= len(self._read(min(left, 1 << 20)))
+
+    def rows(self, count: int) -> NDArray[np.uint8]:
+        """Return the next `count` rows: uint8 (count, …). Raises FormatError, OSError."""
+        content = self._read(count * self._row_bytes)
+        return np.frombuffer(bytearray(content), dtype=np.uint8).reshape(count, *self._row_shape)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            content = self._file.read(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FormatError(f"{self._name} is damaged ({error})") from None
+        if len(content) != size:
+            raise FormatError(f"{self._name} ends too early")
+        return content
+
+
+@contextmanager
+def _opened(directory: Path, name: str, row_shape: tuple[int, ...]) -> Iterator[_Rows]:
+    with gzip.open(directory / name) as file:
+        yield _Rows(file, name, row_shape)

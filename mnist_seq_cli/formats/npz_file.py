@@ -18,19 +18,20 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from mnist_seq_cli import files, png
+from mnist_seq_cli import files
 from mnist_seq_cli.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
 from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.recipe import Shard
+from mnist_seq_cli.recipe import Compression, Shard
 
 FILE_NAME = "dataset.npz"
 FILES = (FILE_NAME,)
 SHARD_SIZE = 10_000
 SHARDS_STAND = True
-COMPRESSION: png.Compression = "fast"
+RANDOM_ACCESS = True
+COMPRESSION: Compression = "fast"
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
@@ -254,13 +255,12 @@ def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
             yield "".join(map(str, digits[:length]))
 
 
-def read_shard(directory: Path, spec: Spec, shard: Shard) -> Batch:
-    """Return the samples of the shard. Raises FormatError, OSError."""
-    part = slice(shard.first, shard.stop)
-    images, digits, lengths, glyphs, x = (
-        np.array(_mapped(directory, spec, name)[part]) for name in ("images", "labels", "lengths", "glyphs", "x")
-    )
-    return Batch(shard.first, digits, lengths, glyphs, x, images)
+def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
+    """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
+    names = ("labels", "lengths", "glyphs", "x", "images")
+    arrays = [_mapped(directory, spec, name) for name in names]
+    for first, stop in spans(spec.recipe, shard.first, shard.stop):
+        yield Batch(first, *(np.array(array[first:stop]) for array in arrays))
 
 
 def _mapped(directory: Path, spec: Spec, name: str) -> NDArray[Any]:

@@ -15,17 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli import files, png
-from mnist_seq_cli.compose import Batch, Truth
+from mnist_seq_cli.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
 from mnist_seq_cli.formats.truths import MAX_ROW, parse_row, rows_of, to_batch
 from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.recipe import Shard
+from mnist_seq_cli.recipe import Compression, Shard
 
 SHARD_SIZE = 1_000
 SHARDS_STAND = True
-COMPRESSION: png.Compression = "fast"
+RANDOM_ACCESS = True
+COMPRESSION: Compression = "fast"
 
 IMAGES_NAME = "images"
 LABELS_NAME = "labels.csv"
@@ -151,21 +152,21 @@ def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
             yield line.rpartition(b",")[2].rstrip(b"\n").decode("ascii", "replace").replace("-", "")
 
 
-def read_shard(directory: Path, spec: Spec, shard: Shard) -> Batch:
-    """Return the samples of the shard, with the truth of metadata.jsonl. Raises FormatError, OSError."""
-    recipe = spec.recipe
-    images = np.empty((shard.samples, recipe.glyph_height, recipe.width), dtype=np.uint8)
-    for place in range(shard.samples):
-        images[place] = _read_image(directory, spec, shard, shard.first + place)
-    rows = []
+def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
+    """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
+    recipe, before = spec.recipe, shard.first - shard.number * spec.shard_size
     with (directory / METADATA_NAME).open("rb") as metadata:
         metadata.seek(_row_offsets(directory / METADATA_NAME, spec.shard_size)[shard.number])
-        for sample, line in enumerate(islice(metadata, shard.samples), shard.first):
-            row = parse_row(line, ("file_name",))
-            if row["file_name"] != file_name(sample, shard):
-                raise FormatError(f"{METADATA_NAME} has no row of sample {sample} where it should be")
-            rows.append(row)
-    return to_batch(recipe, shard.first, rows, images)
+        lines = islice(metadata, before, None)
+        for first, stop in spans(recipe, shard.first, shard.stop):
+            images = np.stack([_read_image(directory, spec, shard, sample) for sample in range(first, stop)])
+            rows = []
+            for sample, line in enumerate(islice(lines, stop - first), first):
+                row = parse_row(line, ("file_name",))
+                if row["file_name"] != file_name(sample, shard):
+                    raise FormatError(f"{METADATA_NAME} has no row of sample {sample} where it should be")
+                rows.append(row)
+            yield to_batch(recipe, first, rows, images)
 
 
 def _read_image(directory: Path, spec: Spec, shard: Shard, sample: int) -> NDArray[np.uint8]:

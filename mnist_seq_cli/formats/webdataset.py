@@ -7,23 +7,25 @@ Layout of a header: POSIX.1-2017, pax, "ustar Interchange Format".
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from mnist_seq_cli import files, png
-from mnist_seq_cli.compose import Batch, Truth
+from mnist_seq_cli.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Nothing, Written
 from mnist_seq_cli.formats.truths import parse_row, rows_of, to_batch
 from mnist_seq_cli.manifest import Spec
-from mnist_seq_cli.recipe import Shard
+from mnist_seq_cli.recipe import Compression, Shard
 
 FILES: tuple[str, ...] = ()
 SHARD_SIZE = 10_000
 SHARDS_STAND = True
-COMPRESSION: png.Compression = "small"
+RANDOM_ACCESS = False
+COMPRESSION: Compression = "small"
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -54,7 +56,7 @@ def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Trut
     """Do nothing."""
 
 
-def members(batch: Batch, compression: png.Compression) -> bytes:
+def members(batch: Batch, compression: Compression) -> bytes:
     """Return the samples of a batch as the members of a tar file, headers and padding included."""
     pieces: list[bytes] = []
     contents = png.encode(batch.images, compression)
@@ -111,15 +113,18 @@ def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
             yield parse_row(row)["text"]
 
 
-def read_shard(directory: Path, spec: Spec, shard: Shard) -> Batch:
-    """Return the samples of the shard. Raises FormatError, OSError."""
-    images, rows = [], []
-    for sample, content, row in _samples(directory, shard):
-        images.append(png.decode(content, name=f"{shard_path(shard)}, {sample:08d}.png"))
-        rows.append(parse_row(row))
-    if len({image.shape for image in images}) != 1:
-        raise FormatError(f"{shard_path(shard)} has images of different sizes")
-    return to_batch(spec.recipe, shard.first, rows, np.stack(images))
+def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
+    """Yield the samples of the shard in batches. Raises FormatError, OSError."""
+    samples = _samples(directory, shard)
+    for first, stop in spans(spec.recipe, shard.first, shard.stop):
+        images, rows = [], []
+        for sample, content, row in islice(samples, stop - first):
+            images.append(png.decode(content, name=f"{shard_path(shard)}, {sample:08d}.png"))
+            rows.append(parse_row(row))
+        if len({image.shape for image in images}) != 1:
+            raise FormatError(f"{shard_path(shard)} has images of different sizes")
+        yield to_batch(spec.recipe, first, rows, np.stack(images))
+    next(samples, None)  # which looks for what should not be there
 
 
 def _samples(directory: Path, shard: Shard) -> Iterator[tuple[int, bytes, bytes]]:
@@ -154,7 +159,7 @@ def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
             yield header[:100].rstrip(b"\0").decode(), content
 
 
-def stream(batches: Iterable[Batch], compression: png.Compression) -> Iterator[bytes]:
+def stream(batches: Iterable[Batch], compression: Compression) -> Iterator[bytes]:
     """Yield one tar file with all samples, piece by piece."""
     for batch in batches:
         yield members(batch, compression)
