@@ -67,15 +67,27 @@ source_labels_option = click.option(
 def layout_options(command: Command) -> Command:
     """Add the options that say how strips look; `generate` and `dataset` share them."""
     options = (
-        click.option("--min", "min_gap", type=int, default=0, show_default=True, help="Smallest gap in px."),
-        click.option("--max", "max_gap", type=int, help="Largest gap in px.  [default: none with --width, else --min]"),
-        click.option("--width", type=int, help="Width of the image in px; gap = (width - L*28) / (L - 1)."),
+        click.option(
+            "--min",
+            "min_gap",
+            metavar="PX",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Smallest gap between glyph boxes.",
+        ),
+        click.option(
+            "--max", "max_gap", metavar="PX", type=int, help="Largest gap.  [default: none with --width, else --min]"
+        ),
+        click.option("--width", metavar="PX", type=int, help="Width of the image; gap = (width - L*28) / (L - 1)."),
         click.option(
             "--spacing",
             type=click.Choice(SPACINGS),
             help="One gap for all, or each gap for itself.  [default: equal with --width, else random]",
         ),
-        click.option("--seed", type=int, help="Seed, to make the same again.  [default: drawn, and shown]"),
+        click.option(
+            "--seed", metavar="SEED", type=int, help="Seed, to make the same again.  [default: drawn, and shown]"
+        ),
         click.option("--invert", is_flag=True, help="White ink on black paper, as in MNIST itself."),
         source_option,
         source_labels_option,
@@ -134,10 +146,21 @@ def generate(
 @click.option("-n", "--samples", type=int, required=True, metavar="N", help="Number of images.")
 @click.option("--len", "length", type=int, required=True, metavar="L", help="Digits in each sequence.")
 @click.option(
-    "-o", "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="Directory to make."
+    "-o",
+    "--output",
+    required=True,
+    metavar="DIR|-",
+    type=click.Path(path_type=Path),
+    help="Directory, or - for a tar stream.",
 )
-@click.option("--format", "format_name", type=click.Choice(FORMAT_NAMES), default="png", show_default=True)
-@click.option("--compression", type=click.Choice(COMPRESSIONS), help="Speed or size.  [default: fast for png and npz]")
+@click.option(
+    "--format", "format_name", type=click.Choice(FORMAT_NAMES), default="png", show_default=True, help="Form on disk."
+)
+@click.option(
+    "--compression",
+    type=click.Choice(COMPRESSIONS),
+    help="Speed or size.  [default: fast; small for webdataset and idx]",
+)
 @click.option("--workers", metavar="auto|N", default="auto", show_default=True, help="Processes to use.")
 @click.option("--shard-size", type=int, metavar="S", help="Samples a shard: the unit of work and of retry.")
 @click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")

@@ -53,13 +53,15 @@ def size_text(count: int) -> str:
 
 def summary_text(directory: "Path", spec: "Spec", summary: "Summary", seconds: float) -> str:
     """Return what a person wants to know when a dataset is done."""
-    recipe = spec.recipe
-    what = f"{spec.samples:,} strips of {recipe.length} digits, {recipe.width}×{recipe.glyph_height} px"
-    rate = f"{summary.made:,} made in {seconds:.1f} s, {summary.made / max(seconds, 1e-9):,.0f} a second"
-    if summary.made < spec.samples:
-        rate = f"{spec.samples - summary.made:,} kept, {rate}" if summary.made else "all of it was there and is sound"
+    recipe, kept = spec.recipe, spec.samples - summary.made
+    if summary.made == 0:
+        work = "all of it was there and is sound"
+    else:
+        work = f"made {summary.made:,} in {seconds:.1f} s, {summary.made / max(seconds, 1e-9):,.0f} a second"
+        work += f"; kept {kept:,}" if kept else ""
     return (
-        f"{directory}: {what}, {size_text(summary.bytes)} ({rate})\n"
+        f"{directory}: {spec.samples:,} strips, {recipe.width}×{recipe.glyph_height} px, {size_text(summary.bytes)}\n"
+        f"{work}\n"
         f"seed {recipe.seed}: with --seed {recipe.seed} the same dataset comes again\n"
         f"look at it: mnistseq inspect {directory}"
     )

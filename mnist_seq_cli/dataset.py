@@ -6,7 +6,6 @@ a temporary name, renamed, and recorded. A run settles every shard, so that the 
 
 import os
 import re
-import secrets
 import shutil
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -134,7 +133,7 @@ def build(
         before = None if overwrite else _earlier_spec(directory, spec)
         if overwrite:
             _clear(directory)
-        job = Job(directory, directory / STATE_NAME / f"stage-{secrets.token_hex(4)}", spec, source)
+        job = Job(directory, directory / STATE_NAME / f"stage-{os.urandom(4).hex()}", spec, source)
         try:
             summary = _build(job, before, _runner(workers, spec.samples), stop, watch)
         finally:

@@ -93,7 +93,9 @@ def test_ids_from_60000_on_show_the_test_images() -> None:
     ids = np.array([69_999, 0, 60_000, 59_999, 123, 60_123, 60_000])
     expected = np.stack([test[9_999], train[0], test[0], train[59_999], train[123], test[123], test[0]])
     np.testing.assert_array_equal(both.images(ids), expected)
-    np.testing.assert_array_equal(both.images(np.arange(59_000, 61_000)), np.concatenate([train[59_000:], test[:1_000]]))
+    np.testing.assert_array_equal(
+        both.images(np.arange(59_000, 61_000)), np.concatenate([train[59_000:], test[:1_000]])
+    )
     np.testing.assert_array_equal(both.images(np.arange(60_000, 70_000)), test)
     np.testing.assert_array_equal(load(Source("test")).images(np.arange(60_000, 70_000)), test)
     np.testing.assert_array_equal(load(Source("train")).images(np.arange(60_000)), train)
@@ -240,7 +242,10 @@ def test_the_identity_of_a_pair_is_that_of_its_content(tmp_path: Path) -> None:
 
 def test_the_identity_of_a_pair_never_changes(tmp_path: Path) -> None:
     # It is in every recipe that draws from files of the user's own.
-    assert load(write_pair(tmp_path, *own_pair())).identity == "sha256:c1f7931719c9e5a1d5d1d2d1f329b05b9cb2b3c1cae13e165c62fbf5d483cc5c"
+    assert (
+        load(write_pair(tmp_path, *own_pair())).identity
+        == "sha256:c1f7931719c9e5a1d5d1d2d1f329b05b9cb2b3c1cae13e165c62fbf5d483cc5c"
+    )
 
 
 IMAGES, LABELS = own_pair()
@@ -304,7 +309,7 @@ def test_a_source_is_a_bundled_name_or_two_files() -> None:
     assert hash(Source("all")) == hash(Source("all"))
     Source("own", Path("images"), Path("labels"))
     for name in ("", "Train", "validation", "../train", "a\nb"):
-        with pytest.raises(RequestError, match="no bundled source is called .*take train, test, all") as caught:
+        with pytest.raises(RequestError, match=r"no bundled source is called .*take train, test, all") as caught:
             Source(name)
         assert str(caught.value).isprintable()
     for half in ({"images": Path("x")}, {"labels": Path("x")}):

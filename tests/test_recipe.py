@@ -338,7 +338,9 @@ def test_a_layout_always_makes_a_valid_recipe_that_keeps_the_request(
         assert low <= layout.min_gap <= layout.max_gap <= low + span
     if layout.min_gap == layout.max_gap:
         assert layout.spacing == "equal"
-    assert resolve_layout(length, min_gap=layout.min_gap, max_gap=layout.max_gap, width=width, spacing=spacing) == layout
+    assert (
+        resolve_layout(length, min_gap=layout.min_gap, max_gap=layout.max_gap, width=width, spacing=spacing) == layout
+    )
 
 
 @pytest.mark.parametrize(
@@ -583,7 +585,7 @@ def test_typed_fields_wants_exactly_the_known_keys() -> None:
     known = {"a": int, "b": str}
     assert typed_fields({"a": 1, "b": "x"}, known, "it") == {"a": 1, "b": "x"}
     for values in ({"a": 1}, {"a": 1, "b": "x", "c": 2}, {"a": True, "b": "x"}, {"a": 1, "b": 2}, [], None):
-        with pytest.raises(FormatError, match="^it "):
+        with pytest.raises(FormatError, match=r"^it "):
             typed_fields(values, known, "it")
 
 

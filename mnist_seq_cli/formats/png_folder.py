@@ -64,9 +64,10 @@ def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Trut
     staged = stage / f"{shard.number}.rows"
     files.make_directory(staged)
     labels, metadata = [], []
+    folder = shard_path(shard)
     for truth in truths:
         for sample, (text, row) in enumerate(rows_of(truth), truth.first):
-            name = file_name(sample, shard)
+            name = f"{folder}/{sample:08d}.png"
             labels.append(f"{name},{'-'.join(text)}\n")
             metadata.append(f'{{"file_name": "{name}", {row}}}\n')
     files.write_new(str(staged / LABELS_NAME), "".join(labels).encode())

@@ -1,0 +1,252 @@
+"""Prints how fast mnistseq is, as ratios: each against something that everybody can run, in the same run.
+
+    python tests/benchmarks/bench.py            about three minutes
+    python tests/benchmarks/bench.py --quick    the same with a tenth of the samples
+    python tests/benchmarks/bench.py --million  adds cost and memory at 10^6 samples
+
+Files are written to a memory file system (/dev/shm), since a disk says more about the disk. Every figure is the median
+of pairs that were run in turn, A B A B …, so that a machine whose speed drifts slows both sides. Run it on an idle machine.
+"""
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mnist_seq_cli.bank import Source, load
+from mnist_seq_cli.compose import compose
+from mnist_seq_cli.recipe import Recipe
+
+MNISTSEQ = str(Path(sys.executable).with_name("mnistseq"))
+PLAIN_LOOP = 5_000
+"""Strips that the plain loop is timed over; its cost is the same for each."""
+
+PairedRun = Callable[[], float]
+
+
+def seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def paired(ours: PairedRun, theirs: PairedRun, repeats: int) -> tuple[float, float, float]:
+    """Return medians of both sides, and of the ratio ours / theirs pair by pair."""
+    ours(), theirs()
+    pairs = [(ours(), theirs()) for _ in range(repeats)]
+    return (
+        statistics.median(a for a, _ in pairs),
+        statistics.median(b for _, b in pairs),
+        statistics.median(a / b for a, b in pairs),
+    )
+
+
+def process(*command: str, cwd: Path | None = None) -> float:
+    return seconds(lambda: subprocess.run(command, check=True, cwd=cwd, capture_output=True))
+
+
+def heading(title: str) -> None:
+    print(f"\n{title}")
+
+
+def row(what: str, ours: str, against: str, theirs: str, ratio: str, budget: str = "") -> None:
+    print(f"| {what} | {ours} | {against} | {theirs} | {ratio} | {budget} |", flush=True)
+
+
+def table(title: str) -> None:
+    heading(title)
+    print("| what | mnistseq | against | that | ratio | budget |\n|---|---|---|---|---|---|")
+
+
+def start_up(scratch: Path, repeats: int) -> None:
+    table("Start-up (whole process)")
+    for arguments, against, budget in (
+        (["--help"], "import click", "≤ 2"),
+        (["generate", "1-2-3", "--seed", "1"], "import numpy, click, PIL.Image", "≤ 2"),
+    ):
+        mine, other, ratio = paired(
+            lambda arguments=arguments: process(MNISTSEQ, *arguments, cwd=scratch),
+            lambda against=against: process(sys.executable, "-c", against),
+            repeats,
+        )
+        what = f"`mnistseq {' '.join(arguments[:2])}`"
+        row(what, f"{mine * 1e3:.0f} ms", f"`python -c '{against}'`", f"{other * 1e3:.0f} ms", f"{ratio:.2f} ×", budget)
+
+
+def in_memory(count: int, repeats: int) -> None:
+    table(f"Composing in memory ({count:,} strips of 4 digits)")
+    bank = load(Source("train"))
+    for what, budget, options in (
+        ("touching glyphs", "≤ 2.5", {}),
+        ("equal gaps of 8 px", "≤ 2.5", {"min_gap": 8}),
+        ("random gaps of 0 to 8 px", "≤ 5", {"max_gap": 8}),
+    ):
+        recipe = Recipe.request(seed=1, length=4, **options)
+        images = compose(recipe, bank, 0, count).images
+        mine, other, ratio = paired(
+            lambda recipe=recipe: seconds(lambda: compose(recipe, bank, 0, count)),
+            lambda images=images: seconds(images.copy),
+            repeats,
+        )
+        per = 1e6 / count
+        row(what, f"{mine * per:.2f} µs", "copying the bytes", f"{other * per:.2f} µs", f"{ratio:.2f} ×", budget)
+
+
+def plain_loop(directory: Path, count: int) -> None:
+    """What one writes without a tool: choose, stack, save, strip by strip."""
+    directory.mkdir()
+    bank = load(Source("train"))
+    images, labels = 255 - bank.images(np.arange(len(bank))), bank.labels
+    by_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
+    rng = np.random.default_rng(1)
+    with (directory / "labels.csv").open("w") as table_file:
+        for number in range(count):
+            digits = rng.integers(0, 10, 4)
+            strip = np.hstack([images[rng.choice(by_digit[digit])] for digit in digits])
+            Image.fromarray(strip).save(directory / f"{number:08d}.png")
+            table_file.write(f"{number:08d}.png,{'-'.join(map(str, digits))}\n")
+
+
+def bare_files(directory: Path, first: int, stop: int, size: int) -> None:
+    """The least that a folder of files costs: create, write, close."""
+    content = bytes(size)
+    directory.mkdir()
+    for number in range(first, stop):
+        if number % 1000 == 0:
+            (directory / f"{number // 1000:05d}").mkdir(exist_ok=True)
+        descriptor = os.open(f"{directory}/{number // 1000:05d}/{number:08d}.png", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        os.write(descriptor, content)
+        os.close(descriptor)
+
+
+def on_two_processes(directory: Path, count: int, size: int) -> float:
+    context = multiprocessing.get_context("fork")
+    directory.mkdir()
+    halves = [(directory / "a", 0, count // 2, size), (directory / "b", count // 2, count, size)]
+    workers = [context.Process(target=bare_files, args=half) for half in halves]
+
+    def run() -> None:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+
+    taken = seconds(run)
+    shutil.rmtree(directory)
+    return taken
+
+
+def dataset(scratch: Path, count: int, *options: str) -> float:
+    out = scratch / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    return process(MNISTSEQ, "dataset", "-n", str(count), "--len", "4", "--seed", "1", "-o", str(out), *options)
+
+
+def writing(scratch: Path, count: int, repeats: int) -> None:
+    def loop() -> float:
+        shutil.rmtree(scratch / "loop", ignore_errors=True)
+        return seconds(lambda: plain_loop(scratch / "loop", PLAIN_LOOP)) / PLAIN_LOOP
+
+    table("Writing, whole processes, per strip of 4 digits")
+    per = 1e6
+
+    def report(what: str, n: int, options: tuple[str, ...], against: str, other: PairedRun, budget: str) -> None:
+        mine, theirs, ratio = paired(lambda: dataset(scratch, n, *options) / n, other, repeats)
+        faster = f"{1 / ratio:.1f} × as fast" if budget.startswith("≥") else f"{ratio:.2f} ×"
+        row(what, f"{mine * per:.1f} µs", against, f"{theirs * per:.1f} µs", faster, budget)
+
+    folder = ("--workers", "2")
+    report("10,000 PNG files, as the README does it", 10_000, (), "plain loop", loop, "≥ 6")
+    report(f"{count:,} PNG files, 1 process", count, ("--workers", "1"), "plain loop", loop, "")
+    report(f"{count:,} PNG files, 2 workers", count, folder, "plain loop", loop, "≥ 12")
+    size = int(np.mean([path.stat().st_size for path in (scratch / "out/images/00000").iterdir()]))
+    bare = scratch / "bare"
+    report(
+        f"{count:,} PNG files, 2 workers", count, folder, f"creating {size}-byte files, 2 processes",
+        lambda: on_two_processes(bare, count, size) / count, "≤ 5",
+    )  # fmt: skip
+
+    def png_folder() -> float:
+        return dataset(scratch, count, *folder) / count
+
+    for what, options, budget in (
+        ("tar, `--compression fast`", ("--format", "webdataset", "--compression", "fast"), "≥ 2"),
+        ("tar, `small` (the default)", ("--format", "webdataset"), ""),
+        ("npz", ("--format", "npz"), "≥ 4"),
+        ("idx", ("--format", "idx"), ""),
+    ):
+        report(
+            f"{count:,} in {what}, 2 workers", count, (*options, *folder), "PNG folder, 2 workers", png_folder, budget
+        )
+
+
+def peak_memory(scratch: Path, count: int, *options: str) -> tuple[float, float, float]:
+    """Return (seconds, MB of the parent, MB of the largest of the others) of a dataset run."""
+    out = scratch / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [MNISTSEQ, "dataset", "-n", str(count), "--len", "4", "--seed", "1", "-o", str(out), *options]
+    started = time.perf_counter()
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    peaks: dict[int, int] = {}
+
+    def sample() -> None:
+        while run.poll() is None:
+            for status in Path("/proc").glob("[0-9]*/status"):
+                try:
+                    pid = int(status.parent.name)
+                    if os.getsid(pid) == run.pid:
+                        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+                        peaks[pid] = max(peaks.get(pid, 0), int(lines.get("VmHWM", "0 kB").split()[0]))
+                except (OSError, ValueError):
+                    continue
+            time.sleep(0.05)
+
+    watcher = threading.Thread(target=sample)
+    watcher.start()
+    if run.wait():
+        raise SystemExit("a benchmark run failed")
+    taken = time.perf_counter() - started
+    watcher.join()
+    parent = peaks.pop(run.pid, 0)
+    return taken, parent / 1024, max(peaks.values(), default=0) / 1024
+
+
+def growth(scratch: Path, counts: list[int]) -> None:
+    heading("Cost and memory by number of samples (2 workers)")
+    print("| format | samples | per sample | peak memory, parent | peak memory, worker |\n|---|---|---|---|---|")
+    for name in ("png", "webdataset", "npz"):
+        for count in counts:
+            taken, parent, worker = peak_memory(scratch, count, "--workers", "2", "--format", name)
+            print(
+                f"| {name} | {count:,} | {taken / count * 1e6:.1f} µs | {parent:.0f} MB | {worker:.0f} MB |", flush=True
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--million", action="store_true")
+    wanted = parser.parse_args()
+    count, repeats = (10_000, 3) if wanted.quick else (100_000, 5)
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        scratch = Path(name)
+        start_up(scratch, repeats * 2)
+        in_memory(count, repeats * 3)
+        writing(scratch, count, repeats)
+        growth(scratch, [10_000, 100_000, 1_000_000] if wanted.million else [count // 10, count])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,810 @@
+"""`mnistseq decode` gives back what encoded files mean, exactly or not at all, and survives whatever it is given."""
+
+import gzip
+import io
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from mnist_seq_cli import SequenceDataset, idx, png
+
+Run = Callable[..., tuple[int, str, str]]
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+TEST_IMAGES, TEST_LABELS = DATA / "t10k-images-idx3-ubyte", DATA / "t10k-labels-idx1-ubyte"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def idx_file(name: str, values: Any, kind: str = "uint8", **options: Any) -> NDArray[Any]:
+    """Write an IDX file, and return what is in it."""
+    array = np.array(values, dtype=kind)
+    Path(name).write_bytes(idx.encode(array, **options))
+    return array
+
+
+def strip(sequence: str = "1-2-3", **layout: Any) -> NDArray[np.uint8]:
+    """The image of a sequence, uint8 (28, width)."""
+    return SequenceDataset(sequences=[sequence], seed=3, **layout)[0].image
+
+
+def strip_file(name: str, sequence: str = "1-2-3", **layout: Any) -> None:
+    Path(name).write_bytes(png.encode(strip(sequence, **layout)[None])[0])
+
+
+def give_stdin(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+
+
+def assert_one_line(outcome: tuple[int, str, str], code: int, *named: str) -> None:
+    """The program told in one line what is wrong, and wrote nothing else."""
+    assert outcome[:2] == (code, "")
+    line = outcome[2].removesuffix("\n")
+    assert line.startswith("mnistseq: ")
+    assert line.isprintable()
+    for name in named:
+        assert name in line
+
+
+# IDX labels and numbers
+
+
+def test_labels_become_lines(mnistseq: Run) -> None:
+    code, text, err = mnistseq("decode", TEST_LABELS)
+    assert (code, err) == (0, "")
+    assert text.splitlines() == [str(label) for label in TEST_LABELS.read_bytes()[8:]]
+    assert text.endswith("\n")
+
+
+def test_rows_of_labels_become_sequences(mnistseq: Run) -> None:
+    idx_file("labels", [[0, 0, 4, 2], [9, 8, 7, 6]])
+    assert mnistseq("decode", "labels") == (0, "0-0-4-2\n9-8-7-6\n", "")
+
+
+def test_rows_that_are_no_sequences_become_numbers(mnistseq: Run) -> None:
+    """1-200 would read as another sequence."""
+    idx_file("values", [[1, 200], [3, 4]])
+    assert mnistseq("decode", "values") == (0, "1 200\n3 4\n", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "lines"),
+    [
+        ("uint8", [0, 255], ["0", "255"]),
+        ("int8", [-128, 127], ["-128", "127"]),
+        ("int16", [[-32768, 1], [2, 32767]], ["-32768 1", "2 32767"]),
+        ("int32", [-(2**31), 2**31 - 1], ["-2147483648", "2147483647"]),
+        ("float32", [0.5, -1.25], ["0.5", "-1.25"]),
+        ("float64", [[0.1, 1e300], [-0.0, 5e-324]], ["0.1 1e+300", "-0.0 5e-324"]),
+        ("float64", [float("inf"), float("nan")], ["inf", "nan"]),
+    ],
+)
+def test_numbers_of_every_type_become_lines(kind: str, values: Any, lines: list[str], mnistseq: Run) -> None:
+    idx_file("values", values, kind)
+    assert mnistseq("decode", "values") == (0, "".join(f"{line}\n" for line in lines), "")
+
+
+def test_gzip_is_unpacked(mnistseq: Run) -> None:
+    idx_file("labels.gz", [3, 1, 4], compress=True)
+    assert mnistseq("decode", "labels.gz") == (0, "3\n1\n4\n", "")
+
+
+def test_several_idx_files_follow_each_other(mnistseq: Run) -> None:
+    idx_file("one", [3, 1])
+    idx_file("two", [[4, 1]])
+    assert mnistseq("decode", "one", "two", "one") == (0, "3\n1\n4-1\n3\n1\n", "")
+
+
+def test_what_dataset_wrote_as_idx_comes_back(mnistseq: Run) -> None:
+    options = ("-n", "30", "--len", "4", "--max", "3", "--seed", "8")
+    assert mnistseq("dataset", *options, "--format", "idx", "-o", "out").code == 0
+    data = SequenceDataset(length=4, max_gap=3, seed=8, samples=30)
+    assert mnistseq("decode", "out/labels-idx2-ubyte.gz").out.split() == [sample.label for sample in data]
+    assert mnistseq("decode", "out/images-idx3-ubyte.gz", "-o", "images").code == 0
+    strips = [f"images/{number:05d}.png" for number in range(30)]
+    decoded = mnistseq("decode", *strips).out.splitlines()
+    assert decoded == [f"{path}\t{sample.label}" for path, sample in zip(strips, data, strict=True)]
+
+
+# IDX images
+
+
+def test_images_become_png_files(here: Path, mnistseq: Run) -> None:
+    images = idx_file("some", idx.read(TEST_IMAGES)[:1_200])
+    code, text, err = mnistseq("decode", "some", "-o", "images/")
+    names = [f"{place:05d}.png" for place in range(1_200)]
+    assert (code, err) == (0, "")
+    assert text.splitlines() == [f"images/{name}" for name in names]
+    assert sorted(path.name for path in (here / "images").iterdir()) == names
+    for place in range(1_200):
+        with Image.open(here / "images" / names[place]) as image:
+            assert image.mode == "L"
+            np.testing.assert_array_equal(np.asarray(image), images[place])
+
+
+def test_images_of_any_size_become_png_files_in_folders_that_are_made(here: Path, mnistseq: Run) -> None:
+    images = idx_file("images", np.random.default_rng(1).integers(0, 256, (3, 5, 7)))
+    assert mnistseq("decode", "images", "-o", "a/b") == (0, "a/b/00000.png\na/b/00001.png\na/b/00002.png\n", "")
+    for place in range(3):
+        np.testing.assert_array_equal(png.decode(Path(f"a/b/0000{place}.png").read_bytes()), images[place])
+    before = {path: path.read_bytes() for path in Path("a/b").iterdir()}
+    assert mnistseq("decode", "images", "-o", "a/b", "--as", "png").code == 0  # once more, to the same place
+    assert {path: path.read_bytes() for path in Path("a/b").iterdir()} == before
+
+
+def test_images_become_one_npz_file(mnistseq: Run) -> None:
+    assert mnistseq("decode", TEST_IMAGES, "-o", "digits.npz") == (0, "digits.npz\n", "")
+    with np.load("digits.npz", allow_pickle=False) as loaded:
+        assert loaded.files == ["images"]
+        assert loaded["images"].dtype == np.uint8
+        np.testing.assert_array_equal(loaded["images"], idx.read(TEST_IMAGES))
+    with zipfile.ZipFile("digits.npz") as archive:
+        assert archive.testzip() is None
+
+
+def test_an_npz_file_has_the_same_bytes_every_time(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    idx_file("images", np.random.default_rng(1).integers(0, 256, (3, 5, 7)))
+    assert mnistseq("decode", "images", "-o", "a.npz").code == 0
+    monkeypatch.setattr(time, "time", lambda: 2e9)  # another day
+    assert mnistseq("decode", "images", "-o", "b.NPZ") == (0, "b.NPZ\n", "")
+    assert mnistseq("decode", "images", "--as", "npz", "-o", "new/c") == (0, "new/c\n", "")
+    contents = {Path(name).read_bytes() for name in ("a.npz", "b.NPZ", "new/c")}
+    assert len(contents) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("uint8", [3, 1, 4]), ("int32", [[1, -2]]), ("float32", [[[0.5]]]), ("float64", [[[[1e300]]]])],
+)
+def test_numbers_become_an_npz_file_when_asked(kind: str, values: Any, mnistseq: Run) -> None:
+    array = idx_file("values", values, kind)
+    assert mnistseq("decode", "values", "-o", "values.npz") == (0, "values.npz\n", "")
+    with np.load("values.npz", allow_pickle=False) as loaded:
+        assert loaded.files == ["values"]
+        assert loaded["values"].dtype == array.dtype
+        np.testing.assert_array_equal(loaded["values"], array)
+
+
+def test_images_become_text(mnistseq: Run) -> None:
+    images = np.zeros((2, 4, 3), dtype=np.uint8)
+    images[0, :2, 1] = 255
+    images[1, 3] = 200
+    idx_file("images", images)
+    assert mnistseq("decode", "images", "--as", "text") == (0, "0:\n █\n\n1:\n\n▄▄▄\n", "")
+
+
+def test_images_wider_than_a_line_become_smaller_text(mnistseq: Run) -> None:
+    idx_file("images", np.full((1, 28, 450), 255, dtype=np.uint8))
+    text = mnistseq("decode", "images", "--as", "text").out
+    assert text == "0:\n" + f"{'█' * 90}\n" * 3  # a fifth of 450 by 28, two rows to a line
+
+
+# What cannot be given out
+
+
+def test_images_need_a_place(here: Path, mnistseq: Run) -> None:
+    idx_file("images", np.zeros((3, 4, 5)))
+    assert_one_line(mnistseq("decode", "images"), 2, "images holds 3 images", "-o DIR/", "-o FILE.npz", "--as text")
+    assert_one_line(mnistseq("decode", "images", "--as", "png"), 2, "images holds 3 images")
+    assert_one_line(mnistseq("decode", "images", "--as", "npz"), 2, "-o FILE.npz")
+    assert [path.name for path in here.iterdir()] == ["images"]
+
+
+def test_what_has_too_many_dimensions_needs_npz(mnistseq: Run) -> None:
+    idx_file("values", np.zeros((2, 2, 2)), "float32")
+    assert_one_line(mnistseq("decode", "values"), 2, "values has 3 dimensions", "-o FILE.npz")
+    idx_file("values", np.zeros((2, 2, 2, 2)))
+    assert_one_line(mnistseq("decode", "values"), 2, "values has 4 dimensions")
+
+
+def test_labels_are_not_images(mnistseq: Run) -> None:
+    idx_file("labels", [1, 2])
+    assert_one_line(mnistseq("decode", "labels", "--as", "png", "-o", "x"), 2, "labels holds 1-dimensional uint8")
+
+
+@pytest.mark.parametrize("arguments", ["labels -o x", "labels -o x.txt", "1-2-3.png -o x", "1-2-3.png --as text"])
+def test_an_option_that_would_have_no_effect_is_refused(here: Path, arguments: str, mnistseq: Run) -> None:
+    """Exit code 0 and nothing at the place that -o names would be a lie."""
+    idx_file("labels", [1, 2])
+    strip_file("1-2-3.png")
+    assert_one_line(mnistseq("decode", *arguments.split()), 2)
+    assert sorted(path.name for path in here.iterdir()) == ["1-2-3.png", "labels"]
+
+
+@pytest.mark.parametrize("output", ["images", "all.npz"])
+def test_several_files_do_not_overwrite_each_other(output: str, mnistseq: Run) -> None:
+    idx_file("one", np.full((2, 3, 3), 1))
+    idx_file("two", np.full((2, 3, 3), 2))
+    outcome = mnistseq("decode", "one", "two", "-o", output)
+    assert_one_line(outcome, 2)
+    assert not Path(output).exists()
+
+
+def test_a_file_in_the_way_is_told(mnistseq: Run) -> None:
+    idx_file("images", np.zeros((1, 4, 5)))
+    Path("taken").write_bytes(b"mine")
+    Path("folder.npz").mkdir()
+    assert_one_line(mnistseq("decode", "images", "-o", "taken"), 1, "taken")
+    assert_one_line(mnistseq("decode", "images", "-o", "taken/x.npz"), 1, "taken")
+    assert Path("taken").read_bytes() == b"mine"
+    Path("folder.npz/precious").write_bytes(b"mine")
+    outcome = mnistseq("decode", "images", "-o", "folder.npz")
+    assert outcome.code in {1, 2}
+    assert Path("folder.npz/precious").read_bytes() == b"mine"
+    assert sorted(path.name for path in Path().iterdir()) == ["folder.npz", "images", "taken"]
+
+
+# Strips
+
+
+def test_one_strip_becomes_its_digits(mnistseq: Run) -> None:
+    strip_file("a.png", "0-0-4-2")
+    assert mnistseq("decode", "a.png") == (0, "0-0-4-2\n", "")
+
+
+def test_several_strips_are_named(mnistseq: Run) -> None:
+    strip_file("a.png", "1-2-3")
+    strip_file("b.png", "7")
+    assert mnistseq("decode", "a.png", "b.png", "./a.png") == (0, "a.png\t1-2-3\nb.png\t7\n./a.png\t1-2-3\n", "")
+
+
+def test_strips_as_json(mnistseq: Run) -> None:
+    sample = SequenceDataset(sequences=["0-4-2"], seed=3, max_gap=9)[0]
+    strip_file("a.png", "0-4-2", max_gap=9)
+    strip_file("b.png", "7", invert=True)
+    code, text, err = mnistseq("decode", "a.png", "b.png", "--json")
+    assert (code, err) == (0, "")
+    first, second = map(json.loads, text.splitlines())
+    assert list(first) == ["file", "digits", "text", "glyphs", "x", "gaps", "inverted"]
+    x = sample.x.tolist()
+    assert first == {
+        "file": "a.png",
+        "digits": "0-4-2",
+        "text": "042",
+        "glyphs": sample.glyphs.tolist(),
+        "x": x,
+        "gaps": [x[1] - x[0] - 28, x[2] - x[1] - 28],
+        "inverted": False,
+    }
+    assert (second["digits"], second["gaps"], second["inverted"]) == ("7", [], True)
+    assert mnistseq("decode", "a.png", "--json").out == text.splitlines(keepends=True)[0]
+
+
+def test_a_strip_of_leading_zeros_keeps_them(mnistseq: Run) -> None:
+    strip_file("a.png", "0-0-0-7")
+    assert mnistseq("decode", "a.png").out == "0-0-0-7\n"
+    assert json.loads(mnistseq("decode", "a.png", "--json").out)["text"] == "0007"
+
+
+def test_stdin_is_a_strip_or_an_idx_file(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    content = png.encode(strip("4-2")[None])[0]
+    give_stdin(monkeypatch, content)
+    assert mnistseq("decode", "-") == (0, "4-2\n", "")
+    give_stdin(monkeypatch, content)
+    assert json.loads(mnistseq("decode", "-", "--json").out)["file"] == "stdin"
+    strip_file("a.png", "7")
+    give_stdin(monkeypatch, content)
+    assert mnistseq("decode", "a.png", "-") == (0, "a.png\t7\nstdin\t4-2\n", "")
+    give_stdin(monkeypatch, idx.encode(np.array([3, 1], dtype=np.uint8)))
+    assert mnistseq("decode", "-") == (0, "3\n1\n", "")
+    give_stdin(monkeypatch, idx.encode(np.zeros((1, 2, 2), dtype=np.uint8), compress=True))
+    assert mnistseq("decode", "-", "-o", "x") == (0, "x/00000.png\n", "")
+
+
+def test_stdin_that_is_nothing_of_ours_is_refused(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    for content in (b"", b"\n", b"1-2-3\n", b"\0\0", b"<html>"):
+        give_stdin(monkeypatch, content)
+        assert_one_line(mnistseq("decode", "-"), 2, "stdin")
+
+
+def test_a_strip_that_cannot_be_read_does_not_keep_the_others_back(mnistseq: Run) -> None:
+    strip_file("a.png", "1-2")
+    strip_file("z.png", "3-4")
+    Image.effect_noise((56, 28), 60).save("noise.png")
+    code, text, err = mnistseq("decode", "a.png", "noise.png", "z.png")
+    assert (code, text) == (1, "a.png\t1-2\nz.png\t3-4\n")
+    assert err.startswith("mnistseq: noise.png: from column ")
+    assert err.count("\n") == 1
+    code, text, err = mnistseq("decode", "a.png", "noise.png", "z.png", "noise.png", "--json")
+    assert (code, [json.loads(line)["file"] for line in text.splitlines()]) == (1, ["a.png", "z.png"])
+    assert err.count("mnistseq: noise.png: ") == err.count("\n") == 2
+
+
+def test_a_file_that_is_damaged_is_named_after_what_could_be_read(mnistseq: Run) -> None:
+    strip_file("a.png", "1-2")
+    Path("bad.png").write_bytes(Path("a.png").read_bytes()[:50])
+    code, text, err = mnistseq("decode", "a.png", "bad.png")
+    assert (code, text) == (2, "a.png\t1-2\n")
+    assert err.startswith("mnistseq: bad.png is not a sound PNG file: ")
+    assert err.count("\n") == 1
+
+
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "no gaps": {},
+    "a width": {"width": 100},
+    "gaps of their own": {"min_gap": 2, "max_gap": 30},
+    "one gap for all": {"max_gap": 30, "spacing": "equal"},
+    "room at the end": {"max_gap": 3, "spacing": "random", "width": 200},
+    "white on black": {"invert": True},
+    "white on black with gaps": {"invert": True, "max_gap": 9},
+    "test digits": {"source": "test"},
+    "all digits": {"source": "all"},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_strips_of_every_layout_are_read(layout: dict[str, Any], mnistseq: Run) -> None:
+    sample = SequenceDataset(sequences=["1-2-3"], seed=3, **layout)[0]
+    strip_file("a.png", **layout)
+    code, text, err = mnistseq("decode", "a.png", "--json")
+    assert (code, err) == (0, "")
+    reading = json.loads(text)
+    assert (reading["digits"], reading["x"]) == ("1-2-3", sample.x.tolist())
+    assert reading["inverted"] is layout.get("invert", False)
+    assert reading["glyphs"] == sample.glyphs.tolist()
+
+
+def test_the_source_says_which_glyphs_are_known(mnistseq: Run) -> None:
+    strip_file("test.png", source="test")
+    assert mnistseq("decode", "test.png", "--source", "test") == (0, "1-2-3\n", "")
+    assert mnistseq("decode", "test.png", "--source", "all") == (0, "1-2-3\n", "")
+    outcome = mnistseq("decode", "test.png", "--source", "train")
+    assert_one_line(outcome, 1, "mnistseq: test.png: from column", "the source train")
+    assert_one_line(mnistseq("decode", "test.png", "--source", "none"), 2, "'none'")
+
+
+@pytest.fixture
+def own(here: Path) -> tuple[str, ...]:
+    """Options for a source of one's own: ten glyphs of 9×7 px."""
+    glyphs = np.random.default_rng(5).integers(1, 256, (10, 9, 7), dtype=np.uint8)
+    idx_file("own-images", glyphs)
+    idx_file("own-labels.gz", range(10), compress=True)
+    return ("--source", "own-images", "--source-labels", "own-labels.gz")
+
+
+@pytest.mark.parametrize("invert", [(), ("--invert",)], ids=["black on white", "white on black"])
+def test_strips_of_ones_own_source_are_read(own: tuple[str, ...], invert: tuple[str, ...], mnistseq: Run) -> None:
+    code, text, _ = mnistseq("generate", "2-0-2-5", "--max", "4", *own, *invert, "-o", "a.png")
+    assert (code, text) == (0, "a.png\n")
+    with Image.open("a.png") as image:
+        assert image.height == 9
+    assert mnistseq("decode", "a.png", *own) == (0, "2-0-2-5\n", "")
+    assert_one_line(mnistseq("decode", "a.png"), 1, "mnistseq: a.png: the strip is 9×")
+
+
+# Strips that other programs saved again, or spoilt
+
+
+SAVED_AGAIN: dict[str, Callable[[Image.Image], tuple[Image.Image, dict[str, Any]]]] = {
+    "grey": lambda image: (image, {}),
+    "not compressed": lambda image: (image, {"compress_level": 0}),
+    "compressed": lambda image: (image, {"compress_level": 9}),
+    "optimised": lambda image: (image, {"optimize": True}),
+    "with a resolution": lambda image: (image, {"dpi": (300, 300)}),
+    "RGB": lambda image: (image.convert("RGB"), {}),
+    "RGBA": lambda image: (image.convert("RGBA"), {}),
+    "grey with alpha": lambda image: (image.convert("LA"), {}),
+    "palette": lambda image: (image.convert("P"), {}),
+    "palette by use": lambda image: (image.quantize(256), {}),
+    "16 bits": lambda image: (Image.fromarray(np.asarray(image).astype(np.uint16) * 257), {}),
+}
+
+
+@pytest.mark.parametrize("again", SAVED_AGAIN.values(), ids=SAVED_AGAIN.keys())
+@pytest.mark.parametrize("invert", [False, True], ids=["black on white", "white on black"])
+def test_a_strip_that_was_saved_again_is_read(
+    again: Callable[[Image.Image], tuple[Image.Image, dict[str, Any]]], invert: bool, mnistseq: Run
+) -> None:
+    image, options = again(Image.fromarray(strip("9-0-8", max_gap=5, invert=invert)))
+    image.save("again.png", **options)
+    assert mnistseq("decode", "again.png") == (0, "9-0-8\n", "")
+
+
+def test_a_strip_with_a_text_chunk_is_read(mnistseq: Run) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    text.add_text("Comment", "made with mnistseq", zip=True)
+    text.add_itxt("Title", "٣")
+    Image.fromarray(strip("9-0-8")).save("again.png", pnginfo=text)
+    assert mnistseq("decode", "again.png") == (0, "9-0-8\n", "")
+
+
+def through_jpeg(image: Image.Image) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=95)
+    return Image.open(file)
+
+
+SPOILT: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "larger": lambda image: image.resize((image.width * 2, image.height * 2)),
+    "wider": lambda image: image.resize((image.width + 3, image.height)),
+    "JPEG": through_jpeg,
+    "cut off at the left": lambda image: image.crop((12, 0, image.width, 28)),
+    "cut off at the right": lambda image: image.crop((0, 0, image.width - 12, 28)),
+    "cut off above": lambda image: image.crop((0, 1, image.width, 28)),
+    "upside down": lambda image: image.rotate(180),
+    "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "with a dot": lambda image: Image.fromarray(
+        np.where(np.indices((28, 84))[1] == 41, 7, np.asarray(image)).astype("uint8")
+    ),
+    "in 16 greys": lambda image: image.point(lambda value: value // 16 * 17),
+    "black and white": lambda image: image.convert("1"),
+    "empty": lambda image: Image.new("L", (84, 28), 255),
+    "one pixel": lambda image: Image.new("L", (1, 1), 0),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
+def test_a_strip_that_was_spoilt_is_not_read_and_not_guessed(
+    spoil: Callable[[Image.Image], Image.Image], mnistseq: Run
+) -> None:
+    spoil(Image.fromarray(strip("9-0-8"))).save("spoilt.png")
+    assert_one_line(mnistseq("decode", "spoilt.png"), 1, "mnistseq: spoilt.png: ")
+
+
+def test_overlapping_digits_are_not_guessed(mnistseq: Run) -> None:
+    image = strip("9-0-8")
+    overlapping = np.hstack([image[:, :28], image[:, 34:]])
+    Image.fromarray(overlapping).save("overlapping.png")
+    assert_one_line(mnistseq("decode", "overlapping.png"), 1, "overlapping.png", "overlapping")
+
+
+def test_a_jpeg_file_is_refused(mnistseq: Run) -> None:
+    Image.fromarray(strip()).save("strip.jpg")
+    assert_one_line(mnistseq("decode", "strip.jpg"), 2, "strip.jpg is neither a PNG file nor an IDX file")
+    shutil.copy("strip.jpg", "strip.png")
+    assert_one_line(mnistseq("decode", "strip.png"), 2, "strip.png is neither a PNG file nor an IDX file")
+
+
+# Names
+
+
+def test_names_cannot_write_to_the_terminal(mnistseq: Run) -> None:
+    Image.effect_noise((56, 28), 60).save("noise.png")
+    strip_file("good.png", "1-2")
+    for name in ("\x1b[31mred.png", "two\nlines.png", "tab\tted.png"):
+        shutil.copy("noise.png", name)
+        assert_one_line(mnistseq("decode", name), 1)
+        shutil.copy("good.png", name)
+        code, text, err = mnistseq("decode", name, "good.png")
+        assert (code, err) == (0, "")
+        assert "\x1b" not in text
+        assert [line.count("\t") for line in text.splitlines()] == [1, 1]
+
+
+def test_names_that_are_not_text_are_shown_somehow(environment: dict[str, str]) -> None:
+    strip_file("a.png", "1-2")
+    shutil.copy("a.png", b"\xff.png")
+    Path(os.fsdecode(b"\xfe.png")).write_bytes(b"not a png")
+    for name, code in ((b"\xff.png", 0), (b"\xfe.png", 2)):
+        done = subprocess.run(
+            [sys.executable, "-m", "mnist_seq_cli", "decode", "a.png", name],
+            env=environment | {"PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+        )
+        assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
+        assert done.stdout.startswith(b"a.png\t1-2\n")
+
+
+def test_names_that_begin_with_a_dash_come_after_two(mnistseq: Run) -> None:
+    strip_file("-x.png", "1-2")
+    assert mnistseq("decode", "--", "-x.png") == (0, "1-2\n", "")
+    assert_one_line(mnistseq("decode", "-x.png"), 2, "see mnistseq decode --help")
+
+
+def test_where_there_is_nothing_it_says_so(mnistseq: Run) -> None:
+    assert mnistseq("decode", "nothing") == (2, "", "mnistseq: there is no nothing\n")
+    Path("folder").mkdir()
+    assert mnistseq("decode", "folder") == (2, "", "mnistseq: folder is not a file\n")
+    assert_one_line(mnistseq("decode", "x" * 300), 2)
+    assert_one_line(mnistseq("decode"), 2, "FILE", "see mnistseq decode --help")
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "fifo"])
+def test_devices_and_fifos_are_refused_without_being_opened(device: str, environment: dict[str, str]) -> None:
+    os.mkfifo("fifo")
+    command = [sys.executable, "-m", "mnist_seq_cli", "decode", device]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"mnistseq: {device} is not a file\n")
+
+
+def test_a_stdin_without_end_is_given_up(environment: dict[str, str]) -> None:
+    command = "ulimit -v 4000000; mnistseq decode - < /dev/zero"
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=20)
+    assert_one_line((done.returncode, done.stdout, done.stderr), 2, "stdin")
+
+
+# Hostile files: exit 2, one line, soon, and nothing written
+
+
+def header(code: int, *shape: int) -> bytes:
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape)
+
+
+def gz(content: bytes, level: int = 9) -> bytes:
+    return gzip.compress(content, level, mtime=0)
+
+
+LABELS = header(8, 40) + bytes(range(10)) * 4
+
+
+def member_named(name: bytes, content: bytes) -> bytes:
+    """A gzip file that says what it was called."""
+    plain = gz(content)
+    return plain[:3] + b"\x08" + plain[4:10] + name + b"\0" + plain[10:]
+
+
+HOSTILE: dict[str, bytes] = {
+    # IDX
+    "empty": b"",
+    "3 bytes": b"\0\0\x08",
+    "bad magic": b"\1\2\x08\1" + LABELS[4:],
+    "unknown type": b"\0\0\x0a\1" + LABELS[4:],
+    "type 0": b"\0\0\0\1" + LABELS[4:],
+    "0 dimensions": b"\0\0\x08\0",
+    "255 dimensions": b"\0\0\x08\xff" + struct.pack(">255I", *[1] * 255) + b"\0",
+    "255 dimensions in 4 bytes": b"\0\0\x08\xff",
+    "sizes of 2^96": header(8, 2**32 - 1, 2**32 - 1, 2**32 - 1) + bytes(3),
+    "sizes of 2^64": header(8, 2**32 - 1, 2**32 - 1) + bytes(3),
+    "a product of 2^64 that wraps to 0": header(8, 2**31, 2**31, 4),
+    "19 bytes that claim terabytes": header(8, 2**32 - 1, 28, 28) + bytes(3),
+    "one byte short": LABELS[:-1],
+    "one byte long": LABELS + b"\0",
+    "header alone": header(8, 40),
+    "half a header": header(8, 40, 28, 28)[:9],
+    "no rows": header(8, 0),
+    "zero height": header(8, 5, 0, 28),
+    "little-endian": b"\1\x08\0\0" + struct.pack("<I", 40) + LABELS[8:],
+    "little-endian sizes": header(8, 40 << 24) + LABELS[8:],
+    "floats one byte short": header(0x0E, 2) + bytes(15),
+    # gzip
+    "gzip of nothing": gz(b""),
+    "gzip truncated": gz(LABELS)[:-9],
+    "gzip without its trailer": gz(LABELS)[:-8],
+    "gzip header alone": gz(LABELS)[:10],
+    "gzip magic alone": b"\x1f\x8b",
+    "gzip CRC flipped": gz(LABELS)[:-8] + bytes([gz(LABELS)[-8] ^ 1]) + gz(LABELS)[-7:],
+    "gzip size wrong": gz(LABELS)[:-1] + b"\1",
+    "gzip data damaged": gz(LABELS)[:14] + b"\xff\xff\xff" + gz(LABELS)[17:],
+    "gzip in gzip": gz(gz(LABELS)),
+    "gzip with trailing garbage": gz(LABELS) + b"garbage",
+    "gzip with trailing zeros": gz(LABELS) + bytes(100),
+    "gzip of a bomb": gz(header(8, 40) + bytes(100 << 20), 1),
+    "gzip of an honest bomb": gz(header(8, 2**32 - 1) + bytes(10 << 20), 1),
+    "gzip of a bomb that announces itself": gz(header(8, 1, 32_000, 32_000)) + gz(bytes(64 << 20), 1) * 20,
+    "gzip of many empty members": gz(b"") * 100_000 + gz(LABELS),
+    "gzip of a web page": gz(b"<html>not found</html>"),
+    "gzip with a name elsewhere": member_named(b"../../x", LABELS[:-1]),
+    "gzip one byte short": gz(LABELS[:-1]),
+    "gzip one byte long": gz(LABELS + b"\0"),
+    "a web page called .gz": b"<!DOCTYPE html>\n<html>404 Not Found</html>",
+    # other containers
+    "xz": b"\xfd7zXZ\0" + bytes(100),
+    "bzip2": b"BZh9" + bytes(100),
+    "zip": b"PK\3\4" + bytes(100),
+    "zstd": b"\x28\xb5\x2f\xfd" + bytes(100),
+    "npy": b"\x93NUMPY\1\0" + bytes(100),
+    "pickle": b"\x80\x04\x95\x10\0\0\0\0\0\0\0\x8c\x05posix\x94.",
+    "text": b"1-2-3\n",
+    "NUL": bytes(10_000),
+}
+
+
+def refused_soon(here: Path, mnistseq: Run, name: str, *options: str) -> str:
+    before = sorted(path.name for path in here.iterdir())
+    started = time.perf_counter()
+    outcome = mnistseq("decode", name, *options)
+    took = time.perf_counter() - started
+    assert_one_line(outcome, 2, name)
+    assert took < 2
+    assert sorted(path.name for path in here.iterdir()) == before
+    return outcome[2]
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_file_is_refused_soon(here: Path, kind: str, mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("hostile").write_bytes(HOSTILE[kind])
+    refused_soon(here, mnistseq, "hostile")
+    refused_soon(here, mnistseq, "hostile", "-o", "out")
+    give_stdin(monkeypatch, HOSTILE[kind])
+    assert_one_line(mnistseq("decode", "-", "-o", "out"), 2, "stdin")
+    assert not Path("out").exists()
+
+
+def test_the_name_inside_a_gzip_file_is_not_believed(here: Path, mnistseq: Run) -> None:
+    (here / "inner").mkdir()
+    Path("inner/labels.gz").write_bytes(member_named(b"../../x", LABELS))
+    assert mnistseq("decode", "inner/labels.gz").out == "".join(f"{digit}\n" for digit in range(10)) * 4
+    assert sorted(path.name for path in here.iterdir()) == ["inner"]
+    assert not (here.parent / "x").exists()
+
+
+def test_gzip_in_several_members_is_read(mnistseq: Run) -> None:
+    Path("parts.gz").write_bytes(gz(LABELS[:7]) + gz(b"") + gz(LABELS[7:]))
+    assert mnistseq("decode", "parts.gz").out.split() == [str(digit) for digit in range(10)] * 4
+
+
+def peak_memory(name: str, environment: dict[str, str]) -> int:
+    """The most memory that a process needs to decode a file, in MB."""
+    script = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run([sys.executable, '-m', 'mnist_seq_cli', 'decode', sys.argv[1]], capture_output=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    command = [sys.executable, "-c", script, name]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return int(done.stdout) // 1024
+
+
+BOMBS = ["gzip of a bomb", "gzip of an honest bomb", "gzip of a bomb that announces itself"]
+
+
+@pytest.mark.parametrize("kind", [*BOMBS, "19 bytes that claim terabytes"])
+def test_a_hostile_file_does_not_fill_the_memory(kind: str, environment: dict[str, str]) -> None:
+    Path("hostile").write_bytes(HOSTILE[kind])
+    assert peak_memory("hostile", environment) < 200
+
+
+# Hostile PNG files
+
+
+def chunk(kind: bytes, data: bytes, crc: int | None = None) -> bytes:
+    return (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data) if crc is None else crc)
+    )
+
+
+def png_of(width: int, height: int, data: bytes, *, depth: int = 8, extra: bytes = b"") -> bytes:
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0))
+    return png.SIGNATURE + head + extra + chunk(b"IDAT", zlib.compress(data, 9)) + chunk(b"IEND", b"")
+
+
+STRIP = png.encode(strip()[None])[0]
+START = STRIP.index(b"IDAT")
+LINES = (b"\0" + bytes([255]) * 40) * 28
+
+HOSTILE_PNG: dict[str, bytes] = {
+    "signature alone": png.SIGNATURE,
+    "60000×60000": png_of(60_000, 60_000, bytes(60_001)),
+    "2^31×2^31": png_of(2**31 - 1, 2**31 - 1, bytes(100)),
+    "9000×9000": png_of(9_000, 9_000, bytes(9_001)),
+    "0×0": png_of(0, 0, b""),
+    "0 high": png_of(28, 0, b""),
+    "truncated in the header": STRIP[:20],
+    "truncated in the data": STRIP[: START + 40],
+    "truncated at the end": STRIP[:-12],
+    "header CRC wrong": STRIP[:29] + bytes([STRIP[29] ^ 1]) + STRIP[30:],
+    "data CRC wrong": STRIP[:-16] + bytes([STRIP[-16] ^ 1]) + STRIP[-15:],
+    "data damaged": STRIP[: START + 40] + bytes(8) + STRIP[START + 48 :],
+    "too little data": png_of(40, 28, LINES[:-50]),
+    "no data": png_of(40, 28, b""),
+    "a depth of 3": png_of(40, 28, LINES, depth=3),
+    "a text bomb": png_of(40, 28, LINES, extra=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(100 << 20), 1))),
+    "a profile bomb": png_of(40, 28, LINES, extra=chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(100 << 20), 1))),
+    "chunks that claim 4 GB": STRIP[:33] + b"\xff\xff\xff\xffIDAT" + bytes(100),
+    "not a PNG behind the signature": png.SIGNATURE + b"<html>" * 100,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_PNG)
+def test_a_hostile_png_file_is_refused_soon(
+    here: Path, kind: str, mnistseq: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("hostile.png").write_bytes(HOSTILE_PNG[kind])
+    if "bomb" in kind:  # an image all the same: it may be read, so long as the bomb is not
+        outcome = mnistseq("decode", "hostile.png")
+        assert_one_line(outcome, outcome[0], "hostile.png")
+        assert outcome[0] in {1, 2}
+        return
+    refused_soon(here, mnistseq, "hostile.png")
+    give_stdin(monkeypatch, HOSTILE_PNG[kind])
+    assert_one_line(mnistseq("decode", "-"), 2, "stdin")
+
+
+@pytest.mark.parametrize("kind", ["60000×60000", "9000×9000", "a text bomb", "a profile bomb"])
+def test_a_hostile_png_file_does_not_fill_the_memory(kind: str, environment: dict[str, str]) -> None:
+    Path("hostile.png").write_bytes(HOSTILE_PNG[kind])
+    assert peak_memory("hostile.png", environment) < 200
+
+
+# Hostile sources
+
+
+SOURCES: dict[str, tuple[Any, Any, str]] = {
+    "another number of labels": (np.zeros((3, 4, 4)), np.zeros(2), "3 images"),
+    "labels above 9": (np.zeros((2, 4, 4)), np.array([1, 10]), "the label 10 at 1"),
+    "swapped": (np.zeros(2), np.zeros((2, 4, 4)), "the other way round"),
+    "images twice": (np.zeros((2, 4, 4)), np.zeros((2, 4, 4)), "labels are uint8 with one dimension"),
+    "labels twice": (np.zeros(2), np.zeros(2), "images are uint8 with three dimensions"),
+    "rows of labels": (np.zeros((2, 4, 4)), np.zeros((2, 1)), "labels are uint8 with one dimension"),
+}
+
+
+@pytest.mark.parametrize(("images", "labels", "reason"), SOURCES.values(), ids=SOURCES.keys())
+def test_a_source_that_is_no_pair_is_refused(images: Any, labels: Any, reason: str, mnistseq: Run) -> None:
+    strip_file("a.png")
+    idx_file("images", images)
+    idx_file("labels", labels)
+    source = ("--source", "images", "--source-labels", "labels")
+    assert_one_line(mnistseq("decode", "a.png", *source), 2, reason)
+    assert_one_line(mnistseq("generate", "1-2", *source), 2, reason)
+    assert_one_line(mnistseq("dataset", "-n", "2", "--len", "2", "-o", "out", *source), 2, reason)
+    assert not Path("out").exists()
+
+
+def test_half_a_source_is_refused(mnistseq: Run) -> None:
+    strip_file("a.png")
+    idx_file("images", np.zeros((2, 4, 4)))
+    assert_one_line(mnistseq("decode", "a.png", "--source", "images"), 2, "'images'")
+    assert_one_line(mnistseq("decode", "a.png", "--source", "images", "--source-labels", "none"), 1, "none")
+
+
+def test_a_digit_that_the_source_lacks_is_named(mnistseq: Run) -> None:
+    idx_file("images", np.full((2, 4, 4), 9))
+    idx_file("labels", [1, 3])
+    source = ("--source", "images", "--source-labels", "labels")
+    assert_one_line(mnistseq("generate", "1-7", *source), 2, "no glyph of 7", "it has glyphs of 1, 3")
+    assert mnistseq("generate", "1-3", "-o", "a.png", *source).code == 0
+    assert not Path("1-7.png").exists()
+
+
+# In a real pipe
+
+
+def pipe(command: str, environment: dict[str, str]) -> tuple[int, str, str]:
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], env=environment, capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("layout", ["--max 10 --width 100", "--min 2 --max 10", "--max 9 --spacing equal", "--invert"])
+def test_what_generate_writes_decode_reads(layout: str, environment: dict[str, str]) -> None:
+    command = f"mnistseq generate 1-2-3 {layout} --seed 6 -o - | mnistseq decode -"
+    assert pipe(command, environment) == (0, "1-2-3\n", "")
+
+
+def test_bytes_in_a_pipe_are_those_of_the_file(environment: dict[str, str]) -> None:
+    assert pipe("mnistseq generate 4-2 --seed 6 -o - > out.png && mnistseq generate 4-2 --seed 6", environment)[0] == 0
+    assert Path("out.png").read_bytes() == Path("4-2.png").read_bytes()
+
+
+def test_idx_goes_through_a_pipe(environment: dict[str, str]) -> None:
+    labels = [str(label) for label in TEST_LABELS.read_bytes()[8:]]
+    code, text, err = pipe(f"gzip -c {TEST_LABELS} | mnistseq decode - | sort | uniq -c", environment)
+    assert (code, err) == (0, "")
+    assert [line.split() for line in text.splitlines()] == [[str(labels.count(d)), d] for d in "0123456789"]
+
+
+def test_a_pipe_that_closes_is_no_reason_to_complain(environment: dict[str, str]) -> None:
+    code, text, err = pipe(f"mnistseq decode {TEST_IMAGES} --as text | head -1", environment)
+    assert (code, text, err) == (1, "0:\n", "")
+    code, text, err = pipe(f"mnistseq decode {TEST_IMAGES} -o images/ | head -1", environment)
+    assert (code, text, err) == (1, "images/00000.png\n", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_the_terminal_cannot_show_is_no_reason_to_fail(encoding: str, environment: dict[str, str]) -> None:
+    idx_file("images", np.full((1, 4, 3), 255))
+    code, text, err = pipe(f"PYTHONIOENCODING={encoding} mnistseq decode images --as text | wc -l", environment)
+    assert (code, text.strip(), err) == (0, "3", "")

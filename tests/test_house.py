@@ -1,0 +1,347 @@
+"""The rules of the house: which way imports point, what may be loaded when, and names that live in one place."""
+
+import ast
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+
+import mnist_seq_cli
+from mnist_seq_cli import formats
+from mnist_seq_cli.cli import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "mnist_seq_cli"
+HEAVY = {"numpy", "rich", "PIL", "tqdm", "isal"}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "": set(),  # the package itself loads its names when they are first used
+    "__main__": {"cli"},
+    "errors": set(),
+    "recipe": {"errors"},
+    "idx": {"errors"},
+    "draws": set(),
+    "bank": {"errors", "idx", "recipe", "draws"},
+    "layout": {"errors", "recipe", "draws"},
+    "compose": {"errors", "recipe", "idx", "bank", "draws", "layout"},
+    "png": {"errors", "recipe"},
+    "files": {"errors"},
+    "manifest": {"errors", "files", "png", "recipe"},
+    "formats": {"errors", "recipe"},
+    "formats.truths": {"errors", "recipe", "compose"},
+    "formats.*": {
+        "errors",
+        "recipe",
+        "bank",
+        "compose",
+        "png",
+        "idx",
+        "files",
+        "manifest",
+        "formats",
+        "formats.truths",
+    },
+    "runners": {"errors"},
+    "dataset": {
+        "errors",
+        "recipe",
+        "bank",
+        "compose",
+        "png",
+        "files",
+        "manifest",
+        "formats",
+        "formats.webdataset",
+        "runners",
+    },
+    "sampling": {"bank", "compose", "errors", "recipe"},
+    "stored": {"sampling", "formats", "manifest", "compose", "errors", "recipe"},
+    "original": {"bank", "files", "png", "compose", "errors", "recipe"},
+    "strips": {"bank", "files", "png", "compose", "errors", "recipe"},
+    "reading": {"errors", "bank"},
+    "decoding": {"errors", "recipe", "bank", "idx", "png", "files", "reading"},
+    "inspecting": {
+        *("errors", "recipe", "bank", "idx", "png", "files", "formats", "formats.truths", "manifest", "reading")
+    },
+    "console": {"errors"},
+    "cli": {"", "errors", "recipe", "formats"},
+}
+"""Each module (without the name of the package, which is "") and those of ours that it may import, wherever it does so.
+
+`cli` alone is free in the bodies of its functions. What is imported for types only may come from anywhere.
+"""
+
+
+class Import(NamedTuple):
+    """One import of a module of ours: where it stands, and whether it is in a function, or for types only."""
+
+    module: str
+    line: int
+    in_function: bool
+    for_types: bool
+
+
+def module_paths() -> dict[str, Path]:
+    """Every module by its name, without that of the package."""
+    found = {}
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(ROOT / PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = module_paths()
+
+
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def named_modules(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    """Yield the full names of the modules that a statement imports; `from package import module` imports the module."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    assert node.level == 0, "imports are absolute"
+    origin = node.module or ""
+    for alias in node.names:
+        inner = f"{origin}.{alias.name}"
+        yield inner if inner.removeprefix(f"{PACKAGE}.") in MODULES else origin
+
+
+def imports_of(module: str) -> list[Import]:
+    """Return the imports of our own modules that a module makes."""
+    found: list[Import] = []
+
+    def walk(node: ast.AST, in_function: bool, for_types: bool) -> None:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for name in named_modules(node):
+                if name == PACKAGE or name.startswith(f"{PACKAGE}."):
+                    ours = name.removeprefix(PACKAGE).removeprefix(".")
+                    found.append(Import(ours, node.lineno, in_function, for_types))
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for statement in node.body:
+                walk(statement, in_function, True)
+            for statement in node.orelse:
+                walk(statement, in_function, for_types)
+        else:
+            inside = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            for child in ast.iter_child_nodes(node):
+                walk(child, inside, for_types)
+
+    walk(tree_of(module), False, False)
+    return found
+
+
+def row_of(module: str) -> str:
+    return "formats.*" if module.startswith("formats.") and module not in MAY_IMPORT else module
+
+
+def test_every_module_has_its_row() -> None:
+    assert {row_of(module) for module in MODULES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_one_way(module: str) -> None:
+    allowed = MAY_IMPORT[row_of(module)]
+    wrong = [
+        f"{MODULES[module].relative_to(ROOT)}:{found.line} imports {found.module}"
+        for found in imports_of(module)
+        if not found.for_types and found.module not in allowed and not (module == "cli" and found.in_function)
+    ]
+    assert wrong == []
+
+
+def test_no_imports_go_round_in_a_circle() -> None:
+    left = {module: {found.module for found in imports_of(module) if not found.for_types} - {""} for module in MODULES}
+    while free := {module for module, needed in left.items() if not needed & left.keys()}:
+        left = {module: needed for module, needed in left.items() if module not in free}
+    assert left == {}
+
+
+def test_the_table_itself_points_one_way() -> None:
+    left = {module: allowed - {"", module} for module, allowed in MAY_IMPORT.items() if module != "formats.*"}
+    while free := {module for module, allowed in left.items() if not allowed & left.keys()}:
+        left = {module: allowed for module, allowed in left.items() if module not in free}
+    assert left == {}
+
+
+def test_only_the_two_tables_of_names_import_by_name() -> None:
+    dynamic = {
+        module
+        for module in MODULES
+        for node in ast.walk(tree_of(module))
+        if (isinstance(node, ast.Name) and node.id in ("import_module", "__import__"))
+        or (isinstance(node, ast.Attribute) and node.attr == "import_module")
+    }
+    assert dynamic == {"", "formats"}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module])
+def test_every_module_says_what_it_owns(module: str) -> None:
+    docstring = ast.get_docstring(tree_of(module))
+    assert docstring is not None
+    assert docstring.startswith("Owns ")
+    assert docstring.splitlines()[0].endswith((".", ":"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_is_a_drawer_for_the_rest(module: str) -> None:
+    name = module.rpartition(".")[2]
+    assert not re.search(r"util|helper|manager|common|misc|tools?$|^base|abstract", name)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module not in ("console", "cli")])
+def test_only_what_talks_to_people_prints(module: str) -> None:
+    printing = [
+        node.lineno
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "input")
+    ]
+    assert printing == []
+
+
+# What is loaded when
+
+
+def loaded_by(*arguments: str, directory: Path) -> tuple[set[str], str]:
+    """Run Python, and return the top-level packages that were imported on the way, and what it wrote to stdout."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments], cwd=directory, capture_output=True, text=True, check=True
+    )
+    names = re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE)
+    assert "mnist_seq_cli" in names
+    return {name.partition(".")[0] for name in names}, done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-m", "mnist_seq_cli", "--help"),
+        ("-m", "mnist_seq_cli", "--version"),
+        ("-m", "mnist_seq_cli", "generate", "--help"),
+        ("-m", "mnist_seq_cli", "dataset", "--help"),
+        ("-c", "import mnist_seq_cli"),
+    ],
+    ids=" ".join,
+)
+def test_help_version_and_import_load_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    loaded, stdout = loaded_by(*arguments, directory=tmp_path)
+    assert loaded & (HEAVY | {"multiprocessing", "concurrent", "asyncio"}) == set()
+    assert bool(stdout) == (arguments[0] == "-m")
+
+
+def test_import_of_the_package_does_not_even_load_click(tmp_path: Path) -> None:
+    loaded, _ = loaded_by("-c", "import mnist_seq_cli", directory=tmp_path)
+    assert "click" not in loaded
+
+
+def test_generate_loads_neither_bars_nor_tables_nor_pillow(tmp_path: Path) -> None:
+    loaded, stdout = loaded_by("-m", "mnist_seq_cli", "generate", "1-2-3", "--seed", "5", directory=tmp_path)
+    assert stdout == "1-2-3.png\n"
+    assert (tmp_path / "1-2-3.png").stat().st_size > 100
+    assert loaded & {"rich", "tqdm", "PIL", "multiprocessing", "concurrent"} == set()
+
+
+def test_the_script_and_the_module_are_one_program(tmp_path: Path) -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert scripts == {"mnistseq": "mnist_seq_cli.cli:main"}
+    done = subprocess.run(
+        [sys.executable, "-m", "mnist_seq_cli", "--version"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert done.stdout == f"mnistseq, version {mnist_seq_cli.__version__}\n".encode()
+    assert done.stderr == b""
+
+
+# Names that live in one place
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[?v?(\d+\.\d+\.\d+\S*?)\]?(?:\s|$)", changelog, re.MULTILINE)
+    assert versions[:1] == [mnist_seq_cli.__version__]
+    assert project["version"] == mnist_seq_cli.__version__
+
+
+def test_the_table_of_formats_is_the_modules_that_are_there() -> None:
+    in_the_table = [str(vars(formats.get(name))["__name__"]) for name in formats.FORMAT_NAMES]
+    on_disk = {f"{PACKAGE}.{module}" for module in MODULES if row_of(module) == "formats.*"}
+    assert set(in_the_table) == on_disk
+    assert len(in_the_table) == len(set(in_the_table))
+
+
+@pytest.mark.parametrize("name", formats.FORMAT_NAMES)
+def test_every_format_has_everything_that_a_format_is(name: str) -> None:
+    format_ = formats.get(name)
+    assert isinstance(format_.FILES, tuple)
+    assert format_.SHARD_SIZE >= 1
+    for part, method in vars(formats.Format).items():
+        if inspect.isfunction(method) and not part.startswith("_"):
+            parameters = list(inspect.signature(method).parameters)[1:]
+            assert list(inspect.signature(getattr(format_, part)).parameters) == parameters, part
+
+
+def test_the_command_line_offers_exactly_the_formats_that_there_are() -> None:
+    options = {option.name: option for option in cli.commands["dataset"].params}
+    choice = options["format_name"].type
+    assert isinstance(choice, click.Choice)
+    assert tuple(choice.choices) == formats.FORMAT_NAMES
+
+
+@pytest.mark.parametrize("name", sorted(set(mnist_seq_cli.__all__) - {"__version__"}))
+def test_every_public_name_is_there_and_says_what_it_is(name: str) -> None:
+    value = getattr(mnist_seq_cli, name)
+    assert value.__name__ == name
+    assert value.__module__.startswith(f"{PACKAGE}.")
+    docstring = vars(value)["__doc__"] if isinstance(value, type) else value.__doc__
+    assert docstring is not None
+    assert len(docstring) > 20
+    assert not docstring.startswith(f"{name}("), "made by dataclass or NamedTuple"
+    assert name in dir(mnist_seq_cli)
+
+
+def test_the_public_names_are_sorted_and_no_others_are_made_up() -> None:
+    assert list(mnist_seq_cli.__all__) == sorted(mnist_seq_cli.__all__)
+    with pytest.raises(AttributeError, match=r"^module 'mnist_seq_cli' has no attribute 'Datasets'$"):
+        mnist_seq_cli.Datasets  # noqa: B018
+
+
+# The files of the project
+
+
+def project_files() -> list[Path]:
+    """Every file that is tracked by git, and every new one that is not ignored."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("this is not a checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    return [ROOT / name.decode() for name in listed.stdout.split(b"\0") if name and (ROOT / name.decode()).is_file()]
+
+
+def test_no_file_speaks_of_what_is_outside_the_project() -> None:
+    words = [word.encode() for word in ("farm" + "-", "/wo" + "rk/", ".lib" + "rary")]
+    found = [
+        f"{path.relative_to(ROOT)}: {word.decode()}"
+        for path in project_files()
+        for word in words
+        if word in path.read_bytes()
+    ]
+    assert found == []
+
+
+def test_the_project_carries_no_large_file_but_mnist() -> None:
+    large = {path.relative_to(ROOT).as_posix() for path in project_files() if path.stat().st_size > 1_000_000}
+    assert large == {"data/train-images-idx3-ubyte", "data/t10k-images-idx3-ubyte"}
