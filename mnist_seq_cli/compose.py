@@ -52,14 +52,13 @@ class Batch(Truth):
 
     def first_difference(self, other: "Batch") -> int | None:
         """Return the number of the first sample in which `other` differs; None where there is none."""
+        different = np.zeros(len(self), dtype=bool)
         for name in ("images", "digits", "lengths", "glyphs", "x"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine.shape != theirs.shape:
                 return self.first
-            if (mine != theirs).any():
-                different = (mine != theirs).reshape(len(mine), -1).any(axis=1)
-                return self.first + int(np.argmax(different))
-        return None
+            different |= (mine != theirs).any(axis=tuple(range(1, mine.ndim)))
+        return self.first + int(np.argmax(different)) if different.any() else None
 
     def part(self, start: int, stop: int) -> "Batch":
         """Return rows `start` to `stop`, without copying."""
@@ -104,7 +103,7 @@ def paint(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], x: NDArray[np.i
     covered = width == recipe.length * bank.width
     # Columns of contiguous np.intp, the type that NumPy indexes with, or it would convert them at every use.
     ids, edges = (np.ascontiguousarray(values.T, dtype=np.intp) for values in (glyphs, x))
-    places = (_scattered_places if recipe.min_gap < recipe.max_gap else _aligned_places)(rows, edges, bank.width)
+    places = (_aligned_places if (x == x[0]).all() else _scattered_places)(rows, edges, bank.width)
     for start in range(0, count, _BLOCK):
         stop = min(start + _BLOCK, count)
         if not covered:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from mnist_seq_cli import bank, compose, files, formats, manifest
 from mnist_seq_cli.bank import Source
-from mnist_seq_cli.errors import FormatError, Interrupted, OutputError, RequestError, Terminated
+from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, RequestError, Terminated
 from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Manifest, Record, Spec
 from mnist_seq_cli.recipe import Compression, Recipe, Shard
 from mnist_seq_cli.runners import Failure, Stop, describe_os_error, run_here, run_on_processes
@@ -91,7 +91,7 @@ def request(
             before = manifest.read_spec(directory)
     if before is not None:
         seed = before.recipe.seed if seed is None else seed
-        shard_size = shard_size or before.shard_size
+        shard_size = before.shard_size if shard_size is None else shard_size
         compression = compression or before.compression
     recipe = Recipe.request(
         seed=seed, source=glyphs.identity, glyph_height=glyphs.height, glyph_width=glyphs.width, **layout
@@ -138,16 +138,18 @@ def build(
             summary = _build(job, before, _runner(workers, spec.samples), stop, watch)
         finally:
             with suppress(OSError):
-                files.remove(job.stage)
-                files.remove_if_empty(job.stage.parent)
+                _remove_stages(directory)
+                files.remove_if_empty(directory / STATE_NAME)
     if summary.failures:
         raise _failed(summary, spec)
     if summary.samples < spec.samples:
-        kind = Terminated if stop.signal == signal.SIGTERM else Interrupted
-        raise kind(
-            f"stopped with {summary.samples} of {spec.samples} samples done", hint="the same command does the rest"
-        )
+        raise _stopped(stop, f"stopped with {summary.samples} of {spec.samples} samples done")
     return summary
+
+
+def _stopped(stop: Stop, message: str) -> MnistseqError:
+    kind = Terminated if stop.signal == signal.SIGTERM else Interrupted
+    return kind(message, hint="the same command does the rest")
 
 
 def _runner(workers: int | None, samples: int) -> "Run[Any]":
@@ -160,18 +162,21 @@ def _runner(workers: int | None, samples: int) -> "Run[Any]":
 
 def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Watch) -> Summary:
     directory, spec = job.directory, job.spec
-    if before == spec and not any(verify(directory, run=run, stop=stop)) and not stop:
+    sound = before == spec and not any(verify(directory, run=run, stop=stop))
+    if stop:
+        raise _stopped(stop, "stopped before anything was changed")
+    if sound:
         complete = manifest.read_manifest(directory)
         assert complete is not None
+        files.remove(directory / STATE_NAME)  # which a run that was killed at its very end has left
         return Summary(spec.samples, sum(record.bytes for record in complete.records.values()))
     known = {} if before is None else _known_records(directory, spec)
+    _remove_stages(directory)
     files.make_directory(job.stage)
-    _remove_stages(job)
-    if (directory / MANIFEST_NAME).exists():
-        manifest.write_records(directory, known.values())
-        files.remove(directory / MANIFEST_NAME)
+    manifest.write_records(directory, known.values())
+    files.remove(directory / MANIFEST_NAME)
     if before != spec:
-        manifest.write_spec(directory, spec)
+        manifest.write_spec(directory, job.stage, spec)
     summary = Summary()
     format_ = formats.get(spec.format)
     format_.prepare(directory, spec)
@@ -186,13 +191,13 @@ def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Wa
                 papers.add(record)
         if summary.samples < spec.samples:
             return summary
-        sums = collector.finish()
-        papers.finish(sums)
+        finished = collector.finish()
+        papers.finish({path.name: total for path, total in finished.items()})
     finally:
         collector.abandon()
         papers.abandon()
-    for name in format_.FILES:
-        files.place(job.stage / name, directory / name)
+    for path in finished:
+        files.place(path, directory / path.name)
     for stray in _strays(directory, spec):
         files.remove(stray)
     files.place(job.stage / MANIFEST_NAME, directory / MANIFEST_NAME)
@@ -206,9 +211,8 @@ def settle(job: Job, task: Task) -> Settled:
     shard, record = task
     format_, glyphs = formats.get(spec.format), bank.load(job.source)
     spans = list(compose.spans(spec.recipe, shard.first, shard.stop))
-    if not format_.has_side(directory, shard):
-        truths = (compose.truth(spec.recipe, glyphs, first, stop) for first, stop in spans)
-        format_.write_side(directory, stage, shard, truths)
+    truths = (compose.truth(spec.recipe, glyphs, first, stop) for first, stop in spans)
+    format_.write_side(directory, stage, shard, truths)
     if record is not None and _agrees(format_, directory, spec, shard, record):
         return Settled(record, kept=True)
     batches = (compose.compose(spec.recipe, glyphs, first, stop) for first, stop in spans)
@@ -228,7 +232,7 @@ def _agrees(format_: formats.Format, directory: Path, spec: Spec, shard: Shard, 
         found = format_.check_shard(directory, spec, shard)
     except (OSError, FormatError):
         return False
-    return found[:3] == (record.files, record.bytes, record.sha256)
+    return found == (record.files, record.bytes, record.sha256, record.crcs)
 
 
 def _landed(
@@ -295,16 +299,21 @@ def _check_path(directory: Path, spec: Spec) -> None:
     """Raise RequestError where a file or a link stands in the way, before anything is written."""
     if not directory.is_dir() and (directory.exists() or directory.is_symlink()):
         raise RequestError(f"{directory} is not a directory", hint="choose another place, or remove it")
-    inner = [directory / STATE_NAME]
-    if "/" in (shard_path := formats.get(spec.format).shard_path(spec.plan[0])):
-        inner.append(directory / shard_path.split("/")[0])
-    for inside in inner:
+    format_, state = formats.get(spec.format), directory / STATE_NAME
+    folders = [state]
+    if "/" in (shard_path := format_.shard_path(spec.plan[0])):
+        folders.append(directory / shard_path.split("/")[0])
+    for inside in [*folders, *(state.iterdir() if state.is_dir() and not state.is_symlink() else ())]:
         if inside.is_symlink():
             raise RequestError(
                 f"{inside} is a link that leads elsewhere", hint="remove it, or choose another directory"
             )
+    for inside in folders:
         if inside.exists() and not inside.is_dir():
             raise RequestError(f"{inside} is a file where a directory should be", hint="remove it")
+    for inside in (directory / name for name in (RECIPE_NAME, MANIFEST_NAME, *format_.FILES)):
+        if inside.is_dir() and not inside.is_symlink():
+            raise RequestError(f"{inside} is a directory where a file should be", hint="remove it")
 
 
 def _earlier_spec(directory: Path, spec: Spec) -> Spec | None:
@@ -341,7 +350,7 @@ def _clear(directory: Path) -> None:
         spec = None
     if spec is not None:
         format_ = formats.get(spec.format)
-        for shard_path in _shard_paths(directory, spec):
+        for _, shard_path in list(_shard_paths(directory, spec)):
             files.remove(shard_path)
         for name in format_.FILES:
             files.remove(directory / name)
@@ -350,30 +359,32 @@ def _clear(directory: Path) -> None:
     files.remove(directory / RECIPE_NAME)
 
 
-def _shard_paths(directory: Path, spec: Spec) -> list[Path]:
-    """Return what stands in the place of shards and is named like one."""
+def _shard_paths(directory: Path, spec: Spec) -> Iterator[tuple[int, Path]]:
+    """Yield what stands in the place of shards and is named like one, with the number that its name says."""
     shard_path = formats.get(spec.format).shard_path(spec.plan[0])
-    if not shard_path:
-        return []
     first = directory / shard_path
-    if not first.parent.is_dir() or first.parent.is_symlink():
-        return []
-    named_like_one = re.compile(r"\d{5,}" + re.escape(first.suffix), re.ASCII)
-    return sorted(path for path in first.parent.iterdir() if named_like_one.fullmatch(path.name))
+    if not shard_path or not first.parent.is_dir() or first.parent.is_symlink():
+        return
+    named_like_one = re.compile(r"(\d{5,9})" + re.escape(first.suffix), re.ASCII)
+    for path in first.parent.iterdir():
+        if name := named_like_one.fullmatch(path.name):
+            yield int(name[1]), path
 
 
 def _strays(directory: Path, spec: Spec) -> list[Path]:
     """Return what is named like a shard, and is none of the plan."""
-    format_ = formats.get(spec.format)
-    planned = {directory / format_.shard_path(shard) for shard in spec.plan}
-    return [path for path in _shard_paths(directory, spec) if path not in planned]
+    format_, plan = formats.get(spec.format), spec.plan
+    return sorted(
+        path
+        for number, path in _shard_paths(directory, spec)
+        if number >= len(plan) or path != directory / format_.shard_path(plan[number])
+    )
 
 
-def _remove_stages(job: Job) -> None:
-    """Remove what killed runs were in the middle of. The lock says that none of them is alive."""
-    for path in job.stage.parent.glob("stage-*"):
-        if path != job.stage:
-            files.remove(path)
+def _remove_stages(directory: Path) -> None:
+    """Remove what a run is in the middle of: this one when it ends, and those that were killed. None other is alive."""
+    for path in (directory / STATE_NAME).glob("stage-*"):
+        files.remove(path)
 
 
 def _known_records(directory: Path, spec: Spec) -> dict[int, Record]:
@@ -497,4 +508,6 @@ def _check_shard(directory: Path, spec: Spec, task: Task) -> str:
         return describe_os_error(error)
     if (found.files, found.bytes) != (record.files, record.bytes):
         return f"{found.files} files, {found.bytes} bytes; expected {record.files} files, {record.bytes} bytes"
-    return "" if found.sha256 == record.sha256 else "its content is not what was written (SHA-256 differs)"
+    if found.sha256 != record.sha256:
+        return "its content is not what was written (SHA-256 differs)"
+    return "" if found.crcs == record.crcs else f"its checksums in {MANIFEST_NAME} are wrong"

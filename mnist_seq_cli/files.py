@@ -81,6 +81,11 @@ class NewFile:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(sync=kind is None)
 
+    def __del__(self) -> None:
+        """Close what its owner could not: one that failed while it was being made."""
+        with suppress(AttributeError, OSError):  # no descriptor where opening it failed
+            self.close(sync=False)
+
 
 class Places:
     """A file that is there, written at places all over it, by several processes if need be."""

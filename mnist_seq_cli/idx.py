@@ -25,7 +25,8 @@ MAX_INFLATED = 1 << 30
 """Bytes that a gzip file may inflate to: what is larger is better decompressed on disk, where it can be mapped."""
 
 _LONGEST_HEADER = 4 + 4 * MAX_DIMENSIONS
-_CHUNK = 1 << 20
+_BELIEVED = 64 << 20
+_PIECE_IN, _PIECE_OUT = 1 << 14, 1 << 20
 _GZIP = b"\x1f\x8b"
 _SEALED = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
 
@@ -157,23 +158,38 @@ def _check_size(header: Header, actual: int) -> None:
 
 
 def _inflate(content: memoryview) -> memoryview:
-    """Return what is in a gzip file, giving up as soon as it cannot be the IDX file that its first bytes announce."""
-    inflated = bytearray()
-    expected = MAX_INFLATED
-    header: Header | None = None
+    """Return what is in a gzip file, giving up as soon as it cannot be the IDX file that its first bytes announce.
+
+    What claims to be large is inflated twice, the first time only to see that it is true.
+    """
+    start = b""
     for piece in _gunzip(content):
+        start += piece
+        if len(start) >= _LONGEST_HEADER:
+            break
+    header = _parse_header(memoryview(start))
+    expected = header.total
+    if expected > MAX_INFLATED:
+        raise FormatError(
+            f"its header claims {expected} bytes, too many to inflate in memory",
+            hint="decompress it on disk with gunzip: a plain file is mapped, not loaded",
+        )
+    if expected > _BELIEVED:
+        _check_size(header, sum(map(len, _up_to(expected, _gunzip(content)))))
+    inflated = bytearray()
+    for piece in _up_to(expected, _gunzip(content)):
         inflated += piece
-        if header is None and len(inflated) >= _LONGEST_HEADER:
-            header = _parse_header(memoryview(bytes(inflated[:_LONGEST_HEADER])))
-            expected = header.total
-            if expected > MAX_INFLATED:
-                raise FormatError(
-                    f"its header claims {expected} bytes, too many to inflate in memory",
-                    hint="decompress it on disk with gunzip: a plain file is mapped, not loaded",
-                )
-        if len(inflated) > expected:
-            raise FormatError(f"it inflates to more than the {expected} bytes that its header claims")
     return memoryview(inflated)
+
+
+def _up_to(expected: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield pieces; raise FormatError as soon as they are more than expected."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > expected:
+            raise FormatError(f"it inflates to more than the {expected} bytes that its header claims")
+        yield piece
 
 
 def _gunzip(content: memoryview) -> Iterator[bytes]:
@@ -186,12 +202,12 @@ def _gunzip(content: memoryview) -> Iterator[bytes]:
         pending: memoryview | bytes = b""
         while not member.eof:
             if not pending:
-                pending = content[position : position + _CHUNK]
+                pending = content[position : position + _PIECE_IN]
                 position += len(pending)
                 if not pending:
                     raise FormatError("its gzip data is truncated")
             try:
-                piece = member.decompress(pending, _CHUNK)
+                piece = member.decompress(pending, _PIECE_OUT)
             except zlib.error as error:
                 raise FormatError(f"its gzip data is damaged ({error})") from None
             pending = member.unconsumed_tail

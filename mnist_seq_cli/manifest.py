@@ -9,6 +9,7 @@ Nothing in them depends on the time, the machine or the place.
 
 import json
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -144,9 +145,11 @@ def read_spec(directory: Path) -> Spec | None:
     return None if values is None else Spec.from_json(values)
 
 
-def write_spec(directory: Path, spec: Spec) -> None:
-    """Write recipe.json. Raises OSError."""
-    files.write_whole(directory / RECIPE_NAME, (json.dumps(spec.to_json(), indent=2) + "\n").encode())
+def write_spec(directory: Path, stage: Path, spec: Spec) -> None:
+    """Write recipe.json, by way of the stage. Raises OSError."""
+    with files.NewFile(stage / RECIPE_NAME) as file:
+        file.write((json.dumps(spec.to_json(), indent=2) + "\n").encode())
+    files.place(file.path, directory / RECIPE_NAME)
 
 
 def read_manifest(directory: Path) -> Manifest | None:
@@ -234,7 +237,10 @@ def write_records(directory: Path, records: Iterable[Record]) -> None:
 
 def _read_json(path: Path) -> object:
     try:
-        if path.stat().st_size > _MAX_PAPER:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise FormatError(f"{path} is not a file")
+        if about.st_size > _MAX_PAPER:
             raise FormatError(f"{path} is too large to be true")
         return json.loads(path.read_bytes(), parse_constant=_refuse)
     except FileNotFoundError:

@@ -24,7 +24,7 @@ MAX_SEED = 2**64 - 1
 MAX_SAMPLES = 100_000_000
 MAX_SHARDS = 100_000
 
-_SEQUENCE = re.compile(r"[0-9](?:[-, ]{0,2}[0-9])*", re.ASCII)
+_SEQUENCE = re.compile(r"[0-9](?:(?:[- ]|, ?)?[0-9])*", re.ASCII)
 
 
 def parse_sequence(text: str) -> Digits:
@@ -86,51 +86,65 @@ def resolve_layout(
     _check_range("--min", min_gap, 0, MAX_WIDTH)
     if width is not None:
         _check_range("--width", width, 1, MAX_WIDTH)
+    if max_gap is not None:
+        _check_range("--max", max_gap, -MAX_SEED, MAX_SEED)
+    if spacing not in (None, *SPACINGS):
+        raise RequestError(f"--spacing is {spacing!r}", hint=f"it is one of {', '.join(SPACINGS)}")
     if max_gap is not None and max_gap < min_gap:
         raise RequestError(f"--max {max_gap} is below --min {min_gap}", hint="no gap is in that range")
     boxes, gaps = length * glyph_width, length - 1
-    if spacing is None:
-        spacing = "random" if width is None else "equal"
-    if width is None:
-        top = min_gap if max_gap is None else max_gap
-        if boxes + gaps * top > MAX_WIDTH:
+    if boxes + gaps * min_gap > MAX_WIDTH:
+        raise RequestError(
+            f"{length} digits with gaps of {min_gap} px are {boxes + gaps * min_gap} px wide",
+            hint=f"{MAX_WIDTH} px at most",
+        )
+    if gaps == 0:
+        layout = _one_digit(glyph_width, width, spacing)
+    elif width is None:
+        layout = Layout(spacing or "random", min_gap, min_gap if max_gap is None else max_gap, 0)
+        layout = layout._replace(width=boxes + gaps * layout.max_gap)
+        if layout.width > MAX_WIDTH:
             raise RequestError(
-                f"{length} digits with gaps of up to {top} px are {boxes + gaps * top} px wide",
+                f"{length} digits with gaps of up to {max_gap} px are {layout.width} px wide",
                 hint=f"{MAX_WIDTH} px at most",
             )
-        layout = Layout(spacing, min_gap, top, boxes + gaps * top)
-    elif spacing == "equal":
-        layout = _fixed_gap(length, min_gap, max_gap, width, glyph_width)
-    else:
-        top = max_gap if max_gap is not None else (max(min_gap, (width - boxes) // gaps) if gaps else min_gap)
+    elif spacing == "random":
+        top = max(min_gap, (width - boxes) // gaps) if max_gap is None else max_gap
         widest = boxes + gaps * top
         if widest > width:
             raise RequestError(
                 f"{length} digits with random gaps of up to {top} px can be {widest} px wide, and --width is {width}",
-                hint=f"--width {widest} would do",
+                hint=f"--width {widest} would do"
+                if widest <= MAX_WIDTH
+                else f"--max {(width - boxes) // gaps} would do",
             )
         layout = Layout(spacing, min_gap, top, width)
-    if gaps == 0:
-        return Layout("equal", 0, 0, layout.width)
+    else:
+        layout = _fixed_gap(length, min_gap, max_gap, width, glyph_width)
     return layout._replace(spacing="equal") if layout.min_gap == layout.max_gap else layout
 
 
+def _one_digit(glyph_width: int, width: int | None, spacing: Spacing | None) -> Layout:
+    """Return the layout of one digit, which has no gaps: its own width, or with random spacing a wider canvas."""
+    if width is None or width == glyph_width:
+        return Layout("equal", 0, 0, glyph_width)
+    if width < glyph_width or spacing != "random":
+        hint = f"--width {glyph_width}" + (", or --spacing random" if width > glyph_width else " would do")
+        raise RequestError(f"one digit is {glyph_width} px wide, and --width is {width}", hint=hint)
+    return Layout("equal", 0, 0, width)
+
+
 def _fixed_gap(length: int, min_gap: int, max_gap: int | None, width: int, glyph_width: int) -> Layout:
+    """Return the layout in which every gap is the one that the width leaves, by the rule of MNIST-Sequence."""
     boxes, gaps = length * glyph_width, length - 1
-    if gaps == 0:
-        if width != boxes:
-            raise RequestError(
-                f"one digit is {boxes} px wide, and --width is {width}", hint=f"--width {boxes}, or --spacing random"
-            )
-        return Layout("equal", 0, 0, width)
     gap, rest = divmod(width - boxes, gaps)
-    top = (MAX_WIDTH - boxes) // gaps if max_gap is None else max_gap
+    top = min(MAX_WIDTH if max_gap is None else max_gap, (MAX_WIDTH - boxes) // gaps)
     if rest == 0 and min_gap <= gap <= top:
         return Layout("equal", gap, gap, width)
-    bounds = f"at least {min_gap} px" if max_gap is None else f"{min_gap} to {max_gap} px"
     if rest:
         problem = f"({width} - {length}*{glyph_width}) / {gaps} is not a whole number of px"
     else:
+        bounds = f"at least {min_gap} px" if max_gap is None else f"{min_gap} to {max_gap} px"
         problem = f"the gap would be {gap} px, and {bounds} was asked for"
     nearest = sorted({min(max(near, min_gap), top) for near in (gap, gap + 1)})
     offers = " or ".join(f"--width {boxes + gaps * near} (gap {near})" for near in nearest)
@@ -227,19 +241,22 @@ class Recipe:
     @classmethod
     def from_json(cls, values: object) -> Self:
         """Return the recipe that `to_json` described. Raises FormatError for anything else."""
+        if isinstance(values, dict) and values.get("version", RECIPE_VERSION) != RECIPE_VERSION:
+            raise FormatError("the recipe is of another version", hint="a newer mnistseq may read it")
         known = {"version": int, **{field.name: _JSON_TYPES.get(field.name, int) for field in fields(cls)}}
         checked = typed_fields(values, known, "the recipe")
-        if checked.pop("version") != RECIPE_VERSION:
-            raise FormatError("the recipe is of another version", hint="a newer mnistseq may read it")
+        del checked["version"]
+        if not all(isinstance(text, str) for text in checked["sequences"]):
+            raise FormatError("the recipe is not valid: it has sequences that are not text")
         try:
-            checked["sequences"] = tuple(parse_sequence(str(text)) for text in checked["sequences"])
+            checked["sequences"] = tuple(parse_sequence(text) for text in checked["sequences"])
             return cls(**checked)
         except RequestError as error:
             raise FormatError(f"the recipe is not valid: {error}") from None
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of the canonical JSON, in hexadecimal: equal exactly when the samples are."""
+        """The SHA-256 of the canonical JSON, in hexadecimal: equal for equal recipes."""
         return sha256(canonical_json(self.to_json()).encode()).hexdigest()
 
 

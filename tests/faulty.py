@@ -95,7 +95,8 @@ class FaultySystem:
 
     def _fail(self, name: str, real: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         if name == "close" or self.done:  # a close that fails has closed the file all the same
-            self._do(name, real, arguments)
+            with suppress(OSError):
+                self._do(name, real, arguments)
         elif name == "write" and self.torn:
             real(arguments[0], arguments[1][: len(arguments[1]) // 2])
         if isinstance(self.error, int):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reference import Glyphs, Reference, bundled
 
 from mnist_seq_cli.bank import Bank, Source, load
-from mnist_seq_cli.compose import INK, PAPER, Batch, Truth, check_bank, compose, paint, truth
+from mnist_seq_cli.compose import INK, PAPER, Batch, Truth, check_bank, compose, paint, spans, truth
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import MAX_SAMPLES, MAX_SEED, Recipe
 
@@ -302,6 +302,50 @@ def test_strips_are_painted_from_glyphs_and_edges() -> None:
         batch = samples(recipe, 0, 300)
         painted = paint(recipe, bank_of(recipe.source), batch.glyphs, batch.x)
         np.testing.assert_array_equal(painted, batch.images)
+
+
+def test_a_part_of_a_batch_is_the_same_samples_without_a_copy() -> None:
+    whole = samples(RECIPES["random gaps"], 100, 130)
+    part = whole.part(7, 19)
+    assert_same(part, samples(RECIPES["random gaps"], 107, 119))
+    for name in ("images", "digits", "lengths", "glyphs", "x"):
+        assert np.shares_memory(getattr(part, name), getattr(whole, name))
+    assert len(whole.part(30, 30)) == 0
+
+
+def test_equal_batches_have_no_first_difference() -> None:
+    recipe = RECIPES["random gaps"]
+    assert samples(recipe, 100, 130).first_difference(samples(recipe, 100, 130)) is None
+    assert samples(recipe, 100, 100).first_difference(samples(recipe, 100, 100)) is None
+    assert samples(recipe, 100, 130).first_difference(samples(recipe, 100, 129)) == 100
+
+
+@pytest.mark.parametrize("name", ["images", "digits", "lengths", "glyphs", "x"])
+def test_the_first_difference_is_the_number_of_the_sample(name: str) -> None:
+    whole, other = (samples(RECIPES["random gaps"], 100, 130) for _ in range(2))
+    for place in (29, 12, 0):
+        getattr(other, name)[place] += 1
+        assert whole.first_difference(other) == other.first_difference(whole) == 100 + place
+
+
+def test_the_first_difference_is_the_first_whichever_arrays_differ() -> None:
+    whole, other = (samples(RECIPES["random gaps"], 100, 130) for _ in range(2))
+    other.images[20] += 1
+    other.digits[5] += 1
+    other.x[25] += 1
+    assert whole.first_difference(other) == 105
+
+
+@settings(deadline=None)
+@given(length=st.integers(1, 40), gap=st.integers(0, 2_000), first=st.integers(0, 10**8), count=st.integers(0, 5_000))
+def test_spans_cover_every_sample_once_in_batches_of_a_few_megabytes(
+    length: int, gap: int, first: int, count: int
+) -> None:
+    recipe = Recipe.request(seed=1, length=length, min_gap=gap)
+    covered = list(spans(recipe, first, first + count))
+    assert [index for start, stop in covered for index in range(start, stop)] == list(range(first, first + count))
+    assert all(stop - start == 1 or (stop - start) * recipe.width * 28 <= 4 << 20 for start, stop in covered)
+    assert all(start < stop for start, stop in covered)
 
 
 # The right bank

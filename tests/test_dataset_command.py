@@ -418,7 +418,7 @@ def test_glyphs_that_do_not_do_are_refused_before_anything_is_made(dataset: Data
         (["-n", "-1"], "number of samples is -1"),
         (["-n", "100000001"], "number of samples is 100000001"),
         (["-n", "ten"], "'ten' is not a valid integer"),
-        (["-n", "9" * 5000], "is not a valid integer"),
+        (["-n", "9" * 5000], "Invalid value for '-n'"),
         (["-n", "200001", "--shard-size", "1"], "are 200001 shards; --shard-size 3 or more keeps them to 100000"),
         (["--len", "0"], "number of digits is 0"),
         (["--len", "1001"], "number of digits is 1001"),

@@ -16,8 +16,8 @@ from mnist_seq_cli import png
 from mnist_seq_cli.bank import Source, load
 from mnist_seq_cli.compose import compose
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.png import COMPRESSIONS, Compression, decode, encode
-from mnist_seq_cli.recipe import Recipe
+from mnist_seq_cli.png import decode, encode
+from mnist_seq_cli.recipe import COMPRESSIONS, Compression, Recipe
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NOISE = np.random.Generator(np.random.Philox(5)).integers(0, 256, (3, 9, 13), dtype=np.uint8)

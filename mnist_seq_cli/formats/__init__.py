@@ -34,8 +34,8 @@ class Collector(Protocol):
         """Take what the shard has for the whole. Raises OSError."""
         ...
 
-    def finish(self) -> "dict[str, FileSum]":
-        """Complete the files, under these names in the stage. Raises OSError."""
+    def finish(self) -> "dict[Path, FileSum]":
+        """Complete the files, and return where they stand, under the names that they are to have. Raises OSError."""
         ...
 
     def abandon(self) -> None:
@@ -65,12 +65,8 @@ class Format(Protocol):
         """Make what shards are written into, before any is. Raises OSError."""
         ...
 
-    def has_side(self, directory: Path, shard: Shard) -> bool:
-        """Tell whether the rows of the shard wait to be collected, or need not."""
-        ...
-
     def write_side(self, directory: Path, stage: Path, shard: Shard, truths: "Iterator[Truth]") -> None:
-        """Write the shard's rows where they wait. Raises OSError."""
+        """Write the shard's rows where they wait to be collected, or nothing. Raises OSError."""
         ...
 
     def write_shard(
@@ -110,7 +106,7 @@ class Nothing:
     def add(self, shard: Shard, record: "Record") -> None:
         """Take nothing."""
 
-    def finish(self) -> "dict[str, FileSum]":
+    def finish(self) -> "dict[Path, FileSum]":
         """Return no files."""
         return {}
 

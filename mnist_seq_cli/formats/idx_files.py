@@ -50,11 +50,6 @@ def prepare(directory: Path, spec: Spec) -> None:
     files.make_directory(directory / STATE_NAME / "shards")
 
 
-def has_side(directory: Path, shard: Shard) -> bool:
-    """Say that the shard itself is what is collected."""
-    return True
-
-
 def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
     """Do nothing."""
 
@@ -69,30 +64,38 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     files.make_directory(staged)
     level = _LEVELS[spec.compression]
     deflaters = [isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS) for _ in FILES]
-    runs, crcs = [files.NewFile(staged / name) for name in FILES], [0] * len(FILES)
-    try:
+    with ExitStack() as stack:
+        runs = [stack.enter_context(files.NewFile(staged / name)) for name in FILES]
         for batch in batches:
-            for number, values in enumerate(_arrays(batch)):
-                content = np.ascontiguousarray(values).reshape(-1).data
-                crcs[number] = isal_zlib.crc32(content, crcs[number])
-                runs[number].write(deflaters[number].compress(content))
+            for run, deflater, values in zip(runs, deflaters, _arrays(batch), strict=True):
+                run.write(deflater.compress(np.ascontiguousarray(values).reshape(-1).data))
         for run, deflater in zip(runs, deflaters, strict=True):
             run.write(deflater.flush(isal_zlib.Z_FULL_FLUSH))
-    finally:
-        for run in runs:
-            run.close()
     files.place(staged, _waiting(directory, shard))
-    return Written(*_sum(_waiting(directory, shard)), tuple(crcs))
+    return check_shard(directory, spec, shard)
 
 
 def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
-    """Return what waits to be collected of the shard. Raises OSError."""
-    return Written(*_sum(_waiting(directory, shard)))
+    """Return what waits to be collected of the shard. Raises OSError, FormatError."""
+    digest, total, crcs = sha256(), 0, []
+    for name in FILES:
+        inflater, crc = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS), 0
+        for piece in _pieces(_waiting(directory, shard) / name):
+            digest.update(piece)
+            total += len(piece)
+            try:
+                crc = isal_zlib.crc32(inflater.decompress(piece), crc)
+            except isal_zlib.error as error:  # type: ignore[misc]  # its stub takes the class for an exception
+                raise FormatError(f"{name} is damaged ({error})") from None
+        crcs.append(crc)
+    return Written(len(FILES), total, digest.hexdigest(), tuple(crcs))
 
 
-def _sum(folder: Path) -> tuple[int, int, str]:
-    contents = [(folder / name).read_bytes() for name in FILES]
-    return len(FILES), sum(map(len, contents)), sha256(b"".join(contents)).hexdigest()
+def _pieces(path: Path) -> Iterator[bytes]:
+    """Yield the content of a file in pieces that are small even when they are inflated, a thousandfold at most."""
+    with path.open("rb") as file:
+        while piece := file.read(1 << 16):
+            yield piece
 
 
 class Members:
@@ -117,17 +120,18 @@ class Members:
         if len(record.crcs) != len(FILES):
             raise FormatError(f"the record of shard {shard.number} has no checksums")
         for number, (file, name) in enumerate(zip(self._files, FILES, strict=True)):
-            file.write((_waiting(self._directory, shard) / name).read_bytes())
+            for piece in _pieces(_waiting(self._directory, shard) / name):
+                file.write(piece)
             size = shard.samples * self._row_bytes[number]
             self._crcs[number] = isal_zlib.crc32_combine(self._crcs[number], record.crcs[number], size)
             self._sizes[number] += size
 
-    def finish(self) -> dict[str, FileSum]:
+    def finish(self) -> dict[Path, FileSum]:
         """Write the ends of the files, sync them, and return their sums. Raises OSError."""
         for file, crc, size in zip(self._files, self._crcs, self._sizes, strict=True):
             file.write(_LAST_BLOCK + idx.gzip_trailer(crc, size))
             file.close()
-        return {name: file.sum for name, file in zip(FILES, self._files, strict=True)}
+        return {file.path: file.sum for file in self._files}
 
     def abandon(self) -> None:
         """Close the files as they are."""

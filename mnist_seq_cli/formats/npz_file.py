@@ -111,15 +111,12 @@ def _growing(directory: Path) -> Path:
 def prepare(directory: Path, spec: Spec) -> None:
     """Make the file in its full size, or take the finished one that has to be repaired. Raises OSError."""
     growing, finished, size = _growing(directory), directory / FILE_NAME, layout(spec)[-1].end
+    if finished.is_symlink():
+        files.remove(finished)  # what it leads to is not ours to write to
     if finished.exists():
         files.place(finished, growing)
     if not growing.exists() or growing.stat().st_size < size:
         files.make_sized(growing, size)
-
-
-def has_side(directory: Path, shard: Shard) -> bool:
-    """Say that nothing has to be collected."""
-    return True
 
 
 def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
@@ -168,9 +165,8 @@ def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
 class Archive:
     """Writes what surrounds the arrays: headers with their checksums, and the directory of the archive."""
 
-    def __init__(self, directory: Path, stage: Path, spec: Spec) -> None:
+    def __init__(self, directory: Path, spec: Spec) -> None:
         self._growing = _growing(directory)
-        self._staged = stage / FILE_NAME
         self._members = layout(spec)
         self._crcs = [isal_zlib.crc32(member.header) for member in self._members]
 
@@ -181,7 +177,7 @@ class Archive:
         for number, (member, crc) in enumerate(zip(self._members, record.crcs, strict=True)):
             self._crcs[number] = isal_zlib.crc32_combine(self._crcs[number], crc, shard.samples * member.row_bytes)
 
-    def finish(self) -> dict[str, FileSum]:
+    def finish(self) -> dict[Path, FileSum]:
         """Complete the file and sync it. Raises OSError."""
         with files.Places(self._growing) as file:
             central = b""
@@ -192,9 +188,7 @@ class Archive:
             tail = central + _end(len(self._members), len(central), place)
             file.write_at(place, tail)
             file.truncate(place + len(tail))
-        surroundings = _surroundings(self._growing, self._members)
-        files.place(self._growing, self._staged)
-        return {FILE_NAME: surroundings}
+        return {self._growing: _surroundings(self._growing, self._members)}
 
     def abandon(self) -> None:
         """Do nothing: the file stays where it is."""
@@ -243,7 +237,7 @@ def _end(count: int, size: int, place: int) -> bytes:
 
 def collector(directory: Path, stage: Path, spec: Spec) -> Archive:
     """Return what completes the archive."""
-    return Archive(directory, stage, spec)
+    return Archive(directory, spec)
 
 
 def read_texts(directory: Path, spec: Spec) -> Iterator[str]:

@@ -54,11 +54,6 @@ def _side(directory: Path, shard: Shard) -> Path:
     return directory / STATE_NAME / "rows" / f"{shard.number:05d}"
 
 
-def has_side(directory: Path, shard: Shard) -> bool:
-    """Tell whether the shard's rows wait to be collected."""
-    return _side(directory, shard).exists()
-
-
 def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
     """Write the shard's rows of labels.csv and metadata.jsonl where they wait. Raises OSError."""
     staged = stage / f"{shard.number}.rows"
@@ -98,7 +93,7 @@ def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
     folder = directory / shard_path(shard)
     digest, total = sha256(), 0
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries)
+        names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     expected = [f"{sample:08d}.png" for sample in range(shard.first, shard.stop)]
     if names != expected and len(names) == len(expected):
         raise FormatError(f"it holds {min(set(names) - set(expected))!r}, which is none of its samples")
@@ -122,11 +117,11 @@ class Rows:
         for name, file in self._files.items():
             file.write((_side(self._directory, shard) / name).read_bytes())
 
-    def finish(self) -> dict[str, FileSum]:
+    def finish(self) -> dict[Path, FileSum]:
         """Sync both files, and return their sums. Raises OSError."""
         for file in self._files.values():
             file.close()
-        return {name: file.sum for name, file in self._files.items()}
+        return {file.path: file.sum for file in self._files.values()}
 
     def abandon(self) -> None:
         """Close both files as they are."""

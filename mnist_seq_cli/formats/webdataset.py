@@ -47,11 +47,6 @@ def prepare(directory: Path, spec: Spec) -> None:
     """Do nothing: shards stand in the directory itself."""
 
 
-def has_side(directory: Path, shard: Shard) -> bool:
-    """Say that nothing has to be collected."""
-    return True
-
-
 def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
     """Do nothing."""
 

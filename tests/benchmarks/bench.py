@@ -5,7 +5,7 @@
     python tests/benchmarks/bench.py --million  adds cost and memory at 10^6 samples
 
 Files are written to a memory file system (/dev/shm), since a disk says more about the disk. Every figure is the median
-of pairs that were run in turn, A B A B …, so that a machine whose speed drifts slows both sides. Run it on an idle machine.
+of pairs that were run in turn, A B A B …, so that a machine whose speed drifts slows both sides. Run it on an idle one.
 """
 
 import argparse

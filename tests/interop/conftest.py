@@ -1,0 +1,37 @@
+"""Owns when the tests against other people's libraries run, and the datasets that these libraries read."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mnist_seq_cli import SequenceDataset, cli
+
+OPTIONS = {"length": 4, "seed": 11, "max_gap": 6}
+SAMPLES = 250
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if not item.config.getoption("--run-interop"):
+        pytest.skip("needs other people's libraries: pip install -e '.[interop]', and pytest --run-interop")
+
+
+@pytest.fixture(scope="session")
+def data() -> SequenceDataset:
+    """The samples as they are made, to be held against what other people's readers see."""
+    return SequenceDataset(**OPTIONS, samples=SAMPLES)
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The same samples on disk, in three shards: `written("png")` is a directory, not to be changed."""
+    place = tmp_path_factory.mktemp("written")
+
+    def write(format_name: str) -> Path:
+        directory = place / format_name
+        if not directory.exists():
+            asked = ["-n", str(SAMPLES), "--len", "4", "--seed", "11", "--max", "6", "--shard-size", "100"]
+            assert cli.run(["dataset", *asked, "--format", format_name, "-o", str(directory)]) == 0
+        return directory
+
+    return write

@@ -1,0 +1,220 @@
+"""What we write is read by the libraries that people read it with: same pixels, same labels, zeros and all."""
+
+import gc
+import gzip
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnist_seq_cli import SequenceDataset, idx
+
+Written = Callable[[str], Path]
+
+
+def texts_of(data: SequenceDataset) -> list[str]:
+    return [sample.label.replace("-", "") for sample in data]
+
+
+def test_there_are_leading_zeros_to_be_lost(data: SequenceDataset) -> None:
+    assert sum(text.startswith("0") for text in texts_of(data)) > 10
+    assert sum(text.startswith("00") for text in texts_of(data)) > 0
+
+
+# pandas and Arrow
+
+
+def test_pandas_reads_labels_as_text(written: Written, data: SequenceDataset) -> None:
+    import pandas as pd
+
+    frame = pd.read_csv(written("png") / "labels.csv")
+    assert list(frame.columns) == ["file_name", "label"]
+    assert frame["label"].tolist() == [sample.label for sample in data]
+    assert all(isinstance(label, str) for label in frame["label"])
+    for name, sample in zip(frame["file_name"], data, strict=True):
+        with Image.open(written("png") / name) as image:
+            np.testing.assert_array_equal(np.asarray(image), sample.image)
+
+
+def test_pandas_reads_the_metadata(written: Written, data: SequenceDataset) -> None:
+    import pandas as pd
+
+    frame = pd.read_json(written("png") / "metadata.jsonl", lines=True, dtype={"text": str})
+    assert list(frame.columns) == ["file_name", "text", "glyphs", "x"]
+    assert frame["text"].tolist() == texts_of(data)
+    assert frame["glyphs"].tolist() == [sample.glyphs.tolist() for sample in data]
+    assert frame["x"].tolist() == [sample.x.tolist() for sample in data]
+
+
+def test_arrow_reads_labels_as_strings(written: Written, data: SequenceDataset) -> None:
+    import pyarrow as pa
+    from pyarrow import csv, json
+
+    table = csv.read_csv(written("png") / "labels.csv")
+    assert table.schema == pa.schema([("file_name", pa.string()), ("label", pa.string())])
+    assert table["label"].to_pylist() == [sample.label for sample in data]
+    table = json.read_json(written("png") / "metadata.jsonl")
+    numbers = pa.list_(pa.int64())
+    assert table.schema == pa.schema(
+        [("file_name", pa.string()), ("text", pa.string()), ("glyphs", numbers), ("x", numbers)]
+    )
+    assert table["text"].to_pylist() == texts_of(data)
+    assert table["x"].to_pylist() == [sample.x.tolist() for sample in data]
+
+
+# Hugging Face datasets
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The library, without a network and without anything that it remembers."""
+    home = str(tmp_path_factory.mktemp("hugging-face"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"HF_HUB_OFFLINE": "1", "HF_HOME": home, "HF_DATASETS_CACHE": home}.items():
+            patch.setenv(name, value)  # read once, when the library is imported
+        import datasets
+
+        datasets.disable_progress_bars()
+        yield datasets
+
+
+def test_imagefolder_reads_a_dataset_as_it_is(
+    datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
+) -> None:
+    loaded = datasets.load_dataset("imagefolder", data_dir=str(written("png")), cache_dir=str(tmp_path))
+    assert list(loaded) == ["train"]
+    rows = loaded["train"]
+    assert len(rows) == len(data)
+    assert set(rows.features) == {"image", "text", "glyphs", "x"}
+    assert rows.features["text"].dtype == "string"
+    assert rows["text"][:] == texts_of(data)
+    for row, sample in zip(rows, data, strict=True):
+        np.testing.assert_array_equal(np.asarray(row["image"]), sample.image)
+        assert (row["glyphs"], row["x"]) == (sample.glyphs.tolist(), sample.x.tolist())
+
+
+def test_imagefolder_reads_train_and_test_beside_each_other(
+    datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
+) -> None:
+    for split in ("train", "test"):
+        shutil.copytree(written("png"), tmp_path / "both" / split)
+    loaded = datasets.load_dataset("imagefolder", data_dir=str(tmp_path / "both"), cache_dir=str(tmp_path / "cache"))
+    assert {split: loaded[split]["text"][:] for split in loaded} == {"train": texts_of(data), "test": texts_of(data)}
+
+
+def test_datasets_reads_webdataset_shards(
+    datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
+) -> None:
+    shards = sorted(map(str, written("webdataset").glob("*.tar")))
+    loaded = datasets.load_dataset("webdataset", data_files={"train": shards}, cache_dir=str(tmp_path))["train"]
+    assert [row["text"] for row in loaded["json"]] == texts_of(data)
+    for row, sample in zip(loaded, data, strict=True):
+        np.testing.assert_array_equal(np.asarray(row["png"]), sample.image)
+        assert row["json"]["glyphs"] == sample.glyphs.tolist()
+
+
+# webdataset and tarfile
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset leaves the shards open
+def test_webdataset_reads_the_shards(written: Written, data: SequenceDataset) -> None:
+    import webdataset
+
+    shards = sorted(map(str, written("webdataset").glob("*.tar")))
+    assert len(shards) == 3
+    rows = list(webdataset.WebDataset(shards, shardshuffle=False).decode("l8"))
+    assert [row["__key__"] for row in rows] == [f"{number:08d}" for number in range(len(data))]
+    for row, sample in zip(rows, data, strict=True):
+        np.testing.assert_array_equal(row["png"], sample.image)
+        assert row["json"] == {
+            "text": sample.label.replace("-", ""),
+            "glyphs": sample.glyphs.tolist(),
+            "x": sample.x.tolist(),
+        }
+    gc.collect()  # while the warning is still ignored
+
+
+def test_tarfile_reads_the_shards(written: Written, data: SequenceDataset) -> None:
+    number = 0
+    for path in sorted(written("webdataset").glob("*.tar")):
+        with tarfile.open(path) as shard:
+            members = shard.getmembers()
+            assert shard.pax_headers == {}
+            for image, row in zip(members[::2], members[1::2], strict=True):
+                assert (image.name, row.name) == (f"{number:08d}.png", f"{number:08d}.json")
+                for member in (image, row):
+                    assert member.isreg()
+                    assert (member.mtime, member.uid, member.gid, member.mode) == (0, 0, 0, 0o644)
+                content, text = shard.extractfile(image), shard.extractfile(row)
+                assert content is not None
+                assert text is not None
+                with Image.open(io.BytesIO(content.read())) as picture:
+                    np.testing.assert_array_equal(np.asarray(picture), data[number].image)
+                assert json.load(text)["text"] == data[number].label.replace("-", "")
+                number += 1
+    assert number == len(data)
+
+
+# idx2numpy
+
+TYPES = ["uint8", "int8", "int16", "int32", "float32", "float64"]
+
+
+def some(kind: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """An array with the smallest and the largest value of its type, and others."""
+    values = np.random.default_rng(3).integers(-100, 100, shape).astype(kind)
+    limits = np.finfo(kind) if kind.startswith("float") else np.iinfo(kind)
+    values.flat[0], values.flat[-1] = limits.min, limits.max
+    return values
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 5), (3, 4), (2, 3, 4), (2, 1, 3, 2)], ids=str)
+@pytest.mark.parametrize("kind", TYPES)
+def test_idx2numpy_reads_what_we_write_and_we_read_what_it_writes(kind: str, shape: tuple[int, ...]) -> None:
+    import idx2numpy
+
+    array = some(kind, shape)
+    ours = idx.encode(array)
+    theirs = idx2numpy.convert_to_string(array)
+    assert ours == theirs
+    read = idx2numpy.convert_from_string(ours)
+    assert read.dtype.newbyteorder("=") == array.dtype
+    np.testing.assert_array_equal(read, array)
+    again = idx.read(theirs)
+    assert again.dtype.newbyteorder("=") == array.dtype
+    np.testing.assert_array_equal(again, array)
+
+
+def test_idx2numpy_reads_a_dataset(written: Written, data: SequenceDataset) -> None:
+    import idx2numpy
+
+    names = ("images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz")
+    arrays = []
+    for name in names:
+        with gzip.open(written("idx") / name) as file:
+            arrays.append(idx2numpy.convert_from_string(file.read()))
+    images, labels, lengths = arrays
+    batch = data.batch(0, len(data))
+    np.testing.assert_array_equal(images, batch.images)
+    np.testing.assert_array_equal(labels, batch.digits)
+    np.testing.assert_array_equal(lengths, batch.lengths)
+
+
+# NumPy
+
+
+def test_numpy_reads_an_npz_dataset(written: Written, data: SequenceDataset) -> None:
+    batch = data.batch(0, len(data))
+    with np.load(written("npz") / "dataset.npz", allow_pickle=False) as arrays:
+        np.testing.assert_array_equal(arrays["images"], batch.images)
+        np.testing.assert_array_equal(arrays["labels"], batch.digits)
+        np.testing.assert_array_equal(arrays["lengths"], batch.lengths)
+        np.testing.assert_array_equal(arrays["glyphs"], batch.glyphs)
+        np.testing.assert_array_equal(arrays["x"], batch.x)
