@@ -4,6 +4,7 @@ A command gathers its arguments, makes one call, and shows what came of it. What
 that `mnistseq --help` loads Click and nothing else.
 """
 
+import io
 import json
 import os
 import sys
@@ -24,7 +25,9 @@ from mnist_seq_cli.errors import (
     USAGE,
     CheckError,
     MnistseqError,
+    OutputError,
     RequestError,
+    one_line,
 )
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, COMPRESSIONS, SPACINGS, format_sequence
@@ -136,7 +139,7 @@ def generate(
             )
         _write_stdout([strips.encode(plan[0], place)], "PNG")
     else:
-        for path in strips.write(plan, _directory_or_file(output), place):
+        for path in strips.write(plan, Path(output), place, to_directory=output.endswith(("/", os.sep))):
             click.echo(path)
     if seed is None:
         say(f"seed {style.seed}: with --seed {style.seed} the same images come again")
@@ -357,17 +360,11 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def _directory_or_file(output: str) -> Path:
-    """Return the path; one that ends in a slash is a directory, whatever its name."""
-    path = Path(output)
-    if output.endswith(("/", os.sep)) and path.suffix and not path.exists():
-        path.mkdir(parents=True)
-    return path
-
-
 def _stdin_lines() -> Sequence[str]:
     from mnist_seq_cli.errors import FormatError
 
+    if sys.stdin is None:
+        raise RequestError("stdin is closed", hint="pipe sequences in, one a line")
     try:
         return sys.stdin.buffer.read().decode("utf-8").split("\n")
     except UnicodeDecodeError:
@@ -375,6 +372,8 @@ def _stdin_lines() -> Sequence[str]:
 
 
 def _write_stdout(pieces: Iterable[bytes], what: str) -> None:
+    if sys.stdout is None:
+        raise OutputError("stdout is closed", hint="give a file or a directory with -o")
     if sys.stdout.isatty():
         raise RequestError(f"{what} bytes would spoil the terminal", hint="send them to a file or a pipe")
     for piece in pieces:
@@ -386,11 +385,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the program, and return its exit code: the one place where an error becomes a message and a code."""
     try:
         code = cli.main(arguments, prog_name="mnistseq", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # which it is when it was closed before the start
+            sys.stdout.flush()
         return code if isinstance(code, int) else DONE
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "mnistseq"
-        return _complain(f"{error.format_message().rstrip('.')}; see {command} --help", USAGE)
+        return _complain(one_line(f"{error.format_message().rstrip('.')}; see {command} --help"), USAGE)
     except click.ClickException as error:
         return _complain(error.format_message(), error.exit_code)
     except MnistseqError as error:
@@ -399,8 +402,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return FAILED
     except OSError as error:
-        from mnist_seq_cli.errors import one_line
-
         reason = error.strerror or str(error)
         return _complain(one_line(f"{error.filename}: {reason}" if error.filename else reason), FAILED)
     except (KeyboardInterrupt, click.Abort) as error:
@@ -424,4 +425,6 @@ def _forget_stdout() -> None:
 
 def main() -> NoReturn:
     """Run the program as `mnistseq`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be text
     sys.exit(run())

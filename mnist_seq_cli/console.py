@@ -1,6 +1,7 @@
 """Owns everything that is shown to a person: messages, bars, tables, strips drawn in the terminal."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -22,14 +23,15 @@ Item = TypeVar("Item")
 
 def say(message: str) -> None:
     """Tell a person something, on stderr: stdout is for data."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201
+    if sys.stderr is not None:  # print would take stdout instead
+        print(message, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[Iterable[Item]], Iterator[Item]]:
     """Return a function that draws a bar on stderr while an iterable is used up; only on a terminal that shows it."""
 
     def watch(items: Iterable[Item]) -> Iterator[Item]:
-        if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
             yield from items
             return
         from tqdm import tqdm
@@ -63,7 +65,7 @@ def summary_text(directory: "Path", spec: "Spec", summary: "Summary", seconds: f
         f"{directory}: {spec.samples:,} strips, {recipe.width}×{recipe.glyph_height} px, {size_text(summary.bytes)}\n"
         f"{work}\n"
         f"seed {recipe.seed}: with --seed {recipe.seed} the same dataset comes again\n"
-        f"look at it: mnistseq inspect {directory}"
+        f"look at it: mnistseq inspect {shlex.quote(str(directory))}"
     )
 
 
@@ -101,34 +103,31 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 def show_report(report: "Report") -> None:
     """Print what can be said of a path as tables on stdout."""
-    from mnist_seq_cli import inspecting as kinds
-
-    match report:
-        case kinds.MnistReport():
-            print_table(
-                f"MNIST, in {report.directory}",
-                ("file", "bytes", "SHA-256"),
-                (
-                    (file["name"], file["bytes"], "as published" if file["verified"] else "NOT as published")
-                    for file in report.files
-                ),
-            )
-            rows = zip(range(10), report.train, report.test, strict=True)
-            total = ("all", sum(report.train), sum(report.test))
-            print_table("glyphs", ("digit", "train", "test"), [*((str(row[0]), *row[1:]) for row in rows), total])
-        case kinds.DatasetReport():
-            _show_dataset(report)
-        case kinds.StripReport():
-            read = (("sequence", report.sequence), ("glyphs", report.glyphs), ("x", report.x), ("gaps", report.gaps))
-            facts = [("size", f"{report.width}×{report.height} px"), ("ink", f"{report.ink:.1%}")]
-            facts += [(name, _listed(value)) for name, value in read if value is not None]
-            print_table(report.path, ("strip", ""), [*facts, *([("note", report.note)] if report.note else [])])
-        case kinds.IdxReport():
-            shape = "×".join(map(str, report.shape))
-            facts = [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest:g} to {report.largest:g}")]
-            print_table(report.path, ("IDX file", ""), facts)
-            if report.counts is not None:
-                print_table("labels", ("digit", "count"), zip(map(str, range(10)), report.counts, strict=True))
+    if report.kind == "mnist":
+        print_table(
+            f"MNIST, in {report.directory}",
+            ("file", "bytes", "SHA-256"),
+            (
+                (file["name"], file["bytes"], "as published" if file["verified"] else "NOT as published")
+                for file in report.files
+            ),
+        )
+        rows = zip(range(10), report.train, report.test, strict=True)
+        total = ("all", sum(report.train), sum(report.test))
+        print_table("glyphs", ("digit", "train", "test"), [*((str(row[0]), *row[1:]) for row in rows), total])
+    elif report.kind == "dataset":
+        _show_dataset(report)
+    elif report.kind == "strip":
+        read = (("sequence", report.sequence), ("glyphs", report.glyphs), ("x", report.x), ("gaps", report.gaps))
+        facts = [("size", f"{report.width}×{report.height} px"), ("ink", f"{report.ink:.1%}")]
+        facts += [(name, _listed(value)) for name, value in read if value is not None]
+        print_table(report.path, ("strip", ""), [*facts, *([("note", report.note)] if report.note else [])])
+    elif report.kind == "idx":
+        shape = "×".join(map(str, report.shape))
+        facts = [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest:g} to {report.largest:g}")]
+        print_table(report.path, ("IDX file", ""), facts)
+        if report.counts is not None:
+            print_table("labels", ("digit", "count"), zip(map(str, range(10)), report.counts, strict=True))
 
 
 def _show_dataset(report: "DatasetReport") -> None:

@@ -132,7 +132,7 @@ def build(
     with files.locked(directory), Stop() as stop:
         before = None if overwrite else _earlier_spec(directory, spec)
         if overwrite:
-            _clear(directory)
+            _clear(directory, spec)
         job = Job(directory, directory / STATE_NAME / f"stage-{os.urandom(4).hex()}", spec, source)
         try:
             summary = _build(job, before, _runner(workers, spec.samples), stop, watch)
@@ -327,7 +327,7 @@ def _earlier_spec(directory: Path, spec: Spec) -> Spec | None:
         others = sorted({entry.name for entry in directory.iterdir()} - {STATE_NAME})
         if others:
             raise RequestError(
-                f"{directory} is not empty: {others[0]!r} and {len(others) - 1} more are not of a dataset of ours",
+                f"{directory} is not empty, and holds no dataset of ours: {_some(others)}",
                 hint="choose another directory; --overwrite writes beside what is there",
             )
         return None
@@ -341,22 +341,38 @@ def _earlier_spec(directory: Path, spec: Spec) -> Spec | None:
     return before
 
 
-def _clear(directory: Path) -> None:
-    """Remove a dataset of ours, manifest first; what is not ours stays."""
-    files.remove(directory / MANIFEST_NAME)
+def _clear(directory: Path, spec: Spec) -> None:
+    """Remove a dataset of ours, manifest first; what is not ours stays.
+
+    Raises RequestError, before anything is removed, where that stands in the way of what `spec` asks for.
+    """
     try:
-        spec = manifest.read_spec(directory)
+        earlier = manifest.read_spec(directory)
     except FormatError:
-        spec = None
-    if spec is not None:
-        format_ = formats.get(spec.format)
-        for _, shard_path in list(_shard_paths(directory, spec)):
+        earlier = spec  # a damaged recipe.json: what it was about is anybody's guess
+    if earlier is None:
+        names = {MANIFEST_NAME, *formats.get(spec.format).FILES} & {entry.name for entry in directory.iterdir()}
+        shards = {str(path.relative_to(directory)) for _, path in _shard_paths(directory, spec)}
+        if others := sorted(names | shards):
+            raise RequestError(
+                f"{directory} holds no dataset of ours, and {_some(others)} is in the way",
+                hint="move it away, or choose another directory",
+            )
+    else:
+        files.remove(directory / MANIFEST_NAME)
+        format_ = formats.get(earlier.format)
+        for _, shard_path in list(_shard_paths(directory, earlier)):
             files.remove(shard_path)
         for name in format_.FILES:
             files.remove(directory / name)
-        files.remove_if_empty((directory / format_.shard_path(spec.plan[0])).parent)
+        files.remove_if_empty((directory / format_.shard_path(earlier.plan[0])).parent)
     files.remove(directory / STATE_NAME)
     files.remove(directory / RECIPE_NAME)
+
+
+def _some(names: list[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    return repr(names[0]) if len(names) == 1 else f"{names[0]!r} and {len(names) - 1} more"
 
 
 def _shard_paths(directory: Path, spec: Spec) -> Iterator[tuple[int, Path]]:

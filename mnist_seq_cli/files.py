@@ -137,9 +137,11 @@ def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
             file.write(content)
             file.close(sync=sync)
         system.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             system.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None  # a person knows that name, not the temporary one
         raise
 
 
@@ -168,10 +170,17 @@ def make_directory(path: Path) -> None:
 
 
 def place(source: Path, target: Path) -> None:
-    """Rename a finished file or folder to its final name; what stands there is replaced. Raises OSError."""
-    if source.is_dir() or (target.is_dir() and not target.is_symlink()):
+    """Rename a finished file or folder to its final name, in place of a file or folder there. Raises OSError.
+
+    A file never takes the place of a folder: that raises IsADirectoryError.
+    """
+    if source.is_dir():
         remove(target)
-    system.replace(source, target)
+    try:
+        system.replace(source, target)
+    except OSError as error:
+        error.filename, error.filename2 = str(target), None
+        raise
 
 
 def remove(path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ MAX_FILE = 256 << 20
 class MnistReport:
     """The bundled MNIST: its files, each with whether its SHA-256 is the published one, and its digits by file."""
 
-    kind: ClassVar[str] = "mnist"
+    kind: ClassVar[Literal["mnist"]] = "mnist"
     directory: str
     files: list[dict[str, Any]]
     train: list[int]
@@ -44,7 +44,7 @@ class DatasetReport:
     are None where the dataset is incomplete.
     """
 
-    kind: ClassVar[str] = "dataset"
+    kind: ClassVar[Literal["dataset"]] = "dataset"
     path: str
     complete: bool
     samples: int
@@ -64,7 +64,7 @@ class DatasetReport:
 class StripReport:
     """A PNG image: its size, the part of it that is ink, and its reading where it has one."""
 
-    kind: ClassVar[str] = "strip"
+    kind: ClassVar[Literal["strip"]] = "strip"
     path: str
     height: int
     width: int
@@ -81,7 +81,7 @@ class StripReport:
 class IdxReport:
     """An IDX file: type, shape and range of its values; `counts` by value where they are digits."""
 
-    kind: ClassVar[str] = "idx"
+    kind: ClassVar[Literal["idx"]] = "idx"
     path: str
     type: str
     shape: list[int]

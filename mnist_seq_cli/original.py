@@ -4,9 +4,11 @@ Images are float32 in [0, 1], 28 rows high, 0 for ink and 1 for paper, and the g
 there. Every call draws anew, unless a `seed` is given, which the original did not have.
 """
 
+import io
 from collections.abc import Iterable, Sequence
 from os import PathLike, fspath
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 from mnist_seq_cli import bank, files, png
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.compose import Batch, compose
-from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.recipe import Recipe, format_sequence, resolve_layout
 
 _SOURCE = Source("test")
 _GLYPH = 28
+
+_NOT_NPY = (ValueError, TypeError, EOFError, OverflowError, MemoryError, RecursionError, TokenError)
+"""What NumPy raises, at one place or another, for a file that is not what its header says."""
 
 
 class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
@@ -54,28 +59,39 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
         return _as_floats(batch.images), batch.digits
 
     def save_image(self, image: ArrayLike, digits: Iterable[int], directory: str | PathLike[str] = ".") -> Path:
-        """Write an image with values 0 to 1 as `1-2-3.png` in `directory`, and return its path. Raises OSError."""
-        pixels = np.rint(np.clip(np.asarray(image, dtype=np.float32), 0, 1) * 255).astype(np.uint8)
-        if pixels.ndim != 2 or pixels.size == 0:
-            raise RequestError(f"an image has two dimensions, and this array has the shape {pixels.shape}")
-        path = Path(directory) / f"{format_sequence(digits)}.png"
+        """Write an image with values 0 to 1 as `1-2-3.png` in `directory`, and return its path.
+
+        Raises RequestError, a ValueError, for what is no image or no digits; OSError.
+        """
+        values = np.asarray(image, dtype=np.float32)
+        if values.ndim != 2 or values.size == 0:
+            raise RequestError(f"an image has two dimensions, and this array has the shape {values.shape}")
+        if np.isnan(values).any():
+            raise RequestError("the image has values that are not numbers")
+        pixels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+        path = Path(directory) / f"{format_sequence(int(digit) for digit in digits)}.png"
         files.write_whole(path, png.encode(pixels[None])[0])
         return path
 
     def save_array(self, array: ArrayLike, path: str | PathLike[str]) -> Path:
-        """Write an array as an npy file, in place of the original's bcolz; return its path. Raises OSError."""
+        """Write an array as an npy file, in place of the original's bcolz; return its path.
+
+        Raises ValueError for an array of Python objects, OSError.
+        """
         target = Path(path)
-        with files.NewFile(files.partial_name(target)) as file:
-            np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
-        files.place(file.path, target)
+        content = io.BytesIO()
+        np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
+        files.write_whole(target, content.getvalue())
         return target
 
     def load_array(self, path: str | PathLike[str]) -> NDArray[Any]:
         """Return the array in an npy file. Raises FormatError for anything else, OSError."""
-        try:
-            loaded: NDArray[Any] = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise FormatError(f"{fspath(path)} is not an npy file ({error})") from None
+        with Path(path).open("rb") as file:
+            try:
+                loaded: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            except _NOT_NPY as error:
+                reason = one_line(str(error) or type(error).__name__, 120)
+                raise FormatError(f"{fspath(path)} is not an npy file ({reason})") from None
         return loaded
 
     def _draw(self, length: int, sequences: tuple[tuple[int, ...], ...], count: int, width: int | None) -> Batch:

@@ -23,6 +23,7 @@ MAX_WIDTH = 100_000
 MAX_SEED = 2**64 - 1
 MAX_SAMPLES = 100_000_000
 MAX_SHARDS = 100_000
+MAX_SHARD_SIZE = 100_000
 
 _SEQUENCE = re.compile(r"[0-9](?:(?:[- ]|, ?)?[0-9])*", re.ASCII)
 
@@ -307,7 +308,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         _check_range("number of samples", self.samples, 1, MAX_SAMPLES)
-        _check_range("--shard-size", self.shard_size, 1, MAX_SAMPLES)
+        _check_range("--shard-size", self.shard_size, 1, MAX_SHARD_SIZE)
         if len(self) > MAX_SHARDS:
             raise RequestError(
                 f"{self.samples} samples in shards of {self.shard_size} are {len(self)} shards",

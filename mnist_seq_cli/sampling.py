@@ -130,7 +130,9 @@ class SequenceDataset(Samples):
         recipe = Recipe.request(
             seed=seed,
             length=length,
-            sequences=[parse_sequence(text) if isinstance(text, str) else tuple(text) for text in sequences],
+            sequences=[
+                parse_sequence(text) if isinstance(text, str) else tuple(map(as_index, text)) for text in sequences
+            ],
             min_gap=min_gap,
             max_gap=max_gap,
             width=width,

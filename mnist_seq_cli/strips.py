@@ -13,6 +13,7 @@ from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import Digits, Recipe, Spacing, format_sequence, parse_sequence
 
 MAX_NAME = 255
+MAX_STRIPS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +45,15 @@ def plan(sequences: Iterable[Digits], style: Style, source: Source, count: int =
     if count < 1:
         raise RequestError(f"--count is {count}", hint="ask for 1 or more")
     glyphs = bank.load(source)
-    wanted = [sequence for sequence in sequences for _ in range(count)]
-    if not wanted:
+    listed = list(sequences)
+    if not listed:
         raise RequestError("there are no sequences to write", hint="give some, or pipe them in with -")
+    if len(listed) * count > MAX_STRIPS:
+        raise RequestError(
+            f"{len(listed) * count} strips are too many for single files",
+            hint=f"{MAX_STRIPS} at most; mnistseq dataset makes more",
+        )
+    wanted = [sequence for sequence in listed for _ in range(count)]
     total, seen = Counter(wanted), Counter[Digits]()
     strips = []
     for index, sequence in enumerate(wanted):
@@ -77,13 +84,13 @@ def encode(strip: Strip, source: Source) -> bytes:
     return png.encode(batch.images, "small")[0]
 
 
-def write(strips: list[Strip], output: Path, source: Source) -> Iterator[Path]:
+def write(strips: list[Strip], output: Path, source: Source, *, to_directory: bool = False) -> Iterator[Path]:
     """Write each strip, and yield the path of each file once it is there.
 
-    `output` is the file itself for one strip and a name that ends in .png; else a directory, made where it is missing.
-    Raises RequestError for a file name that cannot be, OSError.
+    `output` is the file itself for one strip and a name that ends in .png, unless `to_directory`; else a directory,
+    made where it is missing. Raises RequestError for a file name that cannot be, OSError.
     """
-    to_file = output.suffix.lower() == ".png" and not output.is_dir()
+    to_file = output.suffix.lower() == ".png" and not to_directory and not output.is_dir()
     if to_file and len(strips) > 1:
         raise RequestError(f"{len(strips)} strips do not go into one file, {output}", hint="give a directory with -o")
     paths = [output if to_file else output / f"{strip.name}.png" for strip in strips]

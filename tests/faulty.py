@@ -11,9 +11,7 @@ from typing import Any
 
 from mnist_seq_cli import files
 
-OPERATIONS = frozenset(
-    ("open", "write", "fsync", "replace", "mkdir", "unlink", "rmdir", "ftruncate", "lseek", "close")
-)
+OPERATIONS = frozenset(("open", "write", "fsync", "replace", "mkdir", "unlink", "rmdir", "ftruncate", "lseek", "close"))
 
 STRIKES: dict[int, frozenset[str]] = {
     errno.ENOSPC: frozenset(("open", "write", "fsync", "replace", "mkdir")),

@@ -293,7 +293,7 @@ def test_the_number_of_processes_changes_nothing(dataset: Dataset, tmp_path: Pat
     assert contents(tmp_path / "1") == contents(tmp_path / "2") == contents(tmp_path / "auto")
 
 
-@pytest.mark.parametrize("shard_size", [1, 7, 24, 25, 26, 100_000_000])
+@pytest.mark.parametrize("shard_size", [1, 7, 24, 25, 26, 100_000])
 def test_the_size_of_shards_changes_no_sample(shard_size: int, dataset: Dataset, tmp_path: Path) -> None:
     assert dataset(*SMALL, "--shard-size", str(shard_size)).code == 0
     assert_holds(tmp_path / "out", small_samples())
@@ -468,7 +468,7 @@ def test_a_directory_with_something_else_in_it_is_refused_and_left_alone(dataset
     (tmp_path / "out" / "notes.txt").write_text("call mum")
     before = state(tmp_path / "out")
     done = dataset(*SMALL)
-    assert_refused(done, "out is not empty: 'notes.txt'")
+    assert_refused(done, "out is not empty, and holds no dataset of ours: 'notes.txt' and 1 more")
     assert "choose another directory; --overwrite writes beside what is there" in done.err
     assert state(tmp_path / "out") == before
 

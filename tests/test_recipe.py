@@ -13,6 +13,7 @@ from mnist_seq_cli.recipe import (
     MAX_LENGTH,
     MAX_SAMPLES,
     MAX_SEED,
+    MAX_SHARD_SIZE,
     MAX_SHARDS,
     MAX_WIDTH,
     Layout,
@@ -659,8 +660,8 @@ def test_there_is_no_shard_outside_the_plan(number: int) -> None:
         (MAX_SAMPLES + 1, 10_000, "number of samples is 100000001; it has to be 1 to 100000000"),
         (True, 1_000, "number of samples is True, which is not a whole number"),
         (10.0, 1_000, "number of samples is 10.0, which is not a whole number"),
-        (10, 0, "--shard-size is 0; it has to be 1 to 100000000"),
-        (10, -1, "--shard-size is -1; it has to be 1 to 100000000"),
+        (10, 0, "--shard-size is 0; it has to be 1 to 100000"),
+        (10, -1, "--shard-size is -1; it has to be 1 to 100000"),
         (10, "5", "--shard-size is '5', which is not a whole number"),
         (
             MAX_SAMPLES,
@@ -694,4 +695,4 @@ def test_too_many_shards_name_the_smallest_shard_size_that_works(samples: int, s
 
 def test_the_largest_plan() -> None:
     assert len(Plan(MAX_SAMPLES, 1_000)) == MAX_SHARDS
-    assert Plan(MAX_SAMPLES, MAX_SAMPLES)[0] == Shard(0, 0, MAX_SAMPLES)
+    assert Plan(MAX_SAMPLES, MAX_SHARD_SIZE)[0] == Shard(0, 0, MAX_SHARD_SIZE)
