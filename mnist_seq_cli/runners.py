@@ -112,7 +112,7 @@ def run_on_processes(
                 again.extend(task for task in lost if deaths[task] < BREAKS_BEFORE_ALONE)
                 for suspect in (task for task in lost if deaths[task] >= BREAKS_BEFORE_ALONE):
                     if not stop:
-                        yield suspect, _run_alone(work, suspect, stop)
+                        yield from _run_alone(work, suspect, stop)
     except BaseException:
         pool.close(at_once=True)
         raise
@@ -120,16 +120,12 @@ def run_on_processes(
         pool.close(at_once=False)
 
 
-def _run_alone(work: Callable[[Task], Result], task: Task, stop: Stop) -> Result | Failure:
-    pool: _Pool[Task, Result] = _Pool(work, 1)
-    try:
+def _run_alone(work: Callable[[Task], Result], task: Task, stop: Stop) -> Iterator[tuple[Task, Result | Failure]]:
+    with _Pool[Task, Result](work, 1) as pool:
         pool.submit(task)
-        outcomes = [outcome for _, outcome in pool.collect(stop)]
-    finally:
-        pool.close(at_once=False)
-    if outcomes:
-        return outcomes[0]
-    return Failure(f"its process died {BREAKS_BEFORE_ALONE + 1} times, the last time alone")
+        yield from pool.collect(stop)
+    if pool.broken:
+        yield task, Failure(f"its process died {BREAKS_BEFORE_ALONE + 1} times, the last time alone")
 
 
 class _Pool(Generic[Task, Result]):
@@ -170,7 +166,7 @@ class _Pool(Generic[Task, Result]):
                     self.broken = True
                     self.lost.append(task)
                 else:
-                    if outcome != _NOT_STARTED:
+                    if not isinstance(outcome, Failure) or outcome != _NOT_STARTED:
                         yield task, outcome
             if done and not self.broken:
                 return
@@ -182,6 +178,12 @@ class _Pool(Generic[Task, Result]):
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._line.close()
         self._listener.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(at_once=kind is not None)
 
 
 _NOT_STARTED = Failure("not started: the run was asked to stop")

@@ -572,7 +572,7 @@ RECIPES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a seed of 1e400": (in_recipe(seed=float("1e999")), "recipe"),
     "another spacing": (in_recipe(spacing="wide"), "--spacing is 'wide'"),
     "sequences that are none": (in_recipe(sequences=["x"]), "'x' is not a sequence"),
-    "a sequence of lists": (in_recipe(sequences=[[[1]]]), "not a sequence"),
+    "a sequence of lists": (in_recipe(sequences=[[[1]]]), "sequence"),
     "sequences of another length": (in_recipe(sequences=["1-2"]), "not a sequence of 3 digits"),
 }
 
@@ -630,6 +630,11 @@ def copy_shard(out: Path) -> None:
     shutil.copytree(out / "images/00000", out / "images/00099")
 
 
+def link_a_file(out: Path) -> None:
+    (out / "images/00000/00000003.png").rename("moved.png")
+    (out / "images/00000/00000003.png").symlink_to(Path("moved.png").absolute())
+
+
 def rename(old: str, new: str) -> Callable[[Path], None]:
     return lambda out: (out / old).rename(out / new) and None
 
@@ -648,6 +653,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "an extra file": (lambda out: (out / "images/00000/00000099.png").write_bytes(b"x") and None, "images/00000"),
     "an extra empty file": (lambda out: (out / "images/00000/x").write_bytes(b"") and None, "images/00000"),
     "an extra folder": (lambda out: (out / "images/00000/x").mkdir(), "images/00000"),
+    "an extra fifo": (lambda out: os.mkfifo(out / "images/00000/x"), "images/00000"),
+    "an extra link": (lambda out: (out / "images/00000/x").symlink_to("00000001.png"), "images/00000"),
+    "a link for a file": (link_a_file, "images/00000"),
     "a renamed file": (rename("images/00000/00000007.png", "images/00000/00000007.gif"), "images/00000"),
     "a missing shard": (lambda out: shutil.rmtree(out / "images/00001"), "images/00001"),
     "a file for a shard": (
@@ -713,6 +721,18 @@ def test_damage_is_named_and_the_same_command_repairs_it(
     assert code == 0
     assert tree(out) == tree(datasets_made["png"])
     assert mnistseq("inspect", out, "--verify")[::2] == (0, SOUND)
+
+
+def test_a_repair_does_not_reach_through_a_link(out: Path, datasets_made: dict[str, Path], mnistseq: Run) -> None:
+    (out / "images/00001").rename("elsewhere")
+    (out / "images/00001").symlink_to(Path("elsewhere").absolute(), target_is_directory=True)
+    Path("elsewhere/00000013.png").write_bytes(b"mine")
+    before = tree(Path("elsewhere"))
+    assert mnistseq("inspect", out, "--verify").code == 1
+    assert mnistseq("dataset", *ASKED, "-o", out).code == 0
+    assert tree(out) == tree(datasets_made["png"])
+    assert not (out / "images/00001").is_symlink()
+    assert tree(Path("elsewhere")) == before
 
 
 @pytest.mark.parametrize("kind", ["a stray shard", "another label", "no metadata", "a record of no shard"])
