@@ -24,6 +24,7 @@ from mnist_seq_cli.errors import (
     TERMINATED,
     USAGE,
     CheckError,
+    FormatError,
     MnistseqError,
     OutputError,
     RequestError,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+MAX_STDIN = 128 << 20
+MAX_PATH = 32_768
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -247,37 +250,29 @@ def inspect(
       mnistseq inspect out/ --json | jq .digits
     """
     from mnist_seq_cli import console, inspecting
-
-    report = inspecting.inspect(path)
-    problems = list(report.problems)
-    if verify or regenerate:
-        problems = _verify(path, report.kind, verify, regenerate, _own_source(source, source_labels)) or problems
-    if as_json:
-        click.echo(json.dumps({**inspecting.to_json(report), "problems": problems}))
-    else:
-        console.show_report(report)
-        drawn = show if show is not None else 3 * sys.stdout.isatty()
-        for caption, image in inspecting.examples(path, drawn):
-            console.print_strip(image, caption)
-        if verify and not problems:
-            console.say("every file is as the manifest says")
-        if regenerate and not problems:
-            console.say(f"the recipe makes the same samples again ({regenerate} shards)")
-    for problem in problems:
-        console.say(f"mnistseq: {problem}")
-    return FAILED if problems else DONE
-
-
-def _verify(path: Path | None, kind: str, verify: bool, regenerate: int | None, source: "Source | None") -> list[str]:
-    from mnist_seq_cli import console
     from mnist_seq_cli import dataset as datasets
 
-    if path is None:
-        return []  # the report has checked the sums already
-    if kind != "dataset":
-        raise RequestError(f"only datasets can be verified, and {path} is of the kind {kind}")
-    problems = list(datasets.verify(path, watch=console.bar(None, "shards", lambda _: 1))) if verify else []
-    return problems + (list(datasets.regenerate(path, source, shards=regenerate)) if regenerate else [])
+    report = inspecting.inspect(path)
+    problems, checks = list(report.problems), []
+    if (verify or regenerate) and path is not None and report.kind != "dataset":
+        raise RequestError(f"only datasets can be verified, and {path} is of the kind {report.kind}")
+    if verify:
+        if path is not None:  # without a path, the report has checked the sums already
+            problems = list(datasets.verify(path, watch=console.bar(None, "shards", lambda _: 1))) or problems
+        checks.append("every file is as the manifest says")
+    if regenerate and path is not None:
+        compared, different = datasets.regenerate(path, _own_source(source, source_labels), shards=regenerate)
+        problems += different
+        checks.append(f"the recipe makes the same samples again ({compared} shards)")
+    if as_json:
+        click.echo(json.dumps({**inspecting.to_json(report), "problems": problems}, allow_nan=False))
+    else:
+        console.show_report(report)
+        for caption, image in inspecting.examples(path, 3 * console.on_terminal() if show is None else show):
+            console.print_strip(image, caption)
+    for line in [f"mnistseq: {problem}" for problem in problems] or checks * (not as_json):
+        console.say(line)
+    return FAILED if problems else DONE
 
 
 def _own_source(source: str | None, labels: str | None) -> "Source | None":
@@ -316,33 +311,34 @@ def decode(
     """
     from mnist_seq_cli import bank, console, decoding
 
+    if output is not None and len(sources) > 1:
+        raise RequestError(f"{len(sources)} files do not go to one place, {output}", hint="decode them one by one")
     place = bank.find(source or "all", source_labels)
     unread = 0
     for name in sources:
-        if name == "-":
-            shown = "stdin"
-            content = decoding.contents_of_bytes(sys.stdin.buffer.read(), shown)
-        else:
-            shown, content = name, decoding.contents(Path(name))
+        shown = "stdin" if name == "-" else name
+        content = decoding.of_bytes(_stdin_bytes(), shown) if name == "-" else decoding.of_file(Path(name))
         if not isinstance(content, bytes):
             if form == "text" and decoding.is_images(content):
-                for place_in_file, image in enumerate(content):
-                    console.print_strip(255 - image, f"{place_in_file}:")
+                for number, image in enumerate(content):
+                    console.print_strip(255 - image, f"{number}:")
             else:
                 for line in decoding.give_out(content, shown, form, output):
                     click.echo(line)
             continue
+        if output is not None or form is not None:
+            raise RequestError(f"{one_line(shown)} is a strip, whose digits go to stdout", hint="leave -o and --as out")
         try:
             reading = decoding.read_strip(content, place, shown)
         except CheckError as error:
-            console.say(f"mnistseq: {shown}: {error}")
+            console.say(f"mnistseq: {one_line(shown)}: {error}")
             unread += 1
             continue
+        digits = format_sequence(reading.digits)
         if as_json:
             click.echo(json.dumps(decoding.reading_json(reading, shown)))
         else:
-            digits = format_sequence(reading.digits)
-            click.echo(digits if len(sources) == 1 else f"{shown}\t{digits}")
+            click.echo(digits if len(sources) == 1 else f"{one_line(shown, MAX_PATH)}\t{digits}")
     return FAILED if unread else DONE
 
 
@@ -360,13 +356,19 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def _stdin_lines() -> Sequence[str]:
-    from mnist_seq_cli.errors import FormatError
-
+def _stdin_bytes() -> bytes:
+    """Return what is piped in, up to a size that no honest input has. Raises RequestError, FormatError."""
     if sys.stdin is None:
-        raise RequestError("stdin is closed", hint="pipe sequences in, one a line")
+        raise RequestError("stdin is closed", hint="pipe something in")
+    content = sys.stdin.buffer.read(MAX_STDIN + 1)
+    if len(content) > MAX_STDIN:
+        raise FormatError(f"more than {MAX_STDIN >> 20} MiB come from stdin", hint="give the name of a file")
+    return content
+
+
+def _stdin_lines() -> Sequence[str]:
     try:
-        return sys.stdin.buffer.read().decode("utf-8").split("\n")
+        return _stdin_bytes().decode("utf-8").split("\n")
     except UnicodeDecodeError:
         raise FormatError("stdin is not text", hint="give one sequence a line") from None
 
@@ -426,5 +428,7 @@ def _forget_stdout() -> None:
 def main() -> NoReturn:
     """Run the program as `mnistseq`."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be text
+        # File names need not be text; and what a terminal has no characters for is better shown as ? than not at all.
+        unicode = sys.stdout.encoding.lower().startswith("utf")
+        sys.stdout.reconfigure(errors="surrogateescape" if unicode else "replace")
     sys.exit(run())

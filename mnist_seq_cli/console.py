@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mnist_seq_cli.errors import one_line
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -47,7 +49,7 @@ def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[I
 def size_text(count: int) -> str:
     """Return a number of bytes as a person says it: `10.5 MB`."""
     value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while value >= 1000 and len(units) > 1:
+    while round(value, 1) >= 1000 and len(units) > 1:
         value /= 1000
         units.pop(0)
     return f"{value:.1f} {units[0]}" if units[0] != "B" else f"{count} B"
@@ -57,7 +59,9 @@ def summary_text(directory: "Path", spec: "Spec", summary: "Summary", seconds: f
     """Return what a person wants to know when a dataset is done."""
     recipe, kept = spec.recipe, spec.samples - summary.made
     if summary.made == 0:
-        work = "all of it was there and is sound"
+        work = (
+            "all samples were there; the rest was repaired" if summary.repaired else "all of it was there and is sound"
+        )
     else:
         work = f"made {summary.made:,} in {seconds:.1f} s, {summary.made / max(seconds, 1e-9):,.0f} a second"
         work += f"; kept {kept:,}" if kept else ""
@@ -69,12 +73,17 @@ def summary_text(directory: "Path", spec: "Spec", summary: "Summary", seconds: f
     )
 
 
+def on_terminal() -> bool:
+    """Tell whether stdout is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 @lru_cache(maxsize=1)
 def page() -> "Console":
     """Return what tables and pictures are printed on: stdout, coloured on a terminal, plain when piped."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    return Console(highlight=False, markup=False, emoji=False, width=None if on_terminal() else PIPED_WIDTH)
 
 
 PIPED_WIDTH = 100
@@ -87,17 +96,13 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.text import Text
 
     listed = [list(row) for row in rows]
-    table = Table(
-        title=Text(title, style="bold", no_wrap=True, overflow="ellipsis"),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    page().print(Text(one_line(title), style="bold"), no_wrap=True, overflow="ellipsis")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(columns):
         numeric = all(isinstance(row[place], int | float) for row in listed)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in listed:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else Text(str(cell)) for cell in row))
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else Text(one_line(str(cell), 4000)) for cell in row))
     page().print(table)
 
 
@@ -124,7 +129,7 @@ def show_report(report: "Report") -> None:
         print_table(report.path, ("strip", ""), [*facts, *([("note", report.note)] if report.note else [])])
     elif report.kind == "idx":
         shape = "×".join(map(str, report.shape))
-        facts = [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest:g} to {report.largest:g}")]
+        facts = [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest} to {report.largest}")]
         print_table(report.path, ("IDX file", ""), facts)
         if report.counts is not None:
             print_table("labels", ("digit", "count"), zip(map(str, range(10)), report.counts, strict=True))
@@ -165,8 +170,9 @@ def print_strip(image: "NDArray[np.uint8]", caption: str) -> None:
 
     One that is wider than the terminal is drawn at half, a third … of its size.
     """
-    print(caption)  # noqa: T201
-    for line in draw(image, page().width, coloured=page().color_system is not None):
+    print(one_line(caption))  # noqa: T201
+    coloured = page().color_system is not None and not page().no_color
+    for line in draw(image, page().width, coloured=coloured):
         print(line)  # noqa: T201
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from mnist_seq_cli import bank, compose, files, formats, manifest
-from mnist_seq_cli.bank import Source
+from mnist_seq_cli.bank import Bank, Source
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, RequestError, Terminated
 from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Manifest, Record, Spec
 from mnist_seq_cli.recipe import Compression, Recipe, Shard
@@ -54,11 +54,12 @@ class Job:
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did: samples and bytes of the shards that stand, and of the samples, how many it made."""
+    """What a run did: samples and bytes of the shards that stand, of the samples how many it made, what it repaired."""
 
     samples: int = 0
     bytes: int = 0
     made: int = 0
+    repaired: bool = False
     failures: dict[int, Failure] = field(default_factory=dict)
 
 
@@ -170,6 +171,7 @@ def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Wa
         assert complete is not None
         files.remove(directory / STATE_NAME)  # which a run that was killed at its very end has left
         return Summary(spec.samples, sum(record.bytes for record in complete.records.values()))
+    was_complete = before == spec and (directory / MANIFEST_NAME).exists()
     known = {} if before is None else _known_records(directory, spec)
     _remove_stages(directory)
     files.make_directory(job.stage)
@@ -177,7 +179,7 @@ def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Wa
     files.remove(directory / MANIFEST_NAME)
     if before != spec:
         manifest.write_spec(directory, job.stage, spec)
-    summary = Summary()
+    summary = Summary(repaired=was_complete)
     format_ = formats.get(spec.format)
     format_.prepare(directory, spec)
     papers = manifest.ManifestWriter(spec, job.stage / MANIFEST_NAME)
@@ -348,6 +350,8 @@ def _clear(directory: Path, spec: Spec) -> None:
     """
     try:
         earlier = manifest.read_spec(directory)
+        if earlier is not None:
+            formats.get(earlier.format)
     except FormatError:
         earlier = spec  # a damaged recipe.json: what it was about is anybody's guess
     if earlier is None:
@@ -462,26 +466,32 @@ def verify(
                 yield f"{where}: {problem}"
 
 
-def regenerate(directory: Path, source: Source | None = None, *, shards: int) -> Iterator[str]:
-    """Make some shards again from the recipe, chosen at random, and yield a line for each that is not the same on disk.
+def regenerate(directory: Path, source: Source | None = None, *, shards: int) -> tuple[int, list[str]]:
+    """Make up to that many shards again from the recipe, chosen at random, and compare them with what is on disk.
 
-    Pixels and labels are compared, not file bytes. `source` is where the glyphs are, when they are not the bundled
-    ones. Raises FormatError when the directory is not a dataset.
+    Return how many were compared, and a line for each that differs. Pixels and labels are compared, not file bytes.
+    `source` is where the glyphs are, when they are not the bundled ones. Raises FormatError when the directory is not a
+    dataset.
     """
     spec = manifest.read_spec(directory)
     if spec is None:
         raise FormatError(f"{directory} is not a dataset of ours: it has no {RECIPE_NAME}")
     glyphs = bank.load(source or Source(spec.recipe.source))
     numbers = sorted(range(len(spec.plan)), key=lambda _: os.urandom(8))[:shards]
-    for shard in (spec.plan[number] for number in sorted(numbers)):
-        try:
-            for found in formats.get(spec.format).read(directory, spec, shard):
-                made = compose.compose(spec.recipe, glyphs, found.first, found.first + len(found))
-                if (wrong := made.first_difference(found)) is not None:
-                    yield f"shard {shard.number}: sample {wrong} is not what the recipe makes"
-                    break
-        except (FormatError, OSError) as error:
-            yield f"shard {shard.number}: {error}"
+    problems = [_difference(directory, spec, glyphs, spec.plan[number]) for number in sorted(numbers)]
+    return len(numbers), [problem for problem in problems if problem]
+
+
+def _difference(directory: Path, spec: Spec, glyphs: Bank, shard: Shard) -> str:
+    """Return in what a shard is not what the recipe makes, or nothing."""
+    try:
+        for found in formats.get(spec.format).read(directory, spec, shard):
+            made = compose.compose(spec.recipe, glyphs, found.first, found.first + len(found))
+            if (wrong := made.first_difference(found)) is not None:
+                return f"shard {shard.number}: sample {wrong} is not what the recipe makes"
+    except (FormatError, OSError) as error:
+        return f"shard {shard.number}: {error}"
+    return ""
 
 
 def stream(spec: Spec, source: Source) -> Iterator[bytes]:

@@ -24,10 +24,23 @@ MAX_FILE = 256 << 20
 _READERS: dict[Source, Reader] = {}
 
 
-def contents(path: Path) -> NDArray[Any] | bytes:
-    """Return the array in an IDX file, or the bytes of a PNG file. Raises FormatError, RequestError, OSError."""
-    if not path.is_file():
+def is_directory(path: Path) -> bool:
+    """Tell whether there is a directory of that name. Raises RequestError for a name that cannot be."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise RequestError(f"{path}: {error.strerror}") from None
+
+
+def require_file(path: Path) -> None:
+    """Raise RequestError unless there is a regular file of that name."""
+    if is_directory(path) or not path.is_file():
         raise RequestError(f"{path} is not a file" if path.exists() else f"there is no {path}")
+
+
+def of_file(path: Path) -> NDArray[Any] | bytes:
+    """Return the array in an IDX file, or the bytes of a PNG file. Raises FormatError, RequestError, OSError."""
+    require_file(path)
     with path.open("rb") as file:
         start = file.read(16)
         if start.startswith(png.SIGNATURE):
@@ -37,7 +50,7 @@ def contents(path: Path) -> NDArray[Any] | bytes:
     return _array(path, start, str(path))
 
 
-def contents_of_bytes(content: bytes, name: str) -> NDArray[Any] | bytes:
+def of_bytes(content: bytes, name: str) -> NDArray[Any] | bytes:
     """Return the array in the bytes of an IDX file, or the bytes when they are a PNG file. Raises FormatError."""
     if not content:
         raise FormatError(f"{name} is empty", hint="pipe a PNG or an IDX file in")
@@ -101,15 +114,20 @@ def give_out(array: NDArray[Any], name: str, form: Form | None, output: Path | N
         )
     elif array.ndim > 2:
         raise RequestError(f"{name} has {array.ndim} dimensions, too many for text", hint="take -o FILE.npz")
+    elif output is not None:
+        raise RequestError(
+            f"{name} holds labels or numbers, which go to stdout", hint="leave -o out, or end it in .npz"
+        )
     else:
         yield from _lines(array)
 
 
 def _lines(array: NDArray[Any]) -> Iterator[str]:
+    sequences = array.dtype == np.uint8 and array.max() <= 9
     for row in array:
         if array.ndim == 1:
             yield str(row.item())
-        elif array.dtype == np.uint8:
+        elif sequences:
             yield format_sequence(row.tolist())
         else:
             yield " ".join(map(str, row.tolist()))
@@ -133,7 +151,8 @@ def write_npz(array: NDArray[Any], path: Path) -> None:
     temporary = files.partial_name(path)
     try:
         with temporary.open("xb") as file:
-            np.savez(file, allow_pickle=False, **{"images" if is_images(array) else "values": array})
+            native = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            np.savez(file, allow_pickle=False, **{"images" if is_images(array) else "values": native})
         files.place(temporary, path)
     except BaseException:
         files.remove(temporary)

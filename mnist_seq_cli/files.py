@@ -4,6 +4,7 @@ A file or folder comes into being under a temporary name and gets its own by one
 ever seen. All operations go through `system`, which tests replace to make the N-th of them fail.
 """
 
+import errno
 import os
 import stat
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 from mnist_seq_cli.errors import RequestError
 
@@ -207,10 +208,17 @@ def remove_if_empty(path: Path) -> None:
         system.rmdir(path)
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to be read; a pipe or a device, which could keep us waiting for ever, raises OSError."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return path.open("rb")
+
+
 def sum_of(path: Path) -> FileSum:
     """Return size and SHA-256 of a file, read in pieces. Raises OSError."""
     digest, size = sha256(), 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
             size += len(piece)

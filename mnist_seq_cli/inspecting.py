@@ -1,5 +1,6 @@
 """Owns what can be said of a path: what kind of thing it is, and its numbers, as plain values."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -9,9 +10,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import bank, files, formats, idx, manifest, png
+from mnist_seq_cli import bank, decoding, files, formats, idx, manifest, png
 from mnist_seq_cli.bank import BUNDLED_FILES, Source
-from mnist_seq_cli.errors import CheckError, FormatError, RequestError
+from mnist_seq_cli.errors import CheckError, FormatError
 from mnist_seq_cli.formats.truths import texts_of
 from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, Spec
 from mnist_seq_cli.reading import Reader
@@ -85,8 +86,8 @@ class IdxReport:
     path: str
     type: str
     shape: list[int]
-    smallest: float
-    largest: float
+    smallest: int | float | None
+    largest: int | float | None
     counts: list[int] | None
     problems: tuple[str, ...] = ()
 
@@ -106,7 +107,7 @@ def inspect(path: Path | None) -> Report:
     """
     if path is None:
         return _inspect_mnist()
-    if path.is_dir():
+    if decoding.is_directory(path):
         return _inspect_dataset(path)
     content = start_of(path)
     if content.startswith(png.SIGNATURE):
@@ -118,8 +119,7 @@ def inspect(path: Path | None) -> Report:
 
 def start_of(path: Path) -> bytes:
     """Return the first bytes of a file, enough to know its format. Raises RequestError where there is no file."""
-    if not path.is_file():
-        raise RequestError(f"{path} is not a file" if path.exists() else f"there is no {path}")
+    decoding.require_file(path)
     with path.open("rb") as file:
         return file.read(16)
 
@@ -249,4 +249,5 @@ def _inspect_idx(path: Path) -> IdxReport:
     if array.ndim == 1 and array.dtype == np.uint8 and array.max() <= 9:
         counts = np.bincount(array, minlength=10).tolist()
     kind = array.dtype.newbyteorder("=").name
-    return IdxReport(str(path), kind, list(array.shape), float(array.min()), float(array.max()), counts)
+    smallest, largest = (bound if math.isfinite(bound) else None for bound in (array.min().item(), array.max().item()))
+    return IdxReport(str(path), kind, list(array.shape), smallest, largest, counts)

@@ -242,7 +242,10 @@ def _read_json(path: Path) -> object:
             raise FormatError(f"{path} is not a file")
         if about.st_size > _MAX_PAPER:
             raise FormatError(f"{path} is too large to be true")
-        return json.loads(path.read_bytes(), parse_constant=_refuse)
+        values = json.loads(path.read_bytes(), parse_constant=_refuse)
+        if values is None:
+            raise FormatError(f"{path} holds nothing but null")
+        return values
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:

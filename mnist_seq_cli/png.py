@@ -35,17 +35,24 @@ def encode(images: NDArray[np.uint8], compression: Compression = "fast") -> list
     plain, size = memoryview(scanlines.reshape(-1).data), height * (width + 1)
     header = struct.pack(">IIBBBBB", width, height, 8, _GREY, 0, 0, 0)
     start = SIGNATURE + struct.pack(">I", len(header)) + _chunk(b"IHDR", header)
-    end = struct.pack(">I", 0) + _chunk(b"IEND", b"")
     compress, crc32, pack = isal_zlib.compress, isal_zlib.crc32, struct.Struct(">I").pack
     level, files = _LEVELS[compression], []
     for place in range(0, count * size, size):
         data = compress(plain[place : place + size], level)
-        files.append(b"".join((start, pack(len(data)), b"IDAT", data, pack(crc32(data, _DATA_CRC)), end)))
+        files.append(b"".join((start, pack(len(data)), b"IDAT", data, pack(crc32(data, _DATA_CRC)), _END)))
     return files
+
+
+def is_whole(content: bytes) -> bool:
+    """Tell whether a file begins and ends as PNG files do."""
+    return content.startswith(SIGNATURE) and content.endswith(_END)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return kind + data + struct.pack(">I", isal_zlib.crc32(kind + data))
+
+
+_END = struct.pack(">I", 0) + _chunk(b"IEND", b"")
 
 
 def decode(content: bytes, *, name: str = "PNG data") -> NDArray[np.uint8]:

@@ -69,7 +69,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reading": {"errors", "bank"},
     "decoding": {"errors", "recipe", "bank", "idx", "png", "files", "reading"},
     "inspecting": {
-        *("errors", "recipe", "bank", "idx", "png", "files", "formats", "formats.truths", "manifest", "reading")
+        *("errors", "recipe", "bank", "idx", "png", "files", "formats", "formats.truths", "manifest", "reading"),
+        "decoding",
     },
     "console": {"errors"},
     "cli": {"", "errors", "recipe", "formats"},

@@ -216,5 +216,5 @@ class _Rows:
 
 @contextmanager
 def _opened(directory: Path, name: str, row_shape: tuple[int, ...]) -> Iterator[_Rows]:
-    with gzip.open(directory / name) as file:
+    with files.open_regular(directory / name) as packed, gzip.open(packed) as file:
         yield _Rows(file, name, row_shape)

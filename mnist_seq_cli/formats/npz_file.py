@@ -151,7 +151,7 @@ def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
     """Return what stands in the places of the shard, read a batch at a time as it was written. Raises OSError."""
     members = layout(spec)
     digest, size, crcs = sha256(), 0, [0] * len(members)
-    with _standing(directory).open("rb") as file:
+    with files.open_regular(_standing(directory)) as file:
         for first, stop in spans(spec.recipe, shard.first, shard.stop):
             for number, member in enumerate(members):
                 file.seek(member.start + first * member.row_bytes)
@@ -200,7 +200,7 @@ def _surroundings(path: Path, members: list[Member]) -> FileSum:
     The values are summed up shard by shard; together these cover every byte.
     """
     digest = sha256()
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         for member in members:
             file.seek(member.offset)
             digest.update(file.read(member.start - member.offset))
@@ -261,7 +261,7 @@ def _mapped(directory: Path, spec: Spec, name: str) -> NDArray[Any]:
     """Return one of the arrays, memory-mapped where the spec says that it stands. Raises FormatError, OSError."""
     path = directory / FILE_NAME
     member = next(member for member in layout(spec) if member.name == name)
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         file.seek(member.start - len(member.header))
         if file.read(len(member.header)) != member.header or path.stat().st_size < member.end:
             raise FormatError(

@@ -91,17 +91,20 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
 def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
     """Return what the folder holds. Raises OSError."""
     folder = directory / shard_path(shard)
-    digest, total = sha256(), 0
+    digest, total, whole = sha256(), 0, True
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
+        kinds = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+    names = sorted(kinds)
     expected = [f"{sample:08d}.png" for sample in range(shard.first, shard.stop)]
-    if names != expected and len(names) == len(expected):
-        raise FormatError(f"it holds {min(set(names) - set(expected))!r}, which is none of its samples")
+    if strange := sorted({name for name in names if not kinds[name]} | set(names) - set(expected)):
+        raise FormatError(f"it holds {strange[0]!r}, which is none of its samples")
     for name in names:
         content = (folder / name).read_bytes()
+        whole = whole and png.is_whole(content)
         digest.update(content)
         total += len(content)
-    return Written(len(names), total, digest.hexdigest())
+    # The sum is over all contents as one; where each file ends is known from how PNG files end.
+    return Written(len(names), total, digest.hexdigest() if whole else "")
 
 
 class Rows:
@@ -141,7 +144,7 @@ def collector(directory: Path, stage: Path, spec: Spec) -> Rows:
 
 def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     """Yield the sequence of each sample as plain text, `0042`, from labels.csv. Raises FormatError, OSError."""
-    with (directory / LABELS_NAME).open("rb") as file:
+    with files.open_regular(directory / LABELS_NAME) as file:
         if file.readline(MAX_ROW) != LABELS_HEADER:
             raise FormatError(f"{LABELS_NAME} does not begin with {LABELS_HEADER.decode().strip()!r}")
         while line := file.readline(MAX_ROW):
@@ -151,7 +154,7 @@ def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
 def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
     """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
     recipe, before = spec.recipe, shard.first - shard.number * spec.shard_size
-    with (directory / METADATA_NAME).open("rb") as metadata:
+    with files.open_regular(directory / METADATA_NAME) as metadata:
         metadata.seek(_row_offsets(directory / METADATA_NAME, spec.shard_size)[shard.number])
         lines = islice(metadata, before, None)
         for first, stop in spans(recipe, shard.first, shard.stop):
@@ -177,7 +180,7 @@ def _read_image(directory: Path, spec: Spec, shard: Shard, sample: int) -> NDArr
 def _row_offsets(path: Path, shard_size: int) -> list[int]:
     """Return where the rows of each shard begin in a file of one line a sample. Raises OSError."""
     offsets, place = [0], 0
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         for number, line in enumerate(file, 1):
             place += len(line)
             if number % shard_size == 0:

@@ -136,7 +136,7 @@ def _samples(directory: Path, shard: Shard) -> Iterator[tuple[int, bytes, bytes]
 
 def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) for each member of a tar file as this module writes it. Raises FormatError, OSError."""
-    with path.open("rb") as file:
+    with files.open_regular(path) as file:
         while (header := file.read(BLOCK)) and header != bytes(BLOCK):
             name = _NAME.fullmatch(header[:100])
             if name is None or len(header) != BLOCK or header[156:157] != b"0" or header[257:262] != b"ustar":
