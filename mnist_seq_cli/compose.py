@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli import layout
 from mnist_seq_cli.bank import Bank
-from mnist_seq_cli.draws import below, words
+from mnist_seq_cli.draws import words
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import Recipe
+from mnist_seq_cli.sequences import possible_digits, sequences
 
 PAPER, INK = 255, 0
+
+ABSENT = -1
+"""Glyph id and left edge of positions beyond the length of a sequence."""
 
 _RUN = 4096
 """Samples worked out at a time: their words and ids stay in the processor's second-level cache."""
@@ -30,8 +34,8 @@ _BLOCK = 256
 class Truth:
     """What samples `first` to `first` + n show, without the pixels.
 
-    `digits` uint8 (n, length); `lengths` int32 (n,), how many of them count; `glyphs` int32 (n, length), ids;
-    `x` int32 (n, length), left edges in px.
+    `digits` uint8 (n, length), padded with 0; `lengths` int32 (n,), how many of them count; `glyphs` int32
+    (n, length), ids, and `x` int32 (n, length), left edges in px, both padded with -1.
     """
 
     first: int
@@ -71,14 +75,18 @@ def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
     check_bank(recipe, bank)
     shape = (stop - first, recipe.length)
     digits, glyphs, x = np.empty(shape, np.uint8), np.empty(shape, np.int32), np.empty(shape, np.int32)
+    lengths = np.empty(stop - first, dtype=np.int32)
     for start in range(first, stop, _RUN):
         end = min(start + _RUN, stop)
         here = slice(start - first, end - first)
-        chosen = _digits(recipe, start, end)
+        chosen, lengths[here] = sequences(recipe, start, end)
         digits[here] = chosen
         glyphs[here] = bank.pick(chosen, words(recipe.seed, "glyph", start, end, recipe.length))
         x[here] = layout.offsets(recipe, start, end)
-    return Truth(first, digits, np.full(len(digits), recipe.length, dtype=np.int32), glyphs, x)
+    if len(lengths) and lengths.min() < recipe.length:
+        beyond = np.arange(recipe.length) >= lengths[:, None]
+        glyphs[beyond] = x[beyond] = ABSENT
+    return Truth(first, digits, lengths, glyphs, x)
 
 
 def compose(recipe: Recipe, bank: Bank, first: int, stop: int) -> Batch:
@@ -91,7 +99,8 @@ def compose(recipe: Recipe, bank: Bank, first: int, stop: int) -> Batch:
 def paint(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], x: NDArray[np.int32]) -> NDArray[np.uint8]:
     """Return strips with these glyphs at these left edges, on the recipe's canvas: uint8 (n, height, width).
 
-    `glyphs` and `x` are int32 (n, length). Glyphs must lie on the canvas, side by side.
+    `glyphs` and `x` are int32 (n, length); glyphs that are -1 are left out. The others must lie on the canvas, side by
+    side.
     """
     height, width, count = recipe.glyph_height, recipe.width, len(glyphs)
     if count == 0:
@@ -100,21 +109,25 @@ def paint(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], x: NDArray[np.i
     rows = images.reshape(-1, width)
     cell = np.empty((min(_BLOCK, count), height * bank.width), dtype=np.uint8)
     glyph_rows = _as_items(cell.reshape(-1, bank.width))
-    covered = width == recipe.length * bank.width
+    complete = bool((glyphs >= 0).all())
+    covered = complete and width == recipe.length * bank.width
     # Columns of contiguous np.intp, the type that NumPy indexes with, or it would convert them at every use.
     ids, edges = (np.ascontiguousarray(values.T, dtype=np.intp) for values in (glyphs, x))
-    places = (_aligned_places if (x == x[0]).all() else _scattered_places)(rows, edges, bank.width)
+    places = (_aligned_places if complete and (x == x[0]).all() else _scattered_places)(rows, edges, bank.width)
     for start in range(0, count, _BLOCK):
         stop = min(start + _BLOCK, count)
         if not covered:
             rows[start * height : stop * height].fill(0 if recipe.invert else PAPER)
-        strips, strip_rows = cell[: stop - start], glyph_rows[: (stop - start) * height]
         for position in range(recipe.length):
-            bank.take(ids[position, start:stop], out=strips)
+            strips = np.arange(start, stop)
+            if not complete:
+                strips = strips[ids[position, start:stop] >= 0]
+            pasted = cell[: len(strips)]
+            bank.take(ids[position, strips], out=pasted)
             if not recipe.invert:
-                np.invert(strips, out=strips)
-            target, where = places(position, start, stop)
-            target[where] = strip_rows
+                np.invert(pasted, out=pasted)
+            target, where = places(position, strips)
+            target[where] = glyph_rows[: len(strips) * height]
     return images
 
 
@@ -134,13 +147,7 @@ def check_bank(recipe: Recipe, bank: Bank) -> None:
             f"the recipe is for glyphs of {recipe.glyph_height}×{recipe.glyph_width} px, "
             f"and the source has {bank.height}×{bank.width} px"
         )
-    bank.require({digit for sequence in recipe.sequences for digit in sequence} if recipe.sequences else range(10))
-
-
-def _digits(recipe: Recipe, first: int, stop: int) -> NDArray[Any]:
-    if recipe.sequences:
-        return np.array(recipe.sequences, dtype=np.intp)[np.arange(first, stop) % len(recipe.sequences)]
-    return below(words(recipe.seed, "digit", first, stop, recipe.length), 10)
+    bank.require(possible_digits(recipe))
 
 
 def _as_items(rows: NDArray[np.uint8]) -> NDArray[np.void]:
@@ -148,15 +155,15 @@ def _as_items(rows: NDArray[np.uint8]) -> NDArray[np.void]:
     return rows.view(f"V{rows.shape[1]}")[:, 0]
 
 
-Places = Callable[[int, int, int], tuple[NDArray[np.void], Any]]
-"""Tells for (position, start, stop) where the rows of those glyphs go: an array of items, and an index into it."""
+Places = Callable[[int, NDArray[np.intp]], tuple[NDArray[np.void], Any]]
+"""Tells for a position and some strips where the rows of those glyphs go: an array of items, and an index into it."""
 
 
 def _aligned_places(rows: NDArray[np.uint8], edges: NDArray[np.intp], glyph_width: int) -> Places:
     """All strips have the same left edges: a column of the images takes the glyphs of a position."""
     height = len(rows) // edges.shape[1]
     columns = [_as_items(rows[:, left : left + glyph_width]) for left in edges[:, 0]]
-    return lambda position, start, stop: (columns[position], slice(start * height, stop * height))
+    return lambda position, strips: (columns[position], slice(strips[0] * height, (strips[-1] + 1) * height))
 
 
 def _scattered_places(rows: NDArray[np.uint8], edges: NDArray[np.intp], glyph_width: int) -> Places:
@@ -164,9 +171,10 @@ def _scattered_places(rows: NDArray[np.uint8], edges: NDArray[np.intp], glyph_wi
     width = rows.shape[1]
     height = len(rows) // edges.shape[1]
     every_byte = np.ndarray((rows.size - glyph_width + 1,), f"V{glyph_width}", rows, strides=(1,))
+    lines = np.arange(0, height * width, width, dtype=np.intp)
 
-    def places(position: int, start: int, stop: int) -> tuple[NDArray[np.void], Any]:
-        begin = np.arange(start * height * width, stop * height * width, width, dtype=np.intp)
-        return every_byte, begin + np.repeat(edges[position, start:stop], height)
+    def places(position: int, strips: NDArray[np.intp]) -> tuple[NDArray[np.void], Any]:
+        begin = strips * (height * width) + edges[position, strips]
+        return every_byte, (begin[:, None] + lines).reshape(-1)
 
     return places

@@ -11,6 +11,9 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 from mnist_seq_cli.errors import FormatError, RequestError
 
 Digits = tuple[int, ...]
+Lengths = tuple[tuple[int, int], ...]
+"""Lengths of sequences, each with its weight."""
+
 Spacing = Literal["equal", "random"]
 SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
 Compression = Literal["fast", "small"]
@@ -20,6 +23,7 @@ BUNDLED_SOURCES = ("train", "test", "all")
 RECIPE_VERSION = 1
 MAX_LENGTH = 1_000
 MAX_WIDTH = 100_000
+MAX_WEIGHT = 1_000_000
 MAX_SEED = 2**64 - 1
 MAX_SAMPLES = 100_000_000
 MAX_SHARDS = 100_000
@@ -44,6 +48,39 @@ def parse_sequence(text: str) -> Digits:
     if len(digits) > MAX_LENGTH:
         raise RequestError(f"a sequence of {len(digits)} digits is too long", hint=f"{MAX_LENGTH} digits at most")
     return digits
+
+
+def parse_digits(text: str) -> Digits:
+    """Return the digits that may occur: `0-4` or `01234`, each once, in order. Raises RequestError."""
+    digits: set[int] = set()
+    for first, last in re.findall(r"([0-9])(?:-([0-9]))?", text, re.ASCII):
+        digits.update(range(int(first), int(last or first) + 1))
+    if not re.fullmatch(r"(?:[0-9](?:-[0-9])?,?)+", text, re.ASCII) or not digits:
+        raise RequestError(f"--digits is {text!r}", hint="write it like 01234, 0-4 or 1,3,5")
+    return tuple(sorted(digits))
+
+
+def parse_lengths(text: str) -> "int | Lengths":
+    """Return the length in `text`, or pairs of length and weight: `4`, `2-8`, `2:1,3:5`. Raises RequestError."""
+    hint = "write 4, 2-8, or lengths with weights, 2:1,3:5,4:1"
+    if simple := re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", text, re.ASCII):
+        first, last = int(simple[1]), int(simple[2] or simple[1])
+        if last < first:
+            raise RequestError(f"--len goes from {first} down to {last}", hint=hint)
+        return first if simple[2] is None else tuple((size, 1) for size in range(first, last + 1))
+    pairs = [pair.split(":") for pair in text.split(",")]
+    if not all(len(pair) == 2 and all(re.fullmatch(r"[0-9]{1,9}", part, re.ASCII) for part in pair) for pair in pairs):
+        raise RequestError(f"--len is {text!r}", hint=hint)
+    weights = {int(size): int(weight) for size, weight in pairs}
+    if len(weights) < len(pairs):
+        raise RequestError(f"--len {text} has a length twice", hint=hint)
+    return tuple(sorted(weights.items()))
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
+        raise RequestError(f"{text!r} is not a length")
+    return int(text)
 
 
 def format_sequence(digits: Iterable[int]) -> str:
@@ -163,8 +200,13 @@ def _check_range(name: str, value: int, low: int, high: int) -> None:
 class Recipe:
     """Everything that can change a pixel or a label; sample i is a pure function of (recipe, i).
 
-    `length` digits a sequence, uniform over 0 to 9; or, where `sequences` is not empty, sample i writes
-    `sequences[i % len(sequences)]`. Gaps are drawn from [min_gap, max_gap] px: one for the whole strip ("equal") or
+    What is written: `length` digits, each uniform over `digits`, without two alike where `repeat` is false; or with
+    `lengths`, pairs of a length and its weight, as many as these say, `length` being the largest. In their place may
+    stand `sequences`, one after the other and then again (in a new order each time with `shuffle`); a `pattern`, in the
+    language of the module of that name; or with `per_label` every sequence of `length` digits that many times. `check`
+    "luhn" makes the last digit a check digit.
+
+    How it is laid out: gaps are drawn from [min_gap, max_gap] px: one for the whole strip ("equal") or
     each for itself ("random"). The canvas is `glyph_height` × `width` px, and strips begin at its left edge.
     `source` names the bank. `invert` gives white ink on black paper.
 
@@ -173,7 +215,14 @@ class Recipe:
 
     seed: int
     length: int
+    lengths: tuple[tuple[int, int], ...] = ()
+    digits: Digits = tuple(range(10))
+    repeat: bool = True
     sequences: tuple[Digits, ...] = ()
+    shuffle: bool = False
+    pattern: str = ""
+    per_label: int = 0
+    check: Literal["", "luhn"] = ""
     spacing: Spacing = "equal"
     min_gap: int = 0
     max_gap: int = 0
@@ -195,17 +244,71 @@ class Recipe:
         )
         if self.spacing not in SPACINGS:
             raise RequestError(f"--spacing is {self.spacing!r}", hint=f"it is one of {', '.join(SPACINGS)}")
+        self._check_writing()
+
+    def _check_writing(self) -> None:
         for sequence in self.sequences:
-            if len(sequence) != self.length or not all(type(digit) is int and 0 <= digit <= 9 for digit in sequence):
-                raise RequestError(f"{sequence!r} is not a sequence of {self.length} digits")
+            if not 0 < len(sequence) <= self.length or not all(
+                type(digit) is int and 0 <= digit <= 9 for digit in sequence
+            ):
+                raise RequestError(f"{sequence!r} is not a sequence of 1 to {self.length} digits")
+        if not self.digits or list(self.digits) != sorted(set(self.digits)) or not {*self.digits} <= {*range(10)}:
+            raise RequestError(f"--digits is {self.digits!r}", hint="it is some of 0123456789, each once")
+        for size, weight in self.lengths:
+            _check_range("--len", size, 1, MAX_LENGTH)
+            _check_range("the weight of a length", weight, 1, MAX_WEIGHT)
+        if self.lengths and max(size for size, _ in self.lengths) != self.length:
+            raise RequestError(f"the longest of {self.lengths!r} is not {self.length}")
+        if self.pattern:
+            from mnist_seq_cli.pattern import parse
+
+            if parse(self.pattern).longest != self.length:
+                raise RequestError(f"the pattern {self.pattern!r} does not stand for up to {self.length} digits")
+        if self.check not in ("", "luhn"):
+            raise RequestError(f"--check is {self.check!r}", hint="it is luhn")
+        _check_range("--per-label", self.per_label, 0, MAX_SAMPLES)
+        rules = {"--labels": bool(self.sequences), "--pattern": bool(self.pattern), "--per-label": bool(self.per_label)}
+        chosen = [name for name, given in rules.items() if given]
+        if len(chosen) > 1:
+            raise RequestError(f"{' and '.join(chosen)} both say what is written", hint="take one of them")
+        limits = {
+            "several lengths": bool(self.lengths),
+            "--no-repeat": not self.repeat,
+            "--digits": len(self.digits) < 10,
+            "--check": bool(self.check),
+            "--shuffle": self.shuffle,
+        }
+        allowed = {
+            (): {"several lengths", "--no-repeat", "--digits", "--check"},
+            ("--labels",): {"--shuffle"},
+            ("--pattern",): {"--check"},
+            ("--per-label",): {"--digits"},
+        }[tuple(chosen)]
+        for name, given in limits.items():
+            if given and name not in allowed:
+                raise RequestError(f"{name} does not go with {chosen[0] if chosen else 'random sequences'}")
+        if self.check and (not self.repeat or len(self.digits) < 10):
+            raise RequestError("a check digit can be any digit, also one that was ruled out", hint="leave --check out")
+        if not self.repeat and self.length > len(self.digits):
+            raise RequestError(
+                f"{self.length} digits without two alike, and there are {len(self.digits)}",
+                hint="leave --no-repeat out",
+            )
+        if self.per_label and len(self.digits) ** self.length * self.per_label > MAX_SAMPLES:
+            every = len(self.digits) ** self.length
+            raise RequestError(
+                f"--per-label {self.per_label} of {every} sequences are {self.per_label * every} samples",
+                hint=f"{MAX_SAMPLES} at most",
+            )
 
     @classmethod
     def request(
         cls,
         *,
         seed: int | None = None,
-        length: int | None = None,
+        length: "int | Lengths | None" = None,
         sequences: Iterable[Digits] = (),
+        pattern: str = "",
         min_gap: int = 0,
         max_gap: int | None = None,
         width: int | None = None,
@@ -213,30 +316,64 @@ class Recipe:
         source: str = "train",
         glyph_height: int = 28,
         glyph_width: int = 28,
-        invert: bool = False,
+        **others: Any,
     ) -> Self:
-        """Return the recipe for a request, with the layout worked out and a seed drawn where none is given."""
+        """Return the recipe for a request, with the layout worked out and a seed drawn where none is given.
+
+        `length` is a number, or pairs of a length and its weight; the sequences or the pattern tell it otherwise.
+        `others` are fields of the recipe, taken as they are.
+        """
         written = tuple(tuple(sequence) for sequence in sequences)
-        if length is None:
-            length = len(written[0]) if written else 4
+        lengths: Lengths = ()
+        if pattern:
+            from mnist_seq_cli.pattern import parse
+
+            shortest, longest = parse(pattern).bounds
+        elif written:
+            shortest, longest = min(map(len, written)), max(map(len, written))
+        elif isinstance(length, tuple):
+            lengths = tuple(sorted(length))
+            shortest, longest = lengths[0][0], lengths[-1][0]
+            lengths = lengths if shortest < longest else ()
+        else:
+            shortest = longest = 4 if length is None else length
+        if length is not None and (pattern or written) and length != longest:
+            raise RequestError(f"--len {length} is not the length of what is to be written, {shortest} to {longest}")
+        length = longest
+        if shortest < longest and width is not None and spacing != "random":
+            raise RequestError(
+                f"{shortest} to {longest} digits do not fill {width} px with the same gaps",
+                hint="--spacing random takes --width as the canvas",
+            )
         layout = resolve_layout(
             length, min_gap=min_gap, max_gap=max_gap, width=width, spacing=spacing, glyph_width=glyph_width
         )
         return cls(
             seed=draw_seed() if seed is None else seed,
             length=length,
+            lengths=lengths,
             sequences=written,
+            pattern=pattern,
             source=source,
             glyph_height=glyph_height,
             glyph_width=glyph_width,
-            invert=invert,
             **layout._asdict(),
+            **others,
         )
+
+    @property
+    def round(self) -> int | None:
+        """The samples in which every sequence is written as often as it should be; None without such a rule."""
+        if self.per_label:
+            return int(self.per_label * len(self.digits) ** self.length)
+        return len(self.sequences) or None
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON values, every field of it, so that nothing depends on a later default."""
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         values["sequences"] = [format_sequence(sequence) for sequence in self.sequences]
+        values["digits"] = "".join(map(str, self.digits))
+        values["lengths"] = {str(size): weight for size, weight in self.lengths}
         return {"version": RECIPE_VERSION, **values}
 
     @classmethod
@@ -251,6 +388,8 @@ class Recipe:
             raise FormatError("the recipe is not valid: it has sequences that are not text")
         try:
             checked["sequences"] = tuple(parse_sequence(text) for text in checked["sequences"])
+            checked["digits"] = parse_digits(checked["digits"])
+            checked["lengths"] = tuple((_number(size), weight) for size, weight in checked["lengths"].items())
             return cls(**checked)
         except RequestError as error:
             raise FormatError(f"the recipe is not valid: {error}") from None
@@ -261,7 +400,18 @@ class Recipe:
         return sha256(canonical_json(self.to_json()).encode()).hexdigest()
 
 
-_JSON_TYPES: dict[str, type] = {"sequences": list, "spacing": str, "source": str, "invert": bool}
+_JSON_TYPES: dict[str, type] = {
+    "check": str,
+    "digits": str,
+    "invert": bool,
+    "lengths": dict,
+    "pattern": str,
+    "repeat": bool,
+    "sequences": list,
+    "shuffle": bool,
+    "source": str,
+    "spacing": str,
+}
 
 
 def canonical_json(value: object) -> str:

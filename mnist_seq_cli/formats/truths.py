@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.compose import Batch, Truth
+from mnist_seq_cli.compose import ABSENT, Batch, Truth
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe import Recipe
 
@@ -25,8 +25,11 @@ def texts_of(truth: Truth) -> list[str]:
 
 def rows_of(truth: Truth) -> Iterator[tuple[str, str]]:
     """Yield for each sample its text, and its ground truth as the inside of a JSON object."""
-    rows = zip(texts_of(truth), truth.glyphs.tolist(), truth.x.tolist(), strict=True)
-    return ((text, f'"text": "{text}", "glyphs": {glyphs}, "x": {x}') for text, glyphs, x in rows)
+    width = truth.digits.shape[1]
+    for text, glyphs, x in zip(texts_of(truth), truth.glyphs.tolist(), truth.x.tolist(), strict=True):
+        if len(text) < width:
+            glyphs, x = glyphs[: len(text)], x[: len(text)]
+        yield text, f'"text": "{text}", "glyphs": {glyphs}, "x": {x}'
 
 
 def parse_row(line: bytes, extra: Sequence[str] = ()) -> dict[str, Any]:
@@ -44,7 +47,7 @@ def to_batch(recipe: Recipe, first: int, rows: Iterable[dict[str, Any]], images:
     """Return rows of ground truth and the images beside them as a batch. Raises FormatError where they do not fit."""
     listed = list(rows)
     shape = (len(listed), recipe.length)
-    digits, glyphs, x = np.zeros(shape, np.uint8), np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    digits, glyphs, x = np.zeros(shape, np.uint8), np.full(shape, ABSENT, np.int32), np.full(shape, ABSENT, np.int32)
     lengths = np.zeros(len(listed), np.int32)
     try:
         for place, row in enumerate(listed):
