@@ -70,6 +70,23 @@ source_labels_option = click.option(
 )
 
 
+def writing_options(command: Command) -> Command:
+    """Add the options that say what is written."""
+    options = (
+        click.option("--len", "length", metavar="L", help="Digits in each: 4, 2-8, or with weights 2:1,3:5."),
+        click.option("--labels", metavar="FILE|-", help="Sequences to write, one a line, in order, and then again."),
+        click.option("--shuffle", is_flag=True, help="Write the labels in a new order each round."),
+        click.option("--pattern", metavar="PATTERN", default="", help=r"Sequences to write, as in '(19|20)\d{2}'."),
+        click.option("--per-label", metavar="K", type=int, default=0, help="Every sequence of L digits K times."),
+        click.option("--digits", metavar="DIGITS", help="Digits that may occur: 01234, 0-4 or 1,3,5."),
+        click.option("--no-repeat", is_flag=True, help="No digit twice in a sequence."),
+        click.option("--check", type=click.Choice(["luhn"]), help="Make the last digit a check digit."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def layout_options(command: Command) -> Command:
     """Add the options that say how strips look; `generate` and `dataset` share them."""
     options = (
@@ -149,8 +166,7 @@ def generate(
 
 
 @cli.command()
-@click.option("-n", "--samples", type=int, required=True, metavar="N", help="Number of images.")
-@click.option("--len", "length", type=int, required=True, metavar="L", help="Digits in each sequence.")
+@click.option("-n", "--samples", type=int, metavar="N", help="Number of images.  [default: one round of the labels]")
 @click.option(
     "-o",
     "--output",
@@ -170,10 +186,10 @@ def generate(
 @click.option("--workers", metavar="auto|N", default="auto", show_default=True, help="Processes to use.")
 @click.option("--shard-size", type=int, metavar="S", help="Samples a shard: the unit of work and of retry.")
 @click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")
+@writing_options
 @layout_options
 def dataset(
-    samples: int,
-    length: int,
+    samples: int | None,
     output: Path,
     format_name: str,
     compression: Any,
@@ -183,22 +199,36 @@ def dataset(
     source: str | None,
     source_labels: str | None,
     seed: int | None,
+    length: str | None,
+    labels: str | None,
+    digits: str | None,
+    no_repeat: bool,
+    check: Any,
     **layout: Any,
 ) -> None:
-    """Write N images of random sequences, with labels.csv and metadata.jsonl, to a directory.
+    """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a directory.
 
-    The same command again finishes what was interrupted, and with a larger N makes the dataset grow. The seed is drawn
-    unless it is given, recorded in recipe.json, and shown at the end.
+    What is written: L random digits, the sequences of a file, or those that a pattern stands for. The same command
+    again finishes what was interrupted, and with a larger N makes the dataset grow. The seed is drawn unless it is
+    given, recorded in recipe.json, and shown at the end.
 
     \b
       mnistseq dataset -n 10000 --len 4 -o out/
       mnistseq dataset -n 60000 --len 5 --max 8 --seed 1 -o train/
       mnistseq dataset -n 10000 --len 5 --max 8 --source test -o test/
-      mnistseq dataset -n 1000000 --len 5 --format webdataset -o - | ...
+      mnistseq dataset -n 1000 --pattern '20[0-3][0-9]' -o years/
+      mnistseq dataset -n 1000000 --len 2-8 --format webdataset -o - | ...
     """
-    from mnist_seq_cli import bank, console
+    from mnist_seq_cli import bank, console, strips
     from mnist_seq_cli import dataset as datasets
+    from mnist_seq_cli.recipe import parse_digits, parse_lengths
 
+    if length is None and labels is None and not layout["pattern"]:
+        raise RequestError("it is not said what to write", hint="give --len, --labels or --pattern")
+    if digits is not None:
+        layout["digits"] = parse_digits(digits)
+    if labels is not None:
+        layout["sequences"] = strips.read_sequences(_text_lines(labels))
     place = bank.find(source or "train", source_labels)
     request = datasets.request(
         output,
@@ -209,14 +239,16 @@ def dataset(
         shard_size=shard_size,
         seed=seed,
         overwrite=overwrite,
-        length=length,
+        length=None if length is None else parse_lengths(length),
+        repeat=not no_repeat,
+        check=check or "",
         **layout,
     )
     if str(output) == "-":
         _write_stdout(datasets.stream(request, place), "tar")
         console.say(f"seed {request.recipe.seed}: with --seed {request.recipe.seed} the same samples come again")
         return
-    watch = console.bar(samples, "strips", lambda settled: settled.record.samples)
+    watch = console.bar(request.samples, "strips", lambda settled: settled.record.samples)
     started = _now()
     summary = datasets.build(output, request, place, workers=_worker_count(workers), overwrite=overwrite, watch=watch)
     console.say(console.summary_text(output, request, summary, _now() - started))
@@ -354,6 +386,18 @@ def _now() -> float:
     import time
 
     return time.perf_counter()
+
+
+def _text_lines(path: str) -> Sequence[str]:
+    from mnist_seq_cli import files
+
+    if path == "-":
+        return _stdin_lines()
+    try:
+        with files.open_regular(Path(path)) as file:
+            return file.read().decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise FormatError(f"{path} is not text", hint="give one sequence a line") from None
 
 
 def _stdin_bytes() -> bytes:

@@ -70,19 +70,19 @@ Run = Callable[[Callable[[Task], Result], Iterable[Task], Stop], Generator[tuple
 def request(
     directory: Path,
     *,
-    samples: int,
+    samples: int | None = None,
     source: Source,
     format_name: str = "png",
     compression: Compression | None = None,
     shard_size: int | None = None,
     seed: int | None = None,
     overwrite: bool = False,
-    **layout: Any,
+    **wanted: Any,
 ) -> Spec:
     """Return the spec for a request; what it leaves open comes from the dataset that is there, or from the format.
 
-    `layout` is as for `Recipe.request`. An interrupted run is so continued with its own seed and shard size. Raises
-    RequestError for what cannot be.
+    `wanted` is as for `Recipe.request`. Without `samples`, everything that the recipe lists is written once. An
+    interrupted run is continued with its own seed and shard size. Raises RequestError for what cannot be.
     """
     format_ = formats.get(format_name)
     glyphs = bank.load(source)
@@ -95,11 +95,13 @@ def request(
         shard_size = before.shard_size if shard_size is None else shard_size
         compression = compression or before.compression
     recipe = Recipe.request(
-        seed=seed, source=glyphs.identity, glyph_height=glyphs.height, glyph_width=glyphs.width, **layout
+        seed=seed, source=glyphs.identity, glyph_height=glyphs.height, glyph_width=glyphs.width, **wanted
     )
+    if samples is None and recipe.round is None:
+        raise RequestError("it is not said how many samples to make", hint="give -n")
     spec = Spec(
         recipe=recipe,
-        samples=samples,
+        samples=recipe.round or 0 if samples is None else samples,
         format=format_name,
         compression=compression or format_.COMPRESSION,
         shard_size=format_.SHARD_SIZE if shard_size is None else shard_size,

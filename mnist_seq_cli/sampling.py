@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from operator import index as as_index
 from os import PathLike
-from typing import NamedTuple, Self, overload
+from typing import Literal, NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,15 @@ from mnist_seq_cli import bank
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.compose import Batch, compose
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.recipe import MAX_SAMPLES, Recipe, Spacing, format_sequence, parse_sequence
+from mnist_seq_cli.recipe import (
+    MAX_SAMPLES,
+    Recipe,
+    Spacing,
+    format_sequence,
+    parse_digits,
+    parse_lengths,
+    parse_sequence,
+)
 
 DEFAULT_SAMPLES = 60_000
 
@@ -96,10 +104,12 @@ class Samples:
 class SequenceDataset(Samples):
     """The samples of a recipe as a sequence that is never held: sample i is made, in O(1), when it is asked for.
 
-    `length` digits a sequence, or the given `sequences` in turn ("1-2-3" or tuples of digits, all of one length).
-    `samples` is what `len` says: an epoch. Layout as on the command line: see `Recipe` and `resolve_layout`. `source`
-    is "train", "test", "all", or the path of an IDX image file with `source_labels` beside it. Without `seed` one is
-    drawn; `recipe.seed` tells it.
+    What is written: `length` digits a sequence (4; or "2-8", "2:1,3:5" for several lengths), some of `digits`, without
+    two alike if not `repeat`; or the given `sequences` in turn ("1-2-3" or tuples of digits); or a `pattern`; or with
+    `per_label` every sequence that many times. `check` "luhn" makes the last digit a check digit. `samples` is what
+    `len` says: an epoch. Layout as on the command line: see `Recipe` and `resolve_layout`. `source` is "train", "test",
+    "all", or the path of an IDX image file with `source_labels` beside it. Without `seed` one is drawn; `recipe.seed`
+    tells it.
 
     A map-style dataset for `torch.utils.data.DataLoader`: it travels to workers without its glyphs, and has no state.
 
@@ -113,10 +123,16 @@ class SequenceDataset(Samples):
     def __init__(
         self,
         *,
-        length: int | None = None,
+        length: int | str | None = None,
         sequences: Iterable[str | Iterable[int]] = (),
+        shuffle: bool = False,
+        pattern: str = "",
+        per_label: int = 0,
+        digits: str = "0123456789",
+        repeat: bool = True,
+        check: Literal["", "luhn"] = "",
         seed: int | None = None,
-        samples: int = DEFAULT_SAMPLES,
+        samples: int | None = None,
         min_gap: int = 0,
         max_gap: int | None = None,
         width: int | None = None,
@@ -129,7 +145,13 @@ class SequenceDataset(Samples):
         glyphs = bank.load(place)
         recipe = Recipe.request(
             seed=seed,
-            length=length,
+            length=parse_lengths(length) if isinstance(length, str) else length,
+            shuffle=shuffle,
+            pattern=pattern,
+            per_label=per_label,
+            digits=parse_digits(digits),
+            repeat=repeat,
+            check=check,
             sequences=[
                 parse_sequence(text) if isinstance(text, str) else tuple(map(as_index, text)) for text in sequences
             ],
@@ -142,7 +164,7 @@ class SequenceDataset(Samples):
             glyph_height=glyphs.height,
             glyph_width=glyphs.width,
         )
-        super().__init__(recipe, _checked_range(samples))
+        super().__init__(recipe, _checked_range(samples or recipe.round or DEFAULT_SAMPLES))
         self._source = place
 
     @classmethod
