@@ -16,10 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.errors import RequestError, one_line
 
 MAX_CHOICES = 4_096
 """Random words that one sample may take."""
+
+MAX_TEXT = 100_000
+"""Characters of a pattern."""
+
+MAX_STEPS = 100_000
+"""Parts that are gone through for a sample, each as often as it is repeated: what a run of samples takes in time."""
 
 MAX_DEPTH = 50
 
@@ -95,16 +101,27 @@ class Pattern:
 
 def parse(text: str) -> Pattern:
     """Return the pattern that `text` spells. Raises RequestError, with the place, for what is not one."""
+    if len(text) > MAX_TEXT:
+        raise RequestError(f"a pattern of {len(text)} characters is too long", hint=f"{MAX_TEXT} at most")
     reader = _Reader(text)
     part = reader.alternatives(0)
     if reader.place < len(text):
         raise reader.wrong("a ) without its (")
-    pattern = Pattern(text, part)
+    pattern, shown = Pattern(text, part), _shown(text)
     if pattern.longest == 0:
-        raise RequestError(f"the pattern {text!r} stands for no digits", hint="write at least one digit")
+        raise RequestError(f"the pattern {shown} stands for no digits", hint="write at least one digit")
     if pattern.choices > MAX_CHOICES:
-        raise RequestError(f"the pattern {text!r} has {pattern.choices} choices", hint=f"{MAX_CHOICES} at most")
+        raise RequestError(f"the pattern {shown} has too many choices", hint=f"{MAX_CHOICES} at most")
+    if _steps(part) > MAX_STEPS:
+        raise RequestError(
+            f"the pattern {shown} repeats too much", hint=f"{MAX_STEPS} parts at most, repeated ones too"
+        )
     return pattern
+
+
+def _shown(text: str) -> str:
+    """Return a pattern as it is quoted in messages, which have to have room for what is wrong with it."""
+    return one_line(repr(text), 80)
 
 
 class _Reader:
@@ -116,7 +133,7 @@ class _Reader:
 
     def wrong(self, problem: str) -> RequestError:
         return RequestError(
-            f"the pattern {self.text!r} has {problem} at character {self.place + 1}",
+            f"the pattern {_shown(self.text)} has {problem} at character {self.place + 1}",
             hint=r"it takes digits, [0-3], \d, ., ( ), |, ?, {2} and {2,4}",
         )
 
@@ -151,7 +168,11 @@ class _Reader:
             return inner
         if self._take("["):
             return self._class()
-        if self._take(".") or (self._take("\\") and self._take("d")):
+        if self._take("."):
+            return OneOf(tuple(range(10)))
+        if self._take("\\"):
+            if not self._take("d"):
+                raise self.wrong("a \\ without d")
             return OneOf(tuple(range(10)))
         return OneOf((self._digit("something that is not a digit"),))
 
@@ -175,19 +196,21 @@ class _Reader:
         return OneOf(tuple(sorted(digits)))
 
     def _repeated(self, part: Part) -> Part:
-        while True:
-            if self._take("?"):
-                part = Repeat(part, 0, 1)
-            elif self._take("{"):
-                least = self._number()
-                most = self._number() if self._take(",") else least
-                if not self._take("}"):
-                    raise self.wrong("a { without its }")
-                if most < least:
-                    raise self.wrong(f"a repetition from {least} down to {most}")
-                part = Repeat(part, least, most)
-            else:
-                return part
+        if self._take("?"):
+            repeated = Repeat(part, 0, 1)
+        elif self._take("{"):
+            least = self._number()
+            most = self._number() if self._take(",") else least
+            if not self._take("}"):
+                raise self.wrong("a { without its }")
+            if most < least:
+                raise self.wrong(f"a repetition from {least} down to {most}")
+            repeated = Repeat(part, least, most)
+        else:
+            return part
+        if self._next() in ("?", "{"):  # which other languages of patterns read in another way, or not at all
+            raise self.wrong("a repetition of a repetition, without a group,")
+        return repeated
 
     def _number(self) -> int:
         number = self._digit("a { } without a number")
@@ -220,6 +243,16 @@ def _choices(part: Part) -> int:
             return 1 + sum(map(_choices, parts))
         case Repeat(inner, least, most):
             return int(most > least) + most * _choices(inner)
+
+
+def _steps(part: Part) -> int:
+    match part:
+        case OneOf():
+            return 1
+        case Row(parts) | Either(parts):
+            return 1 + sum(map(_steps, parts))
+        case Repeat(inner, _, most):
+            return 1 + most * _steps(inner)
 
 
 def _digits(part: Part) -> set[int]:
