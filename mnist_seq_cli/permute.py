@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from mnist_seq_cli.draws import words
 
 MAX_SIZE = 2**62
-_ROUNDS = 6
+_ROUNDS, _FEW_BITS, _ROUNDS_OF_FEW = 6, 8, 16
+"""Rounds of the network; and more of them below that many bits, where one round is one of a few functions only."""
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 @lru_cache(maxsize=64)
-def _keys(seed: int, purpose: str) -> tuple[np.uint64, ...]:
-    return tuple(words(seed, purpose, 0, 1, _ROUNDS)[0])
+def _keys(seed: int, purpose: str, rounds: int) -> tuple[np.uint64, ...]:
+    return tuple(words(seed, purpose, 0, 1, rounds)[0])
 
 
 def permute(seed: int, purpose: str, size: int, values: NDArray[Any]) -> NDArray[np.int64]:
@@ -30,7 +31,7 @@ def permute(seed: int, purpose: str, size: int, values: NDArray[Any]) -> NDArray
     """
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     result = np.array(values, dtype=np.uint64)
-    keys = _keys(seed, purpose)
+    keys = _keys(seed, purpose, _ROUNDS if half >= _FEW_BITS else _ROUNDS_OF_FEW)
     outside = np.ones(result.shape, dtype=bool)
     while outside.any():
         result[outside] = _network(result[outside], half, keys)
