@@ -52,11 +52,11 @@ def parse_sequence(text: str) -> Digits:
 
 def parse_digits(text: str) -> Digits:
     """Return the digits that may occur: `0-4` or `01234`, each once, in order. Raises RequestError."""
-    digits: set[int] = set()
-    for first, last in re.findall(r"([0-9])(?:-([0-9]))?", text, re.ASCII):
-        digits.update(range(int(first), int(last or first) + 1))
-    if not re.fullmatch(r"(?:[0-9](?:-[0-9])?,?)+", text, re.ASCII) or not digits:
+    ranges = [(int(first), int(last or first)) for first, last in re.findall(r"([0-9])(?:-([0-9]))?", text[:100])]
+    whole = len(text) <= 100 and re.fullmatch(r"(?:[0-9](?:-[0-9])?,?)+", text)
+    if not whole or any(last < first for first, last in ranges):
         raise RequestError(f"--digits is {text!r}", hint="write it like 01234, 0-4 or 1,3,5")
+    digits = {digit for first, last in ranges for digit in range(first, last + 1)}
     return tuple(sorted(digits))
 
 
@@ -257,8 +257,11 @@ class Recipe:
         for size, weight in self.lengths:
             _check_range("--len", size, 1, MAX_LENGTH)
             _check_range("the weight of a length", weight, 1, MAX_WEIGHT)
-        if self.lengths and max(size for size, _ in self.lengths) != self.length:
-            raise RequestError(f"the longest of {self.lengths!r} is not {self.length}")
+        sizes = [size for size, _ in self.lengths]
+        if sizes != sorted(set(sizes)):
+            raise RequestError(f"the lengths {sizes!r} are not in order, each once")
+        if sizes and sizes[-1] != self.length:
+            raise RequestError(f"the longest of the lengths {sizes!r} is not {self.length}")
         if self.pattern:
             from mnist_seq_cli.pattern import parse
 
@@ -272,14 +275,14 @@ class Recipe:
         if len(chosen) > 1:
             raise RequestError(f"{' and '.join(chosen)} both say what is written", hint="take one of them")
         limits = {
-            "several lengths": bool(self.lengths),
+            "--len with several lengths": bool(self.lengths),
             "--no-repeat": not self.repeat,
             "--digits": len(self.digits) < 10,
             "--check": bool(self.check),
             "--shuffle": self.shuffle,
         }
         allowed = {
-            (): {"several lengths", "--no-repeat", "--digits", "--check"},
+            (): {"--len with several lengths", "--no-repeat", "--digits", "--check"},
             ("--labels",): {"--shuffle"},
             ("--pattern",): {"--check"},
             ("--per-label",): {"--digits"},
@@ -337,6 +340,8 @@ class Recipe:
             lengths = lengths if shortest < longest else ()
         else:
             shortest = longest = 4 if length is None else length
+        if isinstance(length, tuple) and (pattern or written):
+            raise RequestError(f"--len with several lengths does not go with {'--pattern' if pattern else '--labels'}")
         if length is not None and (pattern or written) and length != longest:
             raise RequestError(f"--len {length} is not the length of what is to be written, {shortest} to {longest}")
         length = longest
@@ -389,7 +394,7 @@ class Recipe:
         try:
             checked["sequences"] = tuple(parse_sequence(text) for text in checked["sequences"])
             checked["digits"] = parse_digits(checked["digits"])
-            checked["lengths"] = tuple((_number(size), weight) for size, weight in checked["lengths"].items())
+            checked["lengths"] = tuple(sorted((_number(size), weight) for size, weight in checked["lengths"].items()))
             return cls(**checked)
         except RequestError as error:
             raise FormatError(f"the recipe is not valid: {error}") from None

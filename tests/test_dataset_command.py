@@ -208,7 +208,14 @@ def test_the_recipe_is_what_was_asked_for_and_nothing_else(dataset: Dataset, tmp
             "version": 1,
             "seed": 7,
             "length": 3,
+            "lengths": {},
+            "digits": "0123456789",
+            "repeat": True,
             "sequences": [],
+            "shuffle": False,
+            "pattern": "",
+            "per_label": 0,
+            "check": "",
             "spacing": "random",
             "min_gap": 0,
             "max_gap": 5,
@@ -451,7 +458,12 @@ def test_what_cannot_be_is_refused_in_one_line_before_anything_is_made(
 def test_what_has_to_be_given_is_named(missing: str, dataset: Dataset, tmp_path: Path) -> None:
     given = {"-n": "3", "--len": "2", "-o": "out"}
     done = dataset(*(word for name, value in given.items() if name != missing for word in (name, value)))
-    assert_refused(done, f"Missing option '{missing}'")
+    messages = {
+        "-n": "it is not said how many samples to make; give -n",
+        "--len": "it is not said what to write; give --len, --labels or --pattern",
+        "-o": "Missing option '-o'",
+    }
+    assert_refused(done, messages[missing])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -136,7 +136,7 @@ def test_strip_number_i_is_sample_i_of_its_recipe(generate: Generate, tmp_path: 
     done = generate("12", "345", "12", "--seed", "9", "--max", "7")
     assert done == (0, b"1-2_0.png\n3-4-5.png\n1-2_1.png\n", "")
     for number, (name, sequence) in enumerate([("1-2_0", "12"), ("3-4-5", "345"), ("1-2_1", "12")]):
-        expected = SequenceDataset(sequences=[sequence], seed=9, max_gap=7)[number].image
+        expected = SequenceDataset(sequences=[sequence], seed=9, max_gap=7, samples=number + 1)[number].image
         np.testing.assert_array_equal(image_in(tmp_path / f"{name}.png"), expected, strict=True)
 
 
@@ -156,7 +156,7 @@ def test_without_a_width_gaps_are_drawn_and_the_canvas_holds_the_widest(generate
     generate("1-2-3", "--min", "2", "--max", "9", "--seed", "4", "--count", "20")
     gaps = set()
     for number in range(20):
-        sample = SequenceDataset(sequences=["123"], seed=4, min_gap=2, max_gap=9)[number]
+        sample = SequenceDataset(sequences=["123"], seed=4, samples=number + 1, min_gap=2, max_gap=9)[number]
         image = image_in(tmp_path / f"1-2-3_{number}.png")
         assert image.shape == (28, 3 * 28 + 2 * 9)
         np.testing.assert_array_equal(image, sample.image, strict=True)

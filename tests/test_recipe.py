@@ -15,6 +15,7 @@ from mnist_seq_cli.recipe import (
     MAX_SEED,
     MAX_SHARD_SIZE,
     MAX_SHARDS,
+    MAX_WEIGHT,
     MAX_WIDTH,
     Layout,
     Plan,
@@ -23,6 +24,8 @@ from mnist_seq_cli.recipe import (
     canonical_json,
     draw_seed,
     format_sequence,
+    parse_digits,
+    parse_lengths,
     parse_sequence,
     resolve_layout,
     typed_fields,
@@ -37,11 +40,25 @@ def recipes(draw: st.DrawFn) -> Recipe:
     length, low = draw(st.integers(1, 12)), draw(st.integers(0, 20))
     high = low + draw(st.integers(0, 20))
     height, width = draw(st.integers(1, 40)), draw(st.integers(1, 40))
-    sequence = st.lists(st.integers(0, 9), min_size=length, max_size=length).map(tuple)
+    sequence = st.lists(st.integers(0, 9), min_size=1, max_size=length).map(tuple)
+    weights = st.integers(1, MAX_WEIGHT)
+    shorter = st.dictionaries(st.integers(1, length), weights, max_size=4)
+    some = st.sets(st.integers(0, 9), min_size=1).map(sorted).map(tuple)
+    written: dict[str, Any] = draw(
+        st.just({})
+        | st.fixed_dictionaries({"sequences": st.lists(sequence, max_size=4, min_size=1).map(tuple)})
+        | st.fixed_dictionaries({"digits": some})
+        | st.builds(lambda sizes, last: {"lengths": tuple(sorted((sizes | {length: last}).items()))}, shorter, weights)
+        | st.just({"pattern": f"[0-3]{{1,{length}}}", "check": "luhn"})
+        | (st.just({"repeat": False}) if length <= 10 else st.nothing())
+        | (st.just({"per_label": 3}) if length <= 6 else st.nothing())
+    )
+    if "sequences" in written:
+        written["shuffle"] = draw(st.booleans())
     return Recipe(
         seed=draw(st.integers(0, MAX_SEED)),
         length=length,
-        sequences=tuple(draw(st.lists(sequence, max_size=4))),
+        **written,
         spacing=draw(st.sampled_from(["equal", "random"])),
         min_gap=low,
         max_gap=high,
@@ -403,7 +420,6 @@ def test_impossible_layouts_say_what_is_wrong(arguments: dict[str, Any], message
         {"glyph_height": MAX_WIDTH + 1},
         {"spacing": "diagonal"},
         {"spacing": None},
-        {"sequences": ((1, 2),)},
         {"sequences": ((1, 2, 3), (1, 2, 3, 4))},
         {"sequences": ((1, 2, 10),)},
         {"sequences": ((1, 2, -1),)},
@@ -411,6 +427,26 @@ def test_impossible_layouts_say_what_is_wrong(arguments: dict[str, Any], message
         {"sequences": ((1, 2, 3.0),)},
         {"sequences": ("123",)},
         {"sequences": ((),)},
+        {"digits": ()},
+        {"digits": (1, 1)},
+        {"digits": (2, 1)},
+        {"digits": (1, 10)},
+        {"digits": (1,), "repeat": False},
+        {"lengths": ((2, 1),)},
+        {"lengths": ((3, 1), (2, 1))},
+        {"lengths": ((3, 1), (3, 2))},
+        {"lengths": ((0, 1), (3, 1))},
+        {"lengths": ((2, 0), (3, 1))},
+        {"lengths": ((2, MAX_WEIGHT + 1), (3, 1))},
+        {"lengths": ((2, True), (3, 1))},
+        {"pattern": "12"},
+        {"pattern": "1{4}"},
+        {"pattern": "("},
+        {"per_label": -1},
+        {"per_label": MAX_SAMPLES},
+        {"per_label": True},
+        {"check": "isbn"},
+        {"check": None},
     ],
 )
 def test_a_recipe_that_contradicts_itself_is_refused_in_one_line(changes: dict[str, Any]) -> None:
@@ -443,13 +479,84 @@ def test_a_request_is_worked_out() -> None:
     assert (own.width, own.glyph_height, own.glyph_width, own.source, own.invert) == (15, 5, 7, "sha256:x", True)
 
 
-def test_a_request_with_sequences_of_differing_lengths_is_refused() -> None:
-    with pytest.raises(RequestError, match="is not a sequence of 2 digits"):
-        Recipe.request(sequences=[(1, 2), (1, 2, 3)])
-    with pytest.raises(RequestError, match="is not a sequence of 3 digits"):
+def test_a_request_tells_its_lengths_once() -> None:
+    listed = Recipe.request(seed=1, sequences=[(1, 2), (1, 2, 3)])
+    assert (listed.length, listed.width, listed.lengths) == (3, 84, ())
+    assert Recipe.request(seed=1, length=((8, 2), (2, 1))).lengths == ((2, 1), (8, 2))
+    assert Recipe.request(seed=1, length=((3, 5),)) == Recipe.request(seed=1, length=3)
+    assert Recipe.request(seed=1, pattern="1{2,5}").length == 5
+    with pytest.raises(RequestError, match="--len 3 is not the length of what is to be written, 2 to 2"):
         Recipe.request(length=3, sequences=[(1, 2)])
+    with pytest.raises(RequestError, match="--len with several lengths does not go with --labels"):
+        Recipe.request(length=((1, 1), (2, 1)), sequences=[(1, 2)])
     with pytest.raises(RequestError, match="number of digits is 0"):
         Recipe.request(sequences=[()])
+
+
+def test_several_lengths_do_not_fill_one_width_with_equal_gaps() -> None:
+    with pytest.raises(RequestError) as caught:
+        Recipe.request(length=((2, 1), (3, 1)), width=100)
+    assert str(caught.value) == (
+        "2 to 3 digits do not fill 100 px with the same gaps; --spacing random takes --width as the canvas"
+    )
+    assert Recipe.request(length=((2, 1), (3, 1)), width=100, spacing="random").width == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        ("4", 4),
+        ("04", 4),
+        ("2-4", ((2, 1), (3, 1), (4, 1))),
+        ("3-3", ((3, 1),)),
+        ("4:1,2:3", ((2, 3), (4, 1))),
+        ("10:7", ((10, 7),)),
+    ],
+)
+def test_lengths_are_written_in_three_ways(text: str, lengths: object) -> None:
+    assert parse_lengths(text) == lengths
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("4-2", "--len goes from 4 down to 2"),
+        ("2:1,2:3", "--len 2:1,2:3 has a length twice"),
+        ("", "--len is ''"),
+        ("-2", "--len is '-2'"),
+        ("2-", "--len is '2-'"),
+        ("2,3", "--len is '2,3'"),
+        ("2:", "--len is '2:'"),
+        ("2:1,", "--len is '2:1,'"),
+        ("2:1:1", "--len is '2:1:1'"),
+        ("٤", "--len is '٤'"),
+        ("4.0", "--len is '4.0'"),
+        (" 4", "--len is ' 4'"),
+        ("4\n", "--len is '4\\n'"),
+    ],
+)
+def test_what_is_no_length_is_refused(text: str, message: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_lengths(text)
+    assert str(caught.value) == f"{message}; write 4, 2-8, or lengths with weights, 2:1,3:5,4:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "digits"),
+    [("0-4", (0, 1, 2, 3, 4)), ("1,3,5", (1, 3, 5)), ("531", (1, 3, 5)), ("0-29", (0, 1, 2, 9)), ("77", (7,))],
+)
+def test_digits_are_written_in_three_ways(text: str, digits: tuple[int, ...]) -> None:
+    assert parse_digits(text) == digits
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "-", "4-", "4-2", "5,4-2", "1--2", "1 2", "٤", "1\n", "0" * 10**6, ",", ",1"]
+)
+def test_what_are_no_digits_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(RequestError, match=r"^--digits is ") as caught:
+        parse_digits(text)
+    assert_is_one_line(caught.value)
+    assert caught.value.hint == "write it like 01234, 0-4 or 1,3,5"
 
 
 def test_without_a_seed_one_is_drawn_each_time() -> None:
@@ -466,7 +573,14 @@ def test_the_json_of_a_recipe_names_every_field() -> None:
         "version": 1,
         "seed": 7,
         "length": 3,
+        "lengths": {},
+        "digits": "0123456789",
+        "repeat": True,
         "sequences": ["0-0-4", "1-2-3"],
+        "shuffle": False,
+        "pattern": "",
+        "per_label": 0,
+        "check": "",
         "spacing": "equal",
         "min_gap": 0,
         "max_gap": 0,
@@ -486,6 +600,13 @@ def test_a_recipe_comes_back_from_its_json(recipe: Recipe) -> None:
     assert again == recipe
     assert again.fingerprint == recipe.fingerprint
     assert canonical_json(again.to_json()) == text
+
+
+def test_lengths_keep_their_order_although_json_sorts_them_as_text() -> None:
+    recipe = Recipe.request(seed=1, length=((2, 1), (9, 3), (10, 1), (100, 2)))
+    values = json.loads(canonical_json(recipe.to_json()))
+    assert list(values["lengths"]) == ["10", "100", "2", "9"]
+    assert Recipe.from_json(values) == recipe
 
 
 def nested(levels: int) -> Any:
@@ -516,7 +637,11 @@ def test_an_unknown_key_is_named_in_one_line(key: str) -> None:
 
 
 WRONG_VALUES = [None, True, 7, 7.0, float("nan"), json.loads("1e400"), "7", {}, {"a": 1}, nested(2), nested(100)]
-RIGHT_TYPES = {"spacing": str, "source": str, "invert": bool}
+RIGHT_TYPES = {
+    **{name: str for name in ("spacing", "source", "digits", "pattern", "check")},
+    **{name: bool for name in ("invert", "repeat", "shuffle")},
+    "lengths": dict,
+}
 WRONG_FIELDS = [
     (key, value)
     for key in sorted(PLAIN.to_json())
@@ -545,7 +670,17 @@ def test_a_value_of_the_wrong_type_is_refused(key: str, value: Any) -> None:
         {"glyph_width": 0},
         {"spacing": "diagonal"},
         {"spacing": "../../etc/passwd"},
-        {"sequences": ["1-2"]},
+        {"sequences": ["1-2-3-4"]},
+        {"lengths": {"a": 1}},
+        {"lengths": {"3": 1, "03": 1}},
+        {"lengths": {"3": "1"}},
+        {"lengths": {"3": None}},
+        {"lengths": {"9" * 5000: 1}},
+        {"digits": ""},
+        {"digits": "x"},
+        {"pattern": "("},
+        {"pattern": "1{3}?"},
+        {"check": "mod11"},
         {"sequences": ["1-2-x"]},
         {"sequences": [""]},
         {"sequences": ["1-2-٣"]},
@@ -595,17 +730,24 @@ def test_typed_fields_wants_exactly_the_known_keys() -> None:
 
 def test_the_fingerprint_of_a_recipe_never_changes() -> None:
     # A change here makes every unfinished dataset of our users refuse to resume.
-    assert PLAIN.fingerprint == "d9a340a9776004948568f6d735f5d70464f1375fe7a6f0f7de686055199b2f6e"
+    assert PLAIN.fingerprint == "748bd1dbd69ce8660b3e79aa2426006989666fbc3a22bb4c8e39af701075c935"
     given_sequences = Recipe.request(seed=2**64 - 1, sequences=[(0, 0, 4, 2)], max_gap=9, source="all", invert=True)
-    assert given_sequences.fingerprint == "ff902e17a27894ec2abb05e1b93f29b113ee16c854544694a578638bf9ce490d"
+    assert given_sequences.fingerprint == "5612c0b0c5b959b6137bcc8a83fa5fa623c26c1a9e5a9bf2ab25d267ee56ffd5"
 
 
 def test_the_fingerprint_differs_with_every_field() -> None:
     base = replace(PLAIN, width=200, max_gap=5, spacing="random")
+    given = replace(base, sequences=((1, 2, 3),))
     changes: dict[str, Any] = {
         "seed": 8,
         "length": 2,
+        "lengths": ((2, 1), (3, 1)),
+        "digits": (1, 2, 3),
+        "repeat": False,
         "sequences": ((1, 2, 3),),
+        "pattern": "1{3}",
+        "per_label": 1,
+        "check": "luhn",
         "spacing": "equal",
         "min_gap": 1,
         "max_gap": 6,
@@ -615,8 +757,10 @@ def test_the_fingerprint_differs_with_every_field() -> None:
         "glyph_width": 27,
         "invert": True,
     }
-    assert set(changes) == {field.name for field in fields(Recipe)}
-    prints = [base.fingerprint] + [replace(base, **{name: value}).fingerprint for name, value in changes.items()]
+    assert {*changes, "shuffle"} == {field.name for field in fields(Recipe)}
+    prints = [base.fingerprint, replace(given, shuffle=True).fingerprint] + [
+        replace(base, **{name: value}).fingerprint for name, value in changes.items()
+    ]
     assert len(set(prints)) == len(prints)
     assert all(re.fullmatch("[0-9a-f]{64}", shown) for shown in prints)
 

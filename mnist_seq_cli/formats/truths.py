@@ -52,6 +52,8 @@ def to_batch(recipe: Recipe, first: int, rows: Iterable[dict[str, Any]], images:
     try:
         for place, row in enumerate(listed):
             count = len(row["text"])
+            if not (count == len(row["glyphs"]) == len(row["x"]) and row["text"].isascii()):
+                raise ValueError  # one value for many, which NumPy would take
             lengths[place] = count
             digits[place, :count] = [int(digit) for digit in row["text"]]
             glyphs[place, :count] = row["glyphs"]
