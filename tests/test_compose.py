@@ -132,7 +132,7 @@ GOLDEN = json.loads((Path(__file__).parent / "golden" / "samples.json").read_tex
 
 
 def golden_recipe(entry: dict[str, Any]) -> Recipe:
-    """Return the recipe of an entry; fields that are younger than the entry have their defaults, which change nothing."""
+    """Return the recipe of an entry; fields that are younger have their defaults, which change no sample."""
     plain = Recipe.request(seed=0).to_json()
     assert set(entry["recipe"]) <= set(plain)
     return Recipe.from_json(plain | entry["recipe"])

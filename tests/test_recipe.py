@@ -638,8 +638,8 @@ def test_an_unknown_key_is_named_in_one_line(key: str) -> None:
 
 WRONG_VALUES = [None, True, 7, 7.0, float("nan"), json.loads("1e400"), "7", {}, {"a": 1}, nested(2), nested(100)]
 RIGHT_TYPES = {
-    **{name: str for name in ("spacing", "source", "digits", "pattern", "check")},
-    **{name: bool for name in ("invert", "repeat", "shuffle")},
+    **dict.fromkeys(("spacing", "source", "digits", "pattern", "check"), str),
+    **dict.fromkeys(("invert", "repeat", "shuffle"), bool),
     "lengths": dict,
 }
 WRONG_FIELDS = [
