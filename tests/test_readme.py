@@ -146,6 +146,35 @@ def test_the_datasets_are_as_the_readme_says(place: Path, results: dict[str, sub
         assert json.loads(results[line].stdout) == [10_000, report["digits"]]
 
 
+def luhn_holds(text: str) -> bool:
+    doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(text))]
+    return sum(value - 9 * (value > 9) for value in doubled) % 10 == 0
+
+
+TASKS: dict[str, Callable[[list[str]], bool]] = {
+    "dates": lambda texts: all(
+        1 <= int(text[:2]) <= 31 and 1 <= int(text[2:4]) <= 12 and text[4:6] in ("19", "20") for text in texts
+    ),
+    "times": lambda texts: all(len(text) == 4 and int(text[:2]) < 24 and int(text[2:]) < 60 for text in texts),
+    "zips": lambda texts: {len(text) for text in texts} == {5, 9},
+    "cards": lambda texts: all(len(text) == 16 and text[0] == "4" and luhn_holds(text) for text in texts),
+    "sums": lambda texts: sorted(texts) == sorted(5 * [f"{number:02}" for number in range(100)]),
+    "numbers": lambda texts: sorted(texts) == [f"{number:04}" for number in range(0, 10_000, 25)] != texts,
+}
+
+
+def test_the_tasks_are_as_the_readme_says(place: Path, results: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    assert [row[0].strip("`") for row in table("directory")] == list(TASKS)
+    for name, holds in TASKS.items():
+        assert holds([sample.label.replace("-", "") for sample in open_dataset(place / name)]), name
+
+
+def test_every_option_that_says_what_is_written_has_a_row(mnistseq: Run) -> None:
+    writing = {option for row in table("option") for option in OPTION.findall(row[0])}
+    expected = {"--len", "--digits", "--no-repeat", "--check", "--labels", "--shuffle", "--pattern", "--per-label"}
+    assert writing == expected <= options_of(mnistseq, "dataset")
+
+
 def test_the_picture_at_the_top_is_what_its_command_makes(
     place: Path, results: dict[str, subprocess.CompletedProcess[str]]
 ) -> None:
