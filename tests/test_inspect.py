@@ -573,7 +573,7 @@ RECIPES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "another spacing": (in_recipe(spacing="wide"), "--spacing is 'wide'"),
     "sequences that are none": (in_recipe(sequences=["x"]), "'x' is not a sequence"),
     "a sequence of lists": (in_recipe(sequences=[[[1]]]), "sequence"),
-    "sequences of another length": (in_recipe(sequences=["1-2"]), "not a sequence of 3 digits"),
+    "sequences of another length": (in_recipe(sequences=["1-2-3-4"]), "not a sequence of 1 to 3 digits"),
 }
 
 
