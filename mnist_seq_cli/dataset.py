@@ -20,7 +20,7 @@ from mnist_seq_cli.bank import Bank, Source
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, RequestError, Terminated
 from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Manifest, Record, Spec
 from mnist_seq_cli.recipe import Compression, Recipe, Shard
-from mnist_seq_cli.runners import Failure, Stop, describe_os_error, run_here, run_on_processes
+from mnist_seq_cli.runners import Failure, Stop, describe_os_error, run_here
 
 Result = TypeVar("Result")
 
@@ -158,7 +158,11 @@ def _runner(workers: int | None, samples: int) -> "Run[Any]":
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if samples < AUTO_WORKERS_FROM:
             workers = 1
-    return run_here if workers <= 1 else partial(run_on_processes, workers=workers)
+    if workers <= 1:
+        return run_here
+    from mnist_seq_cli.processes import run_on_processes
+
+    return partial(run_on_processes, workers=workers)
 
 
 def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Watch) -> Summary:

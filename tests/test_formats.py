@@ -28,8 +28,9 @@ from mnist_seq_cli.bank import Source
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.manifest import Record, Spec
+from mnist_seq_cli.processes import run_on_processes
 from mnist_seq_cli.recipe import COMPRESSIONS, Recipe
-from mnist_seq_cli.runners import Stop, run_here, run_on_processes
+from mnist_seq_cli.runners import Stop, run_here
 
 SAMPLES, SHARD_SIZE = 250, 60
 SOURCE = Source("train")

@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "formats.truths",
     },
     "runners": {"errors"},
+    "processes": {"runners"},
     "dataset": {
         "errors",
         "recipe",
@@ -61,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "formats",
         "formats.webdataset",
         "runners",
+        "processes",
     },
     "sampling": {"bank", "compose", "errors", "recipe"},
     "stored": {"sampling", "formats", "manifest", "compose", "errors", "recipe"},
