@@ -148,8 +148,11 @@ def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     with files.open_regular(directory / LABELS_NAME) as file:
         if file.readline(MAX_ROW) != LABELS_HEADER:
             raise FormatError(f"{LABELS_NAME} does not begin with {LABELS_HEADER.decode().strip()!r}")
-        while line := file.readline(MAX_ROW):
-            yield line.rpartition(b",")[2].rstrip(b"\n").decode("ascii", "replace").replace("-", "")
+        for number, line in enumerate(_lines(file), 2):
+            digits = line.rpartition(b",")[2].rstrip(b"\n").replace(b"-", b"")
+            if not digits.isdigit():
+                raise FormatError(f"{LABELS_NAME} has no sequence of digits in line {number}")
+            yield digits.decode("ascii")
 
 
 def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
