@@ -137,6 +137,10 @@ def build(
         job = Job(directory, directory / STATE_NAME / f"stage-{os.urandom(4).hex()}", spec, source)
         try:
             summary = _build(job, before, _runner(workers, spec.samples), stop, watch)
+        except KeyboardInterrupt:
+            if not stop:
+                raise
+            raise _stopped(stop, "stopped at once") from None
         finally:
             with suppress(OSError):
                 _remove_stages(directory)
@@ -213,7 +217,16 @@ def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Wa
 
 def settle(job: Job, task: Task) -> Settled:
     """Make one shard stand as it should, and return its record. This is the whole of what a worker does."""
-    directory, stage, spec = job.directory, job.stage, job.spec
+    stage = job.stage / f"{task.shard.number:05d}"
+    files.remove(stage)  # which a worker that died over the shard has left
+    files.make_directory(stage)
+    settled = _settle(job, stage, task)
+    files.remove(stage)
+    return settled
+
+
+def _settle(job: Job, stage: Path, task: Task) -> Settled:
+    directory, spec = job.directory, job.spec
     shard, record = task
     format_, glyphs = formats.get(spec.format), bank.load(job.source)
     spans = list(compose.spans(spec.recipe, shard.first, shard.stop))
@@ -462,7 +475,7 @@ def verify(
     yield from _wrong_files(directory, spec, complete)
     if not formats.get(spec.format).SHARDS_STAND:
         return
-    with closing(run(partial(_check_shard, directory, spec), tasks, stop or Stop())) as outcomes:
+    with closing(run(partial(_check_shard, directory, spec), tasks, Stop() if stop is None else stop)) as outcomes:
         for task, outcome in watch(outcomes):
             problem = outcome.message if isinstance(outcome, Failure) else outcome
             if problem:

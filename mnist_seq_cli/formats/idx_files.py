@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from isal import isal_zlib
@@ -69,7 +70,9 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     staged = stage / str(shard.number)
     files.make_directory(staged)
     level = _LEVELS[spec.compression]
-    deflaters = [isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS) for _ in FILES]
+    # For rows of a few digits the faster codec is no faster, and what it made of them was not always the same.
+    small = (zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS) for _ in FILES[1:])
+    deflaters: list[Any] = [isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS), *small]
     with ExitStack() as stack:
         runs = [stack.enter_context(files.NewFile(staged / name)) for name in FILES]
         for batch in batches:
