@@ -229,6 +229,8 @@ def dataset(
         layout["digits"] = parse_digits(digits)
     if labels is not None:
         layout["sequences"] = strips.read_sequences(_text_lines(labels))
+        if not layout["sequences"]:
+            raise RequestError(f"there are no sequences in {labels}", hint="give one a line")
     place = bank.find(source or "train", source_labels)
     request = datasets.request(
         output,

@@ -20,7 +20,7 @@ from mnist_seq_cli.bank import Bank, Source
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, RequestError, Terminated
 from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Manifest, Record, Spec
 from mnist_seq_cli.recipe import Compression, Recipe, Shard
-from mnist_seq_cli.runners import Failure, Stop, describe_os_error, run_here, run_on_processes
+from mnist_seq_cli.runners import Failure, Stop, describe_os_error, run_here
 
 Result = TypeVar("Result")
 
@@ -139,6 +139,10 @@ def build(
         job = Job(directory, directory / STATE_NAME / f"stage-{os.urandom(4).hex()}", spec, source)
         try:
             summary = _build(job, before, _runner(workers, spec.samples), stop, watch)
+        except KeyboardInterrupt:
+            if not stop:
+                raise
+            raise _stopped(stop, "stopped at once") from None
         finally:
             with suppress(OSError):
                 _remove_stages(directory)
@@ -160,7 +164,11 @@ def _runner(workers: int | None, samples: int) -> "Run[Any]":
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if samples < AUTO_WORKERS_FROM:
             workers = 1
-    return run_here if workers <= 1 else partial(run_on_processes, workers=workers)
+    if workers <= 1:
+        return run_here
+    from mnist_seq_cli.processes import run_on_processes
+
+    return partial(run_on_processes, workers=workers)
 
 
 def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Watch) -> Summary:
@@ -211,7 +219,16 @@ def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Wa
 
 def settle(job: Job, task: Task) -> Settled:
     """Make one shard stand as it should, and return its record. This is the whole of what a worker does."""
-    directory, stage, spec = job.directory, job.stage, job.spec
+    stage = job.stage / f"{task.shard.number:05d}"
+    files.remove(stage)  # which a worker that died over the shard has left
+    files.make_directory(stage)
+    settled = _settle(job, stage, task)
+    files.remove(stage)
+    return settled
+
+
+def _settle(job: Job, stage: Path, task: Task) -> Settled:
+    directory, spec = job.directory, job.spec
     shard, record = task
     format_, glyphs = formats.get(spec.format), bank.load(job.source)
     spans = list(compose.spans(spec.recipe, shard.first, shard.stop))
@@ -460,7 +477,7 @@ def verify(
     yield from _wrong_files(directory, spec, complete)
     if not formats.get(spec.format).SHARDS_STAND:
         return
-    with closing(run(partial(_check_shard, directory, spec), tasks, stop or Stop())) as outcomes:
+    with closing(run(partial(_check_shard, directory, spec), tasks, Stop() if stop is None else stop)) as outcomes:
         for task, outcome in watch(outcomes):
             problem = outcome.message if isinstance(outcome, Failure) else outcome
             if problem:

@@ -18,6 +18,7 @@ from mnist_seq_cli.errors import RequestError
 
 system: Any = os
 
+_PIECE = 1 << 20
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -60,6 +61,12 @@ class NewFile:
         _write_all(self._descriptor, content)
         self.digest.update(content)
         self.size += memoryview(content).nbytes
+
+    def write_from(self, path: Path) -> None:
+        """Append the content of another file, in pieces. Raises OSError."""
+        with open_regular(path) as file:
+            while piece := file.read(_PIECE):
+                self.write(piece)
 
     @property
     def sum(self) -> FileSum:
@@ -219,7 +226,7 @@ def sum_of(path: Path) -> FileSum:
     """Return size and SHA-256 of a file, read in pieces. Raises OSError."""
     digest, size = sha256(), 0
     with open_regular(path) as file:
-        while piece := file.read(1 << 20):
+        while piece := file.read(_PIECE):
             digest.update(piece)
             size += len(piece)
     return FileSum(size, digest.hexdigest())
@@ -260,6 +267,7 @@ def locked(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that is just being started may hold a copy of it
         os.close(descriptor)
 
 

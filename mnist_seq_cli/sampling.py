@@ -164,7 +164,7 @@ class SequenceDataset(Samples):
             glyph_height=glyphs.height,
             glyph_width=glyphs.width,
         )
-        super().__init__(recipe, _checked_range(samples or recipe.round or DEFAULT_SAMPLES))
+        super().__init__(recipe, _checked_range(recipe.round or DEFAULT_SAMPLES if samples is None else samples))
         self._source = place
 
     @classmethod

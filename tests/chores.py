@@ -5,7 +5,9 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mnist_seq_cli.errors import FormatError
 
@@ -90,3 +92,17 @@ def array(task: int) -> object:
 def die(task: int) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return task
+
+
+class Spoiled:
+    """Work on shards in which one of them meets with something: `kill` ends the process, `unpicklable` raises that."""
+
+    def __init__(self, work: Callable[[Any], Any], fault: str, shard: int) -> None:
+        self.work, self.fault, self.shard = work, fault, shard
+
+    def __call__(self, task: Any) -> Any:
+        if task.shard.number == self.shard:
+            if self.fault == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise Unpicklable("here", "there")
+        return self.work(task)

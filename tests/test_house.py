@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "formats.truths",
     },
     "runners": {"errors"},
+    "processes": {"runners"},
     "dataset": {
         "errors",
         "recipe",
@@ -64,6 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "formats",
         "formats.webdataset",
         "runners",
+        "processes",
     },
     "sampling": {"bank", "compose", "errors", "recipe"},
     "stored": {"sampling", "formats", "manifest", "compose", "errors", "recipe"},

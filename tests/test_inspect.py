@@ -418,6 +418,7 @@ def relabel(label: bytes) -> Callable[[Path], None]:
     return edit_labels(lambda lines: [*lines[:3], lines[3].split(b",")[0] + b"," + label + b"\n", *lines[4:]])
 
 
+NO_DIGITS = "labels.csv has no sequence of digits in line "
 NOT_A_SEQUENCE = "has a label that is not a sequence of 1 to 3 digits"
 
 DAMAGED_LABELS: dict[str, tuple[Callable[[Path], None], int, str]] = {
@@ -429,15 +430,15 @@ DAMAGED_LABELS: dict[str, tuple[Callable[[Path], None], int, str]] = {
     "row missing": (edit_labels(lambda lines: lines[:-1]), 1, "24 labels for 25 samples"),
     "row twice": (edit_labels(lambda lines: [*lines, lines[-1]]), 1, "26 labels for 25 samples"),
     "all rows missing": (edit_labels(lambda lines: lines[:1]), 1, "0 labels for 25 samples"),
-    "blank line": (edit_labels(lambda lines: [*lines, b"\n"]), 2, NOT_A_SEQUENCE),
-    "no label": (relabel(b""), 2, NOT_A_SEQUENCE),
-    "a letter": (relabel(b"1-2-x"), 2, NOT_A_SEQUENCE),
+    "blank line": (edit_labels(lambda lines: [*lines, b"\n"]), 2, NO_DIGITS),
+    "no label": (relabel(b""), 2, NO_DIGITS),
+    "a letter": (relabel(b"1-2-x"), 2, NO_DIGITS),
     "too long": (relabel(b"1-2-3-4"), 2, NOT_A_SEQUENCE),
-    "NUL": (relabel(b"1-\0-3"), 2, NOT_A_SEQUENCE),
-    "Arabic digits": (relabel("١-٢-٣".encode()), 2, NOT_A_SEQUENCE),
-    "superscript": (relabel("1-²-3".encode()), 2, NOT_A_SEQUENCE),
+    "NUL": (relabel(b"1-\0-3"), 2, NO_DIGITS),
+    "Arabic digits": (relabel("١-٢-٣".encode()), 2, NO_DIGITS),
+    "superscript": (relabel("1-²-3".encode()), 2, NO_DIGITS),
     "a million digits": (relabel(b"1" * 1_000_000), 2, NOT_A_SEQUENCE),
-    "not text": (relabel(b"\xff\xfe"), 2, NOT_A_SEQUENCE),
+    "not text": (relabel(b"\xff\xfe"), 2, NO_DIGITS),
     "missing": (lambda out: (out / "labels.csv").unlink(), 1, "labels.csv: No such file or directory"),
     "a directory": (
         lambda out: ((out / "labels.csv").unlink(), (out / "labels.csv").mkdir())[1],

@@ -104,7 +104,9 @@ def test_every_image_shows_its_digits(digits: list[int], gap: int, seed: int) ->
 
 
 @pytest.mark.parametrize(
-    "digits", [[1, 2, 3], (1, 2, 3), range(1, 4), np.array([1, 2, 3], dtype=np.uint8), iter([1, 2, 3])], ids=repr
+    "digits",
+    [[1, 2, 3], (1, 2, 3), range(1, 4), np.array([1, 2, 3], dtype=np.uint8), iter([1, 2, 3])],
+    ids=lambda digits: type(digits).__name__,
 )
 def test_digits_may_be_anything_that_gives_integers(digits: Any) -> None:
     image = MNIST_Sequence_API(3).generate_mnist_sequence(digits, (0, 10), 100)

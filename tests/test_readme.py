@@ -220,7 +220,7 @@ def test_there_are_two_set_up_commands_of_one_line_each_near_the_top() -> None:
     assert README.splitlines().index(developers) < 40
     assert re.fullmatch(r"python3 -m venv (\S+) && \1/bin/pip install \. && \1/bin/mnistseq (dataset .*)", users)
     assert users.endswith(" dataset -n 10000 --len 4 -o out/")
-    form = r"python3 -m venv (\S+) && \1/bin/pip install -e '\.\[dev\]' && \1/bin/pytest"
+    form = r"python3 -m venv (\S+) && \1/bin/pip install -e '\.\[dev\]' && \1/bin/pytest -n auto --cov"
     assert re.fullmatch(form, developers)
 
 
@@ -265,7 +265,8 @@ def test_every_command_has_a_section_and_every_section_of_a_command_is_one(mnist
 
 def test_every_option_that_is_named_exists(mnistseq: Run) -> None:
     everywhere = set().union(*(options_of(mnistseq, command) for command in cli.commands))
-    assert set(OPTION.findall(README)) <= everywhere
+    of_pytest = {"--cov"}
+    assert set(OPTION.findall(README)) <= everywhere | of_pytest
 
 
 @pytest.mark.parametrize("command", sorted(cli.commands))

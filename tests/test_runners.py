@@ -13,8 +13,9 @@ from typing import Any
 import chores
 import pytest
 
-from mnist_seq_cli import runners
-from mnist_seq_cli.runners import Failure, Stop, run_here, run_on_processes
+from mnist_seq_cli import processes
+from mnist_seq_cli.processes import run_on_processes
+from mnist_seq_cli.runners import Failure, Stop, run_here
 
 RUNNERS: dict[str, Any] = {
     "here": run_here,
@@ -278,7 +279,7 @@ def test_processes_are_not_forked_from_this_one() -> None:
     """This one may have threads, and what they hold would be held for ever in a fork."""
     parents = {parent for _, (_, _, parent) in run_on_processes(chores.whose, range(4), Stop(), 2)}
     assert os.getpid() not in parents
-    assert runners._context().get_start_method() in ("forkserver", "spawn")
+    assert processes._context().get_start_method() in ("forkserver", "spawn")
 
 
 def test_ctrl_c_reaches_processes_too_and_is_left_to_the_parent() -> None:

@@ -313,10 +313,7 @@ def test_sequences_may_be_rows_of_an_array() -> None:
         {"sequences": ["1x"]},
         {"sequences": [(1, 10)]},
         {"length": 0},
-        pytest.param(
-            {"length": 4, "samples": 0},
-            marks=pytest.mark.xfail(strict=True, reason="`samples or …` in sampling.py takes 0 for not given"),
-        ),
+        {"length": 4, "samples": 0},
         {"length": 4, "samples": MAX_SAMPLES + 1},
         {"length": 4, "width": 113},
         {"length": 4, "min_gap": 5, "max_gap": 4},

@@ -176,7 +176,6 @@ def test_labels_that_cannot_be_read(content: bytes | None, code: int, message: s
     assert not (place / "out").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="cli.py takes a file without sequences for no file: random digits are written")
 @pytest.mark.parametrize("content", [b"", b"\n \n"])
 def test_a_file_without_sequences_is_refused(content: bytes, mnistseq: Run, place: Path) -> None:
     Path("empty.txt").write_bytes(content)

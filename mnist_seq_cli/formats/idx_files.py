@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from isal import isal_zlib
@@ -21,6 +22,7 @@ from mnist_seq_cli.compose import Batch, Truth, spans, truth
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
+from mnist_seq_cli.formats.truths import checked
 from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, Compression, Shard
 
@@ -54,6 +56,11 @@ def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Trut
     """Do nothing."""
 
 
+def _shapes(spec: Spec) -> tuple[tuple[int, ...], ...]:
+    recipe, samples = spec.recipe, spec.samples
+    return (samples, recipe.glyph_height, recipe.width), (samples, recipe.length), (samples,)
+
+
 def _arrays(batch: Batch) -> tuple[NDArray[np.uint8], ...]:
     return batch.images, batch.digits, batch.lengths.astype(np.uint8)
 
@@ -63,7 +70,9 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     staged = stage / str(shard.number)
     files.make_directory(staged)
     level = _LEVELS[spec.compression]
-    deflaters = [isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS) for _ in FILES]
+    # For rows of a few digits the faster codec is no faster, and what it made of them was not always the same.
+    small = (zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS) for _ in FILES[1:])
+    deflaters: list[Any] = [isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS), *small]
     with ExitStack() as stack:
         runs = [stack.enter_context(files.NewFile(staged / name)) for name in FILES]
         for batch in batches:
@@ -103,8 +112,7 @@ class Members:
 
     def __init__(self, directory: Path, stage: Path, spec: Spec) -> None:
         self._directory = directory
-        recipe, samples = spec.recipe, spec.samples
-        shapes = ((samples, recipe.glyph_height, recipe.width), (samples, recipe.length), (samples,))
+        shapes = _shapes(spec)
         self._row_bytes = [int(np.prod(shape[1:], dtype=np.int64)) for shape in shapes]
         self._files = [files.NewFile(stage / name) for name in FILES]
         self._crcs, self._sizes = [], []
@@ -151,13 +159,15 @@ def collector(directory: Path, stage: Path, spec: Spec) -> Members:
 
 def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
-    length = spec.recipe.length
-    with _opened(directory, FILES[1], (length,)) as labels, _opened(directory, FILES[2], ()) as lengths:
+    _, *shapes = _shapes(spec)
+    with _opened(directory, FILES[1], shapes[0]) as labels, _opened(directory, FILES[2], shapes[1]) as lengths:
         for first in range(0, spec.samples, SHARD_SIZE):
             count = min(SHARD_SIZE, spec.samples - first)
             digits, sizes = labels.rows(count), lengths.rows(count)
             for row, size in zip(digits.tolist(), sizes.tolist(), strict=True):
                 yield "".join(map(str, row[:size]))
+        labels.end()
+        lengths.end()
 
 
 def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
@@ -167,10 +177,10 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
     files of the user's own.
     """
     recipe = spec.recipe
-    shapes = ((recipe.glyph_height, recipe.width), (recipe.length,), ())
     with ExitStack() as stack:
         files_open = [
-            stack.enter_context(_opened(directory, name, shape)) for name, shape in zip(FILES, shapes, strict=True)
+            stack.enter_context(_opened(directory, name, shape))
+            for name, shape in zip(FILES, _shapes(spec), strict=True)
         ]
         for file in files_open:
             file.skip(shard.first)
@@ -180,18 +190,23 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
             if recipe.source in BUNDLED_SOURCES:
                 worked_out = truth(recipe, bank.load(Source(recipe.source)), first, stop)
                 glyphs, x = worked_out.glyphs, worked_out.x
-            yield Batch(first, digits, lengths.astype(np.int32), glyphs, x, images)
+            yield checked(Batch(first, digits, lengths.astype(np.int32), glyphs, x, images), FILES[1])
+        if shard.stop == spec.samples:
+            for file in files_open:
+                file.end()
 
 
 class _Rows:
     """One of the files, read from front to end a few rows at a time."""
 
-    def __init__(self, file: gzip.GzipFile, name: str, row_shape: tuple[int, ...]) -> None:
+    def __init__(self, file: gzip.GzipFile, name: str, shape: tuple[int, ...]) -> None:
         self._file = file
         self._name = name
-        self._row_shape = row_shape
-        self._row_bytes = int(np.prod(row_shape, dtype=np.int64))
-        self._read(4 + 4 * (1 + len(row_shape)))
+        self._row_shape = shape[1:]
+        self._row_bytes = int(np.prod(self._row_shape, dtype=np.int64))
+        header = idx.encode_header(np.dtype(np.uint8), shape)
+        if self._read(len(header)) != header:
+            raise FormatError(f"{name} does not hold {'×'.join(map(str, shape))} values, as the recipe makes them")
 
     def skip(self, count: int) -> None:
         """Pass over `count` rows. Raises FormatError, OSError."""
@@ -204,17 +219,25 @@ class _Rows:
         content = self._read(count * self._row_bytes)
         return np.frombuffer(bytearray(content), dtype=np.uint8).reshape(count, *self._row_shape)
 
+    def end(self) -> None:
+        """Check that this was all, and that it is what its checksum says. Raises FormatError, OSError."""
+        if self._some(1):
+            raise FormatError(f"{self._name} goes on where it should end")
+
     def _read(self, size: int) -> bytes:
-        try:
-            content = self._file.read(size)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise FormatError(f"{self._name} is damaged ({error})") from None
+        content = self._some(size)
         if len(content) != size:
             raise FormatError(f"{self._name} ends too early")
         return content
 
+    def _some(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FormatError(f"{self._name} is damaged ({error})") from None
+
 
 @contextmanager
-def _opened(directory: Path, name: str, row_shape: tuple[int, ...]) -> Iterator[_Rows]:
+def _opened(directory: Path, name: str, shape: tuple[int, ...]) -> Iterator[_Rows]:
     with files.open_regular(directory / name) as packed, gzip.open(packed) as file:
-        yield _Rows(file, name, row_shape)
+        yield _Rows(file, name, shape)

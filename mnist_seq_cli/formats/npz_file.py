@@ -23,6 +23,7 @@ from mnist_seq_cli.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
+from mnist_seq_cli.formats.truths import checked
 from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
 from mnist_seq_cli.recipe import Compression, Shard
 
@@ -254,7 +255,7 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
     names = ("labels", "lengths", "glyphs", "x", "images")
     arrays = [_mapped(directory, spec, name) for name in names]
     for first, stop in spans(spec.recipe, shard.first, shard.stop):
-        yield Batch(first, *(np.array(array[first:stop]) for array in arrays))
+        yield checked(Batch(first, *(np.array(array[first:stop]) for array in arrays)), FILE_NAME)
 
 
 def _mapped(directory: Path, spec: Spec, name: str) -> NDArray[Any]:

@@ -6,10 +6,11 @@ because a column of digits would be taken for numbers and lose its zeros.
 
 import os
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +119,7 @@ class Rows:
     def add(self, shard: Shard, record: Record) -> None:
         """Append the shard's rows. Raises OSError."""
         for name, file in self._files.items():
-            file.write((_side(self._directory, shard) / name).read_bytes())
+            file.write_from(_side(self._directory, shard) / name)
 
     def finish(self) -> dict[Path, FileSum]:
         """Sync both files, and return their sums. Raises OSError."""
@@ -147,16 +148,23 @@ def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     with files.open_regular(directory / LABELS_NAME) as file:
         if file.readline(MAX_ROW) != LABELS_HEADER:
             raise FormatError(f"{LABELS_NAME} does not begin with {LABELS_HEADER.decode().strip()!r}")
-        while line := file.readline(MAX_ROW):
-            yield line.rpartition(b",")[2].rstrip(b"\n").decode("ascii", "replace").replace("-", "")
+        for number, line in enumerate(_lines(file), 2):
+            digits = line.rpartition(b",")[2].rstrip(b"\n").replace(b"-", b"")
+            if not digits.isdigit():
+                raise FormatError(f"{LABELS_NAME} has no sequence of digits in line {number}")
+            yield digits.decode("ascii")
 
 
 def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
     """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
     recipe, before = spec.recipe, shard.first - shard.number * spec.shard_size
     with files.open_regular(directory / METADATA_NAME) as metadata:
-        metadata.seek(_row_offsets(directory / METADATA_NAME, spec.shard_size)[shard.number])
-        lines = islice(metadata, before, None)
+        about = (directory / METADATA_NAME).stat()
+        offsets = _row_offsets(directory / METADATA_NAME, spec.shard_size, about.st_mtime_ns, about.st_size)
+        if shard.number >= len(offsets):
+            raise FormatError(f"{METADATA_NAME} has no rows of shard {shard.number}")
+        metadata.seek(offsets[shard.number])
+        lines = islice(_lines(metadata), before, None)
         for first, stop in spans(recipe, shard.first, shard.stop):
             images = np.stack([_read_image(directory, spec, shard, sample) for sample in range(first, stop)])
             rows = []
@@ -168,20 +176,26 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
             yield to_batch(recipe, first, rows, images)
 
 
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the rows of a file; one that is longer than any of ours comes in pieces that are none."""
+    return iter(partial(file.readline, MAX_ROW), b"")
+
+
 def _read_image(directory: Path, spec: Spec, shard: Shard, sample: int) -> NDArray[np.uint8]:
     name = file_name(sample, shard)
-    image = png.decode((directory / name).read_bytes(), name=name)
+    with files.open_regular(directory / name) as file:
+        image = png.decode(file.read(), name=name)
     if image.shape != (spec.recipe.glyph_height, spec.recipe.width):
         raise FormatError(f"{name} is {image.shape[1]}×{image.shape[0]} px, which is not what the recipe makes")
     return image
 
 
 @lru_cache(maxsize=4)
-def _row_offsets(path: Path, shard_size: int) -> list[int]:
-    """Return where the rows of each shard begin in a file of one line a sample. Raises OSError."""
+def _row_offsets(path: Path, shard_size: int, _changed: int, _size: int) -> list[int]:
+    """Return where the rows of each shard begin in a file of one line a sample, as it is now. Raises OSError."""
     offsets, place = [0], 0
     with files.open_regular(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(file), 1):
             place += len(line)
             if number % shard_size == 0:
                 offsets.append(place)

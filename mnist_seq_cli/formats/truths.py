@@ -51,15 +51,28 @@ def to_batch(recipe: Recipe, first: int, rows: Iterable[dict[str, Any]], images:
     lengths = np.zeros(len(listed), np.int32)
     try:
         for place, row in enumerate(listed):
-            count = len(row["text"])
-            if not (count == len(row["glyphs"]) == len(row["x"]) and row["text"].isascii()):
-                raise ValueError  # one value for many, which NumPy would take
+            text, count = row["text"], len(row["text"])
+            if not (text.isascii() and text.isdigit()) or any(
+                not _are_integers(row[key], count) for key in ("glyphs", "x")
+            ):
+                raise ValueError
             lengths[place] = count
-            digits[place, :count] = [int(digit) for digit in row["text"]]
+            digits[place, :count] = [int(digit) for digit in text]
             glyphs[place, :count] = row["glyphs"]
             x[place, :count] = row["x"]
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, OverflowError):
         raise FormatError(f"the row of sample {first + place} does not fit the recipe") from None
     if images.shape != (len(listed), recipe.glyph_height, recipe.width):
         raise FormatError(f"{len(listed)} rows, and images of the shape {images.shape}")
     return Batch(first, digits, lengths, glyphs, x, images)
+
+
+def _are_integers(values: object, count: int) -> bool:
+    return isinstance(values, list) and len(values) == count and all(type(value) is int for value in values)
+
+
+def checked(batch: Batch, name: str) -> Batch:
+    """Return the batch. Raises FormatError when it has digits above 9, or lengths that its rows cannot have."""
+    if batch.digits.max() > 9 or batch.lengths.min() < 1 or batch.lengths.max() > batch.digits.shape[1]:
+        raise FormatError(f"{name} has a label that is not a sequence of 1 to {batch.digits.shape[1]} digits")
+    return batch
