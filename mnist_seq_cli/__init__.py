@@ -3,6 +3,8 @@
 The names below are loaded when they are first used, so that `import mnist_seq_cli` costs next to nothing.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -1,5 +1,7 @@
 """Owns the glyphs that a recipe may draw from, by digit: the bundled MNIST, or a pair of the user's IDX files."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

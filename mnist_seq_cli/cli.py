@@ -4,6 +4,8 @@ A command gathers its arguments, makes one call, and shows what came of it. What
 that `mnistseq --help` loads Click and nothing else.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import os
@@ -309,7 +311,7 @@ def inspect(
     return FAILED if problems else DONE
 
 
-def _own_source(source: str | None, labels: str | None) -> "Source | None":
+def _own_source(source: str | None, labels: str | None) -> Source | None:
     from mnist_seq_cli import bank
 
     return None if source is None else bank.find(source, labels)

@@ -4,6 +4,8 @@ A strip comes about in four steps, each for a whole run of samples at once: digi
 edge of each glyph, pixels. All of it is integer arithmetic on random words that are addressed by the sample's index.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +56,7 @@ class Batch(Truth):
 
     images: NDArray[np.uint8]
 
-    def first_difference(self, other: "Batch") -> int | None:
+    def first_difference(self, other: Batch) -> int | None:
         """Return the number of the first sample in which `other` differs; None where there is none."""
         different = np.zeros(len(self), dtype=bool)
         for name in ("images", "digits", "lengths", "glyphs", "x"):
@@ -64,7 +66,7 @@ class Batch(Truth):
             different |= (mine != theirs).any(axis=tuple(range(1, mine.ndim)))
         return self.first + int(np.argmax(different)) if different.any() else None
 
-    def part(self, start: int, stop: int) -> "Batch":
+    def part(self, start: int, stop: int) -> Batch:
         """Return rows `start` to `stop`, without copying."""
         names = ("digits", "lengths", "glyphs", "x", "images")
         return Batch(self.first + start, *(getattr(self, name)[start:stop] for name in names))

@@ -1,5 +1,7 @@
 """Owns everything that is shown to a person: messages, bars, tables, strips drawn in the terminal."""
 
+from __future__ import annotations
+
 import os
 import shlex
 import sys
@@ -55,7 +57,7 @@ def size_text(count: int) -> str:
     return f"{value:.1f} {units[0]}" if units[0] != "B" else f"{count} B"
 
 
-def summary_text(directory: "Path", spec: "Spec", summary: "Summary", seconds: float) -> str:
+def summary_text(directory: Path, spec: Spec, summary: Summary, seconds: float) -> str:
     """Return what a person wants to know when a dataset is done."""
     recipe, kept = spec.recipe, spec.samples - summary.made
     if summary.made == 0:
@@ -79,7 +81,7 @@ def on_terminal() -> bool:
 
 
 @lru_cache(maxsize=1)
-def page() -> "Console":
+def page() -> Console:
     """Return what tables and pictures are printed on: stdout, coloured on a terminal, plain when piped."""
     from rich.console import Console
 
@@ -106,7 +108,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     page().print(table)
 
 
-def show_report(report: "Report") -> None:
+def show_report(report: Report) -> None:
     """Print what can be said of a path as tables on stdout."""
     if report.kind == "mnist":
         print_table(
@@ -135,7 +137,7 @@ def show_report(report: "Report") -> None:
             print_table("labels", ("digit", "count"), zip(map(str, range(10)), report.counts, strict=True))
 
 
-def _show_dataset(report: "DatasetReport") -> None:
+def _show_dataset(report: DatasetReport) -> None:
     recipe = report.recipe
     gaps = f"{recipe['min_gap']} px"
     if recipe["min_gap"] != recipe["max_gap"]:
@@ -165,7 +167,7 @@ def _listed(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def print_strip(image: "NDArray[np.uint8]", caption: str) -> None:
+def print_strip(image: NDArray[np.uint8], caption: str) -> None:
     """Draw a grey image, uint8 (height, width), dark ink on white, on stdout: two rows of pixels to a line.
 
     One that is wider than the terminal is drawn at half, a third … of its size.
@@ -176,7 +178,7 @@ def print_strip(image: "NDArray[np.uint8]", caption: str) -> None:
         print(line)  # noqa: T201
 
 
-def draw(image: "NDArray[np.uint8]", columns: int, *, coloured: bool) -> list[str]:
+def draw(image: NDArray[np.uint8], columns: int, *, coloured: bool) -> list[str]:
     """Return an image as lines of half blocks, in 24 shades of grey on a terminal, in five block characters without."""
     step = max(1, -(-image.shape[1] // columns))
     small = _shrunk(image, step)
@@ -198,7 +200,7 @@ def draw(image: "NDArray[np.uint8]", columns: int, *, coloured: bool) -> list[st
 _BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 
 
-def _shrunk(image: "NDArray[np.uint8]", step: int) -> list[list[int]]:
+def _shrunk(image: NDArray[np.uint8], step: int) -> list[list[int]]:
     """Return every `step`-th pixel as the darkest of its square, so that thin lines stay."""
     import numpy as np
 

@@ -4,6 +4,8 @@ A shard is settled in one of two ways: what stands on disk agrees with its recor
 a temporary name, renamed, and recorded. A run settles every shard, so that the end is the same wherever it began.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import shutil
@@ -159,7 +161,7 @@ def _stopped(stop: Stop, message: str) -> MnistseqError:
     return kind(message, hint="the same command does the rest")
 
 
-def _runner(workers: int | None, samples: int) -> "Run[Any]":
+def _runner(workers: int | None, samples: int) -> Run[Any]:
     if workers is None:
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if samples < AUTO_WORKERS_FROM:
@@ -171,7 +173,7 @@ def _runner(workers: int | None, samples: int) -> "Run[Any]":
     return partial(run_on_processes, workers=workers)
 
 
-def _build(job: Job, before: Spec | None, run: "Run[Any]", stop: Stop, watch: Watch) -> Summary:
+def _build(job: Job, before: Spec | None, run: Run[Any], stop: Stop, watch: Watch) -> Summary:
     directory, spec = job.directory, job.spec
     sound = before == spec and not any(verify(directory, run=run, stop=stop))
     if stop:
@@ -232,9 +234,9 @@ def _settle(job: Job, stage: Path, task: Task) -> Settled:
     shard, record = task
     format_, glyphs = formats.get(spec.format), bank.load(job.source)
     spans = list(compose.spans(spec.recipe, shard.first, shard.stop))
-    truths = (compose.truth(spec.recipe, glyphs, first, stop) for first, stop in spans)
-    format_.write_side(directory, stage, shard, truths)
     if record is not None and _agrees(format_, directory, spec, shard, record):
+        truths = (compose.truth(spec.recipe, glyphs, first, stop) for first, stop in spans)
+        format_.keep_shard(directory, stage, shard, truths)
         return Settled(record, kept=True)
     batches = (compose.compose(spec.recipe, glyphs, first, stop) for first, stop in spans)
     written = format_.write_shard(directory, stage, spec, shard, batches)
@@ -441,7 +443,7 @@ def _known_records(directory: Path, spec: Spec) -> dict[int, Record]:
 
 
 def verify(
-    directory: Path, *, run: "Run[Any]" = run_here, stop: Stop | None = None, watch: Callable[..., Any] = iter
+    directory: Path, *, run: Run[Any] = run_here, stop: Stop | None = None, watch: Callable[..., Any] = iter
 ) -> Iterator[str]:
     """Yield a line for each thing that is not as the manifest says; nothing when the dataset is complete and sound.
 

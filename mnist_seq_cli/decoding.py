@@ -3,6 +3,8 @@
 A PNG strip means its digits; an IDX file means the images, labels or numbers in it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args

@@ -5,6 +5,8 @@ sample can be made alone. Philox4x64: Salmon, Moraes, Dror and Shaw, "Parallel r
 SC 2011. One purpose per kind of choice keeps every old stream where it is when a new choice is added.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any

@@ -11,6 +11,8 @@ MnistseqError
 A message is one line that says what was asked and what is wrong; `hint` says what to do about it.
 """
 
+from __future__ import annotations
+
 
 class MnistseqError(Exception):
     """The root of the tree. Catch it to catch everything this package raises on purpose."""

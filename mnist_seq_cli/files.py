@@ -4,6 +4,8 @@ A file or folder comes into being under a temporary name and gets its own by one
 ever seen. All operations go through `system`, which tests replace to make the N-th of them fail.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
@@ -22,19 +24,47 @@ _PIECE = 1 << 20
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
-def write_new(path: str, content: bytes | memoryview) -> None:
-    """Write a file that does not exist yet, without syncing it. Raises OSError, FileExistsError among them."""
-    descriptor = system.open(path, _NEW, 0o666)
-    try:
-        _write_all(descriptor, content)
-    finally:
-        system.close(descriptor)
+_OPENS_IN_FOLDERS = os.open in os.supports_dir_fd
+
+
+class NewFolder:
+    """A folder that is made, and files that are written into it, unsynced: the quickest way to many small ones.
+
+    The folder is held open, so that the system does not look up the whole path for each file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        make_directory(path)
+        self._path = f"{path}{os.sep}"
+        self._descriptor = system.open(path, os.O_RDONLY) if _OPENS_IN_FOLDERS else None
+
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Write a file that does not exist yet. Raises OSError, FileExistsError among them."""
+        try:
+            if self._descriptor is None:
+                descriptor = system.open(self._path + name, _NEW, 0o666)
+            else:
+                descriptor = system.open(name, _NEW, 0o666, dir_fd=self._descriptor)
+            try:
+                _write_all(descriptor, content)
+            finally:
+                system.close(descriptor)
+        except OSError as error:
+            error.filename = self._path + name
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            system.close(self._descriptor)
 
 
 def _write_all(descriptor: int, content: bytes | memoryview) -> None:
-    left = memoryview(content).cast("B")
-    while left:
-        left = left[system.write(descriptor, left) :]
+    left = content if isinstance(content, bytes) else memoryview(content).cast("B")
+    while (written := system.write(descriptor, left)) < len(left):
+        left = memoryview(left)[written:]
 
 
 class FileSum(NamedTuple):

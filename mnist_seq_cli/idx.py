@@ -4,6 +4,8 @@ An IDX file is two zero bytes, a type code, the number of dimensions, each dimen
 the values in C order, big-endian. A header is believed only when the bytes that are really there agree with it.
 """
 
+from __future__ import annotations
+
 import math
 import mmap
 import struct

@@ -1,5 +1,7 @@
 """Owns what can be said of a path: what kind of thing it is, and its numbers, as plain values."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

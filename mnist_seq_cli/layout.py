@@ -1,5 +1,7 @@
 """Owns where glyphs stand: the gaps between them and their left edges, in px."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -7,6 +7,8 @@
 Nothing in them depends on the time, the machine or the place.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import stat
@@ -72,7 +74,7 @@ class Spec:
             raise FormatError(f"{RECIPE_NAME} is not valid: {error}") from None
         return spec
 
-    def differences(self, other: "Spec") -> list[str]:
+    def differences(self, other: Spec) -> list[str]:
         """Return, field by field, where `other` asks for something else: `--max 7 instead of 0` and the like."""
         mine, theirs = self.to_json(), other.to_json()
         mine |= mine.pop("recipe")

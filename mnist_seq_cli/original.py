@@ -4,6 +4,8 @@ Images are float32 in [0, 1], 28 rows high, 0 for ink and 1 for paper, and the g
 there. Every call draws anew, unless a `seed` is given, which the original did not have.
 """
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterable, Sequence
 from os import PathLike, fspath

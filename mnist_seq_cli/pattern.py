@@ -9,6 +9,8 @@ Every choice is uniform over what it offers, and has a random word of its own, s
 number of words, and a whole run of samples at once.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,21 +43,21 @@ class OneOf:
 class Row:
     """Parts one after the other."""
 
-    parts: "tuple[Part, ...]"
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Either:
     """One of several parts."""
 
-    parts: "tuple[Part, ...]"
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
     """A part, `least` to `most` times."""
 
-    part: "Part"
+    part: Part
     least: int
     most: int
 

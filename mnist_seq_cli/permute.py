@@ -5,6 +5,8 @@ are inside (cycle walking: Black and Rogaway, "Ciphers with arbitrary finite dom
 is below four on average. This is for shuffling, not for secrecy.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 from typing import Any
 

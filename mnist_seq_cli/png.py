@@ -1,5 +1,7 @@
 """Owns PNG: strips to bytes, a whole batch at once, and bytes back to an image, whatever they hold."""
 
+from __future__ import annotations
+
 import io
 import struct
 import warnings

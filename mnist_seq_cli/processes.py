@@ -5,6 +5,8 @@ in flight, so that is what is run again here. Workers are started by a server th
 or else from nothing.
 """
 
+from __future__ import annotations
+
 import multiprocessing
 import os
 import signal

@@ -5,6 +5,8 @@ recognised and nothing is guessed: a strip that was resized, cropped into a glyp
 another bank has no reading. A glyph without ink looks like paper, and is read as paper.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import NamedTuple

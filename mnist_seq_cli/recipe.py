@@ -1,5 +1,7 @@
 """Owns what was asked for: a recipe that checks itself, its canonical JSON and fingerprint, and the plan of shards."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -60,7 +62,7 @@ def parse_digits(text: str) -> Digits:
     return tuple(sorted(digits))
 
 
-def parse_lengths(text: str) -> "int | Lengths":
+def parse_lengths(text: str) -> int | Lengths:
     """Return the length in `text`, or pairs of length and weight: `4`, `2-8`, `2:1,3:5`. Raises RequestError."""
     hint = "write 4, 2-8, or lengths with weights, 2:1,3:5,4:1"
     if simple := re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", text, re.ASCII):
@@ -309,7 +311,7 @@ class Recipe:
         cls,
         *,
         seed: int | None = None,
-        length: "int | Lengths | None" = None,
+        length: int | Lengths | None = None,
         sequences: Iterable[Digits] = (),
         pattern: str = "",
         min_gap: int = 0,

@@ -6,6 +6,8 @@ come to their end, and returns. `run_here` does so in this process, the module `
 the work is.
 """
 
+from __future__ import annotations
+
 import errno
 import signal
 import threading

@@ -1,5 +1,7 @@
 """Owns samples in memory: a recipe as a sequence of samples, each made when it is looked at."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from copy import copy
 from operator import index as as_index
@@ -64,7 +66,7 @@ class Samples:
     def __getitem__(self, index: int) -> Sample: ...
     @overload
     def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> "Sample | Self":
+    def __getitem__(self, index: int | slice) -> Sample | Self:
         """Return one sample, or for a slice the dataset of those samples. Raises IndexError."""
         if isinstance(index, slice):
             part = copy(self)

@@ -1,5 +1,7 @@
 """Owns what is written: the digits of each sample of a recipe, by whichever rule the recipe names."""
 
+from __future__ import annotations
+
 from functools import lru_cache
 
 import numpy as np

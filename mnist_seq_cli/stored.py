@@ -1,5 +1,7 @@
 """Owns samples on disk: a dataset directory of any format as a sequence of samples, each read when it is looked at."""
 
+from __future__ import annotations
+
 from functools import partial
 from os import PathLike
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Owns single strips as files: which sequences make which files, and where they go."""
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

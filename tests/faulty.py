@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +61,20 @@ class FaultySystem:
         if name not in OPERATIONS:
             return real
 
-        def operation(*arguments: Any) -> Any:
+        def operation(*arguments: Any, **options: Any) -> Any:
             self.log.append(name)
             if self.watch:
                 self.watch(len(self.log), name)
             if name in self.strikes:
                 self.count += 1
                 if self.count == self.at or (self.lasting and self.struck):
-                    self._fail(name, real, arguments)
+                    self._fail(name, partial(real, **options), arguments)
             if name == "write" and self.piece is not None:
                 arguments = (arguments[0], arguments[1][: self.piece])
-            return self._do(name, real, arguments)
+            result = self._do(name, partial(real, **options), arguments)
+            if "dir_fd" in options:
+                self.descriptors[result] = f"{self.descriptors[options['dir_fd']]}{os.sep}{arguments[0]}"
+            return result
 
         return operation
 

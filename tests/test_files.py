@@ -72,7 +72,8 @@ def test_short_writes_are_gone_on_with(piece: int, tmp_path: Path) -> None:
     content = bytes(range(256)) * 9
     with under(FaultySystem(piece=piece)):
         files.write_whole(tmp_path / "whole", content)
-        files.write_new(str(tmp_path / "new"), content)
+        with files.NewFolder(tmp_path / "folder") as folder:
+            folder.write("new", content)
         files.append_line(tmp_path / "journal", "a line")
         with files.NewFile(tmp_path / "by parts") as file:
             file.write(content[:100])
@@ -83,7 +84,8 @@ def test_short_writes_are_gone_on_with(piece: int, tmp_path: Path) -> None:
             places.write_at(0, content[:1000])
     assert tree(tmp_path) == {
         "whole": content,
-        "new": content,
+        "folder": None,
+        "folder/new": content,
         "journal": b"a line\n",
         "by parts": content,
         "places": content,
@@ -144,8 +146,9 @@ def test_a_new_file_takes_nobodys_place(kind: str, tmp_path: Path) -> None:
     before = tree(tmp_path)
     with pytest.raises(FileExistsError):
         files.NewFile(path)
-    with pytest.raises(FileExistsError):
-        files.write_new(str(path), NEW)
+    with pytest.raises(FileExistsError) as raised, files.NewFolder(path.parent) as folder:
+        folder.write(path.name, NEW)
+    assert raised.value.filename == str(path)
     assert tree(tmp_path) == before
 
 
@@ -170,7 +173,8 @@ def test_a_file_is_closed_whatever_fails(operation: str, tmp_path: Path) -> None
     (tmp_path / "places").write_bytes(bytes(10))
 
     def whole() -> None:
-        files.write_new(str(tmp_path / "new"), NEW)
+        with files.NewFolder(tmp_path) as folder:
+            folder.write("new", NEW)
 
     def by_parts() -> None:
         with files.NewFile(tmp_path / "by parts") as file:

@@ -1,5 +1,7 @@
 """Owns the table of formats, and what a format is: a way to write shards of samples and to read them again."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -30,11 +32,11 @@ class Written(NamedTuple):
 class Collector(Protocol):
     """Joins what shards leave behind into files of the dataset as a whole; it is given every shard, in order."""
 
-    def add(self, shard: Shard, record: "Record") -> None:
+    def add(self, shard: Shard, record: Record) -> None:
         """Take what the shard has for the whole. Raises OSError."""
         ...
 
-    def finish(self) -> "dict[Path, FileSum]":
+    def finish(self) -> dict[Path, FileSum]:
         """Complete the files, and return where they stand, under the names that they are to have. Raises OSError."""
         ...
 
@@ -55,43 +57,41 @@ class Format(Protocol):
     SHARDS_STAND: bool
     RANDOM_ACCESS: bool
     SHARD_SIZE: int
-    COMPRESSION: "Compression"
+    COMPRESSION: Compression
 
     def shard_path(self, shard: Shard) -> str:
         """Return the file or folder of the shard, relative to the directory; nothing where it has none of its own."""
         ...
 
-    def prepare(self, directory: Path, spec: "Spec") -> None:
+    def prepare(self, directory: Path, spec: Spec) -> None:
         """Make what shards are written into, before any is. Raises OSError."""
         ...
 
-    def write_side(self, directory: Path, stage: Path, shard: Shard, truths: "Iterator[Truth]") -> None:
-        """Write the shard's rows where they wait to be collected, or nothing. Raises OSError."""
+    def write_shard(self, directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
+        """Make the shard stand in the directory, by way of the stage, ready to be collected. Raises OSError."""
         ...
 
-    def write_shard(
-        self, directory: Path, stage: Path, spec: "Spec", shard: Shard, batches: "Iterator[Batch]"
-    ) -> Written:
-        """Make the shard stand in the directory, by way of the stage. Raises OSError."""
+    def keep_shard(self, directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+        """Make a shard that stands ready to be collected, from its truth alone. Raises OSError."""
         ...
 
-    def check_shard(self, directory: Path, spec: "Spec", shard: Shard) -> Written:
+    def check_shard(self, directory: Path, spec: Spec, shard: Shard) -> Written:
         """Return what stands in the shard's place, to be held against a record. Raises OSError, FormatError."""
         ...
 
-    def sum_of(self, directory: Path, name: str, spec: "Spec") -> "FileSum":
+    def sum_of(self, directory: Path, name: str, spec: Spec) -> FileSum:
         """Return the sum of one of `FILES` as it stands in the directory. Raises OSError."""
         ...
 
-    def collector(self, directory: Path, stage: Path, spec: "Spec") -> Collector:
+    def collector(self, directory: Path, stage: Path, spec: Spec) -> Collector:
         """Return what joins the shards; it writes its files in the stage."""
         ...
 
-    def read_texts(self, directory: Path, spec: "Spec") -> Iterator[str]:
+    def read_texts(self, directory: Path, spec: Spec) -> Iterator[str]:
         """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
         ...
 
-    def read(self, directory: Path, spec: "Spec", shard: Shard) -> "Iterator[Batch]":
+    def read(self, directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
         """Yield the samples of the shard as they stand on disk, in batches of `compose.spans`.
 
         With `RANDOM_ACCESS` the shard may be a part of one, read in time that does not grow with the rest. Raises
@@ -103,10 +103,10 @@ class Format(Protocol):
 class Nothing:
     """The collector of formats whose shards are all there is."""
 
-    def add(self, shard: Shard, record: "Record") -> None:
+    def add(self, shard: Shard, record: Record) -> None:
         """Take nothing."""
 
-    def finish(self) -> "dict[Path, FileSum]":
+    def finish(self) -> dict[Path, FileSum]:
         """Return no files."""
         return {}
 

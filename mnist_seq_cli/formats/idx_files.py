@@ -4,6 +4,8 @@ A shard is three runs of deflate data that end on a byte, so that the runs of al
 the body of one gzip member (RFC 1951, section 3.2.4; RFC 1952). IDX has no place for glyph ids and left edges.
 """
 
+from __future__ import annotations
+
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -52,8 +54,8 @@ def prepare(directory: Path, spec: Spec) -> None:
     files.make_directory(directory / STATE_NAME / "shards")
 
 
-def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
-    """Do nothing."""
+def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+    """Do nothing: what waits is all there is."""
 
 
 def _shapes(spec: Spec) -> tuple[tuple[int, ...], ...]:

@@ -7,6 +7,8 @@ An npz file is a zip archive of npy files (NumPy Enhancement Proposal 1); they a
 reader may map them. Layout of the archive: PKWARE's APPNOTE 6.3.9, with the 64-bit fields of section 4.5.3 throughout.
 """
 
+from __future__ import annotations
+
 import io
 import struct
 from collections.abc import Iterator
@@ -120,8 +122,8 @@ def prepare(directory: Path, spec: Spec) -> None:
         files.make_sized(growing, size)
 
 
-def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
-    """Do nothing."""
+def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+    """Do nothing: what stands is all there is."""
 
 
 def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:

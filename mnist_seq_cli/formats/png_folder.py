@@ -4,6 +4,8 @@ Hugging Face's imagefolder reads metadata.jsonl; pandas and the like read labels
 because a column of digits would be taken for numbers and lose its zeros.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from functools import lru_cache, partial
@@ -55,38 +57,57 @@ def _side(directory: Path, shard: Shard) -> Path:
     return directory / STATE_NAME / "rows" / f"{shard.number:05d}"
 
 
-def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
-    """Write the shard's rows of labels.csv and metadata.jsonl where they wait. Raises OSError."""
-    staged = stage / f"{shard.number}.rows"
-    files.make_directory(staged)
-    labels, metadata = [], []
-    folder = shard_path(shard)
-    for truth in truths:
-        for sample, (text, row) in enumerate(rows_of(truth), truth.first):
-            name = f"{folder}/{sample:08d}.png"
-            labels.append(f"{name},{'-'.join(text)}\n")
-            metadata.append(f'{{"file_name": "{name}", {row}}}\n')
-    files.write_new(str(staged / LABELS_NAME), "".join(labels).encode())
-    files.write_new(str(staged / METADATA_NAME), "".join(metadata).encode())
-    files.make_directory(_side(directory, shard).parent)
-    files.place(staged, _side(directory, shard))
-
-
 def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
-    """Write a PNG file for each sample in a new folder, and give it its name. Raises OSError."""
+    """Write a PNG file for each sample in a new folder, and give it its name; so with its rows. Raises OSError."""
     staged = stage / str(shard.number)
-    files.make_directory(staged)
     digest, total = sha256(), 0
-    start = f"{staged}{os.sep}"
-    for batch in batches:
-        contents = png.encode(batch.images, spec.compression)
-        for sample, content in enumerate(contents, batch.first):
-            files.write_new(f"{start}{sample:08d}.png", content)
-        joined = b"".join(contents)
-        digest.update(joined)
-        total += len(joined)
+    rows = _Rows(shard)
+    with files.NewFolder(staged) as folder:
+        for batch in batches:
+            contents = png.encode(batch.images, spec.compression)
+            for sample, content in enumerate(contents, batch.first):
+                folder.write(f"{sample:08d}.png", content)
+            joined = b"".join(contents)
+            digest.update(joined)
+            total += len(joined)
+            rows.add(batch)
+    rows.place(directory, stage)
     files.place(staged, directory / shard_path(shard))
     return Written(shard.samples, total, digest.hexdigest())
+
+
+def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+    """Write the rows of a shard whose folder stands. Raises OSError."""
+    rows = _Rows(shard)
+    for truth in truths:
+        rows.add(truth)
+    rows.place(directory, stage)
+
+
+class _Rows:
+    """The rows of a shard for labels.csv and metadata.jsonl."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._labels: list[str] = []
+        self._metadata: list[str] = []
+
+    def add(self, truth: Truth) -> None:
+        """Append the rows of some samples."""
+        folder = shard_path(self._shard)
+        for sample, (text, row) in enumerate(rows_of(truth), truth.first):
+            name = f"{folder}/{sample:08d}.png"
+            self._labels.append(f"{name},{'-'.join(text)}\n")
+            self._metadata.append(f'{{"file_name": "{name}", {row}}}\n')
+
+    def place(self, directory: Path, stage: Path) -> None:
+        """Write the rows where they wait to be collected. Raises OSError."""
+        staged, waiting = stage / f"{self._shard.number}.rows", _side(directory, self._shard)
+        with files.NewFolder(staged) as folder:
+            folder.write(LABELS_NAME, "".join(self._labels).encode())
+            folder.write(METADATA_NAME, "".join(self._metadata).encode())
+        files.make_directory(waiting.parent)
+        files.place(staged, waiting)
 
 
 def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
@@ -108,7 +129,7 @@ def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
     return Written(len(names), total, digest.hexdigest() if whole else "")
 
 
-class Rows:
+class Tables:
     """Joins the rows of the shards into labels.csv and metadata.jsonl."""
 
     def __init__(self, directory: Path, stage: Path) -> None:
@@ -138,9 +159,9 @@ def sum_of(directory: Path, name: str, spec: Spec) -> FileSum:
     return files.sum_of(directory / name)
 
 
-def collector(directory: Path, stage: Path, spec: Spec) -> Rows:
+def collector(directory: Path, stage: Path, spec: Spec) -> Tables:
     """Return what joins the rows of the shards."""
-    return Rows(directory, stage)
+    return Tables(directory, stage)
 
 
 def read_texts(directory: Path, spec: Spec) -> Iterator[str]:

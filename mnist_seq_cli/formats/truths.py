@@ -1,5 +1,7 @@
 """Owns the ground truth as text: a sequence as `0042`, and a sample as a line of JSON; and both back as arrays."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any

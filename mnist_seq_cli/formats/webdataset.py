@@ -5,6 +5,8 @@ nothing that a tar file can hold beside it (links, devices, long names), so that
 Layout of a header: POSIX.1-2017, pax, "ustar Interchange Format".
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -47,8 +49,8 @@ def prepare(directory: Path, spec: Spec) -> None:
     """Do nothing: shards stand in the directory itself."""
 
 
-def write_side(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
-    """Do nothing."""
+def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+    """Do nothing: what stands is all there is."""
 
 
 def members(batch: Batch, compression: Compression) -> bytes:
