@@ -6,6 +6,7 @@ that `mnistseq --help` loads Click and nothing else.
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -221,7 +222,7 @@ def dataset(
       mnistseq dataset -n 1000 --pattern '20[0-3][0-9]' -o years/
       mnistseq dataset -n 1000000 --len 2-8 --format webdataset -o - | ...
     """
-    from mnist_seq_cli import bank, console, strips
+    from mnist_seq_cli import bank, console
     from mnist_seq_cli import dataset as datasets
     from mnist_seq_cli.recipe import parse_digits, parse_lengths
 
@@ -230,7 +231,9 @@ def dataset(
     if digits is not None:
         layout["digits"] = parse_digits(digits)
     if labels is not None:
-        layout["sequences"] = strips.read_sequences(_text_lines(labels))
+        from mnist_seq_cli.strips import read_sequences
+
+        layout["sequences"] = read_sequences(_text_lines(labels))
         if not layout["sequences"]:
             raise RequestError(f"there are no sequences in {labels}", hint="give one a line")
     place = bank.find(source or "train", source_labels)
@@ -479,4 +482,12 @@ def main() -> NoReturn:
         # File names need not be text; and what a terminal has no characters for is better shown as ? than not at all.
         unicode = sys.stdout.encoding.lower().startswith("utf")
         sys.stdout.reconfigure(errors="surrogateescape" if unicode else "replace")
-    sys.exit(run())
+    gc.set_threshold(100_000)  # a short life makes little rubbish that counting references does not see
+    code = run()
+    if sys.gettrace() is None and sys.getprofile() is None:
+        # All is written and closed; to take the interpreter apart would cost as much again as starting it.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):  # a stream that was closed
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -38,20 +38,22 @@ class NewFolder:
         self._path = f"{path}{os.sep}"
         self._descriptor = system.open(path, os.O_RDONLY) if _OPENS_IN_FOLDERS else None
 
-    def write(self, name: str, content: bytes | memoryview) -> None:
-        """Write a file that does not exist yet. Raises OSError, FileExistsError among them."""
-        try:
-            if self._descriptor is None:
-                descriptor = system.open(self._path + name, _NEW, 0o666)
-            else:
-                descriptor = system.open(name, _NEW, 0o666, dir_fd=self._descriptor)
+    def write(self, contents: Iterable[tuple[str, bytes]]) -> None:
+        """Write files that do not exist yet: (name, content) for each. Raises OSError, FileExistsError among them."""
+        prefix, folder = ("", self._descriptor) if _OPENS_IN_FOLDERS else (self._path, None)
+        start, write, end = system.open, system.write, system.close
+        for name, content in contents:
             try:
-                _write_all(descriptor, content)
-            finally:
-                system.close(descriptor)
-        except OSError as error:
-            error.filename = self._path + name
-            raise
+                descriptor = start(prefix + name, _NEW, 0o666, dir_fd=folder)
+                try:
+                    written = write(descriptor, content)
+                    if written < len(content):
+                        _write_all(descriptor, memoryview(content)[written:])
+                finally:
+                    end(descriptor)
+            except OSError as error:
+                error.filename = self._path + name
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -62,9 +64,9 @@ class NewFolder:
 
 
 def _write_all(descriptor: int, content: bytes | memoryview) -> None:
-    left = content if isinstance(content, bytes) else memoryview(content).cast("B")
-    while (written := system.write(descriptor, left)) < len(left):
-        left = memoryview(left)[written:]
+    left = memoryview(content).cast("B")
+    while left:
+        left = left[system.write(descriptor, left) :]
 
 
 class FileSum(NamedTuple):

@@ -37,12 +37,10 @@ def encode(images: NDArray[np.uint8], compression: Compression = "fast") -> list
     plain, size = memoryview(scanlines.reshape(-1).data), height * (width + 1)
     header = struct.pack(">IIBBBBB", width, height, 8, _GREY, 0, 0, 0)
     start = SIGNATURE + struct.pack(">I", len(header)) + _chunk(b"IHDR", header)
-    compress, crc32, pack = isal_zlib.compress, isal_zlib.crc32, struct.Struct(">I").pack
-    level, files = _LEVELS[compression], []
-    for place in range(0, count * size, size):
-        data = compress(plain[place : place + size], level)
-        files.append(b"".join((start, pack(len(data)), b"IDAT", data, pack(crc32(data, _DATA_CRC)), _END)))
-    return files
+    before, after = struct.Struct(f">{len(start)}sI4s").pack, struct.Struct(f">I{len(_END)}s").pack
+    compress, crc32, level = isal_zlib.compress, isal_zlib.crc32, _LEVELS[compression]
+    contents = [compress(plain[place : place + size], level) for place in range(0, count * size, size)]
+    return [before(start, len(data), b"IDAT") + data + after(crc32(data, _DATA_CRC), _END) for data in contents]
 
 
 def is_whole(content: bytes) -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import pattern
 from mnist_seq_cli.draws import below, words
 from mnist_seq_cli.permute import permute
 from mnist_seq_cli.recipe import Digits, Recipe
+
+if TYPE_CHECKING:
+    from mnist_seq_cli.pattern import Pattern
 
 Sequences = tuple[NDArray[np.int64], NDArray[np.int32]]
 """Digits, int64 (n, longest), padded with 0; and how many of them count, int32 (n,)."""
@@ -109,8 +112,10 @@ def _without_repetition(recipe: Recipe, drawn: NDArray[np.uint64]) -> NDArray[np
 
 
 @lru_cache(maxsize=4)
-def _parsed(text: str) -> pattern.Pattern:
-    return pattern.parse(text)
+def _parsed(text: str) -> Pattern:
+    from mnist_seq_cli.pattern import parse  # which most recipes need not load
+
+    return parse(text)
 
 
 def _from_pattern(recipe: Recipe, first: int, stop: int) -> Sequences:

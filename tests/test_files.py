@@ -73,7 +73,7 @@ def test_short_writes_are_gone_on_with(piece: int, tmp_path: Path) -> None:
     with under(FaultySystem(piece=piece)):
         files.write_whole(tmp_path / "whole", content)
         with files.NewFolder(tmp_path / "folder") as folder:
-            folder.write("new", content)
+            folder.write([("new", content)])
         files.append_line(tmp_path / "journal", "a line")
         with files.NewFile(tmp_path / "by parts") as file:
             file.write(content[:100])
@@ -147,7 +147,7 @@ def test_a_new_file_takes_nobodys_place(kind: str, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         files.NewFile(path)
     with pytest.raises(FileExistsError) as raised, files.NewFolder(path.parent) as folder:
-        folder.write(path.name, NEW)
+        folder.write([(path.name, NEW)])
     assert raised.value.filename == str(path)
     assert tree(tmp_path) == before
 
@@ -174,7 +174,7 @@ def test_a_file_is_closed_whatever_fails(operation: str, tmp_path: Path) -> None
 
     def whole() -> None:
         with files.NewFolder(tmp_path) as folder:
-            folder.write("new", NEW)
+            folder.write([("new", NEW)])
 
     def by_parts() -> None:
         with files.NewFile(tmp_path / "by parts") as file:

@@ -65,8 +65,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     with files.NewFolder(staged) as folder:
         for batch in batches:
             contents = png.encode(batch.images, spec.compression)
-            for sample, content in enumerate(contents, batch.first):
-                folder.write(f"{sample:08d}.png", content)
+            folder.write((f"{sample:08d}.png", content) for sample, content in enumerate(contents, batch.first))
             joined = b"".join(contents)
             digest.update(joined)
             total += len(joined)
@@ -104,8 +103,8 @@ class _Rows:
         """Write the rows where they wait to be collected. Raises OSError."""
         staged, waiting = stage / f"{self._shard.number}.rows", _side(directory, self._shard)
         with files.NewFolder(staged) as folder:
-            folder.write(LABELS_NAME, "".join(self._labels).encode())
-            folder.write(METADATA_NAME, "".join(self._metadata).encode())
+            rows = ((LABELS_NAME, self._labels), (METADATA_NAME, self._metadata))
+            folder.write((name, "".join(lines).encode()) for name, lines in rows)
         files.make_directory(waiting.parent)
         files.place(staged, waiting)
 
