@@ -222,6 +222,14 @@ def dataset(
       mnistseq dataset -n 1000 --pattern '20[0-3][0-9]' -o years/
       mnistseq dataset -n 1000000 --len 2-8 --format webdataset -o - | ...
     """
+    from mnist_seq_cli.runners import worker_count
+
+    wanted_workers = _worker_count(workers)
+    if str(output) != "-" and worker_count(wanted_workers, samples or 0) > 1:
+        from mnist_seq_cli.processes import prepare
+
+        prepare()
+
     from mnist_seq_cli import bank, console
     from mnist_seq_cli import dataset as datasets
     from mnist_seq_cli.recipe import parse_digits, parse_lengths
@@ -257,7 +265,7 @@ def dataset(
         return
     watch = console.bar(request.samples, "strips", lambda settled: settled.record.samples)
     started = _now()
-    summary = datasets.build(output, request, place, workers=_worker_count(workers), overwrite=overwrite, watch=watch)
+    summary = datasets.build(output, request, place, workers=wanted_workers, overwrite=overwrite, watch=watch)
     console.say(console.summary_text(output, request, summary, _now() - started))
 
 

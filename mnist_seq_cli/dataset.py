@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
@@ -22,12 +21,9 @@ from mnist_seq_cli.bank import Bank, Source
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, RequestError, Terminated
 from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Manifest, Record, Spec
 from mnist_seq_cli.recipe import Compression, Recipe, Shard
-from mnist_seq_cli.runners import Failure, Stop, describe_os_error, run_here
+from mnist_seq_cli.runners import Failure, Stop, describe_os_error, run_here, worker_count
 
 Result = TypeVar("Result")
-
-AUTO_WORKERS_FROM = 30_000
-"""Samples from which processes give more than they cost to start."""
 
 
 class Task(NamedTuple):
@@ -140,7 +136,7 @@ def build(
             _clear(directory, spec)
         job = Job(directory, directory / STATE_NAME / f"stage-{os.urandom(4).hex()}", spec, source)
         try:
-            summary = _build(job, before, _runner(workers, spec.samples), stop, watch)
+            summary = _build(job, before, _runner(worker_count(workers, spec.samples)), stop, watch)
         except KeyboardInterrupt:
             if not stop:
                 raise
@@ -161,11 +157,7 @@ def _stopped(stop: Stop, message: str) -> MnistseqError:
     return kind(message, hint="the same command does the rest")
 
 
-def _runner(workers: int | None, samples: int) -> Run[Any]:
-    if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        if samples < AUTO_WORKERS_FROM:
-            workers = 1
+def _runner(workers: int) -> Run[Any]:
     if workers <= 1:
         return run_here
     from mnist_seq_cli.processes import run_on_processes
@@ -295,15 +287,24 @@ def _in_order(landed: Iterable[Settled], summary: Summary) -> Iterator[Record]:
 
 def _check_space(directory: Path, record: Record, samples: int) -> None:
     """Raise OutputError when the disk cannot hold that many more samples, going by the first shard that was made."""
-    block = os.statvfs(directory).f_frsize if hasattr(os, "statvfs") else 4096
+    block, free = _block_and_free(directory)
     per_file = -(-record.bytes // (record.files * block)) * block
     needed = samples * per_file * record.files // record.samples
-    free = shutil.disk_usage(directory).free
     if needed > free:
         raise OutputError(
             f"{samples} more samples need about {needed / 1e9:.2f} GB in {directory}, and {free / 1e9:.2f} GB are free",
             hint="make room, or ask for fewer; what is there is kept",
         )
+
+
+def _block_and_free(directory: Path) -> tuple[int, int]:
+    """Return the bytes that files are rounded up to on this disk, and those that are free."""
+    if hasattr(os, "statvfs"):
+        disk = os.statvfs(directory)
+        return disk.f_frsize, disk.f_bavail * disk.f_frsize
+    import shutil  # pragma: no cover: tested on Linux
+
+    return 4096, shutil.disk_usage(directory).free  # pragma: no cover
 
 
 def _failed(summary: Summary, spec: Spec) -> OutputError:

@@ -20,6 +20,8 @@ from typing import Any, Generic, Self
 
 from mnist_seq_cli.runners import Failure, Result, Stop, Task, guarded
 
+_PRELOADED = ["mnist_seq_cli.cli", "mnist_seq_cli.dataset", "mnist_seq_cli.formats.png_folder", "numpy.random"]
+
 BREAKS_BEFORE_ALONE = 3
 """Worker deaths that a task may be near before it has to run alone, to find out whether it is the cause."""
 
@@ -138,8 +140,16 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():  # pragma: no cover: tested on Linux
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mnist_seq_cli.dataset"])
+    context.set_forkserver_preload(_PRELOADED)
     return context
+
+
+def prepare() -> None:
+    """Start the server that workers come from, so that it loads the package while this process is busy."""
+    if _context().get_start_method() == "forkserver":
+        from multiprocessing.forkserver import ensure_running
+
+        ensure_running()
 
 
 def _start_worker(

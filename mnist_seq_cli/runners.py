@@ -9,9 +9,9 @@ the work is.
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Generator, Hashable, Iterable
 from dataclasses import dataclass
 from types import FrameType
@@ -21,6 +21,9 @@ from mnist_seq_cli.errors import MnistseqError, one_line
 
 Task = TypeVar("Task", bound=Hashable)
 Result = TypeVar("Result")
+
+AUTO_WORKERS_FROM = 20_000
+"""Samples from which processes give more than they cost to start."""
 
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -65,6 +68,15 @@ class Stop:
             signal.signal(number, handler)
 
 
+def worker_count(wanted: int | None, samples: int) -> int:
+    """Return how many processes are to make so many samples: as many as are wanted, or else as many as pay."""
+    if wanted is not None:
+        return wanted
+    if samples < AUTO_WORKERS_FROM:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run_here(
     work: Callable[[Task], Result], tasks: Iterable[Task], stop: Stop
 ) -> Generator[tuple[Task, Result | Failure]]:
@@ -84,6 +96,8 @@ def guarded(work: Callable[[Task], Result], task: Task) -> Result | Failure:
     except OSError as error:
         return Failure(describe_os_error(error), hopeless=error.errno in _FATAL)
     except Exception as error:
+        import traceback
+
         return Failure(one_line(f"{type(error).__name__}: {error}"), details=traceback.format_exc())
 
 

@@ -22,15 +22,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from mnist_seq_cli.bank import Source, load
+from mnist_seq_cli.bank import Source, bundled_directory, load
 from mnist_seq_cli.compose import compose
 from mnist_seq_cli.recipe import Recipe
 
 MNISTSEQ = str(Path(sys.executable).with_name("mnistseq"))
-PLAIN_LOOP = 5_000
-"""Strips that the plain loop is timed over; its cost is the same for each."""
+PLAIN_LOOP = 10_000
+"""Strips that the plain loop makes, as a process of its own like ours; more would cost the same each."""
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Programs are compiled once, as those that were installed are."""
 
 PairedRun = Callable[[], float]
 
@@ -53,7 +55,7 @@ def paired(ours: PairedRun, theirs: PairedRun, repeats: int) -> tuple[float, flo
 
 
 def process(*command: str, cwd: Path | None = None) -> float:
-    return seconds(lambda: subprocess.run(command, check=True, cwd=cwd, capture_output=True))
+    return seconds(lambda: subprocess.run(command, check=True, cwd=cwd, capture_output=True, env=ENVIRONMENT))
 
 
 def heading(title: str) -> None:
@@ -103,21 +105,6 @@ def in_memory(count: int, repeats: int) -> None:
         row(what, f"{mine * per:.2f} µs", "copying the bytes", f"{other * per:.2f} µs", f"{ratio:.2f} ×", budget)
 
 
-def plain_loop(directory: Path, count: int) -> None:
-    """What one writes without a tool: choose, stack, save, strip by strip."""
-    directory.mkdir()
-    bank = load(Source("train"))
-    images, labels = 255 - bank.images(np.arange(len(bank))), bank.labels
-    by_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
-    rng = np.random.default_rng(1)
-    with (directory / "labels.csv").open("w") as table_file:
-        for number in range(count):
-            digits = rng.integers(0, 10, 4)
-            strip = np.hstack([images[rng.choice(by_digit[digit])] for digit in digits])
-            Image.fromarray(strip).save(directory / f"{number:08d}.png")
-            table_file.write(f"{number:08d}.png,{'-'.join(map(str, digits))}\n")
-
-
 def bare_files(directory: Path, first: int, stop: int, size: int) -> None:
     """The least that a folder of files costs: create, write, close."""
     content = bytes(size)
@@ -156,7 +143,8 @@ def dataset(scratch: Path, count: int, *options: str) -> float:
 def writing(scratch: Path, count: int, repeats: int) -> None:
     def loop() -> float:
         shutil.rmtree(scratch / "loop", ignore_errors=True)
-        return seconds(lambda: plain_loop(scratch / "loop", PLAIN_LOOP)) / PLAIN_LOOP
+        arguments = (str(bundled_directory()), str(scratch / "loop"), str(PLAIN_LOOP))
+        return process(sys.executable, str(Path(__file__).with_name("plain_loop.py")), *arguments) / PLAIN_LOOP
 
     table("Writing, whole processes, per strip of 4 digits")
     per = 1e6
