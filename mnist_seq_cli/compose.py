@@ -28,7 +28,7 @@ ABSENT = -1
 _RUN = 4096
 """Samples worked out at a time: their words and ids stay in the processor's second-level cache."""
 
-_BLOCK = 256
+_BLOCK = 384
 """Strips painted at a time: they and their glyphs stay in the processor's second-level cache."""
 
 
@@ -113,23 +113,24 @@ def paint(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], x: NDArray[np.i
     glyph_rows = _as_items(cell.reshape(-1, bank.width))
     complete = bool((glyphs >= 0).all())
     covered = complete and width == recipe.length * bank.width
-    # Columns of contiguous np.intp, the type that NumPy indexes with, or it would convert them at every use.
-    ids, edges = (np.ascontiguousarray(values.T, dtype=np.intp) for values in (glyphs, x))
-    places = (_aligned_places if complete and (x == x[0]).all() else _scattered_places)(rows, edges, bank.width)
+    ids = _columns(glyphs)
+    aligned = complete and bool((x == x[0]).all())
+    places = _aligned_places(rows, x[0], height, bank.width) if aligned else _scattered_places(rows, x, bank.width)
     for start in range(0, count, _BLOCK):
         stop = min(start + _BLOCK, count)
         if not covered:
             rows[start * height : stop * height].fill(0 if recipe.invert else PAPER)
         for position in range(recipe.length):
-            strips = np.arange(start, stop)
+            strips: Strips = slice(start, stop)
             if not complete:
-                strips = strips[ids[position, start:stop] >= 0]
-            pasted = cell[: len(strips)]
-            bank.take(ids[position, strips], out=pasted)
+                strips = start + np.flatnonzero(ids[position, start:stop] >= 0)
+            chosen = ids[position, strips]
+            pasted = cell[: len(chosen)]
+            bank.take(chosen, out=pasted)
             if not recipe.invert:
                 np.invert(pasted, out=pasted)
             target, where = places(position, strips)
-            target[where] = glyph_rows[: len(strips) * height]
+            target[where] = glyph_rows[: len(chosen) * height]
     return images
 
 
@@ -152,31 +153,44 @@ def check_bank(recipe: Recipe, bank: Bank) -> None:
     bank.require(possible_digits(recipe))
 
 
+def _columns(values: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Return the columns as rows of np.intp, the type that NumPy indexes with: it would convert others at every use."""
+    return np.ascontiguousarray(values.T, dtype=np.intp)
+
+
 def _as_items(rows: NDArray[np.uint8]) -> NDArray[np.void]:
     """View each row of bytes as one item, which NumPy copies with one memcpy."""
     return rows.view(f"V{rows.shape[1]}")[:, 0]
 
 
-Places = Callable[[int, NDArray[np.intp]], tuple[NDArray[np.void], Any]]
+Strips = slice | NDArray[np.intp]
+Places = Callable[[int, Strips], tuple[NDArray[np.void], Any]]
 """Tells for a position and some strips where the rows of those glyphs go: an array of items, and an index into it."""
 
 
-def _aligned_places(rows: NDArray[np.uint8], edges: NDArray[np.intp], glyph_width: int) -> Places:
+def _aligned_places(rows: NDArray[np.uint8], edges: NDArray[np.int32], height: int, glyph_width: int) -> Places:
     """All strips have the same left edges: a column of the images takes the glyphs of a position."""
-    height = len(rows) // edges.shape[1]
-    columns = [_as_items(rows[:, left : left + glyph_width]) for left in edges[:, 0]]
-    return lambda position, strips: (columns[position], slice(strips[0] * height, (strips[-1] + 1) * height))
+    columns = [_as_items(rows[:, left : left + glyph_width]) for left in edges]
+
+    def places(position: int, strips: Strips) -> tuple[NDArray[np.void], Any]:
+        assert isinstance(strips, slice)
+        return columns[position], slice(strips.start * height, strips.stop * height)
+
+    return places
 
 
-def _scattered_places(rows: NDArray[np.uint8], edges: NDArray[np.intp], glyph_width: int) -> Places:
+def _scattered_places(rows: NDArray[np.uint8], x: NDArray[np.int32], glyph_width: int) -> Places:
     """Each strip has left edges of its own: an item may begin at any byte of the images."""
     width = rows.shape[1]
-    height = len(rows) // edges.shape[1]
+    height = len(rows) // len(x)
+    edges = _columns(x)
     every_byte = np.ndarray((rows.size - glyph_width + 1,), f"V{glyph_width}", rows, strides=(1,))
     lines = np.arange(0, height * width, width, dtype=np.intp)
 
-    def places(position: int, strips: NDArray[np.intp]) -> tuple[NDArray[np.void], Any]:
-        begin = strips * (height * width) + edges[position, strips]
+    starts = np.arange(edges.shape[1], dtype=np.intp) * (height * width)
+
+    def places(position: int, strips: Strips) -> tuple[NDArray[np.void], Any]:
+        begin = starts[strips] + edges[position, strips]
         return every_byte, (begin[:, None] + lines).reshape(-1)
 
     return places

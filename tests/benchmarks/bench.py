@@ -231,7 +231,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
         scratch = Path(name)
         start_up(scratch, repeats * 2)
-        in_memory(count, repeats * 3)
+        in_memory(100_000, repeats * 3)
         writing(scratch, count, repeats)
         growth(scratch, [10_000, 100_000, 1_000_000] if wanted.million else [count // 10, count])
 
