@@ -33,11 +33,15 @@ BLOCK = 512
 END = bytes(2 * BLOCK)
 
 _NAME = re.compile(rb"([0-9]{8})\.(png|json)\0+", re.ASCII)
+_NO_NUMBER = b"00000000"
 _OWNER = b"0000644\0" + b"0000000\0" + b"0000000\0"
-_NO_TIME = b"00000000000\0"
-_AS_IF_SPACES = 8 * ord(" ")
+_NO_SIZE = _NO_TIME = b"00000000000\0"
+_NO_SUM = b"000000\0 "
 _REST = b"0" + bytes(100) + b"ustar\x0000" + bytes(BLOCK - 265)
-_FIXED_SUM = sum(_OWNER) + sum(_NO_TIME) + _AS_IF_SPACES + sum(_REST)
+_NUMBER, _SIZE, _SUM = slice(0, 8), slice(124, 135), slice(148, 154)
+_TENS = 10 ** np.arange(7, -1, -1)
+_OCTAL = 3 * np.arange(10, -1, -1)
+"""How far the octal digits of a number are to be shifted."""
 
 
 def shard_path(shard: Shard) -> str:
@@ -55,27 +59,26 @@ def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Trut
 
 def members(batch: Batch, compression: Compression) -> bytes:
     """Return the samples of a batch as the members of a tar file, headers and padding included."""
-    pieces: list[bytes] = []
-    contents = png.encode(batch.images, compression)
-    for sample, (content, (_, row)) in enumerate(zip(contents, rows_of(batch), strict=True), batch.first):
-        description = f"{{{row}}}".encode()
-        pieces += (
-            _header(b"%08d.png" % sample, len(content)),
-            content,
-            bytes(-len(content) % BLOCK),
-            _header(b"%08d.json" % sample, len(description)),
-            description,
-            bytes(-len(description) % BLOCK),
-        )
-    return b"".join(pieces)
+    images = png.encode(batch.images, compression)
+    rows = [f"{{{row}}}".encode() for _, row in rows_of(batch)]
+    columns = (*_files(batch.first, b".png", images), *_files(batch.first, b".json", rows))
+    return b"".join(piece for sample in zip(*columns, strict=True) for piece in sample)
 
 
-def _header(name: bytes, size: int) -> bytes:
-    length = b"%011o" % size
-    checksum = _FIXED_SUM + sum(name) + sum(length)
-    return b"".join(
-        (name, bytes(100 - len(name)), _OWNER, length, b"\0", b"00000000000\0", b"%06o\0 " % checksum, _REST)
-    )
+def _files(first: int, ending: bytes, contents: list[bytes]) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return headers, contents and what fills their last blocks, for files of samples `first` and on."""
+    sizes = np.array(list(map(len, contents)))
+    template = _NO_NUMBER + ending + bytes(100 - len(_NO_NUMBER + ending)) + _OWNER + _NO_SIZE + _NO_TIME + _NO_SUM
+    headers = np.tile(np.frombuffer(template + _REST, dtype=np.uint8), (len(contents), 1))
+    numbers = np.arange(first, first + len(contents))[:, None] // _TENS % 10
+    lengths = sizes[:, None] >> _OCTAL[-11:] & 7
+    # The sum is taken as if there were spaces in its place.
+    sums = sum(template) + sum(_REST) + 8 * ord(" ") - sum(_NO_SUM) + numbers.sum(axis=1) + lengths.sum(axis=1)
+    for place, digits in ((_NUMBER, numbers), (_SIZE, lengths), (_SUM, sums[:, None] >> _OCTAL[-6:] & 7)):
+        headers[:, place] += digits.astype(np.uint8)
+    joined = headers.tobytes()
+    filling = [bytes(size) for size in (-sizes % BLOCK).tolist()]
+    return [joined[place : place + BLOCK] for place in range(0, len(joined), BLOCK)], contents, filling
 
 
 def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
