@@ -272,7 +272,13 @@ def dataset(
 @cli.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--show", type=click.IntRange(0, 1000), metavar="N", help="Strips to draw.  [default: 3 on a terminal]")
+@click.option(
+    "--show",
+    type=click.IntRange(0, 1000),
+    metavar="N",
+    help="Strips to draw.  [default: 3 on a terminal, 40 on a sheet]",
+)
+@click.option("--index", metavar="I,J", help="Draw these samples instead; of a single one tell all.")
 @click.option("--verify", is_flag=True, help="Check every byte of a dataset against its manifest.")
 @click.option("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
 @source_option
@@ -281,25 +287,31 @@ def inspect(
     path: Path | None,
     as_json: bool,
     show: int | None,
+    index: str | None,
     verify: bool,
     regenerate: int | None,
     source: str | None,
     source_labels: str | None,
 ) -> int:
-    """Tell what PATH is: a dataset, a PNG strip or an IDX file; without PATH, the bundled MNIST.
+    """Tell what PATH is, and what is in it; without PATH, the bundled MNIST.
 
-    Exits 1 when a dataset is incomplete or a check does not hold, and names what is wrong.
+    PATH is a dataset, one of its shards, a PNG strip or a folder of them, an npz or an IDX file. Pixels of large ones
+    are sampled. Exits 1 when a dataset is incomplete or a check does not hold, and names what is wrong.
 
     \b
       mnistseq inspect
       mnistseq inspect out/ --show 5
+      mnistseq inspect out/ --index 7
       mnistseq inspect out/ --verify --regenerate 3
       mnistseq inspect out/ --json | jq .digits
     """
-    from mnist_seq_cli import console, inspecting
+    from mnist_seq_cli import collection, console, inspecting
     from mnist_seq_cli import dataset as datasets
 
-    report = inspecting.inspect(path)
+    wanted = None if index is None else _indices(index)
+    found = collection.of(path)
+    chosen = None if wanted is None else found.chosen(wanted)
+    report = inspecting.inspect(path, found)
     problems, checks = list(report.problems), []
     if (verify or regenerate) and path is not None and report.kind != "dataset":
         raise RequestError(f"only datasets can be verified, and {path} is of the kind {report.kind}")
@@ -313,13 +325,27 @@ def inspect(
         checks.append(f"the recipe makes the same samples again ({compared} shards)")
     if as_json:
         click.echo(json.dumps({**inspecting.to_json(report), "problems": problems}, allow_nan=False))
+    elif chosen is not None and len(chosen) == 1:
+        console.show_sample(chosen[0], inspecting.origins(chosen[0], found.source), found.glyph_width)
     else:
         console.show_report(report)
-        for caption, image in inspecting.examples(path, 3 * console.on_terminal() if show is None else show):
+        drawn: Iterable[tuple[str, Any]]
+        if chosen is not None:
+            drawn = ((strip.caption, strip.image) for strip in chosen)
+        else:
+            drawn = inspecting.examples(found, 3 * console.on_terminal() if show is None else show)
+        for caption, image in drawn:
             console.print_strip(image, caption)
     for line in [f"mnistseq: {problem}" for problem in problems] or checks * (not as_json):
         console.say(line)
     return FAILED if problems else DONE
+
+
+def _indices(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and len(part) <= 12 for part in parts) or len(parts) > 1000:
+        raise RequestError(f"--index is {text!r}", hint="it is numbers of samples, as in 7 or 1,2,3")
+    return list(map(int, parts))
 
 
 def _own_source(source: str | None, labels: str | None) -> Source | None:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from mnist_seq_cli.collection import Strip
     from mnist_seq_cli.dataset import Summary
-    from mnist_seq_cli.inspecting import DatasetReport, Report
+    from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport
     from mnist_seq_cli.manifest import Spec
 
 Item = TypeVar("Item")
@@ -122,8 +123,6 @@ def show_report(report: Report) -> None:
         rows = zip(range(10), report.train, report.test, strict=True)
         total = ("all", sum(report.train), sum(report.test))
         print_table("glyphs", ("digit", "train", "test"), [*((str(row[0]), *row[1:]) for row in rows), total])
-    elif report.kind == "dataset":
-        _show_dataset(report)
     elif report.kind == "strip":
         read = (("sequence", report.sequence), ("glyphs", report.glyphs), ("x", report.x), ("gaps", report.gaps))
         facts = [("size", f"{report.width}×{report.height} px"), ("ink", f"{report.ink:.1%}")]
@@ -134,33 +133,109 @@ def show_report(report: Report) -> None:
         facts = [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest} to {report.largest}")]
         print_table(report.path, ("IDX file", ""), facts)
         if report.counts is not None:
-            print_table("labels", ("digit", "count"), zip(map(str, range(10)), report.counts, strict=True))
+            _print_bars("labels", "digit", list(zip(map(str, range(10)), report.counts, strict=True)))
+    elif report.kind == "dataset":
+        _show_dataset(report)
+    else:
+        _show_samples(report)
 
 
 def _show_dataset(report: DatasetReport) -> None:
-    recipe = report.recipe
-    gaps = f"{recipe['min_gap']} px"
-    if recipe["min_gap"] != recipe["max_gap"]:
-        gaps = f"{recipe['min_gap']} to {recipe['max_gap']} px, " + (
-            "one for each strip" if recipe["spacing"] == "equal" else "each for itself"
-        )
     facts = [
         ("samples", f"{report.samples_done:,}" + ("" if report.complete else f" of {report.samples:,}: INCOMPLETE")),
         ("format", f"{report.format}, {size_text(report.bytes)}"),
-        ("strips", f"{report.width}×{report.height} px" + (", white on black" if recipe["invert"] else "")),
-        ("digits", f"{recipe['length']} a strip"),
-        ("gaps", gaps),
-        ("source", recipe["source"]),
-        ("seed", str(recipe["seed"])),
+        *report.facts,
     ]
-    print_table(report.path, ("dataset", ""), facts)
-    if report.positions is not None and report.digits is not None:
-        columns = ("digit", "count", *(f"at {place}" for place in range(1, min(len(report.positions), 8) + 1)))
+    print_table(report.path, ("dataset", ""), [*facts, *_sampled_facts(report)])
+    _show_numbers(report)
+
+
+def _show_samples(report: SamplesReport) -> None:
+    kinds = {"shard": "one shard of a dataset", "folder": "a folder of PNG files", "npz": "an npz file"}
+    sizes = [f"{width}×{height} px" for height, width in report.sizes]
+    facts = [("samples", f"{report.samples:,}"), ("strips", ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else ""))]
+    if report.labelled < report.samples:
+        facts.append(("labels", f"{report.labelled:,}" if report.labelled else "none"))
+    print_table(report.path, (kinds[report.kind], ""), [*facts, *_sampled_facts(report)])
+    _show_numbers(report)
+
+
+def _sampled_facts(report: DatasetReport | SamplesReport) -> list[tuple[str, str]]:
+    """Return what is known of ink and glyphs, and of how many samples it is known."""
+    facts = []
+    if ink := report.ink:
+        looked_at = "all" if ink["samples"] == report.samples else f"{ink['samples']:,}"
+        told = f"{ink['mean']:.1%} of a strip, {ink['smallest']:.1%} to {ink['largest']:.1%} ({looked_at} looked at)"
+        if ink["unreadable"]:
+            told += f"; {ink['unreadable']:,} could not be read" + ": see --verify" * (report.kind == "dataset")
+        facts.append(("ink", told))
+    if glyphs := report.glyphs:
+        part = "" if glyphs["samples"] == report.samples else f" in {glyphs['samples']:,} samples"
+        times = max(map(int, glyphs["times"]))
+        facts.append(("glyphs", f"{glyphs['different']:,} different ones{part}, each used up to {_times(times)}"))
+    return facts
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+
+
+_BINS = 12
+_BAR = 24
+
+
+def _show_numbers(report: DatasetReport | SamplesReport) -> None:
+    from mnist_seq_cli.wording import binned
+
+    if not report.positions or report.digits is None:
+        return
+    if len(report.lengths or {}) > 1:
+        _print_bars("lengths of sequences", "length", binned(report.lengths or {}, _BINS))
+    if len(report.gaps or {}) > 1:
+        _print_bars("widths of gaps", "px", binned(report.gaps or {}, _BINS))
+    if report.ink and len(report.ink["percent"]) > 1:
+        _print_bars("ink", "percent", binned(report.ink["percent"], _BINS))
+    counts = [f"{count:,}" for column in report.positions for count in column]
+    each = max(max(map(len, counts)) + 2, len("at 10") + 2)
+    room = (page().width - len("digit") - 2 - max(7, len(f"{max(report.digits):,}")) - 2 - 12 - 2) // each
+    shown = min(len(report.positions), max(1, room), 8)
+    columns = ("digit", "count", "", *(f"at {place}" for place in range(1, shown + 1)))
+    bars = [_drawn_bar(count, max(report.digits), 12) for count in report.digits]
+    rows = [
+        (str(digit), count, bars[digit], *(position[digit] for position in report.positions[:shown]))
+        for digit, count in enumerate(report.digits)
+    ]
+    more = f" (the first {shown} of {len(report.positions)})" if shown < len(report.positions) else ""
+    print_table(f"digits, and how often at each position{more}", columns, rows)
+
+
+def _print_bars(title: str, name: str, rows: Sequence[tuple[str, int]]) -> None:
+    """Print counts with a bar each."""
+    most = max((count for _, count in rows), default=0)
+    drawn = [(label, count, _drawn_bar(count, most, _BAR)) for label, count in rows]
+    print_table(title, (name, "count", ""), drawn)
+
+
+def _drawn_bar(count: int, most: int, width: int) -> str:
+    """Return a bar of at most `width` characters; what there is any of is not without one."""
+    halves = -(-2 * width * count // max(most, 1))
+    return "█" * (halves // 2) + "▌" * (halves % 2)
+
+
+def show_sample(strip: Strip, origins: NDArray[np.uint8] | None, glyph_width: int) -> None:
+    """Print one sample: its strip, what is known of each digit, and the MNIST digits that it is made of."""
+    print_strip(strip.image, strip.caption + (f", {strip.name}" if strip.name else ""))
+    if strip.glyphs:
+        gaps = ["", *(str(b - a - glyph_width) for a, b in zip(strip.x, strip.x[1:], strict=False))]
         rows = [
-            (str(digit), count, *(position[digit] for position in report.positions[:8]))
-            for digit, count in enumerate(report.digits)
+            (digit, str(glyph), str(x), gap, f"{box.x}, {box.y}", f"{box.width}×{box.height}")
+            for digit, glyph, x, gap, box in zip(
+                strip.text or "", strip.glyphs, strip.x, gaps, strip.boxes, strict=False
+            )
         ]
-        print_table("digits, and how often at each position", columns, rows)
+        print_table("its digits, from left to right", ("digit", "glyph", "x", "gap", "ink at", "ink"), rows)
+    if origins is not None:
+        print_strip(origins, "the MNIST digits that it is made of")
 
 
 def _listed(value: object) -> str:

@@ -7,20 +7,24 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import bank, decoding, files, formats, idx, manifest, png
+from mnist_seq_cli import bank, collection, files, wording
 from mnist_seq_cli.bank import BUNDLED_FILES, Source
+from mnist_seq_cli.collection import Arrays, Collection, Dataset, Folder, Rows, Strip
 from mnist_seq_cli.errors import CheckError, FormatError
-from mnist_seq_cli.formats.truths import texts_of
-from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, Spec
 from mnist_seq_cli.reading import Reader
-from mnist_seq_cli.recipe import format_sequence
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, format_sequence
 
-MAX_FILE = 256 << 20
+SAMPLED = 2_000
+"""Samples whose pixels are looked at; and glyphs, where these have to be read from disk sample by sample."""
+
+MAX_GLYPH = 4_000_000
+_SAMPLED_PIXELS = 32 << 20
+_MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +43,30 @@ class MnistReport:
         return [f"{file['name']} is not as published" for file in self.files if not file["verified"]]
 
 
+class Counted(NamedTuple):
+    """The numbers of a collection.
+
+    `lengths` counts samples by number of digits, `digits` counts digits, `positions` counts them by position. `gaps`
+    counts gaps by their width in px. `glyphs` tells how many `different` ones `samples` samples use, how many are used
+    so many times (`times`), and which are used `most` (id, times). `ink` tells the part of a strip that is ink over
+    `samples` samples, of which some may be `unreadable`, and counts them by whole `percent`; `sizes` are the different
+    (height, width) of these, in px.
+    """
+
+    samples: int
+    labelled: int
+    lengths: dict[str, int]
+    digits: list[int]
+    positions: list[list[int]]
+    gaps: dict[str, int] | None
+    glyphs: dict[str, Any] | None
+    ink: dict[str, Any] | None
+    sizes: list[tuple[int, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetReport:
-    """A dataset: what was asked for and what is there.
-
-    `lengths` counts samples by number of digits, `digits` counts digits, `positions` counts them by position; all three
-    are None where the dataset is incomplete.
-    """
+    """A dataset: what was asked for and what is there. The numbers (`Counted`) are None where it is incomplete."""
 
     kind: ClassVar[Literal["dataset"]] = "dataset"
     path: str
@@ -60,7 +81,30 @@ class DatasetReport:
     lengths: dict[str, int] | None
     digits: list[int] | None
     positions: list[list[int]] | None
+    gaps: dict[str, int] | None
+    glyphs: dict[str, Any] | None
+    ink: dict[str, Any] | None
+    facts: list[tuple[str, str]]
+    command: str
     problems: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesReport:
+    """Samples without a recipe: a shard by itself, a folder of PNG files, an npz file. The numbers are `Counted`."""
+
+    kind: Literal["shard", "folder", "npz"]
+    path: str
+    samples: int
+    labelled: int
+    sizes: list[tuple[int, int]]
+    lengths: dict[str, int]
+    digits: list[int]
+    positions: list[list[int]]
+    gaps: dict[str, int] | None
+    glyphs: dict[str, Any] | None
+    ink: dict[str, Any] | None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,59 +138,181 @@ class IdxReport:
     problems: tuple[str, ...] = ()
 
 
-Report = MnistReport | DatasetReport | StripReport | IdxReport
+Report = MnistReport | DatasetReport | SamplesReport | StripReport | IdxReport
 
 
 def to_json(report: Report) -> dict[str, Any]:
     """Return a report as JSON values."""
-    return {"kind": report.kind, **asdict(report), "problems": list(report.problems)}
+    values = {"kind": report.kind, **asdict(report), "problems": list(report.problems)}
+    values.pop("facts", None)
+    return values
 
 
-def inspect(path: Path | None) -> Report:
-    """Return what can be said of a dataset directory, a PNG strip, an IDX file, or, with no path, the bundled MNIST.
+def inspect(path: Path | None, found: Collection | None = None) -> Report:
+    """Return what can be said of what is at a path, or, with no path, of the bundled MNIST.
 
-    Raises FormatError for anything else, RequestError where there is nothing, OSError.
+    `found` is `collection.of(path)`, where that is at hand. Raises FormatError for what is nothing of ours,
+    RequestError where there is nothing, OSError.
     """
     if path is None:
         return _inspect_mnist()
-    if decoding.is_directory(path):
-        return _inspect_dataset(path)
-    content = start_of(path)
-    if content.startswith(png.SIGNATURE):
+    found = found if found is not None else collection.of(path)
+    if isinstance(found, Dataset):
+        return _inspect_dataset(found)
+    if isinstance(found, Folder) and found.kind == "strip":
         return _inspect_strip(path)
-    if idx.looks_like_idx(content):
-        return _inspect_idx(path)
-    raise FormatError(f"{path} is neither a dataset, nor a PNG file, nor an IDX file")
+    if isinstance(found, Arrays) and found.kind == "idx":
+        return _inspect_idx(path, found.array)
+    return _inspect_samples(path, found)
 
 
-def start_of(path: Path) -> bytes:
-    """Return the first bytes of a file, enough to know its format. Raises RequestError where there is no file."""
-    decoding.require_file(path)
-    with path.open("rb") as file:
-        return file.read(16)
-
-
-def read_png(path: Path) -> NDArray[np.uint8]:
-    """Return the grey image in a PNG file: uint8 (height, width). Raises FormatError, OSError."""
-    if path.stat().st_size > MAX_FILE:
-        raise FormatError(f"{path} is too large for a strip")
-    return png.decode(path.read_bytes(), name=str(path))
-
-
-def examples(path: Path | None, count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+def examples(found: Collection, count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Yield up to `count` images with a caption each, to be drawn: uint8 (height, width), dark ink on white paper."""
-    if path is None:
+    if found.kind == "mnist":
         glyphs = bank.load(Source("train"))
         row = np.hstack([255 - glyphs.images(glyphs.glyphs_of(digit)[:1])[0] for digit in range(10)])
         yield from islice([("the first glyph of each digit in the train file", row)], count)
-    elif path.is_dir():
-        yield from islice(_dataset_examples(path), count)
-    elif start_of(path).startswith(png.SIGNATURE):
-        yield from islice([(path.name, read_png(path))], count)
-    else:
-        array = idx.read(path)
-        if array.ndim == 3 and array.dtype == np.uint8:
-            yield from ((f"image {place}", 255 - array[place]) for place in range(min(count, len(array))))
+        return
+    for strip in found.strips(range(min(count, len(found)))):
+        yield {"strip": strip.name, "idx": f"image {strip.number}"}.get(found.kind, strip.caption), strip.image
+
+
+def origins(strip: Strip, source: str) -> NDArray[np.uint8] | None:
+    """Return the MNIST digits that a strip is made of side by side, uint8 (28, n), as they are in the file.
+
+    Without an answer (None) where they are not known, or not of the bundled MNIST.
+    """
+    if not strip.glyphs or source not in BUNDLED_SOURCES or not all(0 <= glyph < 70_000 for glyph in strip.glyphs):
+        return None
+    images = bank.load(Source("all")).images(np.array(strip.glyphs))
+    apart = np.zeros((len(images), 28, 30), dtype=np.uint8)
+    apart[:, :, :28] = images
+    return 255 - np.hstack(list(apart))[:, :-2]
+
+
+def count(found: Collection) -> Counted:
+    """Return the numbers of a collection, in memory that does not grow with it. Raises FormatError, OSError."""
+    labels, glyphs = _Labels(), _GlyphUse()
+    for rows in found.rows():
+        told = [text for text in rows.texts if text is not None]
+        labels.add(told)
+        labels.unlabelled += len(rows.texts) - len(told)
+        glyphs.add(rows, found.glyph_width)
+    ink = _Ink()
+    strips = list(islice(found.picked(1), 1))
+    pixels = strips[0].image.size if strips and strips[0] else 1
+    known = glyphs.samples > 0
+    for strip in found.picked(max(10, min(SAMPLED, _SAMPLED_PIXELS // pixels))):
+        ink.add(strip)
+        if strip and not known and strip.glyphs:
+            one = np.array([strip.glyphs], dtype=np.int32), np.array([strip.x], dtype=np.int32)
+            glyphs.add(Rows(strip.number, [strip.text], *one), found.glyph_width)
+    return Counted(
+        labels.samples + labels.unlabelled,
+        labels.samples,
+        {str(length): int(n) for length, n in enumerate(labels.lengths) if n},
+        labels.positions.sum(axis=0).tolist(),
+        labels.positions.tolist(),
+        {str(gap): n for gap, n in sorted(glyphs.gaps.items())} if glyphs.samples else None,
+        glyphs.to_json() if glyphs.samples else None,
+        ink.to_json() if ink.values or ink.unreadable else None,
+        sorted(ink.sizes),
+    )
+
+
+class _Labels:
+    """Counts digits by position, and sequences by length."""
+
+    def __init__(self) -> None:
+        self.samples = self.unlabelled = 0
+        self.positions = np.zeros((0, 10), dtype=np.int64)
+        self.lengths = np.zeros(1, dtype=np.int64)
+
+    def add(self, texts: list[str]) -> None:
+        """Take some sequences, which are digits and nothing else."""
+        self.samples += len(texts)
+        for size in {len(text) for text in texts}:
+            same = [text for text in texts if len(text) == size]
+            values = np.frombuffer("".join(same).encode(), dtype=np.uint8).reshape(len(same), size) - ord("0")
+            if size > len(self.positions):
+                self.positions = np.vstack([self.positions, np.zeros((size - len(self.positions), 10), np.int64)])
+                self.lengths = np.append(self.lengths, np.zeros(size + 1 - len(self.lengths), np.int64))
+            self.lengths[size] += len(same)
+            for position in range(size):
+                self.positions[position] += np.bincount(values[:, position], minlength=10)
+
+
+class _GlyphUse:
+    """Counts how often each glyph is used, and gaps by their width."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.gaps: dict[int, int] = {}
+        self._uses = np.zeros(70_000, dtype=np.int64)
+
+    def add(self, rows: Rows, glyph_width: int) -> None:
+        """Take some samples; those whose glyphs are not known do not count."""
+        known = rows.glyphs[:, 0] >= 0
+        glyphs, x = rows.glyphs[known], rows.x[known]
+        self.samples += len(glyphs)
+        used = glyphs[glyphs >= 0]
+        if not len(used):
+            return
+        if used.max() >= MAX_GLYPH:
+            raise FormatError(f"there is a glyph id {used.max()}, which cannot be")
+        uses = np.bincount(used, minlength=len(self._uses))
+        uses[: len(self._uses)] += self._uses
+        self._uses = uses
+        between = (x[:, 1:].astype(np.int64) - x[:, :-1] - glyph_width)[(glyphs[:, 1:] >= 0) & (glyphs[:, :-1] >= 0)]
+        for gap, times in zip(*np.unique(between, return_counts=True), strict=True):
+            self.gaps[int(gap)] = self.gaps.get(int(gap), 0) + int(times)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as JSON values."""
+        used = self._uses[self._uses > 0]
+        most = np.argsort(-self._uses, kind="stable")[: min(_MOST, len(used))]
+        return {
+            "samples": self.samples,
+            "different": len(used),
+            "times": {str(times): int(n) for times, n in zip(*np.unique(used, return_counts=True), strict=True)},
+            "most": [[int(glyph), int(self._uses[glyph])] for glyph in most],
+        }
+
+
+class _Ink:
+    """Sums up the part of strips that is ink."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.unreadable = 0
+        self.sizes: set[tuple[int, int]] = set()
+
+    def add(self, strip: Strip | None) -> None:
+        """Take a strip, or none where it could not be read."""
+        if strip is None:
+            self.unreadable += 1
+        else:
+            self.values.append(ink_of(strip.image))
+            height, width = strip.image.shape
+            self.sizes.add((height, width))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON values."""
+        values = self.values or [0.0]
+        percent: list[int] = np.bincount([int(100 * value) for value in self.values], minlength=1).tolist()
+        return {
+            "samples": len(self.values),
+            "unreadable": self.unreadable,
+            "mean": round(sum(values) / len(values), 4),
+            "smallest": round(min(values), 4),
+            "largest": round(max(values), 4),
+            "percent": {str(value): n for value, n in enumerate(percent) if n},
+        }
+
+
+def ink_of(image: NDArray[np.uint8]) -> float:
+    """Return the part of an image, dark on white, that is ink: 0 to 1, grey counted by its darkness."""
+    return float((255 - image).mean() / 255)
 
 
 def _inspect_mnist() -> MnistReport:
@@ -166,71 +332,44 @@ def _inspect_mnist() -> MnistReport:
     return MnistReport(str(directory), found, train, test)
 
 
-def _inspect_dataset(path: Path) -> DatasetReport:
-    spec = manifest.read_spec(path)
-    if spec is None:
-        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
-    complete = manifest.read_manifest(path)
-    records = complete.records if complete else manifest.read_records(path, spec.recipe.fingerprint)
-    done = sum(record.samples for record in records.values())
-    problems = []
-    if complete is None:
-        problems.append(f"incomplete, {done} of {spec.samples} samples are done: the dataset command does the rest")
-    elif (complete.recipe, complete.samples, done) != (spec.recipe.fingerprint, spec.samples, spec.samples):
-        problems.append(f"{MANIFEST_NAME} and {RECIPE_NAME} are not about the same samples")
-    counts = None
+def _inspect_dataset(found: Dataset) -> DatasetReport:
+    spec, problems = found.spec, list(found.problems)
+    counted = None
     if not problems:
-        counts = _count_digits(path, spec)
-        if counts[1].sum() != spec.samples:
-            problems.append(f"{counts[1].sum()} labels for {spec.samples} samples")
+        counted = count(found)
+        if counted.samples != spec.samples:
+            problems.append(f"{counted.samples} labels for {spec.samples} samples")
     return DatasetReport(
-        path=str(path),
+        path=str(found.path),
         complete=not problems,
         samples=spec.samples,
-        samples_done=done,
-        bytes=sum(record.bytes for record in records.values()),
+        samples_done=found.done,
+        bytes=found.bytes,
         format=spec.format,
         height=spec.recipe.glyph_height,
         width=spec.recipe.width,
         recipe=spec.recipe.to_json(),
-        lengths={str(length): int(n) for length, n in enumerate(counts[1]) if n} if counts else None,
-        digits=counts[0].sum(axis=0).tolist() if counts else None,
-        positions=counts[0].tolist() if counts else None,
+        lengths=counted.lengths if counted else None,
+        digits=counted.digits if counted else None,
+        positions=counted.positions if counted else None,
+        gaps=counted.gaps if counted else None,
+        glyphs=counted.glyphs if counted else None,
+        ink=counted.ink if counted else None,
+        facts=wording.facts(spec.recipe),
+        command=wording.command(spec, str(found.path)),
         problems=problems,
     )
 
 
-def _count_digits(path: Path, spec: Spec) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how often each digit stands at each position, int64 (length, 10), and the number of samples by length."""
-    length = spec.recipe.length
-    positions, lengths = np.zeros((length, 10), dtype=np.int64), np.zeros(length + 1, dtype=np.int64)
-    texts = formats.get(spec.format).read_texts(path, spec)
-    while chunk := list(islice(texts, 10_000)):
-        for size in {len(text) for text in chunk}:
-            same = [text for text in chunk if len(text) == size]
-            joined = "".join(same)
-            if size > length or not joined.isascii() or not joined.isdigit():
-                raise FormatError(f"{path} has a label that is not a sequence of 1 to {length} digits")
-            values = np.frombuffer(joined.encode(), dtype=np.uint8).reshape(len(same), size) - ord("0")
-            lengths[size] += len(same)
-            for position in range(size):
-                positions[position] += np.bincount(values[:, position], minlength=10)
-    return positions, lengths
-
-
-def _dataset_examples(path: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    spec = manifest.read_spec(path)
-    assert spec is not None
-    if manifest.read_manifest(path) is None:
-        return
-    format_ = formats.get(spec.format)
-    for batch in (batch for shard in spec.plan for batch in format_.read(path, spec, shard)):
-        for number, (text, image) in enumerate(zip(texts_of(batch), batch.images, strict=True), batch.first):
-            yield f"{number}: {format_sequence(map(int, text))}", 255 - image if spec.recipe.invert else image
+def _inspect_samples(path: Path, found: Collection) -> SamplesReport:
+    counted = count(found)
+    if counted.ink and counted.ink["unreadable"]:
+        list(found.strips(found.spread(SAMPLED)))  # which says what is wrong
+    return SamplesReport(kind=found.kind, path=str(path), **counted._asdict())  # type: ignore[arg-type]
 
 
 def _inspect_strip(path: Path) -> StripReport:
-    image = read_png(path)
+    image = collection.read_png(path)
     sequence, glyphs, x, gaps, note = None, None, None, None, ""
     try:
         reading = Reader(bank.load(Source("all"))).read(image)
@@ -239,14 +378,12 @@ def _inspect_strip(path: Path) -> StripReport:
     else:
         sequence, glyphs, x = format_sequence(reading.digits), list(reading.glyphs), list(reading.x)
         gaps, note = list(reading.gaps), "white ink on black paper" if reading.inverted else ""
-    paper_is_white = np.count_nonzero(image > 127) * 2 >= image.size
-    ink = float((255 - image if paper_is_white else image).mean() / 255)
     height, width = image.shape
-    return StripReport(str(path), height, width, round(ink, 4), sequence, glyphs, x, gaps, note)
+    ink = round(ink_of(collection.on_white(image)), 4)
+    return StripReport(str(path), height, width, ink, sequence, glyphs, x, gaps, note)
 
 
-def _inspect_idx(path: Path) -> IdxReport:
-    array = idx.read(path)
+def _inspect_idx(path: Path, array: NDArray[Any]) -> IdxReport:
     counts = None
     if array.ndim == 1 and array.dtype == np.uint8 and array.max() <= 9:
         counts = np.bincount(array, minlength=10).tolist()

@@ -20,7 +20,7 @@ from mnist_seq_cli.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "mnist_seq_cli"
-HEAVY = {"numpy", "rich", "PIL", "tqdm", "isal"}
+HEAVY = {"numpy", "rich", "PIL", "tqdm", "isal", "rapidfuzz"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "": set(),  # the package itself loads its names when they are first used
@@ -73,11 +73,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "strips": {"bank", "files", "png", "compose", "errors", "recipe"},
     "reading": {"errors", "bank"},
     "decoding": {"errors", "recipe", "bank", "idx", "png", "files", "reading"},
-    "inspecting": {
-        *("errors", "recipe", "bank", "idx", "png", "files", "formats", "formats.truths", "manifest", "reading"),
-        "decoding",
+    "collection": {
+        *("errors", "recipe", "bank", "compose", "idx", "png", "files", "manifest", "reading", "decoding"),
+        *("formats", "formats.png_folder", "formats.truths", "formats.webdataset"),
     },
-    "console": {"errors"},
+    "wording": {"recipe"},
+    "inspecting": {"errors", "recipe", "bank", "files", "reading", "collection", "wording"},
+    "console": {"errors", "wording"},
     "cli": {"", "errors", "recipe", "formats"},
 }
 """Each module (without the name of the package, which is "") and those of ours that it may import, wherever it does so.

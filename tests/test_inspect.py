@@ -13,7 +13,7 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from PIL import Image
 
 from mnist_seq_cli import SequenceDataset, cli, idx, png
 from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.sampling import Sample
 
 Run = Callable[..., tuple[int, str, str]]
 Terminal = Callable[..., tuple[int, str]]
@@ -68,8 +69,9 @@ def tree(directory: Path) -> dict[str, bytes | None]:
 
 
 def facts(table: str) -> dict[str, list[str]]:
-    """The rows of printed tables by their first word."""
-    rows = [line.split() for line in table.splitlines() if line.strip()]
+    """The rows of printed tables by their first word, without the bars in them."""
+    rows = [[word for word in line.split() if set(word) - set("█▌")] for line in table.splitlines() if line.strip()]
+    rows = [row for row in rows if row]
     return {row[0]: row[1:] for row in rows}
 
 
@@ -185,7 +187,7 @@ def test_a_missing_mnist_file_is_told(package: Path, environment: dict[str, str]
 
 KEYS = [
     *("kind", "path", "complete", "samples", "samples_done", "bytes", "format", "height", "width", "recipe"),
-    *("lengths", "digits", "positions", "problems"),
+    *("lengths", "digits", "positions", "gaps", "glyphs", "ink", "command", "problems"),
 ]
 
 
@@ -196,6 +198,39 @@ def slow_count(labels: list[str]) -> list[list[int]]:
         for position, digit in enumerate(label.split("-")):
             positions[position][int(digit)] += 1
     return positions
+
+
+def slow_numbers(samples: Iterable[Sample], *, looked_at: int) -> dict[str, Any]:
+    """Count gaps, glyphs and ink sample by sample."""
+    gaps, glyphs, inks = Counter[str](), Counter[int](), []
+    for sample in samples:
+        size = sample.length
+        glyphs.update(sample.glyphs[:size].tolist())
+        gaps.update(str(int(sample.x[place + 1]) - int(sample.x[place]) - 28) for place in range(size - 1))
+        inks.append(sum(255 - pixel for pixel in sample.image.reshape(-1).tolist()) / 255 / sample.image.size)
+    most = sorted(glyphs.items(), key=lambda item: (-item[1], item[0]))[:10]
+    times = Counter(glyphs.values())
+    return {
+        "gaps": {str(gap): gaps[str(gap)] for gap in sorted(map(int, gaps))},
+        "glyphs": {
+            "samples": len(inks),
+            "different": len(glyphs),
+            "times": {str(number): times[number] for number in sorted(times)},
+            "most": [[glyph, number] for glyph, number in most],
+        },
+        "ink": {
+            "samples": looked_at,
+            "unreadable": 0,
+            "mean": pytest.approx(sum(inks) / len(inks), abs=1e-4),
+            "smallest": pytest.approx(min(inks), abs=1e-4),
+            "largest": pytest.approx(max(inks), abs=1e-4),
+            "percent": {
+                str(percent): number
+                for percent in range(101)
+                if (number := sum(percent <= 100 * ink < percent + 1 for ink in inks))
+            },
+        },
+    }
 
 
 def rows_of(labels: Path) -> list[str]:
@@ -229,6 +264,9 @@ def test_a_dataset_as_json(out: Path, mnistseq: Run) -> None:
         "lengths": {"3": 25},
         "digits": [sum(column) for column in zip(*positions, strict=True)],
         "positions": positions,
+        **slow_numbers(SequenceDataset(length=3, max_gap=4, seed=1, samples=25), looked_at=25),
+        "command": "mnistseq dataset -n 25 --len 3 --min 0 --max 4 --spacing random --source train --seed 1 "
+        "--format png --compression fast --shard-size 10 -o again/",
         "problems": [],
     }
 
@@ -271,6 +309,7 @@ def test_the_numbers_are_the_same_in_every_format(name: str, datasets_made: dict
     data = SequenceDataset(length=3, max_gap=4, seed=1, samples=25)
     positions = slow_count([sample.label for sample in data])
     assert report["positions"] == positions
+    assert {key: report[key] for key in ("gaps", "glyphs", "ink")} == slow_numbers(data, looked_at=25)
     assert report["digits"] == [sum(column) for column in zip(*positions, strict=True)]
     assert (report["format"], report["complete"], report["lengths"]) == (name, True, {"3": 25})
     assert (report["samples"], report["samples_done"]) == (25, 25)
@@ -344,7 +383,7 @@ def test_without_a_manifest_it_is_incomplete(out: Path, mnistseq: Run) -> None:
     report = json.loads(text)
     assert list(report) == KEYS
     assert (report["complete"], report["samples"], report["samples_done"]) == (False, 25, 0)
-    assert (report["lengths"], report["digits"], report["positions"]) == (None, None, None)
+    assert all(report[key] is None for key in ("lengths", "digits", "positions", "gaps", "glyphs", "ink"))
     assert report["problems"] == [line]
 
 

@@ -1,0 +1,671 @@
+"""Owns the samples at a path, whatever it is: how many there are, what they show, and any of them to look at.
+
+A dataset of any format, one of its shards, a folder of PNG files, one PNG file, an npz or an IDX file, MNIST itself.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli import bank, compose, decoding, files, formats, idx, manifest, png
+from mnist_seq_cli.bank import Source
+from mnist_seq_cli.compose import ABSENT, Batch
+from mnist_seq_cli.errors import CheckError, FormatError, RequestError
+from mnist_seq_cli.formats.png_folder import IMAGES_NAME, LABELS_NAME, METADATA_NAME
+from mnist_seq_cli.formats.truths import MAX_ROW, texts_of
+from mnist_seq_cli.formats.webdataset import read_members
+from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, Spec
+from mnist_seq_cli.reading import Reader
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, MAX_LENGTH, Shard, format_sequence, parse_sequence
+
+MAX_FILE = 256 << 20
+MAX_SAMPLES = 1_000_000
+"""Samples of a folder or a shard, whose names and sequences are held."""
+
+_CHUNK = 10_000
+_RUN = 10
+_SHARDS = 20
+
+
+class Box(NamedTuple):
+    """The smallest rectangle around the ink of a digit on its strip, in px."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strip:
+    """One sample to look at. `image` is uint8 (height, width), dark ink on white paper whatever is on disk.
+
+    `text` is its sequence, `0042`, and None where it is not known; glyph ids, left edges and boxes are then not there.
+    """
+
+    number: int
+    name: str
+    image: NDArray[np.uint8]
+    text: str | None
+    glyphs: tuple[int, ...] = ()
+    x: tuple[int, ...] = ()
+    boxes: tuple[Box, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The sequence as it is written in labels, `0-0-4-2`, or a question mark."""
+        return "?" if self.text is None else format_sequence(map(int, self.text))
+
+    @property
+    def caption(self) -> str:
+        """What stands above or below its image: `12: 0-0-4-2`."""
+        return f"{self.number}: {self.label}"
+
+
+class Rows(NamedTuple):
+    """What samples `first` and on show: their sequences, and int32 (n, length) glyph ids and left edges, or -1."""
+
+    first: int
+    texts: list[str | None]
+    glyphs: NDArray[np.int32]
+    x: NDArray[np.int32]
+
+
+class Collection:
+    """Samples that can be looked at. `source` names the bank that glyph ids are of, where that is known."""
+
+    kind: str = ""
+    source: str = ""
+    glyph_width: int = 28
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield what all samples show, some at a time. Raises FormatError, OSError."""
+        raise NotImplementedError
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield the samples with these numbers, which are in ascending order. Raises FormatError, OSError."""
+        raise NotImplementedError
+
+    def place_of(self, name: str) -> int | None:
+        """Return the number of the sample that goes by this name, or by its number; None where there is none."""
+        return _number(name, len(self))
+
+    def spread(self, count: int) -> list[int]:
+        """Return the numbers of about `count` samples from all over the collection, cheap to be read."""
+        total = len(self)
+        if total <= count:
+            return list(range(total))
+        runs = -(-count // _RUN)
+        starts = {run * (total - _RUN) // max(1, runs - 1) for run in range(runs)}
+        return sorted({start + place for start in starts for place in range(_RUN)} & set(range(total)))[:count]
+
+    def picked(self, count: int) -> Iterator[Strip | None]:
+        """Yield about `count` samples from all over the collection; None for each that cannot be read."""
+        numbers = self.spread(count)
+        for start in range(0, len(numbers), _RUN):
+            run = numbers[start : start + _RUN]
+            try:
+                yield from list(self.strips(run))
+            except (FormatError, OSError):
+                yield from map(self._or_none, run)
+
+    def _or_none(self, number: int) -> Strip | None:
+        try:
+            return next(iter(self.strips([number])))
+        except (FormatError, OSError):
+            return None
+
+    def chosen(self, numbers: Sequence[int]) -> list[Strip]:
+        """Return samples in the order of these numbers. Raises RequestError where there is no such sample."""
+        for number in numbers:
+            if not 0 <= number < len(self):
+                raise RequestError(f"there is no sample {number}", hint=f"they are 0 to {len(self) - 1}")
+        found = {strip.number: strip for strip in self.strips(sorted(set(numbers)))}
+        return [found[number] for number in numbers]
+
+
+def of(path: Path | None) -> Collection:
+    """Return the samples at a path; with no path, the bundled MNIST.
+
+    Raises FormatError for what holds nothing of that kind, RequestError where there is nothing, OSError.
+    """
+    if path is None:
+        return Glyphs()
+    if decoding.is_directory(path):
+        spec = manifest.read_spec(path)
+        return _folder(path) if spec is None else Dataset(path, spec)
+    start = _start_of(path)
+    if start.startswith(png.SIGNATURE):
+        return Folder(path.parent, [path.name], kind="strip")
+    if idx.looks_like_idx(start[:16]):
+        return Arrays("idx", path, idx.read(path))
+    if start.startswith(b"PK\3\4"):
+        return _archive(path)
+    if start[257:262] == b"ustar":
+        return TarShard(path)
+    raise FormatError(f"{path} is neither a dataset, nor a PNG file, nor an IDX file")
+
+
+def _start_of(path: Path) -> bytes:
+    """Return the first bytes of a file, enough to know its format. Raises RequestError where there is no file."""
+    decoding.require_file(path)
+    with path.open("rb") as file:
+        return file.read(512)
+
+
+def read_png(path: Path) -> NDArray[np.uint8]:
+    """Return the grey image in a PNG file: uint8 (height, width). Raises FormatError, OSError."""
+    with files.open_regular(path) as file:
+        content = file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise FormatError(f"{path} is too large for a strip")
+    return png.decode(content, name=str(path))
+
+
+def on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an image as dark ink on white paper: of the two, paper is what there is more of."""
+    return image if np.count_nonzero(image > 127) * 2 >= image.size else 255 - image
+
+
+def boxes_of(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tuple[Box, ...]:
+    """Return the box of the ink of each digit, from its left edge and the ink of the strip that is there.
+
+    The one place that works out boxes: batches that carry their own are asked for them in `_strips_of`.
+    """
+    boxes = []
+    for left in x:
+        part = image[:, max(0, left) : left + glyph_width] < 255
+        rows, columns = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+        if len(rows):
+            top, start = int(rows[0]), int(columns[0])
+            boxes.append(Box(left + start, top, int(columns[-1]) - start + 1, int(rows[-1]) - top + 1))
+        else:
+            boxes.append(Box(left, 0, 0, 0))
+    return tuple(boxes)
+
+
+def _number(name: str, count: int) -> int | None:
+    """Return the number in `12`, `00000012.png`, `images/00000/00000012.png` and the like, if it is below `count`."""
+    found = re.fullmatch(r"(?:.*[/\\])?([0-9]{1,12})(?:\.(?:png|json))?", name.strip(), re.ASCII)
+    return int(found[1]) if found and int(found[1]) < count else None
+
+
+def _strips_of(batch: Batch, numbers: Iterable[int], *, invert: bool | None, glyph_width: int) -> Iterator[Strip]:
+    """Yield some samples of a batch; where it is not known whether they are inverted, by what they look like."""
+    given = getattr(batch, "boxes", None)
+    for number in numbers:
+        row = number - batch.first
+        size = int(batch.lengths[row])
+        image = batch.images[row]
+        image = on_white(image) if invert is None else 255 - image if invert else image
+        glyphs, x = (tuple(values[row, :size].tolist()) for values in (batch.glyphs, batch.x))
+        if ABSENT in glyphs or ABSENT in x:
+            glyphs = x = ()
+        boxes = boxes_of(image, x, glyph_width)
+        if given is not None and x:
+            boxes = tuple(Box(*box) for box in given[row, :size].tolist())
+        text = "".join(map(str, batch.digits[row, :size].tolist()))
+        yield Strip(number, "", image, text, glyphs, x, boxes)
+
+
+class Dataset(Collection):
+    """A dataset directory. Has no samples where it is incomplete; `problems` says why."""
+
+    kind = "dataset"
+
+    def __init__(self, path: Path, spec: Spec) -> None:
+        self.path, self.spec = path, spec
+        self.source, self.glyph_width = spec.recipe.source, spec.recipe.glyph_width
+        complete = manifest.read_manifest(path)
+        records = complete.records if complete else manifest.read_records(path, spec.recipe.fingerprint)
+        self.done = sum(record.samples for record in records.values())
+        self.bytes = sum(record.bytes for record in records.values())
+        self.problems = []
+        if complete is None:
+            done = f"{self.done} of {spec.samples} samples are done"
+            self.problems.append(f"incomplete, {done}: the dataset command does the rest")
+        elif (complete.recipe, complete.samples, self.done) != (spec.recipe.fingerprint, spec.samples, spec.samples):
+            self.problems.append(f"{MANIFEST_NAME} and {RECIPE_NAME} are not about the same samples")
+        self._format = formats.get(spec.format)
+
+    def __len__(self) -> int:
+        return 0 if self.problems else self.spec.samples
+
+    @property
+    def knows_glyphs(self) -> bool:
+        """Whether glyphs and left edges can be worked out from the recipe: where the bank is a bundled one."""
+        return self.source in BUNDLED_SOURCES
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield sequences as they stand on disk, and beside them the glyphs by which the recipe makes them.
+
+        A glyph is left out where the sequence is not the one that the recipe makes, and where the bank is not at hand.
+        """
+        recipe, first = self.spec.recipe, 0
+        texts = self._format.read_texts(self.path, self.spec)
+        while chunk := list(islice(texts, _CHUNK)):
+            self._check(chunk)
+            glyphs = x = np.full((len(chunk), recipe.length), ABSENT, dtype=np.int32)
+            if self.knows_glyphs:
+                made = compose.truth(recipe, bank.load(Source(self.source)), first, first + len(chunk))
+                glyphs, x = made.glyphs, made.x
+                others = [row for row, text in enumerate(texts_of(made)) if text != chunk[row]]
+                if others:
+                    glyphs, x = glyphs.copy(), x.copy()
+                    glyphs[others] = x[others] = ABSENT
+            yield Rows(first, list(chunk), glyphs, x)
+            first += len(chunk)
+
+    def _check(self, texts: list[str]) -> None:
+        length, joined = self.spec.recipe.length, "".join(texts)
+        if not (joined.isascii() and joined.isdigit()) or not all(0 < len(text) <= length for text in texts):
+            raise FormatError(f"{self.path} has a label that is not a sequence of 1 to {length} digits")
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield samples as they stand on disk, in one pass."""
+        size = self.spec.shard_size
+        if not self._format.RANDOM_ACCESS and not self._format.SHARDS_STAND:
+            if numbers:
+                yield from self._read(Shard(0, numbers[0], numbers[-1] + 1), list(numbers))
+            return
+        for place, group in groupby(numbers, lambda number: number // size):
+            wanted = list(group)
+            if not self._format.RANDOM_ACCESS:
+                yield from self._read(self.spec.plan[place], wanted)
+                continue
+            for _, run in groupby(enumerate(wanted), lambda pair: pair[1] - pair[0]):
+                part = [number for _, number in run]
+                yield from self._read(Shard(place, part[0], part[-1] + 1), part)
+
+    def _read(self, shard: Shard, numbers: list[int]) -> Iterator[Strip]:
+        invert, left = self.spec.recipe.invert, len(numbers)
+        for batch in self._format.read(self.path, self.spec, shard):
+            here = [number for number in numbers if batch.first <= number < batch.first + len(batch)]
+            yield from _strips_of(batch, here, invert=invert, glyph_width=self.glyph_width)
+            left -= len(here)
+            if not left:
+                return
+
+    def spread(self, count: int) -> list[int]:
+        """Return numbers from all over; where samples cannot be read alone, the first of some shards, or of all."""
+        if self._format.RANDOM_ACCESS or len(self) <= count:
+            return super().spread(count)
+        if not self._format.SHARDS_STAND:
+            return list(range(count))
+        shards = len(self.spec.plan)
+        chosen = sorted({place * (shards - 1) // (_SHARDS - 1) for place in range(_SHARDS)})
+        each = -(-count // len(chosen))
+        plan = (self.spec.plan[place] for place in chosen)
+        return [number for shard in plan for number in range(shard.first, min(shard.first + each, shard.stop))][:count]
+
+    def picked(self, count: int) -> Iterator[Strip | None]:
+        """Yield samples from all over; those that cannot be read alone in as few passes as there can be."""
+        if self._format.RANDOM_ACCESS:
+            yield from super().picked(count)
+            return
+        numbers = self.spread(count)
+        for _, group in groupby(numbers, lambda number: number // self.spec.shard_size * self._format.SHARDS_STAND):
+            run, seen = list(group), 0
+            try:
+                for strip in self.strips(run):
+                    seen += 1
+                    yield strip
+            except (FormatError, OSError):
+                yield from [None] * (len(run) - seen)
+
+
+class Glyphs(Collection):
+    """The 70,000 digits of the bundled MNIST, each as a sequence of one."""
+
+    kind = "mnist"
+    source = "all"
+
+    def __init__(self) -> None:
+        self._bank = bank.load(Source("all"))
+
+    def __len__(self) -> int:
+        return len(self._bank)
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield the labels."""
+        for first in range(0, len(self), _CHUNK):
+            ids = np.arange(first, min(first + _CHUNK, len(self)), dtype=np.int32)[:, None]
+            texts: list[str | None] = list(map(str, self._bank.labels[first : first + _CHUNK].tolist()))
+            yield Rows(first, texts, ids, np.zeros_like(ids))
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield digits."""
+        for number in numbers:
+            image = 255 - self._bank.images(np.array([number]))[0]
+            text = str(self._bank.labels[number])
+            yield Strip(number, "", image, text, (number,), (0,), boxes_of(image, (0,), self.glyph_width))
+
+
+class Arrays(Collection):
+    """Images in an array, with labels and glyphs beside them or without: an npz file, or an IDX file.
+
+    Has no samples where the array of an IDX file is not images.
+    """
+
+    def __init__(
+        self, kind: str, path: Path, array: NDArray[Any], others: dict[str, NDArray[Any]] | None = None
+    ) -> None:
+        self.kind = kind
+        self.path, self.array = path, array
+        self._others = others or {}
+
+    def __len__(self) -> int:
+        return len(self.array) if decoding.is_images(self.array) else 0
+
+    def _batch(self, first: int, stop: int) -> Batch:
+        count, others = stop - first, self._others
+        length = others["labels"].shape[1] if "labels" in others else 1
+        absent = np.full((count, length), ABSENT, dtype=np.int32)
+        digits = np.array(others["labels"][first:stop]) if "labels" in others else np.zeros((count, 1), np.uint8)
+        sizes = np.array(others["lengths"][first:stop]) if "lengths" in others else np.full(count, length, np.int32)
+        glyphs, x = (np.array(others[name][first:stop]) if name in others else absent for name in ("glyphs", "x"))
+        if "labels" in others and count and (digits.max() > 9 or sizes.min() < 1 or sizes.max() > length):
+            raise FormatError(f"{self.path} has a label that is not a sequence of 1 to {length} digits")
+        return Batch(first, digits, sizes, glyphs, x, np.asarray(self.array[first:stop]))
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield what stands beside the images."""
+        for first in range(0, len(self), _CHUNK):
+            batch = self._batch(first, min(first + _CHUNK, len(self)))
+            texts: list[str | None] = [None] * len(batch)
+            if "labels" in self._others:
+                texts = list(texts_of(batch))
+            yield Rows(first, texts, batch.glyphs, batch.x)
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield images: those of IDX files are white on black, those of npz files are what they look like."""
+        invert = True if self.kind == "idx" else None
+        for number in numbers:
+            batch = self._batch(number, number + 1)
+            (strip,) = _strips_of(batch, [number], invert=invert, glyph_width=self.glyph_width)
+            yield strip if "labels" in self._others else Strip(number, "", strip.image, None)
+
+
+class _Row(NamedTuple):
+    """What is known of a sample of a folder or a shard."""
+
+    text: str
+    glyphs: tuple[int, ...] = ()
+    x: tuple[int, ...] = ()
+
+
+class _Listed(Collection):
+    """Samples whose names are held, and for each what is known of it."""
+
+    def __init__(self, names: list[str], rows: dict[str, _Row]) -> None:
+        self._names, self._rows = names, rows
+        self._places = {name: place for place, name in enumerate(names)}
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield what is known."""
+        for first in range(0, len(self), _CHUNK):
+            known = [self._rows.get(name) for name in self._names[first : first + _CHUNK]]
+            length = max((len(row.text) for row in known if row), default=1)
+            glyphs = np.full((len(known), length), ABSENT, dtype=np.int32)
+            x = glyphs.copy()
+            for place, row in enumerate(known):
+                if row and row.glyphs:
+                    glyphs[place, : len(row.glyphs)], x[place, : len(row.x)] = row.glyphs, row.x
+            yield Rows(first, [row.text if row else None for row in known], glyphs, x)
+
+    def place_of(self, name: str) -> int | None:
+        """Return the number of the sample whose file has this name, with or without its folder and ending."""
+        last = re.split(r"[/\\]", name.strip())[-1]
+        for known in (last, f"{last}.png"):
+            if known in self._places:
+                return self._places[known]
+        return None if "." in last else _number(name, len(self))
+
+    def _strip(self, number: int, image: NDArray[np.uint8]) -> Strip:
+        """Return a sample; what is not known of it is read from its pixels, exactly or not at all."""
+        name, row, shown = self._names[number], self._rows.get(self._names[number]), on_white(image)
+        if row is None or not row.glyphs:
+            try:
+                reading = _reader().read(image)
+            except CheckError:
+                return Strip(number, name, shown, row.text if row else None)
+            read = _Row("".join(map(str, reading.digits)), reading.glyphs, reading.x)
+            row = read if row is None or row.text == read.text else row
+        return Strip(number, name, shown, row.text, row.glyphs, row.x, boxes_of(shown, row.x, self.glyph_width))
+
+
+_READERS: list[Reader] = []
+
+
+def _reader() -> Reader:
+    """Return what reads strips that are made of the bundled digits; made when it is first needed."""
+    if not _READERS:
+        _READERS.append(Reader(bank.load(Source("all"))))
+    return _READERS[0]
+
+
+class Folder(_Listed):
+    """PNG files in one folder, with labels for them or without; or one PNG file."""
+
+    source = "all"
+
+    def __init__(self, path: Path, names: list[str], rows: dict[str, _Row] | None = None, *, kind: str) -> None:
+        super().__init__(names, rows or {})
+        self.kind = kind
+        self.path = path
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield images."""
+        for number in numbers:
+            yield self._strip(number, read_png(self.path / self._names[number]))
+
+
+class TarShard(_Listed):
+    """One tar file of a dataset in the format webdataset, by itself."""
+
+    kind = "shard"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        names: list[str] = []
+        rows: dict[str, _Row] = {}
+        for name, content in read_members(path):
+            if name.endswith(".png"):
+                if len(names) == MAX_SAMPLES:
+                    raise FormatError(f"{path} holds more than {MAX_SAMPLES} samples")
+                names.append(name)
+            else:
+                rows[f"{name.removesuffix('.json')}.png"] = _row_of(content, f"{path}, {name}")[1]
+        if len(set(names)) < len(names) or not names:
+            raise FormatError(f"{path} holds {'a sample twice' if names else 'no samples'}")
+        super().__init__(names, rows)
+        self.source = _source_beside(path.parent)
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield images, in one pass."""
+        wanted = {self._names[number]: number for number in numbers}
+        for name, content in read_members(self.path):
+            if name in wanted:
+                yield self._strip(wanted[name], png.decode(content, name=f"{self.path}, {name}"))
+
+    def spread(self, count: int) -> list[int]:
+        """Return the first numbers: there is no way past them."""
+        return list(range(min(count, len(self))))
+
+    def picked(self, count: int) -> Iterator[Strip | None]:
+        """Yield the first samples, in one pass; None for those that cannot be read."""
+        wanted, seen = self.spread(count), 0
+        for name, content in read_members(self.path):
+            if name not in self._places or seen == len(wanted):
+                continue
+            seen += 1
+            try:
+                yield self._strip(self._places[name], png.decode(content, name=name))
+            except FormatError:
+                yield None
+
+
+def _source_beside(directory: Path) -> str:
+    """Return the source that a dataset's recipe names; nothing where there is no recipe that can be read."""
+    try:
+        spec = manifest.read_spec(directory)
+    except (FormatError, OSError):
+        return ""
+    return spec.recipe.source if spec else ""
+
+
+def _folder(path: Path) -> Folder:
+    """Return the PNG files of a folder, and the labels that are in it, above it, or in the names."""
+    names = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.name.lower().endswith(".png") and entry.is_file():
+                names.append(entry.name)
+                if len(names) > MAX_SAMPLES:
+                    raise FormatError(f"{path} holds more than {MAX_SAMPLES} PNG files")
+    if not names:
+        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
+    names.sort()
+    place = path.absolute()
+    if place.parent.name == IMAGES_NAME and re.fullmatch(r"[0-9]{5}", place.name):
+        above = place.parent.parent
+        rows = _labels(above, set(names), f"{IMAGES_NAME}/{place.name}/")
+        folder = Folder(path, names, rows, kind="shard")
+        folder.source = _source_beside(above) or folder.source
+        return folder
+    rows = _labels(path, set(names), "")
+    if not rows:
+        told = [re.fullmatch(r"([0-9](?:-[0-9])*)(?:_[0-9]+)?\.png", name, re.ASCII) for name in names]
+        if all(told) and any(re.search("[-_]", name) for name in names):
+            rows = {found[0]: _Row(found[1].replace("-", "")) for found in told if found}
+    return Folder(path, names, rows, kind="folder")
+
+
+def _labels(directory: Path, names: set[str], folder: str) -> dict[str, _Row]:
+    """Return what metadata.jsonl or labels.csv say of the files with these names. Raises FormatError, OSError."""
+    rows: dict[str, _Row] = {}
+    if (directory / METADATA_NAME).exists():
+        with files.open_regular(directory / METADATA_NAME) as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_ROW), b""), 1):
+                if line.strip():
+                    name, row = _row_of(line, f"{METADATA_NAME}, line {number}")
+                    if name.startswith(folder) and name.removeprefix(folder) in names:
+                        rows[name.removeprefix(folder)] = row
+    elif (directory / LABELS_NAME).exists():
+        with files.open_regular(directory / LABELS_NAME) as file:
+            lines = (line.decode("utf-8-sig", "replace") for line in iter(lambda: file.readline(MAX_ROW), b""))
+            table = csv.reader(lines)
+            try:
+                header = next(table, [])
+                if not {"file_name", "label"} <= set(header):
+                    raise FormatError(f"{directory / LABELS_NAME} has no columns file_name and label")
+                at_name, at_label = header.index("file_name"), header.index("label")
+                for cells in table:
+                    if len(cells) != len(header):
+                        if not cells:
+                            continue
+                        raise FormatError(f"{LABELS_NAME} has {len(cells)} columns in line {table.line_num}")
+                    name = cells[at_name].removeprefix(folder)
+                    if name in names and cells[at_name].startswith(folder):
+                        rows[name] = _Row(_text(cells[at_label], f"{LABELS_NAME}, line {table.line_num}"))
+            except csv.Error as error:
+                raise FormatError(f"{LABELS_NAME} is damaged in line {table.line_num} ({error})") from None
+    return rows
+
+
+def _text(label: str, where: str) -> str:
+    try:
+        return "".join(map(str, parse_sequence(label)))
+    except RequestError as error:
+        raise FormatError(f"{where}: {error.args[0]}") from None
+
+
+def _row_of(line: bytes, where: str) -> tuple[str, _Row]:
+    """Return the file name and what a row of JSON says of it. Raises FormatError."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict) or not isinstance(values.get("text"), str):
+        raise FormatError(f"{where} is not a row of JSON with a text")
+    text = _text(values["text"], where)
+    glyphs, x = values.get("glyphs"), values.get("x")
+    if not all(
+        isinstance(listed, list)
+        and len(listed) == len(text)
+        and all(type(value) is int and 0 <= value < 2**31 for value in listed)
+        for listed in (glyphs, x)
+    ):
+        if glyphs is not None or x is not None:
+            raise FormatError(f"{where} has glyphs and x that do not fit its text")
+        glyphs, x = (), ()
+    name = values.get("file_name", "")
+    return (name if isinstance(name, str) else ""), _Row(text, tuple(glyphs or ()), tuple(x or ()))
+
+
+def _archive(path: Path) -> Arrays:
+    """Return the arrays of an npz file that is stored as it is, mapped; with nothing believed that the file says.
+
+    Raises FormatError for anything that is not images with labels, lengths, glyphs and x beside them or without.
+    """
+    known = {"images": 3, "labels": 2, "lengths": 1, "glyphs": 2, "x": 2}
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+            for member in archive.infolist()[:64]:
+                name = member.filename.removesuffix(".npy")
+                if name in known and member.compress_type == zipfile.ZIP_STORED and name not in arrays:
+                    arrays[name] = _mapped(path, file, member, known[name])
+    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, EOFError, SyntaxError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{path} is not an npz file as we write them ({error})") from None
+    if "images" not in arrays or not decoding.is_images(arrays["images"]) or 0 in arrays["images"].shape:
+        raise FormatError(f"{path} is not an npz file as we write them: it has no images of bytes")
+    images, shape = arrays.pop("images"), arrays["labels"].shape if "labels" in arrays else None
+    fits = all(len(array) == len(images) for array in arrays.values()) and all(
+        arrays[name].shape == shape for name in ("glyphs", "x") if name in arrays
+    )
+    kinds = all(array.dtype.kind in "iu" for array in arrays.values())
+    if not fits or not kinds or (shape is not None and not 0 < shape[1] <= MAX_LENGTH):
+        raise FormatError(f"{path} is not an npz file as we write them: its arrays do not fit one another")
+    found = Arrays("npz", path, images, arrays)
+    found.source = _source_beside(path.parent)
+    return found
+
+
+def _mapped(path: Path, file: Any, member: zipfile.ZipInfo, dimensions: int) -> NDArray[Any]:
+    """Return an array of an npz file without reading it. Raises FormatError, ValueError."""
+    file.seek(member.header_offset)
+    local = file.read(30)
+    if len(local) != 30 or local[:4] != b"PK\3\4":
+        raise FormatError(f"{path} is damaged")
+    start = member.header_offset + 30 + int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+    file.seek(start)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise FormatError(f"{path} is not an npz file as we write them")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=10_000)
+    place, size = file.tell(), dtype.itemsize
+    for length in shape:
+        size *= length
+    if dtype.hasobject or fortran or len(shape) != dimensions or min(shape) < 1 or place + size > path.stat().st_size:
+        raise FormatError(f"{path} has an array {member.filename!r} that cannot be")
+    return np.memmap(path, dtype, "r", place, shape)

@@ -1,0 +1,149 @@
+"""Owns how a report is put: a recipe in words, the command that makes its samples again, and counts as a few bars."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, Recipe, format_sequence
+
+if TYPE_CHECKING:
+    from mnist_seq_cli.manifest import Spec
+
+TOLD = {
+    *("seed", "length", "lengths", "digits", "repeat", "sequences", "shuffle", "pattern", "per_label", "check"),
+    *("spacing", "min_gap", "max_gap", "width", "source", "glyph_height", "glyph_width", "invert"),
+}
+"""The fields of a recipe that are put into words: all of them, which a test sees to."""
+
+_FEW = 20
+
+
+def facts(recipe: Recipe) -> list[tuple[str, str]]:
+    """Return what a recipe asks for, as pairs of a name and a few words."""
+    written = _written(recipe)
+    return [
+        ("strips", f"{recipe.width}×{recipe.glyph_height} px" + (", white on black" if recipe.invert else "")),
+        ("digits", _digits(recipe)),
+        *([("written", written)] if written else []),
+        ("gaps", _gaps(recipe)),
+        ("source", _source(recipe)),
+        ("seed", str(recipe.seed)),
+    ]
+
+
+def _digits(recipe: Recipe) -> str:
+    if recipe.lengths:
+        sizes = [size for size, _ in recipe.lengths]
+        if len({weight for _, weight in recipe.lengths}) == 1:
+            run = sizes == list(range(sizes[0], sizes[-1] + 1))
+            return (f"{sizes[0]} to {sizes[-1]}" if run else _and(sizes)) + " a strip, all lengths alike likely"
+        shares = ", ".join(f"{size} ({weight})" for size, weight in recipe.lengths[:_FEW])
+        return f"a strip, with weights: {shares}" + (", …" if len(sizes) > _FEW else "")
+    shortest = min(map(len, recipe.sequences), default=recipe.length)
+    if recipe.pattern:
+        return f"up to {recipe.length} a strip"
+    return f"{recipe.length} a strip" if shortest == recipe.length else f"{shortest} to {recipe.length} a strip"
+
+
+def _written(recipe: Recipe) -> str:
+    parts = []
+    if recipe.sequences:
+        order = "in a new order each round" if recipe.shuffle else "in their order, and then again"
+        shown = ", ".join(format_sequence(sequence) for sequence in recipe.sequences[:3])
+        more = ", …" if len(recipe.sequences) > 3 else ""
+        parts.append(f"{len(recipe.sequences):,} given sequences ({shown}{more}), {order}")
+    if recipe.pattern:
+        parts.append(f"what the pattern {recipe.pattern} stands for")
+    if recipe.per_label:
+        parts.append(f"every sequence of {recipe.length} digits {recipe.per_label:,} times, shuffled")
+    if len(recipe.digits) < 10:
+        parts.append(f"only the digits {_and(list(recipe.digits))}")
+    if not recipe.repeat:
+        parts.append("no digit twice in a strip")
+    if recipe.check:
+        parts.append(f"the last one is a {recipe.check.capitalize()} check digit")
+    return "; ".join(parts)
+
+
+def _gaps(recipe: Recipe) -> str:
+    if recipe.min_gap == recipe.max_gap:
+        return f"{recipe.min_gap} px"
+    each = "one for each strip" if recipe.spacing == "equal" else "each for itself"
+    return f"{recipe.min_gap} to {recipe.max_gap} px, {each}"
+
+
+def _source(recipe: Recipe) -> str:
+    size = (recipe.glyph_width, recipe.glyph_height)
+    return recipe.source + ("" if size == (28, 28) else f", glyphs of {size[0]}×{size[1]} px")
+
+
+def _and(values: list[int]) -> str:
+    shown = list(map(str, values))
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def command(spec: Spec, directory: str) -> str:
+    """Return the command that makes the same dataset again, in a directory `again`.
+
+    Sequences that were given are taken out of the recipe in `directory` where they are many; a source of the user's own
+    is known by its sum only, so that its files have to be filled in.
+    """
+    recipe, before = spec.recipe, ""
+    words = ["mnistseq", "dataset", "-n", str(spec.samples)]
+    if recipe.sequences:
+        words += ["--labels", "-"]
+        if len(recipe.sequences) <= _FEW:
+            before = f"printf '%s\\n' {' '.join(map(format_sequence, recipe.sequences))} | "
+        else:
+            before = f"jq -r '.recipe.sequences[]' {shlex.quote(f'{directory}/recipe.json')} | "
+    elif recipe.pattern:
+        words += ["--pattern", recipe.pattern]
+    elif recipe.lengths:
+        words += ["--len", ",".join(f"{size}:{weight}" for size, weight in recipe.lengths)]
+    else:
+        words += ["--len", str(recipe.length)]
+    if recipe.shuffle:
+        words += ["--shuffle"]
+    if recipe.per_label:
+        words += ["--per-label", str(recipe.per_label)]
+    if len(recipe.digits) < 10:
+        words += ["--digits", "".join(map(str, recipe.digits))]
+    if not recipe.repeat:
+        words += ["--no-repeat"]
+    if recipe.check:
+        words += ["--check", recipe.check]
+    words += _layout_words(recipe)
+    if recipe.invert:
+        words += ["--invert"]
+    if recipe.source in BUNDLED_SOURCES:
+        words += ["--source", recipe.source]
+    else:
+        words += ["--source", "IMAGES", "--source-labels", "LABELS"]
+    words += ["--seed", str(recipe.seed), "--format", spec.format, "--compression", spec.compression]
+    words += ["--shard-size", str(spec.shard_size), "-o", "again/"]
+    return before + shlex.join(words)
+
+
+def _layout_words(recipe: Recipe) -> list[str]:
+    gaps = ["--min", str(recipe.min_gap), "--max", str(recipe.max_gap)]
+    if recipe.width != recipe.length * recipe.glyph_width + (recipe.length - 1) * recipe.max_gap:
+        return [*gaps, "--width", str(recipe.width), "--spacing", "random"]
+    return gaps if recipe.min_gap == recipe.max_gap else [*gaps, "--spacing", recipe.spacing]
+
+
+def binned(counts: Mapping[str, int], bars: int) -> list[tuple[str, int]]:
+    """Return counts of whole numbers as at most about `bars` rows: each value for itself, or ranges of equal width."""
+    values = {int(value): count for value, count in counts.items()}
+    if not values:
+        return []
+    low, high = min(values), max(values)
+    step = -(-(high - low + 1) // bars)
+    sums = [0] * ((high - low) // step + 1)
+    for value, count in values.items():
+        sums[(value - low) // step] += count
+    starts = range(low, high + 1, step)
+    ends = [min(start + step - 1, high) for start in starts]
+    names = [f"{start}" if start == end else f"{start} to {end}" for start, end in zip(starts, ends, strict=True)]
+    return list(zip(names, sums, strict=True))
