@@ -38,6 +38,8 @@ from mnist_seq_cli.recipe import BUNDLED_SOURCES, COMPRESSIONS, SPACINGS, format
 
 if TYPE_CHECKING:
     from mnist_seq_cli.bank import Source
+    from mnist_seq_cli.collection import Collection, Strip
+    from mnist_seq_cli.scoring import Score
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -279,6 +281,14 @@ def dataset(
     help="Strips to draw.  [default: 3 on a terminal, 40 on a sheet]",
 )
 @click.option("--index", metavar="I,J", help="Draw these samples instead; of a single one tell all.")
+@click.option(
+    "--sheet", metavar="FILE.png", type=click.Path(path_type=Path), help="Write a contact sheet of the strips."
+)
+@click.option("--boxes", is_flag=True, help="Draw the box of each digit's ink on the sheet.")
+@click.option("--html", metavar="FILE.html", type=click.Path(path_type=Path), help="Write a report for the browser.")
+@click.option(
+    "--predictions", metavar="FILE|-", help="Score what a model read: file name or index and digits, or a line each."
+)
 @click.option("--verify", is_flag=True, help="Check every byte of a dataset against its manifest.")
 @click.option("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
 @source_option
@@ -288,6 +298,10 @@ def inspect(
     as_json: bool,
     show: int | None,
     index: str | None,
+    sheet: Path | None,
+    boxes: bool,
+    html: Path | None,
+    predictions: str | None,
     verify: bool,
     regenerate: int | None,
     source: str | None,
@@ -298,16 +312,24 @@ def inspect(
     PATH is a dataset, one of its shards, a PNG strip or a folder of them, an npz or an IDX file. Pixels of large ones
     are sampled. Exits 1 when a dataset is incomplete or a check does not hold, and names what is wrong.
 
+    Predictions are CSV or JSON lines (file name or index, then what was read, 1-2-3 or 123), or one a line in order.
+    They are scored digit by digit, down to the MNIST digits that are read wrongly; the sheet then shows the worst
+    strips. Exits 1 when samples have no prediction, or rows no sample.
+
     \b
       mnistseq inspect
       mnistseq inspect out/ --show 5
       mnistseq inspect out/ --index 7
+      mnistseq inspect out/ --sheet sheet.png --boxes --html report.html
+      mnistseq inspect out/ --predictions predictions.csv --html report.html
       mnistseq inspect out/ --verify --regenerate 3
       mnistseq inspect out/ --json | jq .digits
     """
     from mnist_seq_cli import collection, console, inspecting
     from mnist_seq_cli import dataset as datasets
 
+    if boxes and sheet is None:
+        raise RequestError("--boxes are drawn on a sheet", hint="give --sheet FILE.png")
     wanted = None if index is None else _indices(index)
     found = collection.of(path)
     chosen = None if wanted is None else found.chosen(wanted)
@@ -323,10 +345,21 @@ def inspect(
         compared, different = datasets.regenerate(path, _own_source(source, source_labels), shards=regenerate)
         problems += different
         checks.append(f"the recipe makes the same samples again ({compared} shards)")
+    score = None
+    if predictions is not None and len(found):
+        score = _score(found, predictions, 40 if show is None else show)
+        problems += score.problems
+    elif predictions is not None and not problems:
+        raise RequestError(f"there are no samples in {path} to hold predictions against")
     if as_json:
-        click.echo(json.dumps({**inspecting.to_json(report), "problems": problems}, allow_nan=False))
+        scored = {} if score is None else {"predictions": score.to_json()}
+        click.echo(json.dumps({**inspecting.to_json(report), **scored, "problems": problems}, allow_nan=False))
     elif chosen is not None and len(chosen) == 1:
         console.show_sample(chosen[0], inspecting.origins(chosen[0], found.source), found.glyph_width)
+    elif score is not None:
+        console.show_score(score)
+        for strip, entry in _worst(found, score, 3 * console.on_terminal() if show is None else show):
+            console.print_strip(strip.image, f"{strip.caption}, read as {_dashed(entry['prediction'])}")
     else:
         console.show_report(report)
         drawn: Iterable[tuple[str, Any]]
@@ -336,9 +369,58 @@ def inspect(
             drawn = inspecting.examples(found, 3 * console.on_terminal() if show is None else show)
         for caption, image in drawn:
             console.print_strip(image, caption)
+    if sheet is not None:
+        console.say(_write_sheet(sheet, found, chosen, score, 40 if show is None else show, boxes=boxes))
     for line in [f"mnistseq: {problem}" for problem in problems] or checks * (not as_json):
         console.say(line)
     return FAILED if problems else DONE
+
+
+def _score(found: Collection, name: str, keep: int) -> Score:
+    """Return the score of the predictions in a file or from stdin. Raises FormatError, RequestError, OSError."""
+    from mnist_seq_cli import decoding, files, scoring
+
+    if name == "-":
+        return scoring.score(found, scoring.read(_stdin_lines(), "stdin"), "stdin", keep=keep)
+    decoding.require_file(Path(name))
+    shown = one_line(name, 200)
+    try:
+        with files.open_regular(Path(name)) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
+            return scoring.score(found, scoring.read(lines, shown), shown, keep=keep)
+    except UnicodeDecodeError:
+        raise FormatError(f"{shown} is not text", hint="give CSV, JSON lines, or one prediction a line") from None
+
+
+def _worst(found: Collection, score: Score, count: int) -> list[tuple[Strip, dict[str, Any]]]:
+    entries = {entry["sample"]: entry for entry in score.worst[:count]}
+    return [(strip, entries[strip.number]) for strip in found.chosen(list(entries))]
+
+
+def _dashed(text: str) -> str:
+    return "-".join(text) or "nothing"
+
+
+def _write_sheet(
+    path: Path, found: Collection, chosen: list[Strip] | None, score: Score | None, show: int, *, boxes: bool
+) -> str:
+    """Write a contact sheet, and return what there is to be said of it. Raises RequestError, OSError."""
+    from mnist_seq_cli import files
+    from mnist_seq_cli import sheet as sheets
+
+    if chosen is not None:
+        cells = [sheets.Cell(strip, strip.caption) for strip in chosen]
+    elif score is not None:
+        worst = _worst(found, score, show)
+        cells = [
+            sheets.Cell(strip, f"{strip.caption} > {'-'.join(entry['prediction'])}", True) for strip, entry in worst
+        ]
+        if not cells:
+            return f"there is no wrong prediction to show, so {one_line(str(path), 200)} is not written"
+    else:
+        strips = list(found.strips(range(min(show, len(found)))))
+        cells = [sheets.Cell(strip, strip.caption) for strip in strips]
+    files.write_whole(path, sheets.encode(sheets.draw(cells, boxes=boxes)), sync=False)
+    return f"{one_line(str(path), 200)}: {len(cells)} strips"
 
 
 def _indices(text: str) -> list[int]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.dataset import Summary
     from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport
     from mnist_seq_cli.manifest import Spec
+    from mnist_seq_cli.scoring import Score
 
 Item = TypeVar("Item")
 
@@ -92,17 +93,17 @@ def page() -> Console:
 PIPED_WIDTH = 100
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table on stdout; numbers stand to the right."""
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, tight: bool = False) -> None:
+    """Print a table on stdout; numbers stand to the right, and in a tight one everything but the first column."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     listed = [list(row) for row in rows]
     page().print(Text(one_line(title), style="bold"), no_wrap=True, overflow="ellipsis")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if tight else 1))
     for place, column in enumerate(columns):
-        numeric = all(isinstance(row[place], int | float) for row in listed)
+        numeric = (tight and place > 0) or all(isinstance(row[place], int | float) for row in listed)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in listed:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else Text(one_line(str(cell), 4000)) for cell in row))
@@ -236,6 +237,66 @@ def show_sample(strip: Strip, origins: NDArray[np.uint8] | None, glyph_width: in
         print_table("its digits, from left to right", ("digit", "glyph", "x", "gap", "ink at", "ink"), rows)
     if origins is not None:
         print_strip(origins, "the MNIST digits that it is made of")
+
+
+def show_score(score: Score) -> None:
+    """Print how predictions do as tables on stdout."""
+    from mnist_seq_cli.wording import score_bars
+
+    facts = [
+        ("scored", f"{score.scored:,} of {score.samples:,} samples"),
+        ("exact", f"{score.exact:,}" + _share(score.exact, score.scored)),
+        ("character errors", f"{score.errors:,} in {score.digits:,} digits" + _share(score.errors, score.digits)),
+        ("substitutions", f"{score.substitutions:,}"),
+        ("insertions", f"{score.insertions:,}"),
+        ("deletions", f"{score.deletions:,}"),
+    ]
+    left_out = (("missing", score.missing), ("unknown rows", score.unknown), ("repeated rows", score.repeated))
+    facts += [(name, f"{count:,}") for name, count in (*left_out, ("no label", score.unlabelled)) if count]
+    print_table("predictions", ("", ""), facts)
+    for title, name, rows in score_bars(score, _BINS):
+        most = max((rate for *_, rate in rows), default=0)
+        listed = [
+            (label, errors, total, f"{rate:.1%}", _drawn_bar(round(1e6 * rate), round(1e6 * most), _BAR))
+            for label, errors, total, rate in rows
+        ]
+        if listed:
+            print_table(title, (name, "errors", "of", "rate", ""), listed)
+    if not score.errors:
+        return
+    rows_ = [
+        (str(digit), *score.confusion[digit], score.deleted[digit])
+        for digit in range(10)
+        if any(score.confusion[digit])
+    ]
+    extra = ("extra", *score.inserted, "")
+    print_table("what each digit was read as", ("digit", *map(str, range(10)), "nothing"), [*rows_, extra])
+    if score.glyphs:
+        glyphs = [
+            (
+                str(entry["glyph"]),
+                str(entry["digit"]),
+                entry["wrong"],
+                entry["seen"],
+                ", ".join(f"{read} ({times})" for read, times in list(entry["read_as"].items())[:3]),
+                "MNIST's label is wrong" if entry["known_wrong_label"] else "",
+            )
+            for entry in score.glyphs[:15]
+        ]
+        columns = ("glyph", "digit", "wrong", "seen", "read as", "")
+        print_table("the MNIST digits that are read wrongly most often", columns, glyphs)
+    if score.known_wrong["seen"]:
+        seen, wrong = score.known_wrong["seen"], score.known_wrong["wrong"]
+        page().print(f"MNIST digits with a label that is known to be wrong: read wrongly {wrong:,} of {seen:,} times")
+
+
+def _short(count: int) -> str:
+    """Return a count in five characters; one above 9,999 in thousands or millions."""
+    return f"{count:,}" if count < 10_000 else f"{count // 1000:,}k" if count < 10_000_000 else f"{count // 1000000:,}M"
+
+
+def _share(part: int, whole: int) -> str:
+    return f", {part / whole:.2%}" if whole else ""
 
 
 def _listed(value: object) -> str:

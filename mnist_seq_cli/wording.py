@@ -10,6 +10,7 @@ from mnist_seq_cli.recipe import BUNDLED_SOURCES, Recipe, format_sequence
 
 if TYPE_CHECKING:
     from mnist_seq_cli.manifest import Spec
+    from mnist_seq_cli.scoring import Score
 
 TOLD = {
     *("seed", "length", "lengths", "digits", "repeat", "sequences", "shuffle", "pattern", "per_label", "check"),
@@ -147,3 +148,28 @@ def binned(counts: Mapping[str, int], bars: int) -> list[tuple[str, int]]:
     ends = [min(start + step - 1, high) for start in starts]
     names = [f"{start}" if start == end else f"{start} to {end}" for start, end in zip(starts, ends, strict=True)]
     return list(zip(names, sums, strict=True))
+
+
+def score_bars(score: Score, bars: int) -> list[tuple[str, str, list[tuple[str, int, int, float]]]]:
+    """Return errors by position, length and gap, at most about `bars` rows each: label, errors, of how many, rate."""
+
+    def rated(errors: dict[str, int], totals: dict[str, int]) -> list[tuple[str, int, int, float]]:
+        wrong, all_of = binned(errors, bars), binned(totals, bars)
+        pairs = zip(wrong, all_of, strict=True)
+        return [(label, bad, total, bad / total) for (label, bad), (_, total) in pairs if total]
+
+    numbered = {str(place): counts for place, counts in enumerate(score.positions, 1) if counts["digits"]}
+    bad = {place: counts["substituted"] + counts["deleted"] for place, counts in numbered.items()}
+    return [
+        ("digits read wrongly, by position", "position", rated(bad, {p: c["digits"] for p, c in numbered.items()})),
+        (
+            "character errors, by length",
+            "length",
+            rated(*({size: counts[key] for size, counts in score.lengths.items()} for key in ("errors", "digits"))),
+        ),
+        (
+            "neighbours with an error, by their gap",
+            "px",
+            rated(*({gap: counts[key] for gap, counts in score.gaps.items()} for key in ("errors", "pairs"))),
+        ),
+    ]

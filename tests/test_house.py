@@ -79,6 +79,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "wording": {"recipe"},
     "inspecting": {"errors", "recipe", "bank", "files", "reading", "collection", "wording"},
+    "scoring": {"errors", "recipe", "collection"},
+    "sheet": {"errors", "collection"},
     "console": {"errors", "wording"},
     "cli": {"", "errors", "recipe", "formats"},
 }

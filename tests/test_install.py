@@ -98,7 +98,7 @@ def test_the_wheel_says_what_it_is_and_under_which_licences(wheel: Path) -> None
     assert licences == {f"{info}/licenses/LICENSE", f"{info}/licenses/data/README.md"}
     assert scripts == ["[console_scripts]", "mnistseq", "=", "mnist_seq_cli.cli:main"]
     needed = [requirement for requirement in metadata.get_all("Requires-Dist", []) if "extra ==" not in requirement]
-    assert len(needed) == 6
+    assert len(needed) == 7
 
 
 def test_what_is_installed_runs_from_where_it_was_installed(installed: Installed, tmp_path: Path) -> None:
