@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mnist_seq_cli.errors import one_line
+from mnist_seq_cli.wording import charts, score_bars, size_text, summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,15 +49,6 @@ def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[I
                 yield item
 
     return watch
-
-
-def size_text(count: int) -> str:
-    """Return a number of bytes as a person says it: `10.5 MB`."""
-    value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
-    while round(value, 1) >= 1000 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return f"{value:.1f} {units[0]}" if units[0] != "B" else f"{count} B"
 
 
 def summary_text(directory: Path, spec: Spec, summary: Summary, seconds: float) -> str:
@@ -124,78 +116,29 @@ def show_report(report: Report) -> None:
         rows = zip(range(10), report.train, report.test, strict=True)
         total = ("all", sum(report.train), sum(report.test))
         print_table("glyphs", ("digit", "train", "test"), [*((str(row[0]), *row[1:]) for row in rows), total])
-    elif report.kind == "strip":
-        read = (("sequence", report.sequence), ("glyphs", report.glyphs), ("x", report.x), ("gaps", report.gaps))
-        facts = [("size", f"{report.width}×{report.height} px"), ("ink", f"{report.ink:.1%}")]
-        facts += [(name, _listed(value)) for name, value in read if value is not None]
-        print_table(report.path, ("strip", ""), [*facts, *([("note", report.note)] if report.note else [])])
-    elif report.kind == "idx":
-        shape = "×".join(map(str, report.shape))
-        facts = [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest} to {report.largest}")]
-        print_table(report.path, ("IDX file", ""), facts)
-        if report.counts is not None:
-            _print_bars("labels", "digit", list(zip(map(str, range(10)), report.counts, strict=True)))
-    elif report.kind == "dataset":
-        _show_dataset(report)
-    else:
-        _show_samples(report)
-
-
-def _show_dataset(report: DatasetReport) -> None:
-    facts = [
-        ("samples", f"{report.samples_done:,}" + ("" if report.complete else f" of {report.samples:,}: INCOMPLETE")),
-        ("format", f"{report.format}, {size_text(report.bytes)}"),
-        *report.facts,
-    ]
-    print_table(report.path, ("dataset", ""), [*facts, *_sampled_facts(report)])
-    _show_numbers(report)
-
-
-def _show_samples(report: SamplesReport) -> None:
-    kinds = {"shard": "one shard of a dataset", "folder": "a folder of PNG files", "npz": "an npz file"}
-    sizes = [f"{width}×{height} px" for height, width in report.sizes]
-    facts = [("samples", f"{report.samples:,}"), ("strips", ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else ""))]
-    if report.labelled < report.samples:
-        facts.append(("labels", f"{report.labelled:,}" if report.labelled else "none"))
-    print_table(report.path, (kinds[report.kind], ""), [*facts, *_sampled_facts(report)])
-    _show_numbers(report)
-
-
-def _sampled_facts(report: DatasetReport | SamplesReport) -> list[tuple[str, str]]:
-    """Return what is known of ink and glyphs, and of how many samples it is known."""
-    facts = []
-    if ink := report.ink:
-        looked_at = "all" if ink["samples"] == report.samples else f"{ink['samples']:,}"
-        told = f"{ink['mean']:.1%} of a strip, {ink['smallest']:.1%} to {ink['largest']:.1%} ({looked_at} looked at)"
-        if ink["unreadable"]:
-            told += f"; {ink['unreadable']:,} could not be read" + ": see --verify" * (report.kind == "dataset")
-        facts.append(("ink", told))
-    if glyphs := report.glyphs:
-        part = "" if glyphs["samples"] == report.samples else f" in {glyphs['samples']:,} samples"
-        times = max(map(int, glyphs["times"]))
-        facts.append(("glyphs", f"{glyphs['different']:,} different ones{part}, each used up to {_times(times)}"))
-    return facts
-
-
-def _times(number: int) -> str:
-    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+        return
+    kinds = {
+        "dataset": "dataset",
+        "shard": "one shard of a dataset",
+        "folder": "a folder of PNG files",
+        "npz": "an npz file",
+        "strip": "strip",
+        "idx": "IDX file",
+    }
+    print_table(report.path, (kinds[report.kind], ""), summary(report))
+    for title, name, rows_ in charts(report, _BINS):
+        _print_bars(title, name, rows_)
+    if report.kind != "strip" and report.kind != "idx":
+        _show_positions(report)
 
 
 _BINS = 12
 _BAR = 24
 
 
-def _show_numbers(report: DatasetReport | SamplesReport) -> None:
-    from mnist_seq_cli.wording import binned
-
+def _show_positions(report: DatasetReport | SamplesReport) -> None:
     if not report.positions or report.digits is None:
         return
-    if len(report.lengths or {}) > 1:
-        _print_bars("lengths of sequences", "length", binned(report.lengths or {}, _BINS))
-    if len(report.gaps or {}) > 1:
-        _print_bars("widths of gaps", "px", binned(report.gaps or {}, _BINS))
-    if report.ink and len(report.ink["percent"]) > 1:
-        _print_bars("ink", "percent", binned(report.ink["percent"], _BINS))
     counts = [f"{count:,}" for column in report.positions for count in column]
     each = max(max(map(len, counts)) + 2, len("at 10") + 2)
     room = (page().width - len("digit") - 2 - max(7, len(f"{max(report.digits):,}")) - 2 - 12 - 2) // each
@@ -241,8 +184,6 @@ def show_sample(strip: Strip, origins: NDArray[np.uint8] | None, glyph_width: in
 
 def show_score(score: Score) -> None:
     """Print how predictions do as tables on stdout."""
-    from mnist_seq_cli.wording import score_bars
-
     facts = [
         ("scored", f"{score.scored:,} of {score.samples:,} samples"),
         ("exact", f"{score.exact:,}" + _share(score.exact, score.scored)),
@@ -264,13 +205,10 @@ def show_score(score: Score) -> None:
             print_table(title, (name, "errors", "of", "rate", ""), listed)
     if not score.errors:
         return
-    rows_ = [
-        (str(digit), *score.confusion[digit], score.deleted[digit])
-        for digit in range(10)
-        if any(score.confusion[digit])
-    ]
-    extra = ("extra", *score.inserted, "")
-    print_table("what each digit was read as", ("digit", *map(str, range(10)), "nothing"), [*rows_, extra])
+    table = [[*score.confusion[digit], score.deleted[digit]] for digit in range(10)]
+    cells = [(str(digit), *map(_short, row)) for digit, row in enumerate(table) if any(row)]
+    cells.append(("extra", *map(_short, score.inserted), ""))
+    print_table("what each digit was read as", ("digit", *map(str, range(10)), "none"), cells, tight=True)
     if score.glyphs:
         glyphs = [
             (
@@ -297,10 +235,6 @@ def _short(count: int) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f", {part / whole:.2%}" if whole else ""
-
-
-def _listed(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def print_strip(image: NDArray[np.uint8], caption: str) -> None:

@@ -237,13 +237,17 @@ class _Predictions:
                 self._ends[number] = place
         self._text = "".join(pieces)
         if self.unknown:
-            self.problems.append(f"{self.unknown} rows of {name} are about no sample (the first: {strange})")
+            self.problems.append(f"{_rows(self.unknown, name)} about no sample (the first: {strange})")
         if self.repeated:
-            self.problems.append(f"{self.repeated} rows of {name} are about a sample again (the first: {again})")
+            self.problems.append(f"{_rows(self.repeated, name)} about a sample again (the first: {again})")
 
     def __getitem__(self, number: int) -> str | None:
         start = self._starts[number] if number < len(self._starts) else _NO_ROW
         return None if start == _NO_ROW else self._text[start : self._ends[number]]
+
+
+def _rows(count: int, name: str) -> str:
+    return f"1 row of {name} is" if count == 1 else f"{count} rows of {name} are"
 
 
 class _Scorer:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, Recipe, format_sequence
 
 if TYPE_CHECKING:
+    from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport
     from mnist_seq_cli.manifest import Spec
     from mnist_seq_cli.scoring import Score
 
@@ -132,6 +133,77 @@ def _layout_words(recipe: Recipe) -> list[str]:
     if recipe.width != recipe.length * recipe.glyph_width + (recipe.length - 1) * recipe.max_gap:
         return [*gaps, "--width", str(recipe.width), "--spacing", "random"]
     return gaps if recipe.min_gap == recipe.max_gap else [*gaps, "--spacing", recipe.spacing]
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes as a person says it: `10.5 MB`."""
+    value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while round(value, 1) >= 1000 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.1f} {units[0]}" if units[0] != "B" else f"{count} B"
+
+
+def summary(report: Report) -> list[tuple[str, str]]:
+    """Return what there is to be said of anything, as pairs of a name and a few words."""
+    if report.kind == "mnist":
+        total = f"{sum(report.train):,} digits to train with, {sum(report.test):,} to test with"
+        sound = "all of them as published" if not report.problems else "NOT as published"
+        return [("digits", total), ("files", f"{len(report.files)}, {sound}")]
+    if report.kind == "strip":
+        read = (("sequence", report.sequence), ("glyphs", report.glyphs), ("x", report.x), ("gaps", report.gaps))
+        facts = [("size", f"{report.width}×{report.height} px"), ("ink", f"{report.ink:.1%}")]
+        facts += [(name, _listed(value)) for name, value in read if value is not None]
+        return [*facts, *([("note", report.note)] if report.note else [])]
+    if report.kind == "idx":
+        shape = "×".join(map(str, report.shape))
+        return [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest} to {report.largest}")]
+    if report.kind == "dataset":
+        done = f"{report.samples_done:,}" + ("" if report.complete else f" of {report.samples:,}: INCOMPLETE")
+        about = [("samples", done), ("format", f"{report.format}, {size_text(report.bytes)}"), *report.facts]
+        return [*about, *_sampled(report)]
+    sizes = [f"{width}×{height} px" for height, width in report.sizes]
+    about = [("samples", f"{report.samples:,}"), ("strips", ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else ""))]
+    if report.labelled < report.samples:
+        about.append(("labels", f"{report.labelled:,}" if report.labelled else "none"))
+    return [*about, *_sampled(report)]
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _sampled(report: DatasetReport | SamplesReport) -> list[tuple[str, str]]:
+    """Return what is known of ink and glyphs, and of how many samples it is known."""
+    facts = []
+    if ink := report.ink:
+        looked_at = "all" if ink["samples"] == report.samples else f"{ink['samples']:,}"
+        told = f"{ink['mean']:.1%} of a strip, {ink['smallest']:.1%} to {ink['largest']:.1%} ({looked_at} looked at)"
+        if ink["unreadable"]:
+            told += f"; {ink['unreadable']:,} could not be read" + ": see --verify" * (report.kind == "dataset")
+        facts.append(("ink", told))
+    if glyphs := report.glyphs:
+        part = "" if glyphs["samples"] == report.samples else f" in {glyphs['samples']:,} samples"
+        times = max(map(int, glyphs["times"]))
+        often = {1: "once", 2: "up to twice"}.get(times, f"up to {times:,} times")
+        facts.append(("glyphs", f"{glyphs['different']:,} different ones{part}, each used {often}"))
+    return facts
+
+
+def charts(report: Report, bars: int) -> list[tuple[str, str, list[tuple[str, int]]]]:
+    """Return what is counted, but for digits: a title, what is counted, and at most about `bars` rows of it."""
+    if report.kind == "idx":
+        digits = enumerate(report.counts or [])
+        return [("labels", "digit", [(str(digit), count) for digit, count in digits])] if report.counts else []
+    if report.kind == "mnist" or report.kind == "strip":
+        return []
+    counted: list[tuple[str, str, Mapping[str, int] | None]] = [
+        ("lengths of sequences", "length", report.lengths),
+        ("widths of gaps", "px", report.gaps),
+        ("glyphs by how often they are used", "times", report.glyphs["times"] if report.glyphs else None),
+        ("part of a strip that is ink", "percent", report.ink["percent"] if report.ink else None),
+    ]
+    return [(title, name, binned(counts, bars)) for title, name, counts in counted if counts and len(counts) > 1]
 
 
 def binned(counts: Mapping[str, int], bars: int) -> list[tuple[str, int]]:

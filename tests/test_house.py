@@ -81,6 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inspecting": {"errors", "recipe", "bank", "files", "reading", "collection", "wording"},
     "scoring": {"errors", "recipe", "collection"},
     "sheet": {"errors", "collection"},
+    "page": {"", "errors", "recipe", "bank", "png", "collection", "inspecting", "scoring", "wording"},
     "console": {"errors", "wording"},
     "cli": {"", "errors", "recipe", "formats"},
 }
