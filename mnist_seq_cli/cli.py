@@ -325,7 +325,7 @@ def inspect(
       mnistseq inspect out/ --verify --regenerate 3
       mnistseq inspect out/ --json | jq .digits
     """
-    from mnist_seq_cli import collection, console, inspecting, page
+    from mnist_seq_cli import collection, console, inspecting
     from mnist_seq_cli import dataset as datasets
 
     if boxes and sheet is None:
@@ -347,7 +347,7 @@ def inspect(
         checks.append(f"the recipe makes the same samples again ({compared} shards)")
     score = None
     if predictions is not None and len(found):
-        score = _score(found, predictions, max(page.GALLERY, show or 0))
+        score = _score(found, predictions, show or 0)
         problems += score.problems
     elif predictions is not None and not problems:
         raise RequestError(f"there are no samples in {path} to hold predictions against")
@@ -372,7 +372,7 @@ def inspect(
     if sheet is not None:
         console.say(_write_sheet(sheet, found, chosen, score, 40 if show is None else show, boxes=boxes))
     if html is not None:
-        from mnist_seq_cli import files
+        from mnist_seq_cli import files, page
 
         files.write_whole(html, page.render(report, found, score, problems), sync=False)
         console.say(f"{one_line(str(html), 200)}: open it in a browser")
@@ -381,10 +381,11 @@ def inspect(
     return FAILED if problems else DONE
 
 
-def _score(found: Collection, name: str, keep: int) -> Score:
+def _score(found: Collection, name: str, show: int) -> Score:
     """Return the score of the predictions in a file or from stdin. Raises FormatError, RequestError, OSError."""
     from mnist_seq_cli import decoding, files, scoring
 
+    keep = max(scoring.KEPT, show)
     if name == "-":
         return scoring.score(found, scoring.read(_stdin_lines(), "stdin"), "stdin", keep=keep)
     decoding.require_file(Path(name))

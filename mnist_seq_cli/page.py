@@ -185,19 +185,20 @@ def _rate(rate: float | None) -> str:
 def _confusion(score: Score) -> str:
     table = [[*row, deleted] for row, deleted in zip(score.confusion, score.deleted, strict=True)]
     table.append([*score.inserted, 0])
-    most = max((count for a, row in enumerate(table) for b, count in enumerate(row) if a != b), default=0) or 1
+    inner = max((count for a, row in enumerate(score.confusion) for b, count in enumerate(row) if a != b), default=0)
+    inner, outer = inner or 1, max(*score.deleted, *score.inserted) or 1
     head = "".join(f'<th scope="col">{name}</th>' for name in ("", *range(10), "none"))
     rows = []
     for a, row in enumerate(table):
         cells = [
             f'<td class="hit">{count:,}</td>'
             if a == b
-            else f'<td class="miss" style="--w:{count / most:.3f}">{count or "·":}</td>'
-            for b, count in enumerate(row)
+            else f'<td class="miss" style="--w:{count / (outer if 10 in (a, b) else inner):.3f}">{count or "·"}</td>'
+            for b, count in enumerate(row[: 10 if a == 10 else 11])
         ]
         rows.append(f'<tr><th scope="row">{a if a < 10 else "extra"}</th>{"".join(cells)}</tr>')
     return (
-        '<figure class="plot" style="margin:0"><h3>what each digit (row) was read as (column)</h3>'
+        '<figure class="plot whole" style="margin:0"><h3>what each digit (row) was read as (column)</h3>'
         '<div class="wide" tabindex="0" role="group" aria-label="confusion table">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></figure>"
     )
@@ -216,7 +217,7 @@ def _worst_glyphs(score: Score, found: Collection) -> str:
         read = ", ".join(f"{_text(text)} ({times})" for text, times in list(entry["read_as"].items())[:4])
         mark = '<br><b class="bad">MNIST’s label is known to be wrong</b>' if entry["known_wrong_label"] else ""
         items.append(
-            f"<li class=card>{image}<span><b>a {entry['digit']}</b>, glyph {entry['glyph']}<br>"
+            f'<li class="tile">{image}<span><b>a {entry["digit"]}</b>, glyph {entry["glyph"]}<br>'
             f"wrong {entry['wrong']} of {entry['seen']} times<br>read as {read}{mark}</span></li>"
         )
     known = score.known_wrong

@@ -30,7 +30,6 @@ KNOWN_WRONG = frozenset(
 KEYS = ("file_name", "filename", "file", "name", "path", "image", "index", "id", "number", "sample")
 VALUES = ("prediction", "predicted", "pred", "output", "reading", "digits", "text", "label", "sequence")
 
-_WORST = 1_000
 _NO_ROW = -1
 
 
@@ -186,9 +185,11 @@ class Score:
 
 
 MOST_GLYPHS = 30
+KEPT = 300
+"""Worst samples that a score names, unless it is asked for more."""
 
 
-def score(found: Collection, rows: Iterable[Row], name: str, *, keep: int = 100) -> Score:
+def score(found: Collection, rows: Iterable[Row], name: str, *, keep: int = KEPT) -> Score:
     """Return how the predictions do on a collection; `keep` of the worst samples are named.
 
     Raises FormatError for predictions of which some have a name and some have none, and for collections without labels.
@@ -196,7 +197,7 @@ def score(found: Collection, rows: Iterable[Row], name: str, *, keep: int = 100)
     predictions = _Predictions(found, rows, name)
     result = Score(samples=len(found), unknown=predictions.unknown, repeated=predictions.repeated)
     result.problems += predictions.problems
-    scorer = _Scorer(found, result, min(keep, _WORST))
+    scorer = _Scorer(found, result, keep)
     for part in found.rows():
         scorer.add(part, predictions)
     scorer.finish()
