@@ -34,6 +34,7 @@ MAX_FILE = 256 << 20
 MAX_SAMPLES = 1_000_000
 """Samples of a folder or a shard, whose names and sequences are held."""
 
+_NUMBERED = re.compile(r"(?:.*[/\\])?([0-9]{1,12})(?:\.(?:png|json))?", re.ASCII)
 _CHUNK = 10_000
 _RUN = 10
 _SHARDS = 20
@@ -201,7 +202,7 @@ def boxes_of(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tu
 
 def _number(name: str, count: int) -> int | None:
     """Return the number in `12`, `00000012.png`, `images/00000/00000012.png` and the like, if it is below `count`."""
-    found = re.fullmatch(r"(?:.*[/\\])?([0-9]{1,12})(?:\.(?:png|json))?", name.strip(), re.ASCII)
+    found = _NUMBERED.fullmatch(name.strip())
     return int(found[1]) if found and int(found[1]) < count else None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +32,7 @@ KEYS = ("file_name", "filename", "file", "name", "path", "image", "index", "id",
 VALUES = ("prediction", "predicted", "pred", "output", "reading", "digits", "text", "label", "sequence")
 
 _NO_ROW = -1
+_PLAIN = re.compile(r"[0-9](?:-[0-9])*|[0-9]{1,1000}", re.ASCII)
 
 
 class Row(NamedTuple):
@@ -66,8 +68,8 @@ def read(lines: Iterable[str], name: str) -> Iterator[Row]:
 def _digits(text: str, name: str, line: int) -> str:
     """Return a sequence without its dashes; nothing where nothing was read. Raises FormatError."""
     stripped = text.strip(" \t\r\n")
-    if len(stripped) <= MAX_LENGTH and stripped.isascii() and stripped.isdigit():
-        return stripped
+    if len(stripped) < 2 * MAX_LENGTH and _PLAIN.fullmatch(stripped):  # which is quicker than what takes all spellings
+        return stripped.replace("-", "")
     try:
         return "".join(map(str, parse_sequence(stripped))) if stripped else ""
     except RequestError:
@@ -225,13 +227,12 @@ class _Predictions:
                 raise FormatError(f"{name}, line {row.line}: some predictions name their sample and some do not")
             named = row.name is not None
             number = found.place_of(row.name) if row.name is not None else order if order < count else None
-            shown = f"line {row.line}" + (f", {one_line(row.name, 60)!r}" if row.name is not None else "")
             if number is None:
                 self.unknown += 1
-                strange = strange or shown
+                strange = strange or _shown(row)
             elif self._starts[number] != _NO_ROW:
                 self.repeated += 1
-                again = again or shown
+                again = again or _shown(row)
             else:
                 pieces.append(row.text)
                 self._starts[number], place = place, place + len(row.text)
@@ -245,6 +246,10 @@ class _Predictions:
     def __getitem__(self, number: int) -> str | None:
         start = self._starts[number] if number < len(self._starts) else _NO_ROW
         return None if start == _NO_ROW else self._text[start : self._ends[number]]
+
+
+def _shown(row: Row) -> str:
+    return f"line {row.line}" + (f", {one_line(row.name, 60)!r}" if row.name is not None else "")
 
 
 def _rows(count: int, name: str) -> str:
@@ -270,8 +275,7 @@ class _Scorer:
 
     def add(self, rows: Rows, predictions: _Predictions) -> None:
         """Take some samples and their predictions."""
-        result, scored = self._result, []
-        widths = rows.x[:, 1:].astype(np.int64) - rows.x[:, :-1] - self._glyph_width
+        result, scored, wrong = self._result, [], []
         for place, truth in enumerate(rows.texts):
             read = predictions[rows.first + place]
             if truth is None:
@@ -280,34 +284,45 @@ class _Scorer:
                 result.missing += 1
             else:
                 scored.append(place)
-                self._one(rows, place, truth, read, widths)
-        glyphs = rows.glyphs[scored]
-        ids, times = np.unique(glyphs[glyphs >= 0], return_counts=True)
-        self._seen.update(dict(zip(ids.tolist(), times.tolist(), strict=True)))
+                if truth != read:
+                    wrong.append((place, truth, read))
+        result.scored += len(scored)
+        result.exact += len(scored) - len(wrong)
+        wrong_sizes = Counter(len(truth) for _, truth, _ in wrong)
+        texts = [rows.texts[place] or "" for place in scored]
+        for size in sorted(set(map(len, texts))):
+            same = [text for text in texts if len(text) == size]
+            digits = np.frombuffer("".join(same).encode(), dtype=np.uint8) - ord("0")
+            while len(self._positions) <= size:
+                self._positions.append(Counter())
+            for position in range(size):
+                self._positions[position]["digits"] += len(same)
+            exact = len(same) - wrong_sizes[size]
+            self._lengths.setdefault(size, Counter()).update(samples=len(same), digits=len(digits), exact=exact)
+            result.digits += len(digits)
+            for digit, times in enumerate(np.bincount(digits, minlength=10).tolist()):
+                result.confusion[digit][digit] += times
+        glyphs, x = rows.glyphs[scored], rows.x[scored]
+        for glyph, times in zip(*np.unique(glyphs[glyphs >= 0], return_counts=True), strict=True):
+            self._seen[int(glyph)] += int(times)
+        widths = x[:, 1:].astype(np.int64) - x[:, :-1] - self._glyph_width
+        known = (glyphs[:, 1:] >= 0) & (glyphs[:, :-1] >= 0)
+        for gap, times in zip(*np.unique(widths[known], return_counts=True), strict=True):
+            self._gaps.setdefault(int(gap), Counter())["pairs"] += int(times)
+        for place, truth, read in wrong:
+            self._one(rows, place, truth, read)
 
-    def _one(self, rows: Rows, place: int, truth: str, read: str, widths: Any) -> None:
-        result, size = self._result, len(truth)
-        while len(self._positions) <= size:
-            self._positions.append(Counter())
-        result.scored += 1
-        result.digits += size
-        by_length = self._lengths.setdefault(size, Counter())
-        by_length.update(samples=1, digits=size)
-        for position, digit in enumerate(map(int, truth)):
-            self._positions[position]["digits"] += 1
-            result.confusion[digit][digit] += 1
-        known = size > 0 and rows.glyphs[place, 0] >= 0
-        gaps = widths[place, : size - 1].tolist() if known else []
-        for gap in gaps:
-            self._gaps.setdefault(gap, Counter())["pairs"] += 1
-        if truth == read:
-            result.exact += 1
-            by_length["exact"] += 1
-            return
+    def _one(self, rows: Rows, place: int, truth: str, read: str) -> None:
+        """Take a sample that was not read exactly."""
+        result = self._result
+        glyphs = rows.glyphs[place, : len(truth)].tolist()
+        edges = rows.x[place, : len(truth)].tolist()
+        known = glyphs[0] >= 0
+        by_length = self._lengths[len(truth)]
         operations = self._editops(truth, read).as_list()
         result.errors += len(operations)
         by_length["errors"] += len(operations)
-        troubled = set()
+        troubled: set[int] = set()
         for kind, source, target in operations:
             if kind == "insert":
                 result.insertions += 1
@@ -327,11 +342,12 @@ class _Scorer:
                 self._positions[source]["substituted"] += 1
             troubled |= {source - 1, source}
             if known:
-                glyph = int(rows.glyphs[place, source])
+                glyph = glyphs[source]
                 self._wrong.setdefault(glyph, Counter())[read[target] if kind == "replace" else ""] += 1
                 self._digit_of[glyph] = truth[source]
-        for pair, gap in enumerate(gaps):
-            self._gaps[gap]["errors"] += pair in troubled
+        for pair in troubled if known else ():
+            if 0 <= pair < len(truth) - 1:
+                self._gaps[edges[pair + 1] - edges[pair] - self._glyph_width]["errors"] += 1
         self._worst.append((-len(operations), rows.first + place, truth, read))
         if len(self._worst) > 4 * self._keep + 1000:
             self._worst = sorted(self._worst)[: self._keep]
