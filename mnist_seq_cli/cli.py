@@ -387,7 +387,8 @@ def _score(found: Collection, name: str, show: int) -> Score:
 
     keep = max(scoring.KEPT, show)
     if name == "-":
-        return scoring.score(found, scoring.read(_stdin_lines(), "stdin"), "stdin", keep=keep)
+        piped = _stdin_lines()
+        return scoring.score(found, scoring.read(piped if piped[-1] else piped[:-1], "stdin"), "stdin", keep=keep)
     decoding.require_file(Path(name))
     shown = one_line(name, 200)
     try:

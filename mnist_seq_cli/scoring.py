@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mnist_seq_cli.collection import Collection, Rows
-from mnist_seq_cli.errors import FormatError, RequestError, one_line
+from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, MAX_LENGTH, parse_sequence
 
 KNOWN_WRONG = frozenset(
@@ -73,7 +73,7 @@ def _digits(text: str, name: str, line: int) -> str:
     try:
         return "".join(map(str, parse_sequence(stripped))) if stripped else ""
     except RequestError:
-        shown = one_line(stripped, 40)
+        shown = stripped[:40]
         raise FormatError(
             f"{name}, line {line}: {shown!r} is not a sequence of digits",
             hint="write it 1-2-3 or 123, or leave it empty",
@@ -249,7 +249,7 @@ class _Predictions:
 
 
 def _shown(row: Row) -> str:
-    return f"line {row.line}" + (f", {one_line(row.name, 60)!r}" if row.name is not None else "")
+    return f"line {row.line}" + (f", {row.name[:60]!r}" if row.name is not None else "")
 
 
 def _rows(count: int, name: str) -> str:

@@ -1,0 +1,358 @@
+"""Whatever is looked at: a shard, a folder, an array. The same samples everywhere, and one line for what is none."""
+
+import io
+import json
+import shutil
+import struct
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mnist_seq_cli import SequenceDataset, cli, collection, idx, inspecting, png
+from mnist_seq_cli.collection import Collection
+from mnist_seq_cli.errors import MnistseqError, RequestError
+from mnist_seq_cli.formats import FORMAT_NAMES
+
+Run = Callable[..., tuple[int, str, str]]
+
+ASKED = ("-n", "45", "--len", "1-3", "--max", "4", "--seed", "6", "--shard-size", "20")
+DATA = SequenceDataset(length="1-3", max_gap=4, seed=6, samples=45)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("collections")
+    for name in FORMAT_NAMES:
+        assert cli.run(["dataset", *ASKED, "--format", name, "-o", str(place / name)]) == 0
+        assert cli.run(["dataset", *ASKED, "--format", name, "--invert", "-o", str(place / f"inverted-{name}")]) == 0
+    return place
+
+
+def same(found: Collection, first: int, stop: int, *, truth: bool = True) -> None:
+    """All samples of a collection are these of the recipe."""
+    assert len(found) == stop - first
+    strips = found.chosen(range(len(found)))
+    for strip, number in zip(strips, range(first, stop), strict=True):
+        sample = DATA[number]
+        size = sample.length
+        np.testing.assert_array_equal(strip.image, sample.image)
+        if truth:
+            assert strip.label == sample.label
+            assert strip.glyphs == tuple(sample.glyphs[:size].tolist())
+            assert strip.x == tuple(sample.x[:size].tolist())
+            assert strip.boxes == tuple(slow_box(sample.image, left) for left in strip.x)
+    texts = [text for rows in found.rows() for text in rows.texts]
+    assert texts == [DATA[number].label.replace("-", "") if truth else None for number in range(first, stop)]
+
+
+def slow_box(image: NDArray[np.uint8], left: int) -> tuple[int, int, int, int]:
+    inked = [(x, y) for y in range(28) for x in range(left, left + 28) if image[y, x] < 255]
+    columns, rows = [x for x, _ in inked], [y for _, y in inked]
+    return min(columns), min(rows), max(columns) - min(columns) + 1, max(rows) - min(rows) + 1
+
+
+@pytest.mark.parametrize("name", [*FORMAT_NAMES, *(f"inverted-{name}" for name in FORMAT_NAMES)])
+def test_a_dataset(name: str, made: Path) -> None:
+    same(collection.of(made / name), 0, 45)
+
+
+@pytest.mark.parametrize("inverted", ["", "inverted-"])
+def test_a_shard_by_itself(inverted: str, made: Path, tmp_path: Path) -> None:
+    for tar in (made / f"{inverted}webdataset" / "00001.tar", tmp_path / "x.tar"):
+        if not tar.exists():
+            shutil.copy(made / f"{inverted}webdataset" / "00001.tar", tar)
+        found = collection.of(tar)
+        assert (found.kind, found.source) == ("shard", "" if tar.parent == tmp_path else "train")
+        same(found, 20, 40)
+    found = collection.of(made / f"{inverted}png" / "images" / "00002")
+    assert (found.kind, found.source) == ("shard", "train")
+    same(found, 40, 45)
+
+
+@pytest.mark.parametrize("inverted", ["", "inverted-"])
+def test_an_npz_file(inverted: str, made: Path, tmp_path: Path) -> None:
+    same(collection.of(made / f"{inverted}npz" / "dataset.npz"), 0, 45)
+    images = np.stack([sample.image for sample in DATA])
+    np.savez(tmp_path / "x.npz", images=images)
+    same(collection.of(tmp_path / "x.npz"), 0, 45, truth=False)
+
+
+def test_an_idx_file_of_images(made: Path) -> None:
+    images = collection.of(made / "inverted-idx" / "images-idx3-ubyte.gz")  # white on black, as IDX files are
+    same(images, 0, 45, truth=False)
+    assert len(collection.of(made / "idx" / "labels-idx2-ubyte.gz")) == 0
+
+
+def test_a_folder_with_and_without_labels(made: Path, tmp_path: Path) -> None:
+    for part in sorted((made / "png" / "images").iterdir()):
+        shutil.copytree(part, tmp_path / "folder", dirs_exist_ok=True)
+    folder = tmp_path / "folder"
+    unlabelled = collection.of(folder)
+    assert unlabelled.kind == "folder"
+    assert [text for rows in unlabelled.rows() for text in rows.texts] == [None] * 45
+    for strip in unlabelled.chosen(range(45)):  # they can be read, since they are made of MNIST digits
+        assert strip.label == DATA[strip.number].label
+        assert strip.glyphs == tuple(DATA[strip.number].glyphs[: DATA[strip.number].length].tolist())
+    rows = [f"{sample.number:08d}.png,{sample.label}\n" for sample in DATA]
+    (folder / "labels.csv").write_text("file_name,label\n" + "".join(rows))
+    same(collection.of(folder), 0, 45)
+    (folder / "labels.csv").write_text("label,file_name\n" + "".join(f"{row[13:-1]},{row[:12]}\n" for row in rows[:20]))
+    texts = [text for part in collection.of(folder).rows() for text in part.texts]
+    assert [text is None for text in texts] == [False] * 20 + [True] * 25
+    with (folder / "metadata.jsonl").open("w") as file:
+        for sample in DATA:
+            row = {"file_name": f"{sample.number:08d}.png", "text": sample.label.replace("-", "")}
+            file.write(json.dumps(row) + "\n")
+    same(collection.of(folder), 0, 45)
+
+
+def test_a_folder_whose_names_are_the_labels(tmp_path: Path, mnistseq: Run) -> None:
+    mnistseq("generate", "1-2-3", "4-5", "--count", "2", "--seed", "1", "-o", tmp_path / "named")
+    found = collection.of(tmp_path / "named")
+    assert [text for rows in found.rows() for text in rows.texts] == ["123", "123", "45", "45"]
+    assert [strip.name for strip in found.chosen([0, 3])] == ["1-2-3_0.png", "4-5_1.png"]
+    assert [found.place_of(name) for name in ("1-2-3_1.png", "x/4-5_0", "3", "4")] == [1, 2, 3, None]
+    mnistseq("generate", "1", "2", "-o", tmp_path / "numbers")  # these might be anything
+    assert [text for rows in collection.of(tmp_path / "numbers").rows() for text in rows.texts] == [None, None]
+
+
+def test_mnist_itself() -> None:
+    found = collection.of(None)
+    strip = found.chosen([60_000])[0]
+    assert (len(found), strip.text, strip.glyphs) == (70_000, "7", (60_000,))
+    labels = idx.read(Path(__file__).resolve().parent.parent / "data" / "train-labels-idx1-ubyte")
+    texts = [text for rows in found.rows() for text in rows.texts]
+    assert texts[:60_000] == list(map(str, labels.tolist()))
+
+
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("count", [1, 7, 20, 44, 45, 1000])
+def test_a_selection_is_in_order_and_of_the_size_that_is_wanted(name: str, count: int, made: Path) -> None:
+    found = collection.of(made / name)
+    numbers = [strip.number for strip in found.picked(count) if strip]
+    assert numbers == sorted(set(numbers))
+    assert min(count, 10) <= len(numbers) <= 45 or len(numbers) == count
+    assert len(numbers) <= max(count, 10)
+    with pytest.raises(RequestError, match="there is no sample 45; they are 0 to 44"):
+        found.chosen([45])
+
+
+def test_a_selection_comes_from_all_over(tmp_path: Path, mnistseq: Run) -> None:
+    mnistseq("dataset", "-n", "5000", "--len", "1", "--seed", "1", "--format", "npz", "-o", tmp_path / "out")
+    numbers = collection.of(tmp_path / "out").spread(500)
+    assert len(numbers) == 500
+    assert {number // 250 for number in numbers} == set(range(20))
+
+
+def test_what_cannot_be_read_is_counted_and_the_rest_is_looked_at(made: Path, tmp_path: Path, mnistseq: Run) -> None:
+    shutil.copytree(made / "png", tmp_path / "out")
+    (tmp_path / "out/images/00001/00000025.png").write_bytes(b"x")
+    code, text, err = mnistseq("inspect", tmp_path / "out", "--json")
+    ink = json.loads(text)["ink"]
+    assert (code, err, ink["samples"], ink["unreadable"]) == (0, "", 44, 1)
+    assert "1 could not be read: see --verify" in mnistseq("inspect", tmp_path / "out")[1]
+    code, out, err = mnistseq("inspect", tmp_path / "out", "--index", "25")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+# Reports
+
+
+@pytest.mark.parametrize("what", ["webdataset/00001.tar", "png/images/00001", "npz/dataset.npz"])
+def test_the_numbers_of_what_has_no_recipe(what: str, made: Path, mnistseq: Run) -> None:
+    first, stop = (0, 45) if what.endswith("npz") else (20, 40)
+    texts = [DATA[number].label.replace("-", "") for number in range(first, stop)]
+    code, text, err = mnistseq("inspect", made / what, "--json")
+    report = json.loads(text)
+    assert (code, err, report["kind"]) == (0, "", "npz" if what.endswith("npz") else "shard")
+    assert (report["samples"], report["labelled"]) == (stop - first, stop - first)
+    assert report["sizes"] == [[28, 92]]
+    assert report["lengths"] == {str(size): n for size in (1, 2, 3) if (n := sum(len(text) == size for text in texts))}
+    assert report["digits"] == ["".join(texts).count(str(digit)) for digit in range(10)]
+    for place, column in enumerate(report["positions"]):
+        assert column == [sum(text[place : place + 1] == str(digit) for text in texts) for digit in range(10)]
+    gaps = [
+        int(sample.x[place + 1] - sample.x[place]) - 28
+        for sample in (DATA[number] for number in range(first, stop))
+        for place in range(sample.length - 1)
+    ]
+    assert report["gaps"] == {str(gap): gaps.count(gap) for gap in sorted(set(gaps))}
+    assert report["glyphs"]["different"] == len(
+        {glyph for number in range(first, stop) for glyph in DATA[number].glyphs[: DATA[number].length].tolist()}
+    )
+    assert report["ink"]["samples"] == stop - first
+    assert mnistseq("inspect", made / what)[0] == 0
+
+
+def test_one_sample_is_told_to_the_last(made: Path, mnistseq: Run) -> None:
+    number = next(number for number in range(45) if DATA[number].length == 3)
+    sample = DATA[number]
+    code, text, err = mnistseq("inspect", made / "png", "--index", number)
+    assert (code, err) == (0, "")
+    lines = text.splitlines()
+    assert lines[0] == f"{number}: {sample.label}"
+    rows = [line.split() for line in lines if line.strip() and line.split()[0] in list(sample.label)]
+    told = [row for row in rows if len(row) >= 6]
+    for place in range(3):
+        box = slow_box(sample.image, int(sample.x[place]))
+        gap = [] if place == 0 else [str(int(sample.x[place] - sample.x[place - 1]) - 28)]
+        assert told[place] == [
+            *(sample.label[2 * place], str(sample.glyphs[place]), str(sample.x[place]), *gap),
+            *(f"{box[0]},", str(box[1]), f"{box[2]}×{box[3]}"),
+        ]
+    assert "the MNIST digits that it is made of" in lines
+    origins = inspecting.origins(collection.of(made / "png").chosen([number])[0], "train")
+    assert origins is not None
+    assert origins.shape == (28, 88)
+    for place in range(3):
+        left = int(sample.x[place])
+        np.testing.assert_array_equal(
+            origins[:, 30 * place : 30 * place + 28], sample.image[:, left : left + 28], strict=True
+        )
+
+
+def test_several_samples_are_drawn_in_their_order(made: Path, mnistseq: Run) -> None:
+    text = mnistseq("inspect", made / "idx", "--index", "30,2,2")[1]
+    captions = [line for line in text.splitlines() if ": " in line and line.split(":")[0].isdigit()]
+    assert captions == [f"{number}: {DATA[number].label}" for number in (30, 2, 2)]
+
+
+# What is nothing of ours: one line, soon
+
+
+def npy(shape: str, descr: str = "|u1", body: bytes = b"") -> bytes:
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + body
+
+
+def archive(compression: int = zipfile.ZIP_STORED, **members: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as written:
+        for name, content in members.items():
+            written.writestr(f"{name}.npy", content)
+    return file.getvalue()
+
+
+def saved(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+IMAGES = np.full((3, 28, 28), 255, dtype=np.uint8)
+HOSTILE: dict[str, bytes] = {
+    "empty archive": archive(),
+    "no archive": b"PK\3\4" + bytes(100),
+    "cut short": saved(images=IMAGES)[:-30],
+    "lying shape": archive(images=npy("(4294967295, 28, 28)", body=bytes(100))),
+    "overflowing shape": archive(images=npy("(4294967296, 4294967296, 4294967296)", body=bytes(100))),
+    "negative shape": archive(images=npy("(-1, 28, 28)", body=bytes(784))),
+    "no shape": archive(images=npy("()", body=bytes(784))),
+    "a shape that is code": archive(images=npy("__import__('os')", body=bytes(784))),
+    "objects": archive(images=npy("(1, 1, 1)", "|O", bytes(8))),
+    "pickled": saved(images=IMAGES, labels=np.array([[{}], [1], [2]], dtype=object)),
+    "floats": saved(images=IMAGES.astype(np.float32)),
+    "other numbers of labels": saved(images=IMAGES, labels=np.zeros((2, 4), np.uint8)),
+    "labels of text": saved(images=IMAGES, labels=np.array([["a"], ["b"], ["c"]])),
+    "labels above 9": saved(images=IMAGES, labels=np.full((3, 2), 10, np.uint8)),
+    "lengths too long": saved(images=IMAGES, labels=np.zeros((3, 2), np.uint8), lengths=np.full(3, 3, np.int32)),
+    "no images": saved(labels=np.zeros((3, 2), np.uint8)),
+    "a bomb": archive(zipfile.ZIP_DEFLATED, images=npy("(100000, 28, 28)", body=bytes(78_400_000))),
+    "a name elsewhere": archive(**{"../../etc/passwd": b"x"}),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_archive_is_refused(kind: str, tmp_path: Path, mnistseq: Run) -> None:
+    (tmp_path / "x.npz").write_bytes(HOSTILE[kind])
+    started = time.perf_counter()
+    for options in ((), ("--json",), ("--html", tmp_path / "x.html"), ("--index", "0")):
+        code, out, err = mnistseq("inspect", tmp_path / "x.npz", *options)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert "x.npz" in err
+    assert time.perf_counter() - started < 20
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
+
+
+def tar(*members: tuple[str, bytes], kind: bytes = b"0") -> bytes:
+    content = b""
+    for name, body in members:
+        header = name.encode().ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % len(body)
+        header += b"00000000000\0" + b"000000\0 " + kind + bytes(100) + b"ustar\x0000"
+        content += header.ljust(512, b"\0") + body + bytes(-len(body) % 512)
+    return content + bytes(1024)
+
+
+STRIP = png.encode(IMAGES[:1])[0]
+ROW = b'{"text": "1", "glyphs": [3], "x": [0]}'
+TARS: dict[str, bytes] = {
+    "no members": tar(("00000000.json", ROW)),
+    "a path elsewhere": tar(("../../x.png", STRIP)),
+    "an absolute path": tar(("/etc/x.png", STRIP)),
+    "a link": tar(("00000000.png", b""), kind=b"2"),
+    "a device": tar(("00000000.png", b""), kind=b"3"),
+    "twice": tar(("00000000.png", STRIP), ("00000000.json", ROW), ("00000000.png", STRIP)),
+    "cut short": tar(("00000000.png", STRIP))[:600],
+    "a broken strip": tar(("00000000.png", STRIP[:-20]), ("00000000.json", ROW)),
+    "no JSON": tar(("00000000.png", STRIP), ("00000000.json", b"x")),
+    "100,000 levels": tar(("00000000.png", STRIP), ("00000000.json", b"[" * 100_000)),
+    "a text of letters": tar(("00000000.png", STRIP), ("00000000.json", b'{"text": "x"}')),
+    "too few glyphs": tar(("00000000.png", STRIP), ("00000000.json", b'{"text": "12", "glyphs": [3], "x": [0]}')),
+    "huge glyphs": tar(("00000000.png", STRIP), ("00000000.json", b'{"text": "1", "glyphs": [1e400], "x": [0]}')),
+    "a glyph of 2^31 - 1": tar(
+        ("00000000.png", STRIP), ("00000000.json", b'{"text": "1", "glyphs": [2147483647], "x": [0]}')
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TARS)
+def test_a_hostile_shard_is_refused(kind: str, tmp_path: Path, mnistseq: Run) -> None:
+    (tmp_path / "x.tar").write_bytes(TARS[kind])
+    for options in ((), ("--json",), ("--html", tmp_path / "x.html")):
+        code, out, err = mnistseq("inspect", tmp_path / "x.tar", *options)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar"]
+
+
+LABELS: dict[str, bytes] = {
+    "no header": b"a.png,1\n",
+    "a word": b"file_name,label\na.png,cat\n",
+    "a column too many": b"file_name,label\na.png,1,2\n",
+    "NUL": b"file_name,label\na.png,1\0\n",
+    "a million digits": b"file_name,label\na.png," + b"1" * 1_000_000 + b"\n",
+    "a quote that is never closed": b'file_name,label\n"a.png,1\n' + b"b.png,1\n" * 50_000,
+    "not text": b"file_name,label\na.png,\xff\xfe\n",
+    "Arabic digits": "file_name,label\na.png,٣\n".encode(),
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_hostile_labels_of_a_folder_are_refused(kind: str, tmp_path: Path, mnistseq: Run) -> None:
+    (tmp_path / "a.png").write_bytes(STRIP)
+    (tmp_path / "labels.csv").write_bytes(LABELS[kind])
+    code, out, err = mnistseq("inspect", tmp_path)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert "labels.csv" in err
+    assert len(err) < 1000
+
+
+def test_a_folder_with_a_picture_that_is_none_is_refused(tmp_path: Path, mnistseq: Run) -> None:
+    (tmp_path / "a.png").write_bytes(STRIP)
+    (tmp_path / "b.png").write_bytes(STRIP[:-20])
+    code, out, err = mnistseq("inspect", tmp_path)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "b.png" in err
+
+
+def test_labels_that_are_a_device_are_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(STRIP)
+    (tmp_path / "labels.csv").symlink_to("/dev/zero")
+    with pytest.raises((MnistseqError, OSError)):
+        collection.of(tmp_path)
