@@ -351,6 +351,14 @@ def inspect(
         problems += score.problems
     elif predictions is not None and not problems:
         raise RequestError(f"there are no samples in {path} to hold predictions against")
+    written = []  # before anything is printed: a pipe that closes is no reason to leave them out
+    if sheet is not None:
+        written.append(_write_sheet(sheet, found, chosen, score, 40 if show is None else show, boxes=boxes))
+    if html is not None:
+        from mnist_seq_cli import files, page
+
+        files.write_whole(html, page.render(report, found, score, problems), sync=False)
+        written.append(f"{one_line(str(html), 200)}: open it in a browser")
     if as_json:
         scored = {} if score is None else {"predictions": score.to_json()}
         click.echo(json.dumps({**inspecting.to_json(report), **scored, "problems": problems}, allow_nan=False))
@@ -369,14 +377,7 @@ def inspect(
             drawn = inspecting.examples(found, 3 * console.on_terminal() if show is None else show)
         for caption, image in drawn:
             console.print_strip(image, caption)
-    if sheet is not None:
-        console.say(_write_sheet(sheet, found, chosen, score, 40 if show is None else show, boxes=boxes))
-    if html is not None:
-        from mnist_seq_cli import files, page
-
-        files.write_whole(html, page.render(report, found, score, problems), sync=False)
-        console.say(f"{one_line(str(html), 200)}: open it in a browser")
-    for line in [f"mnistseq: {problem}" for problem in problems] or checks * (not as_json):
+    for line in [*written, *([f"mnistseq: {problem}" for problem in problems] or checks * (not as_json))]:
         console.say(line)
     return FAILED if problems else DONE
 

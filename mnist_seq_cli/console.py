@@ -201,7 +201,7 @@ def show_score(score: Score) -> None:
             (label, errors, total, f"{rate:.1%}", _drawn_bar(round(1e6 * rate), round(1e6 * most), _BAR))
             for label, errors, total, rate in rows
         ]
-        if listed:
+        if len(listed) > 1:
             print_table(title, (name, "errors", "of", "rate", ""), listed)
     if not score.errors:
         return

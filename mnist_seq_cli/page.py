@@ -125,7 +125,7 @@ def _positions(positions: Sequence[Sequence[int]]) -> str:
     """Return digits by position as a field of shades."""
     shown = positions[:_POSITIONS]
     most = max((count for column in shown for count in column), default=0) or 1
-    wide, cells = 46 if len(shown) <= 8 else 26, []
+    wide, cells = 38 if len(shown) <= 8 else 26, []
     for place, column in enumerate(shown):
         x, total = 20 + wide * place, sum(column) or 1
         cells.append(f'<text x="{x + wide / 2}" y="12" text-anchor="middle">{place + 1}</text>')
@@ -135,7 +135,7 @@ def _positions(positions: Sequence[Sequence[int]]) -> str:
                 f"<g><title>digit {digit} at position {place + 1}: {count:,} ({share})</title>"
                 f'<rect class="cell" x="{x + 1}" y="{y + 1}" width="{wide - 2}" height="18" rx="2" '
                 f'fill-opacity="{0.04 + 0.5 * count / most:.3f}"/>'
-                + (f'<text x="{x + wide / 2}" y="{y + 14}" text-anchor="middle">{share}</text>' if wide > 40 else "")
+                + (f'<text x="{x + wide / 2}" y="{y + 14}" text-anchor="middle">{share}</text>' if wide > 30 else "")
                 + "</g>"
             )
     cells += [f'<text x="4" y="{32 + 20 * digit}">{digit}</text>' for digit in range(10)]
@@ -172,7 +172,7 @@ def _score(score: Score, found: Collection) -> str:
     plots = [
         _drawn_bars(title, name, [(label, f"{rate:.1%} of {total:,}", rate) for label, _, total, rate in rows])
         for title, name, rows in score_bars(score, _BARS)
-        if rows
+        if len(rows) > 1
     ]
     content = f'<div class="tiles">{content}</div><div class="plots">{"".join(plots)}{_confusion(score)}</div>'
     return _section("score", "What was read", content + _worst_glyphs(score, found))
@@ -241,11 +241,12 @@ def _again(report: Report) -> str:
     recipe = json.dumps(report.recipe, indent=2)
     if len(recipe) > _RECIPE_CHARACTERS:
         recipe = recipe[:_RECIPE_CHARACTERS] + "\n… the rest is in recipe.json"
+    command = " ".join(f"<span>{_text(word)}</span>" for word in report.command.split(" "))
     return _section(
         "again",
         "To make it again",
-        f"<p>The same samples come from this command:</p><pre tabindex=0>{_text(report.command, 100_000)}</pre>"
-        f"<details><summary>The recipe</summary><pre tabindex=0>{escape(recipe)}</pre></details>",
+        f'<p>The same samples come from this command:</p><pre class="command" tabindex="0">{command}</pre>'
+        f'<details><summary>The recipe</summary><pre tabindex="0">{escape(recipe)}</pre></details>',
     )
 
 

@@ -103,7 +103,9 @@ def command(spec: Spec, directory: str) -> str:
     elif recipe.pattern:
         words += ["--pattern", recipe.pattern]
     elif recipe.lengths:
-        words += ["--len", ",".join(f"{size}:{weight}" for size, weight in recipe.lengths)]
+        run = tuple((size, 1) for size in range(recipe.lengths[0][0], recipe.length + 1))
+        weighted = ",".join(f"{size}:{weight}" for size, weight in recipe.lengths)
+        words += ["--len", f"{run[0][0]}-{recipe.length}" if recipe.lengths == run else weighted]
     else:
         words += ["--len", str(recipe.length)]
     if recipe.shuffle:
