@@ -330,6 +330,8 @@ def inspect(
 
     if boxes and sheet is None:
         raise RequestError("--boxes are drawn on a sheet", hint="give --sheet FILE.png")
+    if "-" in (str(sheet), str(html)):
+        raise RequestError("stdout is for what the report says", hint="give the sheet or the page the name of a file")
     wanted = None if index is None else _indices(index)
     found = collection.of(path)
     chosen = None if wanted is None else found.chosen(wanted)
@@ -360,8 +362,10 @@ def inspect(
         files.write_whole(html, page.render(report, found, score, problems), sync=False)
         written.append(f"{one_line(str(html), 200)}: open it in a browser")
     if as_json:
-        scored = {} if score is None else {"predictions": score.to_json()}
-        click.echo(json.dumps({**inspecting.to_json(report), **scored, "problems": problems}, allow_nan=False))
+        more: dict[str, Any] = {} if score is None else {"predictions": score.to_json()}
+        if chosen is not None:
+            more["chosen"] = [strip.to_json() for strip in chosen]
+        click.echo(json.dumps({**inspecting.to_json(report), **more, "problems": problems}, allow_nan=False))
     elif chosen is not None and len(chosen) == 1:
         console.show_sample(chosen[0], inspecting.origins(chosen[0], found.source), found.glyph_width)
     elif score is not None:

@@ -74,6 +74,11 @@ class Strip:
         """What stands above or below its image: `12: 0-0-4-2`."""
         return f"{self.number}: {self.label}"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the image as JSON values."""
+        known = {"sample": self.number, "file_name": self.name or None, "text": self.text}
+        return {**known, "glyphs": list(self.glyphs), "x": list(self.x), "boxes": list(map(list, self.boxes))}
+
 
 class Rows(NamedTuple):
     """What samples `first` and on show: their sequences, and int32 (n, length) glyph ids and left edges, or -1."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import struct
 import time
@@ -14,10 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mnist_seq_cli import SequenceDataset, cli, collection, idx, inspecting, png
+from mnist_seq_cli import SequenceDataset, cli, collection, idx, inspecting, manifest, png
 from mnist_seq_cli.collection import Collection
 from mnist_seq_cli.errors import MnistseqError, RequestError
-from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.formats import FORMAT_NAMES, webdataset
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -215,6 +216,64 @@ def test_one_sample_is_told_to_the_last(made: Path, mnistseq: Run) -> None:
         np.testing.assert_array_equal(
             origins[:, 30 * place : 30 * place + 28], sample.image[:, left : left + 28], strict=True
         )
+
+
+def test_samples_that_are_named_stand_in_the_json(made: Path, mnistseq: Run) -> None:
+    report = json.loads(mnistseq("inspect", made / "npz", "--index", "9,3", "--json")[1])
+    for number, shown in zip((9, 3), report["chosen"], strict=True):
+        size, x = DATA[number].length, DATA[number].x.tolist()
+        assert shown == {
+            "sample": number,
+            "file_name": None,
+            "text": DATA[number].label.replace("-", ""),
+            "glyphs": DATA[number].glyphs[:size].tolist(),
+            "x": x[:size],
+            "boxes": [list(slow_box(DATA[number].image, left)) for left in x[:size]],
+        }
+
+
+def test_on_a_terminal_every_view_keeps_to_80_columns(tmp_path: Path, on_terminal: Run, mnistseq: Run) -> None:
+    asked = ("-n", "12000", "--len", "1-12", "--max", "40", "--seed", "1", "--format", "npz")
+    assert mnistseq("dataset", *asked, "-o", tmp_path / "out")[0] == 0
+    (tmp_path / "x").write_text("7" * 12 + "\n" + "\n" * 11_999)
+    for options in ((), ("--index", "5"), ("--index", "5,6"), ("--predictions", tmp_path / "x"), ("--show", "1")):
+        code, seen = on_terminal("inspect", tmp_path / "out", *options, TERM="xterm-256color")  # type: ignore[misc]
+        assert code == 0
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", seen).splitlines()
+        assert max(len(line) for line in lines) <= 80, max(lines, key=len)
+        code, seen = on_terminal("inspect", tmp_path / "out", *options, TERM="xterm", NO_COLOR="1")  # type: ignore[misc]
+        assert not re.search(r"\x1b\[[0-9;]*[34][0-9;]*m", seen)
+
+
+def test_a_tar_file_is_read_the_quick_way_and_the_careful_way_alike(made: Path, tmp_path: Path) -> None:
+    spec = manifest.read_spec(made / "webdataset")
+    assert spec is not None
+    place = made / "webdataset"
+    careful = [json.loads(row)["text"] for shard in spec.plan for *_, row in webdataset._samples(place, shard)]
+    quick = [webdataset._texts_as_written(place, shard) for shard in spec.plan]
+    assert [text for texts in quick for text in texts or []] == careful
+    assert list(webdataset.read_texts(made / "webdataset", spec)) == careful
+    shutil.copytree(made / "webdataset", tmp_path / "out")
+    first = tmp_path / "out" / "00000.tar"
+    content = first.read_bytes()
+    row = content.index(b'{"text"')
+    for changed in (
+        b"",
+        content[:-1],
+        content[:-2000],
+        content + b"\0",
+        content[512:],
+        content[: row + 1] + b" " + content[row + 2 :],
+        content[:156] + b"2" + content[157:],
+        content[:124] + b"77777777777" + content[135:],
+        content[:124] + b"-0000000001" + content[135:],
+        content.replace(b"00000003.png", b"00000004.png"),
+    ):
+        first.write_bytes(changed)
+        assert webdataset._texts_as_written(tmp_path / "out", spec.plan[0]) is None
+    first.write_bytes(content.replace(b'"text": "', b'"text" :"', 1))  # JSON all the same
+    assert webdataset._texts_as_written(tmp_path / "out", spec.plan[0]) is None
+    assert list(webdataset.read_texts(tmp_path / "out", spec)) == careful
 
 
 def test_several_samples_are_drawn_in_their_order(made: Path, mnistseq: Run) -> None:

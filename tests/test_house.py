@@ -240,6 +240,7 @@ def loaded_by(*arguments: str, directory: Path) -> tuple[set[str], str]:
         ("-m", "mnist_seq_cli", "--version"),
         ("-m", "mnist_seq_cli", "generate", "--help"),
         ("-m", "mnist_seq_cli", "dataset", "--help"),
+        ("-m", "mnist_seq_cli", "inspect", "--help"),
         ("-c", "import mnist_seq_cli"),
     ],
     ids=" ".join,
@@ -260,6 +261,13 @@ def test_generate_loads_neither_bars_nor_tables_nor_pillow(tmp_path: Path) -> No
     assert stdout == "1-2-3.png\n"
     assert (tmp_path / "1-2-3.png").stat().st_size > 100
     assert loaded & {"rich", "tqdm", "PIL", "multiprocessing", "concurrent"} == set()
+
+
+def test_inspect_loads_no_more_than_it_needs(tmp_path: Path) -> None:
+    labels = ROOT / "data" / "t10k-labels-idx1-ubyte"
+    loaded, stdout = loaded_by("-m", "mnist_seq_cli", "inspect", str(labels), "--json", directory=tmp_path)
+    assert '"kind": "idx"' in stdout
+    assert loaded & {"rich", "tqdm", "PIL", "rapidfuzz", "multiprocessing"} == set()
 
 
 def test_the_script_and_the_module_are_one_program(tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def test_what_cannot_be_drawn_is_refused(out: Path, tmp_path: Path, mnistseq: Ru
     for options, named in (
         (("--sheet", tmp_path / "x.png", "--show", "0"), "there are no strips for a sheet"),
         (("--boxes",), "--sheet"),
+        (("--sheet", "-"), "the name of a file"),
+        (("--html", "-"), "the name of a file"),
         (("--index", "50"), "there is no sample 50; they are 0 to 49"),
         (("--index", "x"), "--index is 'x'"),
         (("--index", "-1"), "--index is '-1'"),
