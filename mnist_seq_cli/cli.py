@@ -419,20 +419,20 @@ def _write_sheet(
     from mnist_seq_cli import files
     from mnist_seq_cli import sheet as sheets
 
+    cells: Iterable[sheets.Cell]
     if chosen is not None:
-        cells = [sheets.Cell(strip, strip.caption) for strip in chosen]
+        count, cells = len(chosen), (sheets.Cell(strip, strip.caption) for strip in chosen)
     elif score is not None:
         worst = _worst(found, score, show)
-        cells = [
-            sheets.Cell(strip, f"{strip.caption} > {'-'.join(entry['prediction'])}", True) for strip, entry in worst
-        ]
-        if not cells:
+        if not worst:
             return f"there is no wrong prediction to show, so {one_line(str(path), 200)} is not written"
+        readings = ((strip, f"{strip.caption} > {'-'.join(entry['prediction'])}") for strip, entry in worst)
+        count, cells = len(worst), (sheets.Cell(strip, label, True) for strip, label in readings)
     else:
-        strips = list(found.strips(range(min(show, len(found)))))
-        cells = [sheets.Cell(strip, strip.caption) for strip in strips]
+        count = min(show, len(found))
+        cells = (sheets.Cell(strip, strip.caption) for strip in found.strips(range(count)))
     files.write_whole(path, sheets.encode(sheets.draw(cells, boxes=boxes)), sync=False)
-    return f"{one_line(str(path), 200)}: {len(cells)} strips"
+    return f"{one_line(str(path), 200)}: {count} strips"
 
 
 def _indices(text: str) -> list[int]:

@@ -103,6 +103,10 @@ class Collection:
         """Yield what all samples show, some at a time. Raises FormatError, OSError."""
         raise NotImplementedError
 
+    def rows_with_glyphs(self) -> Iterator[Rows]:
+        """Yield the same with all glyphs that are known, even where that takes long. Raises FormatError, OSError."""
+        return self.rows()
+
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield the samples with these numbers, which are in ascending order. Raises FormatError, OSError."""
         raise NotImplementedError
@@ -124,11 +128,13 @@ class Collection:
         """Yield about `count` samples from all over the collection; None for each that cannot be read."""
         numbers = self.spread(count)
         for start in range(0, len(numbers), _RUN):
-            run = numbers[start : start + _RUN]
+            run, done = numbers[start : start + _RUN], 0
             try:
-                yield from list(self.strips(run))
+                for strip in self.strips(run):
+                    done += 1
+                    yield strip
             except (FormatError, OSError):
-                yield from map(self._or_none, run)
+                yield from map(self._or_none, run[done:])
 
     def _or_none(self, number: int) -> Strip | None:
         try:
@@ -276,6 +282,15 @@ class Dataset(Collection):
                     glyphs[others] = x[others] = ABSENT
             yield Rows(first, list(chunk), glyphs, x)
             first += len(chunk)
+
+    def rows_with_glyphs(self) -> Iterator[Rows]:
+        """Yield sequences with their glyphs; where the bank is not at hand, as they stand beside the images."""
+        if self.knows_glyphs:
+            yield from self.rows()
+            return
+        for shard in self.spec.plan:
+            for batch in self._format.read(self.path, self.spec, shard):
+                yield Rows(batch.first, list(texts_of(batch)), batch.glyphs, batch.x)
 
     def _check(self, texts: list[str]) -> None:
         length, joined = self.spec.recipe.length, "".join(texts)

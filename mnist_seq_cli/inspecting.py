@@ -200,7 +200,7 @@ def count(found: Collection) -> Counted:
         glyphs.add(rows, found.glyph_width)
     ink = _Ink()
     strips = list(islice(found.picked(1), 1))
-    pixels = strips[0].image.size if strips and strips[0] else 1
+    pixels = strips[0].image.size if strips and strips[0] else 1 << 17
     known = glyphs.samples > 0
     for strip in found.picked(max(10, min(SAMPLED, _SAMPLED_PIXELS // pixels))):
         ink.add(strip)
@@ -364,7 +364,8 @@ def _inspect_dataset(found: Dataset) -> DatasetReport:
 def _inspect_samples(path: Path, found: Collection) -> SamplesReport:
     counted = count(found)
     if counted.ink and counted.ink["unreadable"]:
-        list(found.strips(found.spread(SAMPLED)))  # which says what is wrong
+        for _ in found.strips(found.spread(SAMPLED)):  # which says what is wrong
+            pass
     return SamplesReport(kind=found.kind, path=str(path), **counted._asdict())  # type: ignore[arg-type]
 
 

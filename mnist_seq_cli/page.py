@@ -7,8 +7,9 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files as resources
+from itertools import chain
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +50,8 @@ def render(report: Report, found: Collection, score: Score | None, problems: Seq
     """
     path = "MNIST" if report.kind == "mnist" else report.path
     entries = {entry["sample"]: entry for entry in score.worst[:GALLERY]} if score else {}
-    shown, cards = _cards(found, entries)
-    widths = sorted(strip.image.shape[1] for strip in shown)
+    shown = _shown(found, entries)
+    widths = sorted(strip.width for strip in shown)
     width = widths[len(widths) * 9 // 10] if widths else 28
     values = {
         "version": _text(__version__),
@@ -61,7 +62,7 @@ def render(report: Report, found: Collection, score: Score | None, problems: Seq
         "score": _score(score, found) if score else "",
         "plots": _plots(report),
         "again": _again(report),
-        "gallery": _gallery(found, shown, cards, entries, scored=score is not None),
+        "gallery": _gallery(found, shown, entries, scored=score is not None),
         "card": f"{max(8, min(34, round(width * 1.5 / 16) + 2))}rem",
         "widest": f"{max(widths, default=28) * 3}px",
     }
@@ -253,19 +254,32 @@ def _again(report: Report) -> str:
 # Strips
 
 
-def _cards(found: Collection, entries: dict[int, dict[str, Any]]) -> tuple[list[Strip], list[str]]:
-    """Return strips for the gallery and their cards, as many as there is room for: worst readings first."""
-    worst = found.chosen(list(entries))
-    others = (strip for strip in found.picked(GALLERY) if strip and strip.number not in entries)
-    shown, cards, size = [], [], 0
-    for strip in (*worst, *others):
+class _Shown(NamedTuple):
+    """What the page has to know of a strip that is in the gallery."""
+
+    number: int
+    digits: int
+    width: int
+    card: str
+
+
+def _shown(found: Collection, entries: dict[int, dict[str, Any]]) -> list[_Shown]:
+    """Return strips for the gallery, as many as there is room for: worst readings first."""
+
+    def described(strip: Strip) -> _Shown:
         card = _card(strip, entries.get(strip.number))
-        size += len(card)
-        if size > _GALLERY_BYTES:
+        return _Shown(strip.number, len(strip.text or ""), strip.image.shape[1], card)
+
+    worst = {strip.number: described(strip) for strip in found.strips(sorted(entries))}
+    others = (described(strip) for strip in found.picked(GALLERY) if strip and strip.number not in entries)
+    shown: list[_Shown] = []
+    room = _GALLERY_BYTES
+    for strip in chain((worst[number] for number in entries), others):
+        room -= len(strip.card)
+        if room < 0:
             break
-        cards.append(card)
         shown.append(strip)
-    return shown, cards
+    return shown
 
 
 def _card(strip: Strip, entry: dict[str, Any] | None) -> str:
@@ -308,10 +322,8 @@ def _data_url(content: bytes) -> str:
     return f"data:image/png;base64,{b64encode(content).decode()}"
 
 
-def _gallery(
-    found: Collection, shown: list[Strip], cards: list[str], entries: dict[int, dict[str, Any]], *, scored: bool
-) -> str:
-    if not cards:
+def _gallery(found: Collection, shown: list[_Shown], entries: dict[int, dict[str, Any]], *, scored: bool) -> str:
+    if not shown:
         return ""
     worst = sum(strip.number in entries for strip in shown)
     others = len(shown) - worst
@@ -321,7 +333,7 @@ def _gallery(
         note = f"The {worst:,} worst readings, and {others:,} of the other {len(found) - worst:,} from all over."
     else:
         note = f"{others:,} of {len(found):,}, from all over."
-    lengths = sorted({len(strip.text) for strip in shown if strip.text})
+    lengths = sorted({strip.digits for strip in shown if strip.digits})
     options = "".join(f'<option value="{length}">{length} digits</option>' for length in lengths)
     tick = '<label class="tick"><input type="checkbox" id="wrong"> only what was read wrongly</label>' if scored else ""
     return _section(
@@ -330,6 +342,6 @@ def _gallery(
         f"<p>{note} Point at one, or go to it with the keyboard (Tab, then arrows), to see the boxes of its digits.</p>"
         '<div class="controls"><label>Find a sequence <input type="search" id="search" inputmode="numeric" '
         'placeholder="1-2-3" autocomplete="off"></label><label>Digits <select id="length"><option value="">all</option>'
-        f'{options}</select></label>{tick}<span id="count" role="status">{len(cards)} strips</span></div>\n'
-        f'<ul class="gallery" id="strips">\n{"".join(cards)}</ul>',
+        f'{options}</select></label>{tick}<span id="count" role="status">{len(shown)} strips</span></div>\n'
+        f'<ul class="gallery" id="strips">\n{"".join(strip.card for strip in shown)}</ul>',
     )

@@ -200,7 +200,7 @@ def score(found: Collection, rows: Iterable[Row], name: str, *, keep: int = KEPT
     result = Score(samples=len(found), unknown=predictions.unknown, repeated=predictions.repeated)
     result.problems += predictions.problems
     scorer = _Scorer(found, result, keep)
-    for part in found.rows():
+    for part in found.rows_with_glyphs():
         scorer.add(part, predictions)
     scorer.finish()
     if result.missing:

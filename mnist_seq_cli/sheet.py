@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -49,11 +49,18 @@ class Cell(NamedTuple):
     wrong: bool = False
 
 
-def draw(cells: Sequence[Cell], *, boxes: bool = False) -> NDArray[np.uint8]:
+def draw(strips: Iterable[Cell], *, boxes: bool = False) -> NDArray[np.uint8]:
     """Return a sheet with these strips, about as wide as it is high: uint8 (height, width, 3).
 
     Raises RequestError where there are none, or more than a picture has room for.
     """
+    cells: list[Cell] = []
+    pixels = 0
+    for cell in strips:
+        cells.append(cell)
+        pixels += cell.strip.image.size
+        if pixels > MAX_PIXELS:  # before more of them are held
+            raise RequestError(f"strips of {pixels:,} px and more are too much for a sheet", hint="show fewer")
     if not cells:
         raise RequestError("there are no strips for a sheet", hint="give --show 1 or more")
     height = max(cell.strip.image.shape[0] for cell in cells)

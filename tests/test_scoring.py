@@ -208,6 +208,8 @@ def test_the_digits_of_a_source_of_ones_own_are_not_marked(tmp_path: Path, mnist
     found = json.loads(text)["predictions"]
     assert (code, found["known_wrong"]) == (0, {"seen": 0, "wrong": 0})
     assert not any(entry["known_wrong_label"] for entry in found["glyphs"])
+    assert found["glyphs"]
+    assert max(entry["glyph"] for entry in found["glyphs"]) < 10_000  # ids of that source
 
 
 # Spellings
