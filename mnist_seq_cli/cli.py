@@ -34,7 +34,7 @@ from mnist_seq_cli.errors import (
     one_line,
 )
 from mnist_seq_cli.formats import FORMAT_NAMES
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, COMPRESSIONS, SPACINGS, format_sequence
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, COMPRESSIONS, GLYPH_RULES, SPACINGS, format_sequence
 
 if TYPE_CHECKING:
     from mnist_seq_cli.bank import Source
@@ -84,6 +84,25 @@ def writing_options(command: Command) -> Command:
         click.option("--digits", metavar="DIGITS", help="Digits that may occur: 01234, 0-4 or 1,3,5."),
         click.option("--no-repeat", is_flag=True, help="No digit twice in a sequence."),
         click.option("--check", type=click.Choice(["luhn"]), help="Make the last digit a check digit."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def glyph_options(command: Command) -> Command:
+    """Add the options that say which glyphs strips are made of, beside --source."""
+    options = (
+        click.option(
+            "--glyphs",
+            type=click.Choice(GLYPH_RULES),
+            default="any",
+            show_default=True,
+            help="Any glyph each time, or each once before one comes again.",
+        ),
+        click.option(
+            "--exclude-mislabeled", is_flag=True, help="Leave out the 15 known wrong labels of MNIST's test file."
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -191,6 +210,7 @@ def generate(
 @click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")
 @writing_options
 @layout_options
+@glyph_options
 def dataset(
     samples: int | None,
     output: Path,

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli import layout
-from mnist_seq_cli.bank import Bank
+from mnist_seq_cli.bank import MISLABELED, Bank
 from mnist_seq_cli.draws import words
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import Recipe
-from mnist_seq_cli.sequences import possible_digits, sequences
+from mnist_seq_cli.sequences import occurrences, possible_digits, sequences
 
 PAPER, INK = 255, 0
 
@@ -74,7 +74,7 @@ class Batch(Truth):
 
 def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
     """Return what samples `first` to `stop` of the recipe show. Raises RequestError for a bank of another content."""
-    check_bank(recipe, bank)
+    drawn_from = check_bank(recipe, bank)
     shape = (stop - first, recipe.length)
     digits, glyphs, x = np.empty(shape, np.uint8), np.empty(shape, np.int32), np.empty(shape, np.int32)
     lengths = np.empty(stop - first, dtype=np.int32)
@@ -83,7 +83,10 @@ def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
         here = slice(start - first, end - first)
         chosen, lengths[here] = sequences(recipe, start, end)
         digits[here] = chosen
-        glyphs[here] = bank.pick(chosen, words(recipe.seed, "glyph", start, end, recipe.length))
+        if recipe.glyphs == "once":
+            glyphs[here] = drawn_from.deal(chosen, occurrences(recipe, start, end), recipe.seed)
+        else:
+            glyphs[here] = drawn_from.pick(chosen, words(recipe.seed, "glyph", start, end, recipe.length))
         x[here] = layout.offsets(recipe, start, end)
     if len(lengths) and lengths.min() < recipe.length:
         beyond = np.arange(recipe.length) >= lengths[:, None]
@@ -141,8 +144,11 @@ def spans(recipe: Recipe, first: int, stop: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + size, stop)
 
 
-def check_bank(recipe: Recipe, bank: Bank) -> None:
-    """Raise RequestError unless `bank` holds what the recipe was written for, and each digit that it may ask for."""
+def check_bank(recipe: Recipe, bank: Bank) -> Bank:
+    """Return `bank` with those glyphs only that the recipe may draw.
+
+    Raises RequestError unless it holds what the recipe was written for, and each digit that it may ask for.
+    """
     if bank.identity != recipe.source:
         raise RequestError(f"the recipe draws from the source {recipe.source}, and this one is {bank.identity}")
     if (bank.height, bank.width) != (recipe.glyph_height, recipe.glyph_width):
@@ -150,7 +156,11 @@ def check_bank(recipe: Recipe, bank: Bank) -> None:
             f"the recipe is for glyphs of {recipe.glyph_height}×{recipe.glyph_width} px, "
             f"and the source has {bank.height}×{bank.width} px"
         )
-    bank.require(possible_digits(recipe))
+    drawn_from = bank.part(recipe.pool)
+    if recipe.exclude_mislabeled:
+        drawn_from = drawn_from.without(MISLABELED)
+    drawn_from.require(possible_digits(recipe))
+    return drawn_from
 
 
 def _columns(values: NDArray[np.int32]) -> NDArray[np.intp]:

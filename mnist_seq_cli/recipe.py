@@ -16,10 +16,16 @@ Digits = tuple[int, ...]
 Lengths = tuple[tuple[int, int], ...]
 """Lengths of sequences, each with its weight."""
 
+Pool = tuple[int, int, int]
+"""A part of things in a fixed order: of every `whole` of them, those from `low` to `high` (exclusive)."""
+EVERYTHING: Pool = (0, 1, 1)
+
 Spacing = Literal["equal", "random"]
 SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
 Compression = Literal["fast", "small"]
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
+GlyphRule = Literal["any", "once"]
+GLYPH_RULES: tuple[GlyphRule, ...] = get_args(GlyphRule)
 BUNDLED_SOURCES = ("train", "test", "all")
 
 RECIPE_VERSION = 1
@@ -212,6 +218,11 @@ class Recipe:
     each for itself ("random"). The canvas is `glyph_height` × `width` px, and strips begin at its left edge.
     `source` names the bank. `invert` gives white ink on black paper.
 
+    Which glyphs it is made of: any of its digit, all alike likely; or with `glyphs` "once" none for the second time
+    before all of its digit have been used. `exclude_mislabeled` leaves out MNIST's known wrong labels. `pool` is the
+    part (low, high, whole) of each digit's glyphs that may be drawn, and `label_pool` that of the sequences: parts that
+    do not overlap have nothing in common, whatever the seed.
+
     Raises RequestError when the values contradict each other. `Recipe.request` resolves a person's request first.
     """
 
@@ -232,6 +243,10 @@ class Recipe:
     source: str = "train"
     glyph_height: int = 28
     glyph_width: int = 28
+    exclude_mislabeled: bool = False
+    glyphs: GlyphRule = "any"
+    pool: Pool = EVERYTHING
+    label_pool: Pool = EVERYTHING
     invert: bool = False
 
     def __post_init__(self) -> None:
@@ -247,6 +262,7 @@ class Recipe:
         if self.spacing not in SPACINGS:
             raise RequestError(f"--spacing is {self.spacing!r}", hint=f"it is one of {', '.join(SPACINGS)}")
         self._check_writing()
+        self._check_glyphs()
 
     def _check_writing(self) -> None:
         for sequence in self.sequences:
@@ -305,6 +321,51 @@ class Recipe:
                 f"--per-label {self.per_label} of {every} sequences are {self.per_label * every} samples",
                 hint=f"{MAX_SAMPLES} at most",
             )
+
+    def _check_glyphs(self) -> None:
+        if self.exclude_mislabeled and self.source not in BUNDLED_SOURCES:
+            raise RequestError(
+                "--exclude-mislabeled leaves out known wrong labels of MNIST's test file, and the source is your own",
+                hint="leave it out, and take wrong ones out of your files",
+            )
+        if self.glyphs not in GLYPH_RULES:
+            raise RequestError(f"--glyphs is {self.glyphs!r}", hint=f"it is one of {', '.join(GLYPH_RULES)}")
+        for name, pool in (("pool", self.pool), ("label_pool", self.label_pool)):
+            if not isinstance(pool, tuple) or len(pool) != 3:
+                raise RequestError(f"{name} is {pool!r}", hint="it is (low, high, whole): that part of every whole")
+            _check_range(f"the whole of {name}", pool[2], 1, MAX_SAMPLES)
+            _check_range(f"the end of {name}", pool[1], 1, pool[2])
+            _check_range(f"the beginning of {name}", pool[0], 0, pool[1] - 1)
+        if self.label_pool == EVERYTHING:
+            return
+        rules = {
+            "--labels": self.sequences,
+            "--pattern": self.pattern,
+            "--len with several lengths": self.lengths,
+            "--no-repeat": not self.repeat,
+            "--check": self.check,
+        }
+        for name, given in rules.items():
+            if given:
+                raise RequestError(f"a part of all sequences of one length does not go with {name}")
+        every = len(self.digits) ** self.length
+        if every >= 2**32:
+            raise RequestError(f"{every} sequences are too many to take a part of", hint="fewer digits, or less --len")
+        if not self.sequence_count:
+            raise RequestError(f"that part of {every} sequences is none of them", hint="more digits, or more --len")
+
+    @property
+    def sequence_range(self) -> tuple[int, int]:
+        """The sequences of `length` of the digits that may be written: from which to which of them, in their order."""
+        every = len(self.digits) ** self.length
+        low, high, whole = self.label_pool
+        return every * low // whole, every * high // whole
+
+    @property
+    def sequence_count(self) -> int:
+        """How many sequences of `length` of the digits may be written."""
+        first, stop = self.sequence_range
+        return stop - first
 
     @classmethod
     def request(
@@ -372,7 +433,7 @@ class Recipe:
     def round(self) -> int | None:
         """The samples in which every sequence is written as often as it should be; None without such a rule."""
         if self.per_label:
-            return int(self.per_label * len(self.digits) ** self.length)
+            return self.per_label * self.sequence_count
         return len(self.sequences) or None
 
     def to_json(self) -> dict[str, Any]:
@@ -381,6 +442,7 @@ class Recipe:
         values["sequences"] = [format_sequence(sequence) for sequence in self.sequences]
         values["digits"] = "".join(map(str, self.digits))
         values["lengths"] = {str(size): weight for size, weight in self.lengths}
+        values |= {"pool": list(self.pool), "label_pool": list(self.label_pool)}
         return {"version": RECIPE_VERSION, **values}
 
     @classmethod
@@ -397,6 +459,7 @@ class Recipe:
             checked["sequences"] = tuple(parse_sequence(text) for text in checked["sequences"])
             checked["digits"] = parse_digits(checked["digits"])
             checked["lengths"] = tuple(sorted((_number(size), weight) for size, weight in checked["lengths"].items()))
+            checked |= {name: tuple(checked[name]) for name in ("pool", "label_pool")}
             return cls(**checked)
         except RequestError as error:
             raise FormatError(f"the recipe is not valid: {error}") from None
@@ -410,9 +473,13 @@ class Recipe:
 _JSON_TYPES: dict[str, type] = {
     "check": str,
     "digits": str,
+    "exclude_mislabeled": bool,
+    "glyphs": str,
     "invert": bool,
+    "label_pool": list,
     "lengths": dict,
     "pattern": str,
+    "pool": list,
     "repeat": bool,
     "sequences": list,
     "shuffle": bool,

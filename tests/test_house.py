@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "draws": set(),
     "permute": {"draws"},
     "sequences": {"draws", "errors", "pattern", "permute", "recipe"},
-    "bank": {"errors", "idx", "recipe", "draws"},
+    "bank": {"errors", "idx", "recipe", "draws", "permute"},
     "layout": {"errors", "recipe", "draws"},
     "compose": {"errors", "recipe", "idx", "bank", "draws", "layout", "sequences"},
     "png": {"errors", "recipe"},
