@@ -109,6 +109,29 @@ def glyph_options(command: Command) -> Command:
     return command
 
 
+def split_options(command: Command) -> Command:
+    """Add the options that make several datasets at once."""
+    options = (
+        click.option(
+            "--split",
+            "splits",
+            metavar="NAME=N",
+            multiple=True,
+            help="N images in a folder of that name.",
+        ),
+        click.option(
+            "--split-by",
+            type=click.Choice(("glyph", "label", "both")),
+            default="glyph",
+            show_default=True,
+            help="What no two splits share: glyphs, sequences, or both.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def layout_options(command: Command) -> Command:
     """Add the options that say how strips look; `generate` and `dataset` share them."""
     options = (
@@ -211,6 +234,7 @@ def generate(
 @writing_options
 @layout_options
 @glyph_options
+@split_options
 def dataset(
     samples: int | None,
     output: Path,
@@ -227,6 +251,8 @@ def dataset(
     digits: str | None,
     no_repeat: bool,
     check: Any,
+    splits: tuple[str, ...],
+    split_by: Any,
     **layout: Any,
 ) -> None:
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a directory.
@@ -239,13 +265,15 @@ def dataset(
       mnistseq dataset -n 10000 --len 4 -o out/
       mnistseq dataset -n 60000 --len 5 --max 8 --seed 1 -o train/
       mnistseq dataset -n 10000 --len 5 --max 8 --source test -o test/
+      mnistseq dataset --split train=50000 --split val=5000 --split test=5000 --len 5 -o parts/
       mnistseq dataset -n 1000 --pattern '20[0-3][0-9]' -o years/
       mnistseq dataset -n 1000000 --len 2-8 --format webdataset -o - | ...
     """
     from mnist_seq_cli.runners import worker_count
 
     wanted_workers = _worker_count(workers)
-    if str(output) != "-" and worker_count(wanted_workers, samples or 0) > 1:
+    sizes = _split_sizes(splits, samples, output)
+    if str(output) != "-" and worker_count(wanted_workers, max(sizes.values(), default=samples or 0)) > 1:
         from mnist_seq_cli.processes import prepare
 
         prepare()
@@ -264,11 +292,7 @@ def dataset(
         layout["sequences"] = read_sequences(_text_lines(labels))
         if not layout["sequences"]:
             raise RequestError(f"there are no sequences in {labels}", hint="give one a line")
-    place = bank.find(source or "train", source_labels)
-    request = datasets.request(
-        output,
-        samples=samples,
-        source=place,
+    wanted = dict(
         format_name=format_name,
         compression=compression,
         shard_size=shard_size,
@@ -279,6 +303,11 @@ def dataset(
         check=check or "",
         **layout,
     )
+    if sizes:
+        _build_splits(output, sizes, split_by, _own_source(source, source_labels), wanted_workers, wanted)
+        return
+    place = bank.find(source or "train", source_labels)
+    request = datasets.request(output, samples=samples, source=place, **wanted)
     if str(output) == "-":
         _write_stdout(datasets.stream(request, place), "tar")
         console.say(f"seed {request.recipe.seed}: with --seed {request.recipe.seed} the same samples come again")
@@ -287,6 +316,32 @@ def dataset(
     started = _now()
     summary = datasets.build(output, request, place, workers=wanted_workers, overwrite=overwrite, watch=watch)
     console.say(console.summary_text(output, request, summary, _now() - started))
+
+
+def _split_sizes(splits: tuple[str, ...], samples: int | None, output: Path) -> dict[str, int]:
+    if not splits:
+        return {}
+    from mnist_seq_cli.splits import parse_splits
+
+    if samples is not None:
+        raise RequestError("-n does not go with --split", hint="each split says how many it is to have")
+    if str(output) == "-":
+        raise RequestError("splits are folders, and do not go to stdout", hint="give a directory with -o")
+    return parse_splits(splits)
+
+
+def _build_splits(
+    output: Path, sizes: dict[str, int], by: Any, source: Source | None, workers: int | None, wanted: dict[str, Any]
+) -> None:
+    """Make the splits one after the other, under one bar, and tell of them together."""
+    from mnist_seq_cli import console, splits
+
+    whole, planned = splits.plan(output, sizes, by, source=source, **wanted)
+    started = _now()
+    watch = console.bar(sum(sizes.values()), "strips", lambda settled: settled.record.samples)
+    done = splits.build(output, whole, planned, workers=workers, overwrite=wanted["overwrite"], watch=watch)
+    specs = [split.spec for split in planned]
+    console.say(console.splits_text(output, whole, specs, done, _now() - started))
 
 
 @cli.command()
