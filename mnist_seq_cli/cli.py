@@ -34,7 +34,7 @@ from mnist_seq_cli.errors import (
     one_line,
 )
 from mnist_seq_cli.formats import FORMAT_NAMES
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, COMPRESSIONS, GLYPH_RULES, SPACINGS, format_sequence
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, COMPRESSIONS, EVERYTHING, GLYPH_RULES, SPACINGS, format_sequence
 
 if TYPE_CHECKING:
     from mnist_seq_cli.bank import Source
@@ -231,11 +231,21 @@ def generate(
 @click.option("--workers", metavar="auto|N", default="auto", show_default=True, help="Processes to use.")
 @click.option("--shard-size", type=int, metavar="S", help="Samples a shard: the unit of work and of retry.")
 @click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")
+@click.option(
+    "--recipe",
+    "recipe_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Do as a recipe.json or a TOML file says; options change it.",
+)
 @writing_options
 @layout_options
 @glyph_options
 @split_options
+@click.pass_context
 def dataset(
+    context: click.Context,
+    /,
     samples: int | None,
     output: Path,
     format_name: str,
@@ -253,6 +263,7 @@ def dataset(
     check: Any,
     splits: tuple[str, ...],
     split_by: Any,
+    recipe_file: Path | None,
     **layout: Any,
 ) -> None:
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a directory.
@@ -282,8 +293,6 @@ def dataset(
     from mnist_seq_cli import dataset as datasets
     from mnist_seq_cli.recipe import parse_digits, parse_lengths
 
-    if length is None and labels is None and not layout["pattern"]:
-        raise RequestError("it is not said what to write", hint="give --len, --labels or --pattern")
     if digits is not None:
         layout["digits"] = parse_digits(digits)
     if labels is not None:
@@ -292,22 +301,28 @@ def dataset(
         layout["sequences"] = read_sequences(_text_lines(labels))
         if not layout["sequences"]:
             raise RequestError(f"there are no sequences in {labels}", hint="give one a line")
-    wanted = dict(
+    wanted: dict[str, Any] = dict(
+        samples=samples,
         format_name=format_name,
         compression=compression,
         shard_size=shard_size,
         seed=seed,
-        overwrite=overwrite,
         length=None if length is None else parse_lengths(length),
         repeat=not no_repeat,
         check=check or "",
         **layout,
     )
+    if recipe_file is not None:
+        wanted, source = _from_recipe_file(recipe_file, wanted, context, source)
+    if wanted.get("length") is None and not wanted.get("sequences") and not wanted.get("pattern"):
+        raise RequestError("it is not said what to write", hint="give --len, --labels or --pattern")
     if sizes:
-        _build_splits(output, sizes, split_by, _own_source(source, source_labels), wanted_workers, wanted)
+        wanted.pop("samples", None)
+        place = None if source is None else bank.find(source, source_labels)
+        _build_splits(output, sizes, split_by, place, wanted_workers, {**wanted, "overwrite": overwrite})
         return
     place = bank.find(source or "train", source_labels)
-    request = datasets.request(output, samples=samples, source=place, **wanted)
+    request = datasets.request(output, source=place, overwrite=overwrite, **wanted)
     if str(output) == "-":
         _write_stdout(datasets.stream(request, place), "tar")
         console.say(f"seed {request.recipe.seed}: with --seed {request.recipe.seed} the same samples come again")
@@ -316,6 +331,39 @@ def dataset(
     started = _now()
     summary = datasets.build(output, request, place, workers=wanted_workers, overwrite=overwrite, watch=watch)
     console.say(console.summary_text(output, request, summary, _now() - started))
+
+
+def _from_recipe_file(
+    path: Path, options: dict[str, Any], context: click.Context, source: str | None
+) -> tuple[dict[str, Any], str | None]:
+    """Return what a file asks for, changed by the options that were typed; and the source."""
+    from click.core import ParameterSource
+
+    from mnist_seq_cli import recipe_file
+
+    names = {"no_repeat": "repeat", "labels": "sequences"}
+    typed = {
+        names.get(name, name)
+        for name in context.params
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    words = recipe_file.read(path)
+    own = words.pop("source", None)
+    if context.params["splits"]:
+        for name in ("pool", "label_pool"):
+            if words.pop(name, EVERYTHING) != EVERYTHING:
+                raise RequestError(f"{path} takes a part already, with {name}", hint="leave it out for --split")
+    elif source is None:
+        source = own
+    if source not in (None, *BUNDLED_SOURCES) and context.params["source"] is None:
+        raise RequestError(f"{path} is about images of your own", hint="give them with --source and --source-labels")
+    labels = context.params["source_labels"]
+    if labels is not None and own not in (None, *BUNDLED_SOURCES):
+        from mnist_seq_cli import bank
+
+        if bank.load(bank.find(source or "", labels)).identity != own:
+            raise RequestError(f"{path} is about other images than those in {source}", hint="give the same files")
+    return recipe_file.changed(words, {name: value for name, value in options.items() if name in typed}), source
 
 
 def _split_sizes(splits: tuple[str, ...], samples: int | None, output: Path) -> dict[str, int]:

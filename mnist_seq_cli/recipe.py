@@ -448,19 +448,30 @@ class Recipe:
     @classmethod
     def from_json(cls, values: object) -> Self:
         """Return the recipe that `to_json` described. Raises FormatError for anything else."""
+        checked = cls._fields_from_json(values, complete=True)
+        try:
+            return cls(**checked)
+        except RequestError as error:
+            raise FormatError(f"the recipe is not valid: {error}") from None
+
+    @classmethod
+    def some_from_json(cls, values: object) -> dict[str, Any]:
+        """Return some fields of a recipe, from JSON values as `to_json` would have them. Raises FormatError."""
+        return cls._fields_from_json(values, complete=False)
+
+    @classmethod
+    def _fields_from_json(cls, values: object, *, complete: bool) -> dict[str, Any]:
         if isinstance(values, dict) and values.get("version", RECIPE_VERSION) != RECIPE_VERSION:
             raise FormatError("the recipe is of another version", hint="a newer mnistseq may read it")
         known = {"version": int, **{field.name: _JSON_TYPES.get(field.name, int) for field in fields(cls)}}
+        if not complete and isinstance(values, dict):
+            known = {name: kind for name, kind in known.items() if name in values}
         checked = typed_fields(values, known, "the recipe")
-        del checked["version"]
-        if not all(isinstance(text, str) for text in checked["sequences"]):
+        checked.pop("version", None)
+        if not all(isinstance(text, str) for text in checked.get("sequences", ())):
             raise FormatError("the recipe is not valid: it has sequences that are not text")
         try:
-            checked["sequences"] = tuple(parse_sequence(text) for text in checked["sequences"])
-            checked["digits"] = parse_digits(checked["digits"])
-            checked["lengths"] = tuple(sorted((_number(size), weight) for size, weight in checked["lengths"].items()))
-            checked |= {name: tuple(checked[name]) for name in ("pool", "label_pool")}
-            return cls(**checked)
+            return {name: _from_json_value(name, value) for name, value in checked.items()}
         except RequestError as error:
             raise FormatError(f"the recipe is not valid: {error}") from None
 
@@ -468,6 +479,19 @@ class Recipe:
     def fingerprint(self) -> str:
         """The SHA-256 of the canonical JSON, in hexadecimal: equal for equal recipes."""
         return sha256(canonical_json(self.to_json()).encode()).hexdigest()
+
+
+def _from_json_value(name: str, value: Any) -> Any:
+    match name:
+        case "sequences":
+            return tuple(parse_sequence(text) for text in value)
+        case "digits":
+            return parse_digits(value)
+        case "lengths":
+            return tuple(sorted((_number(size), weight) for size, weight in value.items()))
+        case "pool" | "label_pool":
+            return tuple(value)
+    return value
 
 
 _JSON_TYPES: dict[str, type] = {

@@ -67,6 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "runners",
         "processes",
     },
+    "recipe_file": {"errors", "manifest", "recipe"},
     "splits": {"bank", "compose", "dataset", "errors", "files", "manifest", "permute", "recipe"},
     "sampling": {"bank", "compose", "errors", "recipe"},
     "stored": {"sampling", "formats", "manifest", "compose", "errors", "recipe"},
