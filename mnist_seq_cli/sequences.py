@@ -47,6 +47,17 @@ def occurrences(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
     return found
 
 
+def copies(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
+    """Return a number for each of samples `first` to `stop`, int64 (n,), that no other of the same sequence has.
+
+    With `per_label` they count from 0 for each sequence; else it is the number of the sample.
+    """
+    if not recipe.per_label:
+        return np.arange(first, stop)
+    turns, places = _shuffled_places(recipe, first, stop)
+    return turns * recipe.per_label + places % recipe.per_label
+
+
 class _Sums:
     """How often each digit is written before the samples 0, `_STEP`, 2 × `_STEP` …, as far as it was asked for."""
 
@@ -107,12 +118,18 @@ def _listed(recipe: Recipe, first: int, stop: int) -> Sequences:
 
 def _balanced(recipe: Recipe, first: int, stop: int) -> Sequences:
     """Return every sequence `per_label` times in shuffled order, and so on round after round."""
+    _, places = _shuffled_places(recipe, first, stop)
+    return _numbered(recipe, places // recipe.per_label), np.full(stop - first, recipe.length, dtype=np.int32)
+
+
+def _shuffled_places(recipe: Recipe, first: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the round of each sample, and its place among all sequences of a round, each `per_label` times."""
     size = recipe.per_label * recipe.sequence_count
     turns, places = np.divmod(np.arange(first, stop), size)
     for turn in np.unique(turns):
         here = turns == turn
         places[here] = permute(recipe.seed, f"balance/{turn}", size, places[here])
-    return _numbered(recipe, places // recipe.per_label), np.full(stop - first, recipe.length, dtype=np.int32)
+    return turns, places
 
 
 def _numbered(recipe: Recipe, numbers: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -51,6 +51,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "manifest",
         "formats",
         "formats.truths",
+        "formats.png_folder",
+        "sequences",
     },
     "runners": {"errors"},
     "processes": {"runners"},

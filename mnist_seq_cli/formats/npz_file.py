@@ -111,6 +111,16 @@ def _growing(directory: Path) -> Path:
     return directory / STATE_NAME / FILE_NAME
 
 
+def folders(directory: Path, spec: Spec) -> list[Path]:
+    """Return nothing: there are none."""
+    return []
+
+
+def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
+    """Yield nothing: shards have no place of their own."""
+    yield from ()
+
+
 def prepare(directory: Path, spec: Spec) -> None:
     """Make the file in its full size, or take the finished one that has to be repaired. Raises OSError."""
     growing, finished, size = _growing(directory), directory / FILE_NAME, layout(spec)[-1].end
@@ -122,7 +132,7 @@ def prepare(directory: Path, spec: Spec) -> None:
         files.make_sized(growing, size)
 
 
-def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
     """Do nothing: what stands is all there is."""
 
 

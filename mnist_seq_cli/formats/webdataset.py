@@ -18,7 +18,7 @@ from mnist_seq_cli import files, png
 from mnist_seq_cli.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
-from mnist_seq_cli.formats import Nothing, Written
+from mnist_seq_cli.formats import Nothing, Written, standing_shards
 from mnist_seq_cli.formats.truths import parse_row, rows_of, to_batch
 from mnist_seq_cli.manifest import Spec
 from mnist_seq_cli.recipe import Compression, Shard
@@ -49,11 +49,21 @@ def shard_path(shard: Shard) -> str:
     return f"{shard.number:05d}.tar"
 
 
+def folders(directory: Path, spec: Spec) -> list[Path]:
+    """Return nothing: there are none."""
+    return []
+
+
+def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
+    """Yield tar files that are named like shards, and whether they are of the plan."""
+    yield from standing_shards(directory, spec.plan, shard_path)
+
+
 def prepare(directory: Path, spec: Spec) -> None:
     """Do nothing: shards stand in the directory itself."""
 
 
-def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
     """Do nothing: what stands is all there is."""
 
 
