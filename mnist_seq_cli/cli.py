@@ -398,6 +398,13 @@ def _build_splits(
 @click.option("--show", type=click.IntRange(0, 1000), metavar="N", help="Strips to draw.  [default: 3 on a terminal]")
 @click.option("--verify", is_flag=True, help="Check every byte of a dataset against its manifest.")
 @click.option("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
+@click.option("--against", metavar="PATH", type=click.Path(path_type=Path), help="Look for what two datasets share.")
+@click.option(
+    "--may-share",
+    type=click.Choice(("glyph", "label", "image")),
+    multiple=True,
+    help="What they may share, with --against.",
+)
 @source_option
 @source_labels_option
 def inspect(
@@ -406,22 +413,32 @@ def inspect(
     show: int | None,
     verify: bool,
     regenerate: int | None,
+    against: Path | None,
+    may_share: tuple[str, ...],
     source: str | None,
     source_labels: str | None,
 ) -> int:
     """Tell what PATH is: a dataset, a PNG strip or an IDX file; without PATH, the bundled MNIST.
 
-    Exits 1 when a dataset is incomplete or a check does not hold, and names what is wrong.
+    Exits 1 when a dataset is incomplete or a check does not hold, or when two datasets share what they may not, and
+    names what is wrong.
 
     \b
       mnistseq inspect
       mnistseq inspect out/ --show 5
       mnistseq inspect out/ --verify --regenerate 3
       mnistseq inspect out/ --json | jq .digits
+      mnistseq inspect train/ --against test/ --may-share label
     """
     from mnist_seq_cli import console, inspecting
     from mnist_seq_cli import dataset as datasets
 
+    if may_share and against is None:
+        raise RequestError("--may-share says what two datasets may share", hint="give the other with --against")
+    if against is not None:
+        if path is None or verify or regenerate or show is not None:
+            raise RequestError("--against compares two datasets, and does nothing else", hint="give two paths alone")
+        return _compare(path, against, may_share, as_json)
     report = inspecting.inspect(path)
     problems, checks = list(report.problems), []
     if (verify or regenerate) and path is not None and report.kind != "dataset":
@@ -443,6 +460,24 @@ def inspect(
     for line in [f"mnistseq: {problem}" for problem in problems] or checks * (not as_json):
         console.say(line)
     return FAILED if problems else DONE
+
+
+def _compare(path: Path, against: Path, may_share: tuple[str, ...], as_json: bool) -> int:
+    from mnist_seq_cli import comparing, console
+
+    report = comparing.compare(path, against, may_share=may_share, watch=console.bar(None, "strips", len))
+    if as_json:
+        click.echo(json.dumps(comparing.to_json(report), allow_nan=False))
+    else:
+        rows = (("glyphs", report.glyphs), ("sequences", report.labels), ("identical images", report.images))
+        console.print_table(
+            f"{path} and {against}",
+            ("shared", "count", "the first of them"),
+            [(name, part.shared if part.known else "unknown", comparing.listed(part.examples)) for name, part in rows],
+        )
+    for problem in report.problems:
+        console.say(f"mnistseq: {problem}")
+    return FAILED if report.problems else DONE
 
 
 def _own_source(source: str | None, labels: str | None) -> Source | None:

@@ -69,6 +69,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "runners",
         "processes",
     },
+    "comparing": {"bank", "compose", "formats", "formats.truths", "recipe", "stored"},
     "recipe_file": {"errors", "manifest", "recipe"},
     "splits": {"bank", "compose", "dataset", "errors", "files", "manifest", "permute", "recipe"},
     "sampling": {"bank", "compose", "errors", "recipe"},
