@@ -63,7 +63,7 @@ def _tangent(angle: Any) -> Any:
 
 def cell_size(hand: Hand, ink: tuple[int, int]) -> tuple[int, int]:
     """Return (height, width) in px of a cell that holds any glyph whose ink is at most `ink`, (height, width)."""
-    height, width = (size * _ONE // 2 for size in ink)
+    height, width = ((size + 1) * _ONE // 2 for size in ink)  # between pixels, ink fades over half a pixel more
     shear = _tangent(max(map(abs, hand.slant)) * STEPS)
     leaning = width + (height * shear >> 16)
     first, last = sorted(map(abs, hand.rotate))
@@ -71,9 +71,8 @@ def cell_size(hand: Hand, ink: tuple[int, int]) -> tuple[int, int]:
     turns = [(_cosine(turn * STEPS), _sine(turn * STEPS)) for turn in range(first, last + 1)]
     across = max(cosine * leaning + sine * height >> 16 for cosine, sine in turns)
     down = max(cosine * height + sine * leaning >> 16 for cosine, sine in turns)
-    spread = max(0, hand.stroke[1]) + 1  # ink spreads by what the stroke grows, and by a pixel between pixels
-    sizes = (2 * (-(-reach * hand.scale[1] // 100 >> 16) + spread) for reach in (down, across))
-    tall, wide = sizes
+    spread = 2 * max(0, hand.stroke[1]) + 2  # the centre may be half a pixel off, and the first pixel is half a one
+    tall, wide = (-(-2 * reach * hand.scale[1] // 100 >> 16) + spread for reach in (down, across))
     return tall, wide
 
 
