@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -121,7 +121,7 @@ def _batches(*stored: StoredDataset) -> Iterator[Batch]:
                 if recipe.source in BUNDLED_SOURCES and (batch.glyphs < 0).all():
                     glyphs = bank.load(Source(recipe.source))
                     made = compose.truth(recipe, glyphs, batch.first, batch.first + len(batch))
-                    yield Batch(batch.first, batch.digits, batch.lengths, made.glyphs, made.x, batch.images)
+                    yield replace(batch, glyphs=made.glyphs)
                 else:
                     yield batch
 
@@ -185,6 +185,6 @@ _SUM = np.dtype([("low", "<u8"), ("high", "<u8")])
 
 def _sums_of(batch: Batch) -> NDArray[np.void]:
     """Return a sum of 16 bytes for each image and its shape: equal for equal images, and for no others in practice."""
-    shape = b"%dx%d:" % batch.images.shape[1:]
-    joined = b"".join(blake2b(shape + image.tobytes(), digest_size=16).digest() for image in batch.images)
+    images = (image[:, :width] for image, width in zip(batch.images, batch.widths.tolist(), strict=True))
+    joined = b"".join(blake2b(b"%d:" % len(image) + image.tobytes(), digest_size=16).digest() for image in images)
     return np.frombuffer(joined, dtype=_SUM)

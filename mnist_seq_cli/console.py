@@ -69,7 +69,7 @@ def summary_text(directory: Path, spec: Spec, summary: Summary, seconds: float) 
     """Return what a person wants to know when a dataset is done."""
     recipe = spec.recipe
     return (
-        f"{directory}: {spec.samples:,} strips, {recipe.width}×{recipe.glyph_height} px, {size_text(summary.bytes)}\n"
+        f"{directory}: {spec.samples:,} strips, {recipe.width}×{recipe.height} px, {size_text(summary.bytes)}\n"
         f"{_work_text(spec.samples, summary.made, summary.repaired, seconds)}\n"
         f"seed {recipe.seed}: with --seed {recipe.seed} the same dataset comes again\n"
         f"look at it: mnistseq inspect {shlex.quote(str(directory))}"
@@ -84,7 +84,7 @@ def splits_text(
     samples, made = sum(splits.sizes.values()), sum(summary.made for summary in summaries)
     recipe, first = specs[0].recipe, next(iter(splits.sizes))
     return (
-        f"{directory}: {samples:,} strips ({names}), {recipe.width}×{recipe.glyph_height} px, "
+        f"{directory}: {samples:,} strips ({names}), {recipe.width}×{recipe.height} px, "
         f"{size_text(sum(summary.bytes for summary in summaries))}\n"
         f"{_work_text(samples, made, any(summary.repaired for summary in summaries), seconds)}\n"
         f"seed {splits.seed}: with --seed {splits.seed} the same splits come again\n"

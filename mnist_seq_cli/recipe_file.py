@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from mnist_seq_cli import manifest
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError, one_line
-from mnist_seq_cli.recipe import COMPRESSIONS, Recipe, parse_lengths, typed_fields
+from mnist_seq_cli.recipe import COMPRESSIONS, RANGES, Recipe, parse_lengths, parse_range, typed_fields
 
 MAX_FILE = 256 << 20
 
 _FORM = {"samples": int, "format": str, "compression": str, "shard_size": int}
-_OF_THE_SOURCE = ("glyph_height", "glyph_width")
+_OF_THE_SOURCE = ("glyph_height", "glyph_width", "ink_height", "ink_width")
+_FOLLOWING = ("width", "height", "align", "spacing")
+"""What may follow from other words, and need not have been said."""
+
 _RULE = ("length", "sequences", "pattern", "per_label")
 
 
@@ -52,12 +57,18 @@ def _words(values: object) -> dict[str, Any]:
     if isinstance(everything.get("length"), str):
         words["length"] = parse_lengths(everything.pop("length"))
     complete = everything.keys() >= Recipe.request(seed=0).to_json().keys()
+    if everything.get("width") == "fit":
+        words["width"] = everything.pop("width")
+    for name in RANGES:
+        if isinstance(everything.get(name), str):
+            words[name] = parse_range(name, everything.pop(name))
     words |= Recipe.some_from_json(everything)
     if complete:
         words = _simplest(words, Recipe.from_json(everything))
-    lengths = words.pop("lengths", ())
-    if lengths:
+    if lengths := words.pop("lengths", ()):
         words["length"] = lengths
+    if words.pop("fit", False):
+        words["width"] = "fit"
     if words.get("sequences") or words.get("pattern"):
         words.pop("length", None)  # they tell it themselves
     return {name: value for name, value in words.items() if name not in _OF_THE_SOURCE}
@@ -65,21 +76,20 @@ def _words(values: object) -> dict[str, Any]:
 
 def _simplest(words: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """Return the words without those that follow from the others, as the width does from gaps; they could change."""
-    others = {name: value for name, value in words.items() if name not in (*_FORM, "format_name")}
-    others["length"] = others.pop("lengths") or others["length"]
-    if others["sequences"] or others["pattern"]:
-        del others["length"]
-    for left_out in (("width", "spacing"), ("width",), (), ("spacing",)):
-        fewer = {name: value for name, value in others.items() if name not in left_out}
-        if left_out == ("spacing",):
-            fewer["spacing"] = "random"
-        try:
-            if Recipe.request(**fewer) == recipe:
-                return {name: value for name, value in words.items() if name not in left_out} | (
-                    {"spacing": "random"} if left_out == ("spacing",) else {}
-                )
-        except RequestError:
-            continue
+    if words.pop("fit"):
+        words["width"] = "fit"
+    form = {name: value for name, value in words.items() if name in (*_FORM, "format_name")}
+    asked = {name: value for name, value in words.items() if name not in form}
+    asked["length"] = asked.pop("lengths") or asked["length"]
+    if asked["sequences"] or asked["pattern"]:
+        del asked["length"]
+    for some in (asked, {**asked, "spacing": "random"}):
+        for count in range(len(_FOLLOWING), -1, -1):
+            for left_out in combinations(_FOLLOWING, count):
+                fewer = {name: value for name, value in some.items() if name not in left_out}
+                with suppress(RequestError):
+                    if Recipe.request(**fewer) == recipe:
+                        return {**fewer, **form}
     return words
 
 

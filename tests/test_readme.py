@@ -175,11 +175,20 @@ def test_every_option_that_says_what_is_written_has_a_row(mnistseq: Run) -> None
     assert writing == expected <= options_of(mnistseq, "dataset")
 
 
-def test_the_picture_at_the_top_is_what_its_command_makes(
-    place: Path, results: dict[str, subprocess.CompletedProcess[str]]
+PICTURES = re.findall(r'<img src="(tests/readme/[^"]+)"', README)
+
+
+def test_every_picture_has_its_command_and_is_shown() -> None:
+    assert len(PICTURES) >= 17
+    made = {found[1] for line in COMMANDS if (found := re.search(r" -o (tests/readme/\S+\.png)$", line))}
+    assert made | {"tests/readme/3-1-4-1-5-9.png"} == set(PICTURES)
+    assert {f"tests/readme/{path.name}" for path in (ROOT / "tests" / "readme").iterdir()} == set(PICTURES)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_what_its_command_makes(
+    name: str, place: Path, results: dict[str, subprocess.CompletedProcess[str]]
 ) -> None:
-    name = "tests/readme/3-1-4-1-5-9.png"
-    assert f'<img src="{name}"' in README
     with Image.open(ROOT / name) as shown, Image.open(place / name) as made:
         assert (shown.mode, shown.size) == (made.mode, made.size)
         np.testing.assert_array_equal(np.asarray(shown), np.asarray(made))

@@ -48,6 +48,11 @@ OPTIONS = [
     "--len 2 --per-label 1 --digits 0-4 --format webdataset",
     r"-n 40 --pattern 4\d{5} --check luhn --glyphs once",
     "-n 40 --len 2 --source test --exclude-mislabeled",
+    "-n 20 --len 3 --margin 4 --jitter-x 2 --jitter-y full --height 60 --slant -10-10 --width fit",
+    "-n 20 --len 1-3 --crop tight --align center --width 200 --max 3 --scale 80-120",
+    "-n 20 --len 3 --min -12 --noise 20 --paper grain --contrast 50 --stroke 1 --rotate -20-20",
+    "-n 20 --len 3 --align left --width 200 --format folders",
+    "-n 20 --len 1 --align random --width 60 --height 40 --jitter-y 3",
 ]
 
 
@@ -119,6 +124,8 @@ CHANGES = [
     ("--len 3 --min 2 -n 40", "--min 5", "--len 3 --min 5 -n 40"),
     ("--len 3 -n 40", "-n 60 --format npz --invert --source test", "--len 3 -n 60 --format npz --invert --source test"),
     ("--len 3 -n 40", "--seed 6", "--len 3 -n 40 --seed 6"),
+    ("--len 3 --margin 4 -n 20", "--margin 6 --jitter-y 5", "--len 3 --margin 6 --jitter-y 5 -n 20"),
+    ("--len 3 --slant -10-10 -n 20", "--slant -20-20 --width fit", "--len 3 --slant -20-20 --width fit -n 20"),
     ("--len 2-4 -n 40", "--len 3", "--len 3 -n 40"),
     ("--len 2-4 -n 40", "--pattern 1{3}", "--pattern 1{3} -n 40"),
     ("--pattern 1{3} -n 40", "--len 2-3", "--len 2-3 -n 40"),
@@ -154,6 +161,10 @@ BY_HAND = [
     (
         'samples = 30\nformat = "npz"\n[recipe]\nlength = 3\nseed = 3\ndigits = "0-4"\nrepeat = false\nmax_gap = 7\n',
         "--len 3 -n 30 --seed 3 --digits 0-4 --no-repeat --max 7 --format npz",
+    ),
+    (
+        'length = 3\nsamples = 5\nseed = 3\nwidth = "fit"\nslant = "-10-10"\nscale = [80, 120]\nmargin = 3\n',
+        "--len 3 -n 5 --seed 3 --width fit --slant -10-10 --scale 80-120 --margin 3",
     ),
     ('sequences = ["0-0-7", "42"]\nseed = 3\nshuffle = true\n', "--labels list.txt --shuffle --seed 3"),
     ("pattern = '20\\d{2}'\nsamples = 5\nseed = 3\nwidth = 124\n", r"--pattern 20\d{2} -n 5 --seed 3 --width 124"),

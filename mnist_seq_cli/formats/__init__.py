@@ -57,12 +57,13 @@ class Format(Protocol):
 
     `FILES` are the files of the dataset as a whole that the manifest sums up; `SHARDS_STAND` tells whether the shards
     can be told apart in a finished dataset, to be checked one by one; `RANDOM_ACCESS`, whether a sample can be read
-    alone.
+    alone; `ANY_WIDTH`, whether each image may have a width of its own.
     """
 
     FILES: tuple[str, ...]
     SHARDS_STAND: bool
     RANDOM_ACCESS: bool
+    ANY_WIDTH: bool
     SHARD_SIZE: int
     COMPRESSION: Compression
 

@@ -19,6 +19,7 @@ from mnist_seq_cli.compose import Batch, Truth
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats import Written
 from mnist_seq_cli.formats.png_folder import (
+    ANY_WIDTH,
     COMPRESSION,
     FILES,
     RANDOM_ACCESS,
@@ -30,12 +31,13 @@ from mnist_seq_cli.formats.png_folder import (
     read_texts,
     sum_of,
 )
-from mnist_seq_cli.formats.truths import texts_of
+from mnist_seq_cli.formats.truths import spelled, texts_of
 from mnist_seq_cli.manifest import Spec
 from mnist_seq_cli.recipe import Recipe, Shard
 from mnist_seq_cli.sequences import copies, sequences
 
 __all__ = [
+    "ANY_WIDTH",
     "COMPRESSION",
     "FILES",
     "RANDOM_ACCESS",
@@ -89,19 +91,18 @@ def prepare(directory: Path, spec: Spec) -> None:
 
 def _names(recipe: Recipe) -> Callable[[Truth], list[str]]:
     """Return what tells the names of images: 0042/0_0042.png."""
-
-    def names(truth: Truth) -> list[str]:
-        numbers = copies(recipe, truth.first, truth.first + len(truth)).tolist()
-        return [f"{text}/{number}_{text}.png" for number, text in zip(numbers, texts_of(truth), strict=True)]
-
-    return names
+    return lambda truth: _named(recipe, truth.first, texts_of(truth))
 
 
 def _planned(recipe: Recipe, first: int, stop: int) -> list[str]:
     """Return the names of the images of samples `first` to `stop`."""
     digits, lengths = sequences(recipe, first, stop)
-    nothing = np.empty((len(digits), 0), np.int32)
-    return _names(recipe)(Truth(first, digits.astype(np.uint8), lengths, nothing, nothing))
+    return _named(recipe, first, spelled(digits.astype(np.uint8), lengths))
+
+
+def _named(recipe: Recipe, first: int, texts: list[str]) -> list[str]:
+    numbers = copies(recipe, first, first + len(texts)).tolist()
+    return [f"{text}/{number}_{text}.png" for number, text in zip(numbers, texts, strict=True)]
 
 
 def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
@@ -109,10 +110,10 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     staged = stage / str(shard.number)
     digest, total = sha256(), 0
     names_of, names = _names(spec.recipe), list[str]()
-    rows = Rows(shard, names_of)
+    rows = Rows(spec.recipe, shard, names_of)
     with files.NewFolder(staged) as folder:
         for batch in batches:
-            contents = png.encode(batch.images, spec.compression)
+            contents = png.encode(batch.images, spec.compression, batch.widths)
             here = names_of(batch)
             names += here
             folder.write(zip((name.split("/")[1] for name in here), contents, strict=True))
@@ -129,7 +130,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
 
 def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
     """Write the rows of a shard whose images stand. Raises OSError."""
-    rows = Rows(shard, _names(spec.recipe))
+    rows = Rows(spec.recipe, shard, _names(spec.recipe))
     for truth in truths:
         rows.add(truth)
     rows.place(directory, stage)

@@ -22,13 +22,14 @@ from mnist_seq_cli.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written, standing_shards
-from mnist_seq_cli.formats.truths import MAX_ROW, parse_row, rows_of, to_batch
+from mnist_seq_cli.formats.truths import MAX_ROW, fits_canvas, parse_row, rows_of, to_batch
 from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.recipe import Compression, Shard
+from mnist_seq_cli.recipe import Compression, Recipe, Shard
 
 SHARD_SIZE = 1_000
 SHARDS_STAND = True
 RANDOM_ACCESS = True
+ANY_WIDTH = True
 COMPRESSION: Compression = "fast"
 
 IMAGES_NAME = "images"
@@ -76,10 +77,10 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     """Write a PNG file for each sample in a new folder, and give it its name; so with its rows. Raises OSError."""
     staged = stage / str(shard.number)
     digest, total = sha256(), 0
-    rows = Rows(shard, _names(shard))
+    rows = Rows(spec.recipe, shard, _names(shard))
     with files.NewFolder(staged) as folder:
         for batch in batches:
-            contents = png.encode(batch.images, spec.compression)
+            contents = png.encode(batch.images, spec.compression, batch.widths)
             folder.write((f"{sample:08d}.png", content) for sample, content in enumerate(contents, batch.first))
             joined = b"".join(contents)
             digest.update(joined)
@@ -92,7 +93,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
 
 def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
     """Write the rows of a shard whose folder stands. Raises OSError."""
-    rows = Rows(shard, _names(shard))
+    rows = Rows(spec.recipe, shard, _names(shard))
     for truth in truths:
         rows.add(truth)
     rows.place(directory, stage)
@@ -101,7 +102,8 @@ def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: I
 class Rows:
     """The rows of a shard for labels.csv and metadata.jsonl; `names` tells the names of the images."""
 
-    def __init__(self, shard: Shard, names: Callable[[Truth], list[str]]) -> None:
+    def __init__(self, recipe: Recipe, shard: Shard, names: Callable[[Truth], list[str]]) -> None:
+        self._recipe = recipe
         self._shard = shard
         self._names = names
         self._labels: list[str] = []
@@ -109,7 +111,7 @@ class Rows:
 
     def add(self, truth: Truth) -> None:
         """Append the rows of some samples."""
-        for name, (text, row) in zip(self._names(truth), rows_of(truth), strict=True):
+        for name, (text, row) in zip(self._names(truth), rows_of(self._recipe, truth), strict=True):
             self._labels.append(f"{name},{'-'.join(text)}\n")
             self._metadata.append(f'{{"file_name": "{name}", {row}}}\n')
 
@@ -209,10 +211,10 @@ def read_named(directory: Path, spec: Spec, shard: Shard, names: Callable[[int, 
         lines = islice(_lines(metadata), before, None)
         for first, stop in spans(recipe, shard.first, shard.stop):
             expected = names(first, stop)
-            images = np.stack([_read_image(directory, spec, name) for name in expected])
+            images = [_read_image(directory, spec, name) for name in expected]
             rows = []
             for name, line in zip(expected, islice(lines, stop - first), strict=False):
-                row = parse_row(line, ("file_name",))
+                row = parse_row(recipe, line, ("file_name",))
                 if row["file_name"] != name:
                     raise FormatError(f"{METADATA_NAME} has no row of {name} where it should be")
                 rows.append(row)
@@ -227,7 +229,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 def _read_image(directory: Path, spec: Spec, name: str) -> NDArray[np.uint8]:
     with files.open_regular(directory / name) as file:
         image = png.decode(file.read(), name=name)
-    if image.shape != (spec.recipe.glyph_height, spec.recipe.width):
+    if not fits_canvas(spec.recipe, image):
         raise FormatError(f"{name} is {image.shape[1]}×{image.shape[0]} px, which is not what the recipe makes")
     return image
 
