@@ -34,6 +34,7 @@ from mnist_seq_cli.errors import (
     one_line,
 )
 from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.presets import PRESET_NAMES, PRESETS
 from mnist_seq_cli.recipe import (
     ALIGNS,
     BUNDLED_SOURCES,
@@ -87,6 +88,38 @@ class _Width(_NumberOr):
 
 class _Jitter(_NumberOr):
     word, meaning = "full", FULL
+
+
+_HEADINGS = {
+    "Output": (
+        *("samples", "output", "format_name", "compression", "splits", "split_by", "preset", "show", "recipe_file"),
+        "count",
+    ),
+    "Sequences": ("length", "labels", "shuffle", "pattern", "per_label", "digits", "no_repeat", "check"),
+    "Layout": (
+        *("min_gap", "max_gap", "width", "spacing", "crop", "height", "align", "margin", "jitter_x", "jitter_y"),
+    ),
+    "Hand and paper": ("slant", "rotate", "scale", "stroke", "contrast", "paper", "noise", "invert"),
+    "Glyphs": ("source", "source_labels", "glyphs", "exclude_mislabeled"),
+    "Running": ("seed", "workers", "shard_size", "overwrite"),
+}
+"""The options of `generate` and `dataset`, by the headings that they have in the help."""
+
+
+class _Grouped(click.Command):
+    """A command whose options are shown under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _HEADINGS}
+        place = {name: heading for heading, names in _HEADINGS.items() for name in names}
+        for option in self.get_params(ctx):
+            row = option.get_help_record(ctx) if isinstance(option, click.Option) else None
+            if row is not None:
+                rows[place.get(option.name or "", "Running")].append(row)
+        for heading, listed in rows.items():
+            if listed:
+                with formatter.section(heading):
+                    formatter.write_dl(listed)
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -267,7 +300,7 @@ def layout_options(command: Command) -> Command:
     return command
 
 
-@cli.command()
+@cli.command(cls=_Grouped)
 @click.argument("sequences", metavar="SEQUENCE...", nargs=-1, required=True)
 @click.option("-o", "--output", default=".", metavar="FILE|DIR|-", help="PNG file, directory, or - for stdout.")
 @click.option("--count", type=int, default=1, show_default=True, help="Images of each sequence.")
@@ -312,7 +345,34 @@ def generate(
         say(f"seed {seed}: with --seed {seed} the same images come again")
 
 
-@cli.command()
+def _take_preset(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    """Make the options of a preset the defaults of those that were not typed."""
+    if name is not None and not context.resilient_parsing:
+        context.meta["preset"] = PRESETS[name]
+        parser = context.command.make_parser(context)
+        context.default_map = dict(parser.parse_args(PRESETS[name].split())[0])
+        _show_preset(context, option, context.meta.get("show", False))
+    return name
+
+
+def _show_preset(context: click.Context, _: object, show: bool) -> bool:
+    """Print what a preset stands for, and end; whichever of the two options comes first."""
+    context.meta["show"] = show
+    if show and "preset" in context.meta:
+        click.echo(context.meta["preset"])
+        context.exit()
+    return show
+
+
+@cli.command(cls=_Grouped)
+@click.option(
+    "--preset",
+    type=click.Choice(PRESET_NAMES),
+    is_eager=True,
+    callback=_take_preset,
+    help="Take the options of a known dataset; options change it.",
+)
+@click.option("--show", is_flag=True, is_eager=True, callback=_show_preset, help="Print the options of --preset.")
 @click.option("-n", "--samples", type=int, metavar="N", help="Number of images.  [default: one round of the labels]")
 @click.option(
     "-o",
@@ -366,6 +426,8 @@ def dataset(
     splits: tuple[str, ...],
     split_by: Any,
     recipe_file: Path | None,
+    preset: str | None,
+    show: bool,
     **layout: Any,
 ) -> None:
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a directory.
@@ -384,6 +446,10 @@ def dataset(
     """
     from mnist_seq_cli.runners import worker_count
 
+    if show:
+        raise RequestError("--show prints the options of a preset", hint="give --preset")
+    if samples is not None and "splits" not in _typed(context):
+        splits = ()  # those of a preset
     wanted_workers = _worker_count(workers)
     sizes = _split_sizes(splits, samples, output)
     if str(output) != "-" and worker_count(wanted_workers, max(sizes.values(), default=samples or 0)) > 1:
@@ -435,20 +501,22 @@ def dataset(
     console.say(console.summary_text(output, request, summary, _now() - started))
 
 
+def _typed(context: click.Context, *, preset: bool = False) -> set[str]:
+    """Return the names of the options that were typed, and of those of a preset if these count."""
+    from click.core import ParameterSource
+
+    silent = {ParameterSource.DEFAULT} if preset else {ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP}
+    return {name for name in context.params if context.get_parameter_source(name) not in silent}
+
+
 def _from_recipe_file(
     path: Path, options: dict[str, Any], context: click.Context, source: str | None
 ) -> tuple[dict[str, Any], str | None]:
     """Return what a file asks for, changed by the options that were typed; and the source."""
-    from click.core import ParameterSource
-
     from mnist_seq_cli import recipe_file
 
     names = {"no_repeat": "repeat", "labels": "sequences"}
-    typed = {
-        names.get(name, name)
-        for name in context.params
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
-    }
+    typed = {names.get(name, name) for name in _typed(context, preset=True)}
     words = recipe_file.read(path)
     own = words.pop("source", None)
     if context.params["splits"]:

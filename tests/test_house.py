@@ -85,7 +85,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "decoding",
     },
     "console": {"errors"},
-    "cli": {"", "errors", "recipe", "formats"},
+    "presets": set(),
+    "cli": {"", "errors", "recipe", "formats", "presets"},
 }
 """Each module (without the name of the package, which is "") and those of ours that it may import, wherever it does so.
 
