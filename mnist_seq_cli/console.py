@@ -174,7 +174,7 @@ def _show_dataset(report: DatasetReport) -> None:
         ("strips", f"{report.width}×{report.height} px" + (", white on black" if recipe["invert"] else "")),
         ("digits", f"{recipe['length']} a strip"),
         ("gaps", gaps),
-        ("source", recipe["source"]),
+        ("source", _source_text(recipe)),
         ("seed", str(recipe["seed"])),
     ]
     print_table(report.path, ("dataset", ""), facts)
@@ -185,6 +185,15 @@ def _show_dataset(report: DatasetReport) -> None:
             for digit, count in enumerate(report.digits)
         ]
         print_table("digits, and how often at each position", columns, rows)
+
+
+def _source_text(recipe: dict[str, Any]) -> str:
+    text: str = recipe["source"]
+    for name, what in (("pool", "glyphs"), ("label_pool", "sequences")):
+        low, high, whole = recipe[name]
+        text += f", {what} {low / whole:.1%} to {high / whole:.1%}" if (low, high) != (0, whole) else ""
+    text += ", without known wrong labels" if recipe["exclude_mislabeled"] else ""
+    return text + (", each glyph once" if recipe["glyphs"] == "once" else "")
 
 
 def _listed(value: object) -> str:

@@ -275,6 +275,14 @@ def test_other_splits_that_were_begun_meanwhile_are_left_alone(place: Path) -> N
     assert tree(place / "out") == before
 
 
+def test_inspect_tells_the_part(mnistseq: Run) -> None:
+    options = ["--split", "a=30", "--split", "b=10", "--split-by", "both", "--glyphs", "once", "--exclude-mislabeled"]
+    assert mnistseq("dataset", *options, "--len", "2", "-o", "out").code == 0
+    shown = mnistseq("inspect", "out/b", "--show", "0").out
+    told = "train, glyphs 75.0% to 100.0%, sequences 75.0% to 100.0%, without known wrong labels, each glyph once"
+    assert told in " ".join(shown.split())
+
+
 def test_one_bar_goes_on_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
     from mnist_seq_cli import console
 
