@@ -302,13 +302,17 @@ def test_the_formats_are_those_of_the_program(
 ) -> None:
     rows = {name.strip("`"): files for name, files, *_ in table("format")}
     assert tuple(rows) == FORMAT_NAMES
-    directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx"}
+    directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx", "folders": "classes"}
     for name, files in rows.items():
         directory = place / directories[name]
         tops = {path.name for path in directory.iterdir()} - {"recipe.json", "manifest.json"}
         assert {"recipe.json", "manifest.json"} <= {path.name for path in directory.iterdir()}
         named = [word for word in re.findall(r"`([^`]+)`", files) if "." in word]
         standing = {word for word in named if (directory / word).exists()}
+        if name == "folders":
+            assert standing >= {"00/0_00.png", "00/1_00.png"}
+            assert tops == {f"{number:02}" for number in range(100)} | {"labels.csv", "metadata.jsonl"}
+            continue
         assert {word.split("/")[0] for word in standing} == tops
         if name in {"png", "npz", "idx"}:
             assert standing == set(named)
