@@ -119,8 +119,8 @@ class Recogniser:
 
         Raises CheckError for one that shows nothing that could be digits.
         """
-        ink, scale, sized, inverted = _ink_of(image)
-        pieces, nearest = self._cheapest(ink, sized)
+        ink, scale, inverted = _ink_of(image)
+        pieces, nearest = self._cheapest(ink)
         ranked = np.sort(nearest.distances, axis=1)
         digits = self._present[nearest.distances.argmin(axis=1)]
         ids = self._order[nearest.places] + self._bank.first_id
@@ -134,7 +134,7 @@ class Recogniser:
             tuple(_confidence(*distances) for distances in zip(first.tolist(), second.tolist(), strict=True)),
         )
 
-    def _cheapest(self, ink: NDArray[np.uint8], sized: bool) -> tuple[list[_Piece], _Nearest]:
+    def _cheapest(self, ink: NDArray[np.uint8]) -> tuple[list[_Piece], _Nearest]:
         """Return the pieces that a strip is best cut into, and what they look like.
 
         Each piece costs the more the less it looks like a digit, and two cost more when they stand too close to be
@@ -155,7 +155,7 @@ class Recogniser:
                 total = mass[start:stop].sum()
                 ends[last].append(len(pieces))
                 pieces.append(_Piece(start, stop, float(moment[start:stop].sum() / total) + 0.5))
-        nearest = self._nearest(np.stack([_framed(ink[:, piece.start : piece.stop], sized) for piece in pieces]))
+        nearest = self._nearest(np.stack([_framed(ink[:, piece.start : piece.stop]) for piece in pieces]))
         costs = (nearest.distances.min(axis=1) / _TYPICAL) ** 2
         best = np.full(len(pieces), np.inf)
         before = [-1] * len(pieces)
@@ -250,10 +250,11 @@ def _upright(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return upright.reshape(-1, SIDE, SIDE)
 
 
-def _framed(ink: NDArray[np.uint8], sized: bool = False) -> NDArray[np.uint8]:
-    """Return the ink of one digit in the middle of a square of 28×28 px, as large as MNIST makes them: 20 px.
+def _framed(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the ink of one digit in the middle of a square of 28×28 px, about as large as MNIST makes them: 20 px.
 
-    Where it is `sized` already, by the height of its strip, it is left as it is unless it is much too large or small.
+    It is left as it is unless it is much too large or small: the height of a strip says better how large its digits are
+    than the ink of one digit does.
     """
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     square = np.zeros((SIDE, SIDE), dtype=np.uint8)
@@ -261,7 +262,7 @@ def _framed(ink: NDArray[np.uint8], sized: bool = False) -> NDArray[np.uint8]:
         return square
     cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     longest = max(cut.shape)
-    if not (16 <= longest <= 24 if sized else longest == 20):
+    if not 16 <= longest <= 24:
         cut = _resized(cut, *(max(1, round(size * 20 / longest)) for size in cut.shape))
     height, width = cut.shape
     top, left = (SIDE - height) // 2, (SIDE - width) // 2
@@ -280,13 +281,11 @@ def _resized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.ui
 class _Ink(NamedTuple):
     """A strip as ink 255 on paper 0, 28 px high: `values` uint8 (28, width).
 
-    One of its columns was `scale` columns of the strip. It is `sized` when its digits fill its height as they do in a
-    strip of ours, so that they are as large as glyphs now. `inverted` is true for white ink.
+    One of its columns was `scale` columns of the strip. `inverted` is true for white ink.
     """
 
     values: NDArray[np.uint8]
     scale: float
-    sized: bool
     inverted: bool
 
 
@@ -303,15 +302,14 @@ def _ink_of(image: NDArray[np.uint8]) -> _Ink:
     if not len(rows):
         raise CheckError("the strip is empty paper", hint="there is nothing to read")
     tall = (rows[-1] + 1 - rows[0]) * SIDE / len(ink)
-    sized = bool(15 <= tall <= 26)
-    if not sized:
+    if not 15 <= tall <= 26:
         margin = (rows[-1] + 1 - rows[0]) * 3 / 22
         top, bottom = max(0, math.floor(rows[0] - margin)), min(len(ink), math.ceil(rows[-1] + 1 + margin))
         ink = ink[top:bottom]
     scale = len(ink) / SIDE
     if len(ink) != SIDE:
         ink = _resized(ink, SIDE, max(1, round(ink.shape[1] / scale)))
-    return _Ink(ink, width / ink.shape[1], sized, inverted)
+    return _Ink(ink, width / ink.shape[1], inverted)
 
 
 def _cleaned(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
