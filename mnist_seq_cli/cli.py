@@ -344,7 +344,7 @@ def _own_source(source: str | None, labels: str | None) -> Source | None:
     "--min-confidence",
     metavar="P",
     type=click.FloatRange(0, 1),
-    help="Least chance of being right for strips read by likeness; 1 for exact only.  [default: 0.5]",
+    help="Least chance of being right for strips read by likeness; 1 for exact only.  [default: 0.7]",
 )
 @click.option("--repair-labels", is_flag=True, help="Write labels.csv and metadata.jsonl of a dataset again.")
 @source_option

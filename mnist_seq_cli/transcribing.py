@@ -24,8 +24,8 @@ from mnist_seq_cli.recipe import format_sequence
 from mnist_seq_cli.recognising import Recogniser, Recognition
 from mnist_seq_cli.stored import open_dataset
 
-MIN_CONFIDENCE = 0.5
-"""A strip is taken as read by likeness when it is more likely right than not."""
+MIN_CONFIDENCE = 0.7
+"""Least chance of being right with which a strip counts as read by likeness."""
 
 MAX_FILE = 256 << 20
 MAX_PICTURE = 16_000_000
