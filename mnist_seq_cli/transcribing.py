@@ -10,6 +10,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +53,10 @@ class Strip(NamedTuple):
 
     name: str
     image: NDArray[np.uint8] | FormatError
+
+
+Named = tuple[str, NDArray[np.uint8]]
+"""The name of a strip, and its image."""
 
 
 class Transcript(NamedTuple):
@@ -138,6 +143,7 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
         raise _neither(content, name)
     from PIL import Image
 
+    expected = (*png.PILLOW_ERRORS, Image.DecompressionBombError, ArithmeticError, LookupError, TypeError, RuntimeError)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -146,7 +152,7 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
                     raise ValueError(f"it claims {image.width}×{image.height} px, which is out of bounds")
                 image.draft("L", image.size)  # which spares the colours of a JPEG file
                 return png.grey(image)
-    except (*png.PILLOW_ERRORS, ArithmeticError, LookupError, TypeError, RuntimeError) as error:
+    except expected as error:
         raise FormatError(f"{name} is not a sound {kind} file: {one_line(str(error), 120)}") from None
 
 
@@ -167,60 +173,62 @@ def transcribe(strips: Iterable[Strip], source: Source, min_confidence: float) -
 
     By likeness only strips are read that cannot be read exactly, and only with `min_confidence` below 1.
     """
-    readers = _Readers(source, min_confidence)
-    pending: list[tuple[str, NDArray[np.uint8]]] = []
+    pending: list[Named] = []
     try:
         for name, image in strips:
             if isinstance(image, FormatError):
-                yield from readers.read(pending)
+                yield from _read(pending, source, min_confidence)
                 pending = []
                 yield Transcript(name, image)
                 continue
             if pending and (
                 image.shape != pending[0][1].shape or len(pending) >= max(1, min(_BATCH, _BATCH_BYTES // image.size))
             ):
-                yield from readers.read(pending)
+                yield from _read(pending, source, min_confidence)
                 pending = []
             pending.append((name, image))
     except (MnistseqError, OSError):
-        yield from readers.read(pending)
+        yield from _read(pending, source, min_confidence)
         raise
-    yield from readers.read(pending)
+    yield from _read(pending, source, min_confidence)
 
 
-class _Readers:
-    """Reads strips exactly, and those that cannot be by likeness; what that takes is made when it is needed."""
+def _read(strips: list[Named], source: Source, min_confidence: float) -> Iterator[Transcript]:
+    """Yield what strips of one size show."""
+    if not strips:
+        return
+    images = np.stack([image for _, image in strips])
+    for (name, image), result in zip(strips, _reader(source).read_all(images), strict=True):
+        if isinstance(result, CheckError) and min_confidence < 1:
+            yield Transcript(name, _by_likeness(image, source, min_confidence, result))
+        else:
+            yield Transcript(name, result)
 
-    def __init__(self, source: Source, min_confidence: float) -> None:
-        self._source = source
-        self._min_confidence = min_confidence
-        self._reader: Reader | None = None
-        self._recogniser: Recogniser | None = None
 
-    def read(self, strips: list[tuple[str, NDArray[np.uint8]]]) -> Iterator[Transcript]:
-        """Yield what strips of one size show."""
-        if not strips:
-            return
-        self._reader = self._reader or Reader(bank.load(self._source))
-        images = np.stack([image for _, image in strips])
-        for (name, image), result in zip(strips, self._reader.read_all(images), strict=True):
-            yield Transcript(name, self._by_likeness(image, result) if isinstance(result, CheckError) else result)
+def _by_likeness(
+    image: NDArray[np.uint8], source: Source, min_confidence: float, exactly: CheckError
+) -> Recognition | CheckError:
+    try:
+        found = _recogniser(source).read(image)
+    except CheckError:
+        return exactly
+    if found.confidence >= min_confidence:
+        return found
+    shown = format_sequence(found.digits[:20]) + "…" * (len(found.digits) > 20)
+    return CheckError(
+        f"{exactly.args[0]}; by likeness it is {shown}, but with a confidence of {found.confidence:.2f} only",
+        hint="--min-confidence takes what is less sure, and --source says which glyphs it was made of",
+    )
 
-    def _by_likeness(self, image: NDArray[np.uint8], exactly: CheckError) -> Recognition | CheckError:
-        if self._min_confidence >= 1:
-            return exactly
-        self._recogniser = self._recogniser or Recogniser(bank.load(self._source))
-        try:
-            found = self._recogniser.read(image)
-        except CheckError:
-            return exactly
-        if found.confidence >= self._min_confidence:
-            return found
-        shown = format_sequence(found.digits[:20]) + "…" * (len(found.digits) > 20)
-        return CheckError(
-            f"{exactly.args[0]}; by likeness it is {shown}, but with a confidence of {found.confidence:.2f} only",
-            hint="--min-confidence takes what is less sure, and --source says which glyphs it was made of",
-        )
+
+@lru_cache(maxsize=2)
+def _reader(source: Source) -> Reader:
+    return Reader(bank.load(source))
+
+
+@lru_cache(maxsize=2)
+def _recogniser(source: Source) -> Recogniser:
+    return Recogniser(bank.load(source))
 
 
 def to_json(name: str, found: Reading | Recognition) -> dict[str, Any]:
