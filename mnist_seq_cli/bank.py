@@ -19,6 +19,7 @@ from mnist_seq_cli.errors import FormatError, OutputError, RequestError
 from mnist_seq_cli.recipe import BUNDLED_SOURCES
 
 TRAIN_SIZE, TEST_SIZE = 60_000, 10_000
+_UNKNOWN = -1
 
 
 class BundledFile(NamedTuple):
@@ -90,6 +91,7 @@ class Bank:
         self.counts = np.bincount(labels, minlength=10)
         self._starts = np.cumsum(self.counts) - self.counts
         self._by_digit = np.argsort(labels, kind="stable").astype(np.int32) + np.int32(first_id)
+        self._ink = np.full((len(labels), 4), _UNKNOWN, dtype=np.int32)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -132,6 +134,56 @@ class Bank:
         out = np.empty((len(ids), self.height * self.width), dtype=np.uint8)
         self.take(ids, out)
         return out.reshape(len(ids), self.height, self.width)
+
+    def ink(self, glyphs: NDArray[Any]) -> NDArray[np.int32]:
+        """Return where the ink of the glyphs with these ids is: int32 (*shape of glyphs, 4), as x, y, width, height.
+
+        In px from the corner of the glyph's box; a glyph without ink has width and height 0. Worked out once for each.
+        """
+        places = np.asarray(glyphs) - self.first_id
+        boxes = self._ink.take(places, axis=0)
+        if boxes.size and boxes[..., 0].min() == _UNKNOWN:
+            new = np.unique(places[boxes[..., 0] == _UNKNOWN])
+            for start in range(0, len(new), 4096):
+                block = new[start : start + 4096]
+                self._ink[block] = ink_boxes(self.images(block + self.first_id))
+            boxes = self._ink.take(places, axis=0)
+        return boxes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a recipe for this bank says of it: fields of `Recipe`."""
+        ink_height, ink_width = self.largest_ink
+        return {
+            "source": self.identity,
+            "glyph_height": self.height,
+            "glyph_width": self.width,
+            "ink_height": ink_height,
+            "ink_width": ink_width,
+        }
+
+    @property
+    def largest_ink(self) -> tuple[int, int]:
+        """Height and width in px that the ink of no glyph exceeds."""
+        if self.identity in BUNDLED_SOURCES:
+            return 20, 20  # to which MNIST's digits were scaled (LeCun, Bottou, Bengio and Haffner 1998, section III.A)
+        sizes = self.ink(np.arange(self.first_id, self.first_id + len(self)))[:, 2:]
+        return int(sizes[:, 1].max()), int(sizes[:, 0].max())
+
+
+def ink_boxes(images: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return where the ink of each image, uint8 (n, height, width) with paper 0, is: int32 (n, 4): x, y, width, height.
+
+    All four are 0 for an image without ink.
+    """
+    boxes = np.zeros((len(images), 4), dtype=np.int32)
+    for number, axis in ((0, 1), (1, 2)):
+        inked = np.bitwise_or.reduce(images, axis=axis) != 0
+        first, last = inked.argmax(axis=1), inked.shape[1] - inked[:, ::-1].argmax(axis=1)
+        some = inked.any(axis=1)
+        boxes[:, number] = np.where(some, first, 0)
+        boxes[:, number + 2] = np.where(some, last - first, 0)
+    return boxes
 
 
 def find(source: str | PathLike[str], labels: str | PathLike[str] | None = None) -> Source:

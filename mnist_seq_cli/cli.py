@@ -33,11 +33,59 @@ from mnist_seq_cli.errors import (
     one_line,
 )
 from mnist_seq_cli.formats import FORMAT_NAMES
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, COMPRESSIONS, SPACINGS, format_sequence
+from mnist_seq_cli.recipe import (
+    ALIGNS,
+    BUNDLED_SOURCES,
+    COMPRESSIONS,
+    CROPS,
+    FULL,
+    PAPERS,
+    RANGES,
+    SPACINGS,
+    format_sequence,
+    parse_range,
+)
 
 if TYPE_CHECKING:
     from mnist_seq_cli.bank import Source
     from mnist_seq_cli.transcribing import Transcript
+
+
+class _Range(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
+    """A range such as -10-10."""
+
+    name = "range"
+
+    def __init__(self, option: str) -> None:
+        self._option = option
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return parse_range(self._option, value) if isinstance(value, str) else value
+
+
+class _NumberOr(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
+    """A number of px, or a word that stands for a value."""
+
+    name = "px"
+    word, meaning = "", 0
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == self.word:
+            return self.meaning
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of px nor {self.word}.", param, ctx)
+
+
+class _Width(_NumberOr):
+    word: Any = "fit"
+    meaning: Any = "fit"
+
+
+class _Jitter(_NumberOr):
+    word, meaning = "full", FULL
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -100,16 +148,68 @@ def layout_options(command: Command) -> Command:
             type=int,
             default=0,
             show_default=True,
-            help="Smallest gap between glyph boxes.",
+            help="Smallest gap between glyphs; below 0 they overlap.",
         ),
         click.option(
             "--max", "max_gap", metavar="PX", type=int, help="Largest gap.  [default: none with --width, else --min]"
         ),
-        click.option("--width", metavar="PX", type=int, help="Width of the image; gap = (width - L*28) / (L - 1)."),
+        click.option(
+            "--width",
+            metavar="PX|fit",
+            type=_Width(),
+            help="Width of the image; gap = (width - L*28) / (L - 1). fit: each as wide as its strip.",
+        ),
         click.option(
             "--spacing",
             type=click.Choice(SPACINGS),
             help="One gap for all, or each gap for itself.  [default: equal with --width, else random]",
+        ),
+        click.option(
+            "--crop",
+            type=click.Choice(CROPS),
+            default="box",
+            show_default=True,
+            help="What gaps are between: boxes of 28 px, or ink.",
+        ),
+        click.option("--height", metavar="PX", type=int, help="Height of the image.  [default: what digits need]"),
+        click.option("--align", type=click.Choice(ALIGNS), help="Place in an image that is wider than the strip."),
+        click.option("--margin", metavar="PX", type=int, default=0, show_default=True, help="Paper on all sides."),
+        click.option(
+            "--jitter-x",
+            metavar="PX",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Move each digit sideways, up to PX.",
+        ),
+        click.option(
+            "--jitter-y",
+            metavar="PX|full",
+            type=_Jitter(),
+            default=0,
+            show_default=True,
+            help="Move each digit up or down, up to PX.",
+        ),
+        *(
+            click.option(f"--{name}", metavar="A-B", type=_Range(name), default=RANGES[name][0], help=text)
+            for name, text in (
+                ("slant", "Slant each digit, in degrees to the right.  [default: 0]"),
+                ("rotate", "Turn each digit, in degrees counterclockwise.  [default: 0]"),
+                ("scale", "Size of each digit, in percent.  [default: 100]"),
+                ("stroke", "Thicken the ink of each digit, in px; below 0 thins it.  [default: 0]"),
+                ("contrast", "Darkness of the ink of each image, in percent.  [default: 100]"),
+            )
+        ),
+        click.option(
+            "--paper", type=click.Choice(PAPERS), default="plain", show_default=True, help="What is under it."
+        ),
+        click.option(
+            "--noise",
+            metavar="LEVELS",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Change each pixel, up to so many of 255 grey levels.",
         ),
         click.option(
             "--seed", metavar="SEED", type=int, help="Seed, to make the same again.  [default: drawn, and shown]"
@@ -146,15 +246,15 @@ def generate(
     from mnist_seq_cli.console import say
     from mnist_seq_cli.recipe import draw_seed, parse_sequence
 
-    seed = layout.pop("seed")
-    style = strips.Style(seed=draw_seed() if seed is None else seed, **layout)
+    given = layout.pop("seed")
+    seed = draw_seed() if given is None else given
     place = bank.find(source or "train", source_labels)
     wanted = [
         sequence
         for text in sequences
         for sequence in (strips.read_sequences(_stdin_lines()) if text == "-" else [parse_sequence(text)])
     ]
-    plan = strips.plan(wanted, style, place, count)
+    plan = strips.plan(wanted, place, seed=seed, count=count, **layout)
     if output == "-":
         if len(plan) > 1:
             raise RequestError(
@@ -164,8 +264,8 @@ def generate(
     else:
         for path in strips.write(plan, Path(output), place, to_directory=output.endswith(("/", os.sep))):
             click.echo(path)
-    if seed is None:
-        say(f"seed {style.seed}: with --seed {style.seed} the same images come again")
+    if given is None:
+        say(f"seed {seed}: with --seed {seed} the same images come again")
 
 
 @cli.command()

@@ -68,7 +68,7 @@ def summary_text(directory: Path, spec: Spec, summary: Summary, seconds: float) 
         work = f"made {summary.made:,} in {seconds:.1f} s, {summary.made / max(seconds, 1e-9):,.0f} a second"
         work += f"; kept {kept:,}" if kept else ""
     return (
-        f"{directory}: {spec.samples:,} strips, {recipe.width}×{recipe.glyph_height} px, {size_text(summary.bytes)}\n"
+        f"{directory}: {spec.samples:,} strips, {recipe.width}×{recipe.height} px, {size_text(summary.bytes)}\n"
         f"{work}\n"
         f"seed {recipe.seed}: with --seed {recipe.seed} the same dataset comes again\n"
         f"look at it: mnistseq inspect {shlex.quote(str(directory))}"

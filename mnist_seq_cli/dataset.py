@@ -92,9 +92,9 @@ def request(
         seed = before.recipe.seed if seed is None else seed
         shard_size = before.shard_size if shard_size is None else shard_size
         compression = compression or before.compression
-    recipe = Recipe.request(
-        seed=seed, source=glyphs.identity, glyph_height=glyphs.height, glyph_width=glyphs.width, **wanted
-    )
+    recipe = Recipe.request(seed=seed, **glyphs.facts, **wanted)
+    if recipe.fit and not format_.ANY_WIDTH:
+        raise RequestError(f"--format {format_name} takes images of one width only", hint="take png or webdataset")
     if samples is None and recipe.round is None:
         raise RequestError("it is not said how many samples to make", hint="give -n")
     spec = Spec(
@@ -228,7 +228,7 @@ def _settle(job: Job, stage: Path, task: Task) -> Settled:
     spans = list(compose.spans(spec.recipe, shard.first, shard.stop))
     if record is not None and _agrees(format_, directory, spec, shard, record):
         truths = (compose.truth(spec.recipe, glyphs, first, stop) for first, stop in spans)
-        format_.keep_shard(directory, stage, shard, truths)
+        format_.keep_shard(directory, stage, spec, shard, truths)
         return Settled(record, kept=True)
     batches = (compose.compose(spec.recipe, glyphs, first, stop) for first, stop in spans)
     written = format_.write_shard(directory, stage, spec, shard, batches)
@@ -527,7 +527,7 @@ def stream(spec: Spec, source: Source) -> Iterator[bytes]:
     batches = (
         compose.compose(spec.recipe, glyphs, first, stop) for first, stop in compose.spans(spec.recipe, 0, spec.samples)
     )
-    yield from webdataset.stream(batches, spec.compression)
+    yield from webdataset.stream(spec.recipe, batches, spec.compression)
 
 
 def _wrong_files(directory: Path, spec: Spec, complete: Manifest) -> Iterator[str]:

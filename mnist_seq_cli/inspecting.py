@@ -190,7 +190,7 @@ def _inspect_dataset(path: Path) -> DatasetReport:
         samples_done=done,
         bytes=sum(record.bytes for record in records.values()),
         format=spec.format,
-        height=spec.recipe.glyph_height,
+        height=spec.recipe.height,
         width=spec.recipe.width,
         recipe=spec.recipe.to_json(),
         lengths={str(length): int(n) for length, n in enumerate(counts[1]) if n} if counts else None,

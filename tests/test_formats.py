@@ -185,7 +185,10 @@ def read_tars(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
 def read_npz(directory: Path) -> tuple[Any, list[str], list[Any]]:
     with zipfile.ZipFile(directory / "dataset.npz") as archive:
         assert archive.testzip() is None
-        assert archive.namelist() == ["images.npy", "labels.npy", "lengths.npy", "glyphs.npy", "x.npy"]
+        assert archive.namelist() == [
+            *("images.npy", "labels.npy", "lengths.npy", "glyphs.npy", "x.npy", "y.npy", "boxes.npy"),
+            *(["gaps.npy"] if RECIPE.min_gap < RECIPE.max_gap else []),
+        ]
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     with np.load(directory / "dataset.npz", allow_pickle=False) as arrays:

@@ -563,7 +563,7 @@ RECIPES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "an unknown compression": (lambda spec: spec | {"compression": "zip"}, "compression is 'zip'"),
     "another version": (in_recipe(version=2), "another version"),
     "an unknown key": (in_recipe(command="rm -rf /"), "unknown key 'command'"),
-    "negative gaps": (in_recipe(min_gap=-1), "--min is -1"),
+    "gaps wider than glyphs": (in_recipe(min_gap=-29), "--min is -29"),
     "a canvas too narrow": (in_recipe(width=3), "--width is 3"),
     "a canvas too wide": (in_recipe(width=10**9), "--width is 1000000000"),
     "no digits": (in_recipe(length=0), "--len is 0"),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def test_strips_read_back_from_anywhere_on_a_larger_canvas(invert: bool) -> None
     batch = compose(recipe, load(Source("train")), 0, 20)
     for left in (1, 13, 28, 200):
         canvas = np.pad(batch.images, ((0, 0), (0, 0), (left, 40)), constant_values=0 if invert else 255)
-        moved = Batch(0, batch.digits, batch.lengths, batch.glyphs, batch.x, canvas)
+        moved = replace(batch, images=canvas)
         assert_reads_back(reader("train"), moved, inverted=invert, moved=left)
 
 

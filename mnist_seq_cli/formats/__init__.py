@@ -50,12 +50,13 @@ class Format(Protocol):
 
     `FILES` are the files of the dataset as a whole that the manifest sums up; `SHARDS_STAND` tells whether the shards
     can be told apart in a finished dataset, to be checked one by one; `RANDOM_ACCESS`, whether a sample can be read
-    alone.
+    alone; `ANY_WIDTH`, whether each image may have a width of its own.
     """
 
     FILES: tuple[str, ...]
     SHARDS_STAND: bool
     RANDOM_ACCESS: bool
+    ANY_WIDTH: bool
     SHARD_SIZE: int
     COMPRESSION: Compression
 
@@ -71,7 +72,7 @@ class Format(Protocol):
         """Make the shard stand in the directory, by way of the stage, ready to be collected. Raises OSError."""
         ...
 
-    def keep_shard(self, directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+    def keep_shard(self, directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
         """Make a shard that stands ready to be collected, from its truth alone. Raises OSError."""
         ...
 

@@ -22,13 +22,14 @@ from mnist_seq_cli.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
-from mnist_seq_cli.formats.truths import MAX_ROW, parse_row, rows_of, to_batch
+from mnist_seq_cli.formats.truths import MAX_ROW, fits_canvas, parse_row, rows_of, to_batch
 from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.recipe import Compression, Shard
+from mnist_seq_cli.recipe import Compression, Recipe, Shard
 
 SHARD_SIZE = 1_000
 SHARDS_STAND = True
 RANDOM_ACCESS = True
+ANY_WIDTH = True
 COMPRESSION: Compression = "fast"
 
 IMAGES_NAME = "images"
@@ -61,10 +62,10 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     """Write a PNG file for each sample in a new folder, and give it its name; so with its rows. Raises OSError."""
     staged = stage / str(shard.number)
     digest, total = sha256(), 0
-    rows = _Rows(shard)
+    rows = _Rows(spec.recipe, shard)
     with files.NewFolder(staged) as folder:
         for batch in batches:
-            contents = png.encode(batch.images, spec.compression)
+            contents = png.encode(batch.images, spec.compression, batch.widths)
             folder.write((f"{sample:08d}.png", content) for sample, content in enumerate(contents, batch.first))
             joined = b"".join(contents)
             digest.update(joined)
@@ -75,9 +76,9 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     return Written(shard.samples, total, digest.hexdigest())
 
 
-def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
     """Write the rows of a shard whose folder stands. Raises OSError."""
-    rows = _Rows(shard)
+    rows = _Rows(spec.recipe, shard)
     for truth in truths:
         rows.add(truth)
     rows.place(directory, stage)
@@ -86,7 +87,8 @@ def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Trut
 class _Rows:
     """The rows of a shard for labels.csv and metadata.jsonl."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, recipe: Recipe, shard: Shard) -> None:
+        self._recipe = recipe
         self._shard = shard
         self._labels: list[str] = []
         self._metadata: list[str] = []
@@ -94,7 +96,7 @@ class _Rows:
     def add(self, truth: Truth) -> None:
         """Append the rows of some samples."""
         folder = shard_path(self._shard)
-        for sample, (text, row) in enumerate(rows_of(truth), truth.first):
+        for sample, (text, row) in enumerate(rows_of(self._recipe, truth), truth.first):
             name = f"{folder}/{sample:08d}.png"
             self._labels.append(f"{name},{'-'.join(text)}\n")
             self._metadata.append(f'{{"file_name": "{name}", {row}}}\n')
@@ -186,10 +188,10 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
         metadata.seek(offsets[shard.number])
         lines = islice(_lines(metadata), before, None)
         for first, stop in spans(recipe, shard.first, shard.stop):
-            images = np.stack([_read_image(directory, spec, shard, sample) for sample in range(first, stop)])
+            images = [_read_image(directory, spec, shard, sample) for sample in range(first, stop)]
             rows = []
             for sample, line in enumerate(islice(lines, stop - first), first):
-                row = parse_row(line, ("file_name",))
+                row = parse_row(recipe, line, ("file_name",))
                 if row["file_name"] != file_name(sample, shard):
                     raise FormatError(f"{METADATA_NAME} has no row of sample {sample} where it should be")
                 rows.append(row)
@@ -205,7 +207,7 @@ def _read_image(directory: Path, spec: Spec, shard: Shard, sample: int) -> NDArr
     name = file_name(sample, shard)
     with files.open_regular(directory / name) as file:
         image = png.decode(file.read(), name=name)
-    if image.shape != (spec.recipe.glyph_height, spec.recipe.width):
+    if not fits_canvas(spec.recipe, image):
         raise FormatError(f"{name} is {image.shape[1]}×{image.shape[0]} px, which is not what the recipe makes")
     return image
 

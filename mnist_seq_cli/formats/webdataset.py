@@ -21,12 +21,13 @@ from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Nothing, Written
 from mnist_seq_cli.formats.truths import parse_row, rows_of, to_batch
 from mnist_seq_cli.manifest import Spec
-from mnist_seq_cli.recipe import Compression, Shard
+from mnist_seq_cli.recipe import Compression, Recipe, Shard
 
 FILES: tuple[str, ...] = ()
 SHARD_SIZE = 10_000
 SHARDS_STAND = True
 RANDOM_ACCESS = False
+ANY_WIDTH = True
 COMPRESSION: Compression = "small"
 
 BLOCK = 512
@@ -53,14 +54,14 @@ def prepare(directory: Path, spec: Spec) -> None:
     """Do nothing: shards stand in the directory itself."""
 
 
-def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
     """Do nothing: what stands is all there is."""
 
 
-def members(batch: Batch, compression: Compression) -> bytes:
+def members(recipe: Recipe, batch: Batch, compression: Compression) -> bytes:
     """Return the samples of a batch as the members of a tar file, headers and padding included."""
-    images = png.encode(batch.images, compression)
-    rows = [f"{{{row}}}".encode() for _, row in rows_of(batch)]
+    images = png.encode(batch.images, compression, batch.widths)
+    rows = [f"{{{row}}}".encode() for _, row in rows_of(recipe, batch)]
     columns = (*_files(batch.first, b".png", images), *_files(batch.first, b".json", rows))
     return b"".join(piece for sample in zip(*columns, strict=True) for piece in sample)
 
@@ -85,7 +86,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     """Write the tar file of the shard, and give it its name. Raises OSError."""
     with files.NewFile(stage / shard_path(shard)) as file:
         for batch in batches:
-            file.write(members(batch, spec.compression))
+            file.write(members(spec.recipe, batch, spec.compression))
         file.write(END)
     files.place(file.path, directory / shard_path(shard))
     return Written(1, *file.sum)
@@ -110,7 +111,7 @@ def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
     for shard in spec.plan:
         for _, _, row in _samples(directory, shard):
-            yield parse_row(row)["text"]
+            yield parse_row(spec.recipe, row)["text"]
 
 
 def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
@@ -120,10 +121,8 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
         images, rows = [], []
         for sample, content, row in islice(samples, stop - first):
             images.append(png.decode(content, name=f"{shard_path(shard)}, {sample:08d}.png"))
-            rows.append(parse_row(row))
-        if len({image.shape for image in images}) != 1:
-            raise FormatError(f"{shard_path(shard)} has images of different sizes")
-        yield to_batch(spec.recipe, first, rows, np.stack(images))
+            rows.append(parse_row(spec.recipe, row))
+        yield to_batch(spec.recipe, first, rows, images)
     next(samples, None)  # which looks for what should not be there
 
 
@@ -159,8 +158,8 @@ def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
             yield header[:100].rstrip(b"\0").decode(), content
 
 
-def stream(batches: Iterable[Batch], compression: Compression) -> Iterator[bytes]:
+def stream(recipe: Recipe, batches: Iterable[Batch], compression: Compression) -> Iterator[bytes]:
     """Yield one tar file with all samples, piece by piece."""
     for batch in batches:
-        yield members(batch, compression)
+        yield members(recipe, batch, compression)
     yield END
