@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli import bank, compose, files, manifest, png
 from mnist_seq_cli.bank import Bank, Source
-from mnist_seq_cli.compose import ABSENT, Truth
+from mnist_seq_cli.compose import ABSENT, Truth, drawn_names
 from mnist_seq_cli.errors import CheckError, FormatError, RequestError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import png_folder
 from mnist_seq_cli.manifest import MANIFEST_NAME, STATE_NAME, Record, Spec
 from mnist_seq_cli.reading import Reader, Reading
-from mnist_seq_cli.recipe import Shard
+from mnist_seq_cli.recipe import Recipe, Shard
 
 _BATCH = 256
 """Images held at a time."""
@@ -39,8 +39,8 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
 
     Where recipe.json is there, a sample is what the recipe says if that gives exactly its image; else, and without it,
     what the image shows, read exactly. `source` is where its glyphs are: as the recipe says, or all of MNIST. A dataset
-    whose images are untouched gets the files that it had, byte for byte, but for glyphs that look alike where there is
-    no recipe to tell them apart.
+    whose images are untouched gets the files that it had, byte for byte; without a recipe that is so unless glyphs look
+    alike, or the gaps that were drawn all came out the same.
 
     Raises CheckError, before anything is changed, for an image that cannot be read exactly or is not there;
     RequestError, FormatError for what is no such dataset; OSError.
@@ -52,11 +52,12 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
     if spec is not None:
         compose.check_bank(spec.recipe, glyphs)
     shards, complete = _shards(directory, spec), manifest.read_manifest(directory)
+    reader = Reader(glyphs)
     work = directory / STATE_NAME / "repair"
     with files.locked(directory):
         try:
             files.remove(work)
-            finished = _written(directory, work, spec, shards, glyphs)
+            finished = _written(directory, work, spec, shards, reader, glyphs)
             for path in finished:
                 files.place(path, directory / path.name)
         finally:
@@ -72,17 +73,21 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
     return Repaired([directory / path.name for path in finished], notes)
 
 
-def _written(directory: Path, work: Path, spec: Spec | None, shards: list[Shard], glyphs: Bank) -> dict[Path, FileSum]:
+def _written(
+    directory: Path, work: Path, spec: Spec | None, shards: list[Shard], reader: Reader, glyphs: Bank
+) -> dict[Path, FileSum]:
     """Write both files in a folder of their own, and return where they stand, and their sums.
 
     Rows go the way that they go when a dataset is built: by shard, and then joined.
     """
-    reader, stage = Reader(glyphs), work / "stage"
+    stage = work / "stage"
+    form = spec or _spec_of_images(directory, shards, reader, glyphs)
     files.make_directory(stage)
     collector = png_folder.Tables(work, stage)
     try:
         for shard in shards:
-            png_folder.keep_shard(work, stage, shard, _truths(directory, spec, shard, glyphs, reader))
+            truths = _truths(directory, form.recipe, shard, reader, glyphs, predict=spec is not None)
+            png_folder.keep_shard(work, stage, form, shard, truths)
             collector.add(shard, _NO_RECORD)
         return collector.finish()
     finally:
@@ -93,24 +98,55 @@ _NO_RECORD = Record(shard=0, first=0, samples=0, files=0, bytes=0, sha256="", re
 """What the rows of a shard are joined without."""
 
 
-def _truths(directory: Path, spec: Spec | None, shard: Shard, glyphs: Bank, reader: Reader) -> Iterator[Truth]:
-    """Yield what the images of a shard show. Raises CheckError for one that cannot be read exactly."""
+def _spec_of_images(directory: Path, shards: list[Shard], reader: Reader, glyphs: Bank) -> Spec:
+    """Return a spec, not the lost one, under which rows tell what they told: gaps, if there are different ones."""
+    longest, gaps = 1, set[int]()
+    for shard in shards:
+        for _, names in _names(shard):
+            for reading in _read(names, [_read_image(directory, name) for name in names], reader):
+                longest = max(longest, len(reading.digits))
+                gaps.update(reading.gaps)
+    recipe = Recipe.request(
+        seed=0, length=longest, min_gap=min(gaps, default=0), max_gap=max(gaps, default=0), **glyphs.facts
+    )
+    return Spec(recipe=recipe, samples=shards[-1].stop, format="png", compression="fast", shard_size=shards[0].samples)
+
+
+def _names(shard: Shard) -> Iterator[tuple[int, list[str]]]:
+    """Yield the names of some images at a time, and the number of the first."""
     for first in range(shard.first, shard.stop, _BATCH):
-        names = [png_folder.file_name(sample, shard) for sample in range(first, min(first + _BATCH, shard.stop))]
+        samples = range(first, min(first + _BATCH, shard.stop))
+        yield first, [png_folder.file_name(sample, shard) for sample in samples]
+
+
+def _truths(
+    directory: Path, recipe: Recipe, shard: Shard, reader: Reader, glyphs: Bank, *, predict: bool
+) -> Iterator[Truth]:
+    """Yield what the images of a shard show. Raises CheckError for one that cannot be read exactly."""
+    for first, names in _names(shard):
         images = [_read_image(directory, name) for name in names]
-        if spec is None:
-            yield _truth(first, names, images, reader)
+        if not predict:
+            yield _truth(recipe, first, images, _read(names, images, reader), glyphs)
             continue
-        predicted = compose.compose(spec.recipe, glyphs, first, first + len(images))
-        confirmed = list(map(np.array_equal, images, predicted.images))
+        predicted = compose.compose(recipe, glyphs, first, first + len(images))
+        widths = predicted.widths.tolist()
+        painted = [strip[:, :width] for strip, width in zip(predicted.images, widths, strict=True)]
         start = 0
-        for same, run in groupby(confirmed):
+        for same, run in groupby(map(np.array_equal, images, painted)):
             stop = start + len(list(run))
             if same:
                 yield predicted.part(start, stop)
             else:
-                yield _truth(first + start, names[start:stop], images[start:stop], reader)
+                _check_readable(recipe, names[start])
+                readings = _read(names[start:stop], images[start:stop], reader)
+                yield _truth(recipe, first + start, images[start:stop], readings, glyphs)
             start = stop
+
+
+def _check_readable(recipe: Recipe, name: str) -> None:
+    """Raise CheckError unless what rows of the recipe tell of a sample can be seen in its image."""
+    if recipe.crop != "box" or recipe.jitter_x or not recipe.is_level or {*drawn_names(recipe)} - {"gaps"}:
+        raise CheckError(f"{name} is not what the recipe makes, and not all that was drawn for it can be seen in it")
 
 
 def _read_image(directory: Path, name: str) -> NDArray[np.uint8]:
@@ -123,8 +159,8 @@ def _read_image(directory: Path, name: str) -> NDArray[np.uint8]:
         raise CheckError(f"{name} is not there", hint="the dataset command makes it again") from None
 
 
-def _truth(first: int, names: list[str], images: list[NDArray[np.uint8]], reader: Reader) -> Truth:
-    """Return what images show that are read exactly. Raises CheckError, with the name of the image."""
+def _read(names: list[str], images: list[NDArray[np.uint8]], reader: Reader) -> list[Reading]:
+    """Return what images show, read exactly. Raises CheckError, with the name of the image."""
     readings: list[Reading] = []
     if len({image.shape for image in images}) == 1:
         found: Iterable[Reading | CheckError] = reader.read_all(np.stack(images))
@@ -134,13 +170,25 @@ def _truth(first: int, names: list[str], images: list[NDArray[np.uint8]], reader
         if isinstance(result, CheckError):
             raise CheckError(f"{name}: {result.args[0]}", hint="nothing was changed; give the source with --source")
         readings.append(result)
+    return readings
+
+
+def _truth(recipe: Recipe, first: int, images: list[NDArray[np.uint8]], readings: list[Reading], glyphs: Bank) -> Truth:
+    """Return the truth of images that were read exactly, with what rows of the recipe tell."""
     lengths = np.array([len(reading.digits) for reading in readings], dtype=np.int32)
     shape = (len(readings), int(lengths.max()))
-    digits, glyphs, x = np.zeros(shape, np.uint8), np.full(shape, ABSENT, np.int32), np.full(shape, ABSENT, np.int32)
+    digits, ids, x, y = np.zeros(shape, np.uint8), *(np.full(shape, ABSENT, np.int32) for _ in range(3))
+    gaps = np.zeros((shape[0], shape[1] - 1), dtype=np.int64)
     for row, reading in enumerate(readings):
         here = slice(len(reading.digits))
-        digits[row, here], glyphs[row, here], x[row, here] = reading.digits, reading.glyphs, reading.x
-    return Truth(first, digits, lengths, glyphs, x)
+        digits[row, here], ids[row, here], x[row, here], y[row, here] = reading.digits, reading.glyphs, reading.x, 0
+        gaps[row, : len(reading.gaps)] = reading.gaps
+    boxes = np.full((*shape, 4), ABSENT, dtype=np.int32)
+    boxes[ids != ABSENT] = glyphs.ink(ids[ids != ABSENT])
+    boxes[:, :, 0] += np.where(ids == ABSENT, 0, x)
+    widths = np.array([image.shape[1] for image in images], dtype=np.int32)
+    drawn = {"gaps": gaps} if "gaps" in drawn_names(recipe) else {}
+    return Truth(first, digits, lengths, ids, x, y, boxes, widths, drawn=drawn)
 
 
 def _spec(directory: Path, source: Source | None) -> Spec | None:

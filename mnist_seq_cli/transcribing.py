@@ -97,7 +97,7 @@ def _of_directory(path: Path) -> Iterator[Strip]:
     spec = manifest.read_spec(path)
     if spec is not None and spec.format != "png":
         data = open_dataset(path)
-        size = max(1, min(_BATCH, _BATCH_BYTES // (data.recipe.glyph_height * data.recipe.width)))
+        size = max(1, min(_BATCH, _BATCH_BYTES // (data.recipe.height * data.recipe.width)))
         for first in range(0, len(data), size):
             images = data.batch(first, min(first + size, len(data))).images
             for sample, image in enumerate(images, first):

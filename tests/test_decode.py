@@ -789,6 +789,27 @@ def test_a_dataset_of_any_format_is_read(format_name: str, mnistseq: Run) -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    "looks",
+    [
+        "--margin 6",
+        "--jitter-y 4",
+        "--crop tight --min 2",
+        "--slant -15-15",
+        "--contrast 50-70 --noise 12",
+        "--width fit",
+    ],
+)
+def test_strips_of_every_look_are_read_somehow(looks: str, mnistseq: Run) -> None:
+    given = ("-n", "40", "--len", "2-4", "--max", "8", "--seed", "8", *looks.split())
+    assert mnistseq("dataset", *given, "-o", "out").code == 0
+    labels = [line.partition(",")[2] for line in Path("out/labels.csv").read_text().splitlines()[1:]]
+    outcome = mnistseq("decode", "out", "--min-confidence", "0")
+    read = [line.partition("\t")[2] for line in outcome.out.splitlines()]
+    assert outcome.code == 0
+    assert sum(one == other for one, other in zip(labels, read, strict=True)) >= 36
+
+
 def test_a_dataset_that_is_incomplete_or_not_one_is_told(mnistseq: Run) -> None:
     assert mnistseq("dataset", "-n", "30", "--len", "3", "--format", "npz", "-o", "out").code == 0
     Path("out/manifest.json").unlink()

@@ -71,6 +71,39 @@ def test_without_a_recipe_the_images_alone_say_it(layout: tuple[str, ...], mnist
     assert {**before, **tree("out")} == before
 
 
+LOOKS = [
+    ("--margin", "5", "--jitter-y", "3"),
+    ("--min", "-4", "--max", "2"),
+    ("--crop", "tight", "--max", "6"),
+    ("--slant", "-10-10", "--scale", "90-110", "--stroke", "-1-1"),
+    ("--contrast", "60-100", "--noise", "12"),
+    ("--width", "fit", "--max", "6"),
+]
+
+
+@pytest.mark.parametrize("looks", LOOKS, ids=" ".join)
+def test_a_recipe_says_what_no_image_shows(looks: tuple[str, ...], mnistseq: Run) -> None:
+    given = ("-n", "120", "--len", "2-4", "--seed", "8", "--shard-size", "50", *looks)
+    assert mnistseq("dataset", *given, "-o", "out")[0] == 0
+    before = tree("out")
+    lose(*LOST)
+    assert mnistseq("decode", "out", "--repair-labels") == (0, "out/labels.csv\nout/metadata.jsonl\n", "")
+    assert tree("out") == before
+
+
+def test_what_no_image_shows_is_not_made_up(mnistseq: Run) -> None:
+    given = ("-n", "20", "--len", "3", "--seed", "8", "--slant", "-10-10")
+    assert mnistseq("dataset", *given, "-o", "out")[0] == 0
+    assert mnistseq("generate", "1-2-3", "-o", "plain.png")[0] == 0
+    shutil.copy("plain.png", "out/images/00000/00000007.png")
+    lose(*LOST)
+    before = tree("out")
+    code, text, err = mnistseq("decode", "out", "--repair-labels")
+    assert (code, text, err.count("\n")) == (1, "", 1)
+    assert "00000007.png is not what the recipe makes, and not all that was drawn for it can be seen" in err
+    assert tree("out") == before
+
+
 def test_labels_that_were_spoilt_are_replaced(made: dict[str, bytes], mnistseq: Run) -> None:
     Path("out/labels.csv").write_text("file_name,label\nall,wrong\n")
     assert mnistseq("decode", "out", "--repair-labels")[0] == 0
