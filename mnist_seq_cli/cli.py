@@ -11,7 +11,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -26,7 +26,6 @@ from mnist_seq_cli.errors import (
     INTERRUPTED,
     TERMINATED,
     USAGE,
-    CheckError,
     FormatError,
     MnistseqError,
     OutputError,
@@ -52,6 +51,7 @@ from mnist_seq_cli.recipe import (
 
 if TYPE_CHECKING:
     from mnist_seq_cli.bank import Source
+    from mnist_seq_cli.transcribing import Transcript
 
 
 class _Range(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
@@ -657,64 +657,154 @@ def _own_source(source: str | None, labels: str | None) -> Source | None:
 
 
 @cli.command()
-@click.argument("sources", metavar="FILE...", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="DIR|FILE.npz", type=click.Path(path_type=Path), help="Where images go.")
-@click.option("--as", "form", type=click.Choice(("png", "npz", "text")), help="Form of images.  [default: by -o]")
+@click.argument("sources", metavar="FILE|DIR...", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", metavar="DIR|FILE", type=click.Path(path_type=Path), help="Where rows go: DIR/, .npz or .csv."
+)
+@click.option(
+    "--as", "form", type=click.Choice(("png", "npz", "csv", "text")), help="Form of IDX rows.  [default: by -o]"
+)
+@click.option("--labels", metavar="LABELS", type=click.Path(path_type=Path), help="IDX labels of the rows.")
+@click.option("--range", "span", metavar="A:B", default="", help="Only IDX rows A to B - 1, as in Python.")
+@click.option("--digit", metavar="D", type=int, help="Only IDX rows with the label D.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reading of each strip as a line of JSON.")
+@click.option(
+    "--min-confidence",
+    metavar="P",
+    type=click.FloatRange(0, 1),
+    help="Least chance of being right for strips read by likeness; 1 for exact only.  [default: 0.7]",
+)
+@click.option("--repair-labels", is_flag=True, help="Write labels.csv and metadata.jsonl of a dataset again.")
 @source_option
 @source_labels_option
 def decode(
     sources: tuple[str, ...],
     output: Path | None,
     form: Any,
+    labels: Path | None,
+    span: str,
+    digit: int | None,
     as_json: bool,
+    min_confidence: float | None,
+    repair_labels: bool,
     source: str | None,
     source_labels: str | None,
 ) -> int:
     """Turn encoded files back into what they mean; - is stdin.
 
-    A PNG strip made by mnistseq becomes its digits, by exact match against the glyphs of --source: it is read exactly,
-    or not at all (exit 1). IDX labels become digits, one a line. IDX images become PNG files in a directory, one npz
-    file, or text.
+    A strip becomes its digits: an image file (PNG, JPEG and others), a folder of them or a dataset. One that stands as
+    it was made is read exactly, by its glyphs in --source. One that was compressed, scaled or otherwise changed is read
+    by likeness, and is left unread (exit 1) where that is not sure enough. IDX labels become digits, one a line. IDX
+    images become PNG files, with --labels in a folder for each digit, one npz or CSV file, or text.
 
     \b
-      mnistseq decode 1-2-3.png
+      mnistseq decode 1-2-3.png photo.jpg --json
+      mnistseq decode out/ --min-confidence 1
+      mnistseq decode out/ --repair-labels
       mnistseq generate 1-2-3 -o - | mnistseq decode -
-      mnistseq decode data/t10k-labels-idx1-ubyte | head -5
-      mnistseq decode data/t10k-images-idx3-ubyte -o images/
-      mnistseq decode data/t10k-images-idx3-ubyte --as text | less
+      mnistseq decode data/t10k-images-idx3-ubyte --labels data/t10k-labels-idx1-ubyte -o digits/
+      mnistseq decode data/t10k-images-idx3-ubyte --range :10 --as text | less
     """
-    from mnist_seq_cli import bank, console, decoding
+    from itertools import chain, groupby
+
+    from mnist_seq_cli import bank, console, decoding, transcribing
 
     if output is not None and len(sources) > 1:
         raise RequestError(f"{len(sources)} files do not go to one place, {output}", hint="decode them one by one")
+    if labels is not None and len(sources) > 1:
+        raise RequestError(f"{labels} cannot be the labels of {len(sources)} files", hint="decode them one by one")
+    for_rows = output is not None or labels is not None or digit is not None or form is not None or bool(span)
+    if repair_labels:
+        if for_rows or as_json or min_confidence is not None or len(sources) > 1:
+            raise RequestError("--repair-labels goes with one dataset, --source and --source-labels only")
+        return _repair_labels(Path(sources[0]), _own_source(source, source_labels))
     place = bank.find(source or "all", source_labels)
-    unread = 0
-    for name in sources:
-        shown = "stdin" if name == "-" else name
-        content = decoding.of_bytes(_stdin_bytes(), shown) if name == "-" else decoding.of_file(Path(name))
-        if not isinstance(content, bytes):
-            if form == "text" and decoding.is_images(content):
-                for number, image in enumerate(content):
-                    console.print_strip(255 - image, f"{number}:")
+    threshold = transcribing.MIN_CONFIDENCE if min_confidence is None else min_confidence
+    known = None if labels is None else decoding.read_labels(labels)
+
+    def opened(name: str) -> Any:
+        return transcribing.of_bytes(_stdin_bytes(), "stdin") if name == "-" else transcribing.of_path(name)
+
+    code, told = DONE, len(sources) > 1 or decoding.is_directory(Path(sources[0]))
+    contents = (("stdin" if name == "-" else name, opened(name)) for name in sources)
+    for are_strips, group in groupby(contents, lambda entry: isinstance(entry[1], Iterator)):
+        if are_strips:
+            if for_rows:
+                name = one_line(next(group)[0])
+                raise RequestError(f"{name} holds strips, whose digits go to stdout", hint="these options are for IDX")
+            strips = chain.from_iterable(entry[1] for entry in group)
+            found = transcribing.transcribe(strips, place, threshold)
+            code = max(code, _print_transcripts(found, as_json=as_json, named=told))
+            continue
+        for name, array in group:
+            rows = decoding.rows_of(array, name, span=span, labels=known, digit=digit)
+            chosen = decoding.form_of(rows, form, output)
+            if chosen == "text" and rows.are_images:
+                for places, images in rows.batches():
+                    for number, image in zip(places, images, strict=True):
+                        label = "" if known is None else f" {known[number]}"
+                        console.print_strip(255 - image, f"{number}:{label}")
             else:
-                for line in decoding.give_out(content, shown, form, output):
-                    click.echo(line)
-            continue
-        if output is not None or form is not None:
-            raise RequestError(f"{one_line(shown)} is a strip, whose digits go to stdout", hint="leave -o and --as out")
-        try:
-            reading = decoding.read_strip(content, place, shown)
-        except CheckError as error:
-            console.say(f"mnistseq: {one_line(shown)}: {error}")
-            unread += 1
-            continue
-        digits = format_sequence(reading.digits)
-        if as_json:
-            click.echo(json.dumps(decoding.reading_json(reading, shown)))
-        else:
-            click.echo(digits if len(sources) == 1 else f"{one_line(shown, MAX_PATH)}\t{digits}")
-    return FAILED if unread else DONE
+                _print_lines(decoding.give_out(rows, chosen, output))
+    return code
+
+
+def _print_transcripts(transcripts: Iterable[Transcript], *, as_json: bool, named: bool) -> int:
+    """Print what strips show, tell of those that could not be read, and return the exit code."""
+    from mnist_seq_cli import console, transcribing
+    from mnist_seq_cli.reading import Reading
+
+    code, read, guesses = DONE, 0, list[tuple[float, str]]()
+
+    def lines() -> Iterator[str]:
+        nonlocal code, read
+        for name, result in transcripts:
+            if isinstance(result, MnistseqError):
+                about = "" if isinstance(result, FormatError) else f"{one_line(name)}: "  # which names its file
+                console.say(f"mnistseq: {about}{result}")
+                code = max(code, EXIT_CODES[type(result)])
+                continue
+            read += 1
+            if not isinstance(result, Reading):
+                guesses.append((result.confidence, name))
+            if as_json:
+                yield json.dumps(transcribing.to_json(name, result))
+            else:
+                digits = format_sequence(result.digits)
+                yield f"{one_line(name, MAX_PATH)}\t{digits}" if named else digits
+
+    _print_lines(lines())
+    if guesses:
+        confidence, name = min(guesses)
+        console.say(
+            f"{len(guesses)} of {read} {'was' if len(guesses) == 1 else 'were'} read by likeness, not exactly; "
+            f"the least sure: {one_line(name)}, {confidence:.2f}"
+        )
+    return code
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    """Print lines, many at a time; what was there before an error is printed too."""
+    waiting: list[str] = []
+    try:
+        for line in lines:
+            waiting.append(line)
+            if len(waiting) == 100:
+                click.echo("\n".join(waiting))
+                waiting.clear()
+    finally:
+        if waiting and not isinstance(sys.exc_info()[1], BrokenPipeError):
+            click.echo("\n".join(waiting))
+
+
+def _repair_labels(directory: Path, source: Source | None) -> int:
+    from mnist_seq_cli import console, repairing
+
+    done = repairing.repair(directory, source)
+    _print_lines(map(str, done.paths))
+    for note in done.notes:
+        console.say(note)
+    return DONE
 
 
 def _worker_count(text: str) -> int | None:

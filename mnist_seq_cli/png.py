@@ -142,12 +142,23 @@ def _through_pillow(content: bytes) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-                if image.mode.startswith("I"):  # 16 bits, which Pillow would clip rather than scale
-                    return (np.array(image) >> 8).astype(np.uint8)
-                shown: Any = image
-                if "A" in image.mode or "transparency" in image.info:
-                    paper = Image.new("RGBA", image.size, "white")
-                    shown = Image.alpha_composite(paper, image.convert("RGBA"))
-                return np.array(shown.convert("L"), dtype=np.uint8)
-    except (OSError, ValueError, SyntaxError, EOFError, AssertionError, MemoryError, Warning) as error:
+                return grey(image)
+    except PILLOW_ERRORS as error:
         raise FormatError(one_line(str(error), 120)) from None
+
+
+PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, AssertionError, MemoryError, Warning)
+"""What Pillow is known to raise for files that are not sound, with warnings as errors."""
+
+
+def grey(image: Any) -> NDArray[np.uint8]:
+    """Return an image of Pillow's as grey on white: uint8 (height, width). Raises any of `PILLOW_ERRORS`."""
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip rather than scale
+        return (np.array(image) >> 8).astype(np.uint8)
+    shown: Any = image
+    if "A" in image.mode or "transparency" in image.info:
+        paper = Image.new("RGBA", image.size, "white")
+        shown = Image.alpha_composite(paper, image.convert("RGBA"))
+    return np.array(shown.convert("L"), dtype=np.uint8)

@@ -79,7 +79,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "original": {"bank", "files", "png", "compose", "errors", "recipe"},
     "strips": {"bank", "files", "png", "compose", "errors", "recipe"},
     "reading": {"errors", "bank"},
-    "decoding": {"errors", "recipe", "bank", "idx", "png", "files", "reading"},
+    "recognising": {"errors", "bank"},
+    "decoding": {"errors", "recipe", "idx", "png", "files"},
+    "transcribing": {
+        *("errors", "recipe", "bank", "idx", "png", "files", "manifest", "stored", "reading", "recognising"),
+        "decoding",
+    },
+    "repairing": {
+        *("errors", "recipe", "bank", "compose", "png", "files", "manifest", "reading"),
+        "formats.png_folder",
+    },
     "inspecting": {
         *("errors", "recipe", "bank", "idx", "png", "files", "formats", "formats.truths", "manifest", "reading"),
         "decoding",
