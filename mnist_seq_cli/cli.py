@@ -38,7 +38,9 @@ from mnist_seq_cli.recipe import (
     BUNDLED_SOURCES,
     COMPRESSIONS,
     CROPS,
+    EVERYTHING,
     FULL,
+    GLYPH_RULES,
     PAPERS,
     RANGES,
     SPACINGS,
@@ -132,6 +134,48 @@ def writing_options(command: Command) -> Command:
         click.option("--digits", metavar="DIGITS", help="Digits that may occur: 01234, 0-4 or 1,3,5."),
         click.option("--no-repeat", is_flag=True, help="No digit twice in a sequence."),
         click.option("--check", type=click.Choice(["luhn"]), help="Make the last digit a check digit."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def glyph_options(command: Command) -> Command:
+    """Add the options that say which glyphs strips are made of, beside --source."""
+    options = (
+        click.option(
+            "--glyphs",
+            type=click.Choice(GLYPH_RULES),
+            default="any",
+            show_default=True,
+            help="Any glyph each time, or each once before one comes again.",
+        ),
+        click.option(
+            "--exclude-mislabeled", is_flag=True, help="Leave out the 15 known wrong labels of MNIST's test file."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def split_options(command: Command) -> Command:
+    """Add the options that make several datasets at once."""
+    options = (
+        click.option(
+            "--split",
+            "splits",
+            metavar="NAME=N",
+            multiple=True,
+            help="N images in a folder of that name.",
+        ),
+        click.option(
+            "--split-by",
+            type=click.Choice(("glyph", "label", "both")),
+            default="glyph",
+            show_default=True,
+            help="What no two splits share: glyphs, sequences, or both.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -289,9 +333,21 @@ def generate(
 @click.option("--workers", metavar="auto|N", default="auto", show_default=True, help="Processes to use.")
 @click.option("--shard-size", type=int, metavar="S", help="Samples a shard: the unit of work and of retry.")
 @click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")
+@click.option(
+    "--recipe",
+    "recipe_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Do as a recipe.json or a TOML file says; options change it.",
+)
 @writing_options
 @layout_options
+@glyph_options
+@split_options
+@click.pass_context
 def dataset(
+    context: click.Context,
+    /,
     samples: int | None,
     output: Path,
     format_name: str,
@@ -307,6 +363,9 @@ def dataset(
     digits: str | None,
     no_repeat: bool,
     check: Any,
+    splits: tuple[str, ...],
+    split_by: Any,
+    recipe_file: Path | None,
     **layout: Any,
 ) -> None:
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a directory.
@@ -319,13 +378,15 @@ def dataset(
       mnistseq dataset -n 10000 --len 4 -o out/
       mnistseq dataset -n 60000 --len 5 --max 8 --seed 1 -o train/
       mnistseq dataset -n 10000 --len 5 --max 8 --source test -o test/
+      mnistseq dataset --split train=50000 --split val=5000 --split test=5000 --len 5 -o parts/
       mnistseq dataset -n 1000 --pattern '20[0-3][0-9]' -o years/
       mnistseq dataset -n 1000000 --len 2-8 --format webdataset -o - | ...
     """
     from mnist_seq_cli.runners import worker_count
 
     wanted_workers = _worker_count(workers)
-    if str(output) != "-" and worker_count(wanted_workers, samples or 0) > 1:
+    sizes = _split_sizes(splits, samples, output)
+    if str(output) != "-" and worker_count(wanted_workers, max(sizes.values(), default=samples or 0)) > 1:
         from mnist_seq_cli.processes import prepare
 
         prepare()
@@ -334,8 +395,6 @@ def dataset(
     from mnist_seq_cli import dataset as datasets
     from mnist_seq_cli.recipe import parse_digits, parse_lengths
 
-    if length is None and labels is None and not layout["pattern"]:
-        raise RequestError("it is not said what to write", hint="give --len, --labels or --pattern")
     if digits is not None:
         layout["digits"] = parse_digits(digits)
     if labels is not None:
@@ -344,21 +403,28 @@ def dataset(
         layout["sequences"] = read_sequences(_text_lines(labels))
         if not layout["sequences"]:
             raise RequestError(f"there are no sequences in {labels}", hint="give one a line")
-    place = bank.find(source or "train", source_labels)
-    request = datasets.request(
-        output,
+    wanted: dict[str, Any] = dict(
         samples=samples,
-        source=place,
         format_name=format_name,
         compression=compression,
         shard_size=shard_size,
         seed=seed,
-        overwrite=overwrite,
         length=None if length is None else parse_lengths(length),
         repeat=not no_repeat,
         check=check or "",
         **layout,
     )
+    if recipe_file is not None:
+        wanted, source = _from_recipe_file(recipe_file, wanted, context, source)
+    if wanted.get("length") is None and not wanted.get("sequences") and not wanted.get("pattern"):
+        raise RequestError("it is not said what to write", hint="give --len, --labels or --pattern")
+    if sizes:
+        wanted.pop("samples", None)
+        place = None if source is None else bank.find(source, source_labels)
+        _build_splits(output, sizes, split_by, place, wanted_workers, {**wanted, "overwrite": overwrite})
+        return
+    place = bank.find(source or "train", source_labels)
+    request = datasets.request(output, source=place, overwrite=overwrite, **wanted)
     if str(output) == "-":
         _write_stdout(datasets.stream(request, place), "tar")
         console.say(f"seed {request.recipe.seed}: with --seed {request.recipe.seed} the same samples come again")
@@ -369,12 +435,78 @@ def dataset(
     console.say(console.summary_text(output, request, summary, _now() - started))
 
 
+def _from_recipe_file(
+    path: Path, options: dict[str, Any], context: click.Context, source: str | None
+) -> tuple[dict[str, Any], str | None]:
+    """Return what a file asks for, changed by the options that were typed; and the source."""
+    from click.core import ParameterSource
+
+    from mnist_seq_cli import recipe_file
+
+    names = {"no_repeat": "repeat", "labels": "sequences"}
+    typed = {
+        names.get(name, name)
+        for name in context.params
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    words = recipe_file.read(path)
+    own = words.pop("source", None)
+    if context.params["splits"]:
+        for name in ("pool", "label_pool"):
+            if words.pop(name, EVERYTHING) != EVERYTHING:
+                raise RequestError(f"{path} takes a part already, with {name}", hint="leave it out for --split")
+    elif source is None:
+        source = own
+    if source not in (None, *BUNDLED_SOURCES) and context.params["source"] is None:
+        raise RequestError(f"{path} is about images of your own", hint="give them with --source and --source-labels")
+    labels = context.params["source_labels"]
+    if labels is not None and own not in (None, *BUNDLED_SOURCES):
+        from mnist_seq_cli import bank
+
+        if bank.load(bank.find(source or "", labels)).identity != own:
+            raise RequestError(f"{path} is about other images than those in {source}", hint="give the same files")
+    return recipe_file.changed(words, {name: value for name, value in options.items() if name in typed}), source
+
+
+def _split_sizes(splits: tuple[str, ...], samples: int | None, output: Path) -> dict[str, int]:
+    if not splits:
+        return {}
+    from mnist_seq_cli.splits import parse_splits
+
+    if samples is not None:
+        raise RequestError("-n does not go with --split", hint="each split says how many it is to have")
+    if str(output) == "-":
+        raise RequestError("splits are folders, and do not go to stdout", hint="give a directory with -o")
+    return parse_splits(splits)
+
+
+def _build_splits(
+    output: Path, sizes: dict[str, int], by: Any, source: Source | None, workers: int | None, wanted: dict[str, Any]
+) -> None:
+    """Make the splits one after the other, under one bar, and tell of them together."""
+    from mnist_seq_cli import console, splits
+
+    whole, planned = splits.plan(output, sizes, by, source=source, **wanted)
+    started = _now()
+    watch = console.bar(sum(sizes.values()), "strips", lambda settled: settled.record.samples)
+    done = splits.build(output, whole, planned, workers=workers, overwrite=wanted["overwrite"], watch=watch)
+    specs = [split.spec for split in planned]
+    console.say(console.splits_text(output, whole, specs, done, _now() - started))
+
+
 @cli.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--show", type=click.IntRange(0, 1000), metavar="N", help="Strips to draw.  [default: 3 on a terminal]")
 @click.option("--verify", is_flag=True, help="Check every byte of a dataset against its manifest.")
 @click.option("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
+@click.option("--against", metavar="PATH", type=click.Path(path_type=Path), help="Look for what two datasets share.")
+@click.option(
+    "--may-share",
+    type=click.Choice(("glyph", "label", "image")),
+    multiple=True,
+    help="What they may share, with --against.",
+)
 @source_option
 @source_labels_option
 def inspect(
@@ -383,22 +515,32 @@ def inspect(
     show: int | None,
     verify: bool,
     regenerate: int | None,
+    against: Path | None,
+    may_share: tuple[str, ...],
     source: str | None,
     source_labels: str | None,
 ) -> int:
     """Tell what PATH is: a dataset, a PNG strip or an IDX file; without PATH, the bundled MNIST.
 
-    Exits 1 when a dataset is incomplete or a check does not hold, and names what is wrong.
+    Exits 1 when a dataset is incomplete or a check does not hold, or when two datasets share what they may not, and
+    names what is wrong.
 
     \b
       mnistseq inspect
       mnistseq inspect out/ --show 5
       mnistseq inspect out/ --verify --regenerate 3
       mnistseq inspect out/ --json | jq .digits
+      mnistseq inspect train/ --against test/ --may-share label
     """
     from mnist_seq_cli import console, inspecting
     from mnist_seq_cli import dataset as datasets
 
+    if may_share and against is None:
+        raise RequestError("--may-share says what two datasets may share", hint="give the other with --against")
+    if against is not None:
+        if path is None or verify or regenerate or show is not None:
+            raise RequestError("--against compares two datasets, and does nothing else", hint="give two paths alone")
+        return _compare(path, against, may_share, as_json)
     report = inspecting.inspect(path)
     problems, checks = list(report.problems), []
     if (verify or regenerate) and path is not None and report.kind != "dataset":
@@ -420,6 +562,24 @@ def inspect(
     for line in [f"mnistseq: {problem}" for problem in problems] or checks * (not as_json):
         console.say(line)
     return FAILED if problems else DONE
+
+
+def _compare(path: Path, against: Path, may_share: tuple[str, ...], as_json: bool) -> int:
+    from mnist_seq_cli import comparing, console
+
+    report = comparing.compare(path, against, may_share=may_share, watch=console.bar(None, "strips", len))
+    if as_json:
+        click.echo(json.dumps(comparing.to_json(report), allow_nan=False))
+    else:
+        rows = (("glyphs", report.glyphs), ("sequences", report.labels), ("identical images", report.images))
+        console.print_table(
+            f"{path} and {against}",
+            ("shared", "count", "the first of them"),
+            [(name, part.shared if part.known else "unknown", comparing.listed(part.examples)) for name, part in rows],
+        )
+    for problem in report.problems:
+        console.say(f"mnistseq: {problem}")
+    return FAILED if report.problems else DONE
 
 
 def _own_source(source: str | None, labels: str | None) -> Source | None:

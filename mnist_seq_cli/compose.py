@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli import layout
-from mnist_seq_cli.bank import Bank, ink_boxes
+from mnist_seq_cli.bank import MISLABELED, Bank, ink_boxes
 from mnist_seq_cli.draws import below, words
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import RANGES, Recipe
-from mnist_seq_cli.sequences import possible_digits, sequences
+from mnist_seq_cli.sequences import occurrences, possible_digits, sequences
 
 PAPER, INK = 255, 0
 
@@ -107,7 +107,7 @@ def drawn_names(recipe: Recipe) -> tuple[str, ...]:
 
 def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
     """Return what samples `first` to `stop` of the recipe show. Raises RequestError for a bank of another content."""
-    check_bank(recipe, bank)
+    bank = check_bank(recipe, bank)
     if first == stop:
         return nothing(recipe, first)
     return _joined([shown for shown, _ in _runs(recipe, bank, first, stop)])
@@ -115,7 +115,7 @@ def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
 
 def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = False) -> Batch:
     """Return samples `first` to `stop` of the recipe. Raises RequestError for a bank of another content."""
-    check_bank(recipe, bank)
+    bank = check_bank(recipe, bank)
     if first == stop:
         return nothing(recipe, first)
     shape = (stop - first, recipe.height, recipe.width)
@@ -159,7 +159,10 @@ def _runs(recipe: Recipe, bank: Bank, first: int, stop: int) -> Iterator[tuple[T
 
 def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Glyphs | None]:
     digits, lengths = sequences(recipe, first, stop)
-    glyphs = bank.pick(digits, words(recipe.seed, "glyph", first, stop, recipe.length))
+    if recipe.glyphs == "once":
+        glyphs = bank.deal(digits, occurrences(recipe, first, stop), recipe.seed)
+    else:
+        glyphs = bank.pick(digits, words(recipe.seed, "glyph", first, stop, recipe.length))
     ink, drawn, cells = bank.ink(glyphs), {}, None
     if recipe.min_gap < recipe.max_gap:
         drawn["gaps"] = layout.gaps(recipe, first, stop)
@@ -328,8 +331,11 @@ def spans(recipe: Recipe, first: int, stop: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + size, stop)
 
 
-def check_bank(recipe: Recipe, bank: Bank) -> None:
-    """Raise RequestError unless `bank` holds what the recipe was written for, and each digit that it may ask for."""
+def check_bank(recipe: Recipe, bank: Bank) -> Bank:
+    """Return `bank` with those glyphs only that the recipe may draw.
+
+    Raises RequestError unless it holds what the recipe was written for, and each digit that it may ask for.
+    """
     if bank.identity != recipe.source:
         raise RequestError(f"the recipe draws from the source {recipe.source}, and this one is {bank.identity}")
     if (bank.height, bank.width) != (recipe.glyph_height, recipe.glyph_width):
@@ -337,7 +343,6 @@ def check_bank(recipe: Recipe, bank: Bank) -> None:
             f"the recipe is for glyphs of {recipe.glyph_height}×{recipe.glyph_width} px, "
             f"and the source has {bank.height}×{bank.width} px"
         )
-    bank.require(possible_digits(recipe))
     if recipe.is_shaped or recipe.crop == "tight":
         height, width = bank.largest_ink
         if height > recipe.ink_height or width > recipe.ink_width:
@@ -345,6 +350,11 @@ def check_bank(recipe: Recipe, bank: Bank) -> None:
                 f"the recipe is for ink of at most {recipe.ink_height}×{recipe.ink_width} px, "
                 f"and the source has {height}×{width} px"
             )
+    drawn_from = bank.part(recipe.pool)
+    if recipe.exclude_mislabeled:
+        drawn_from = drawn_from.without(MISLABELED)
+    drawn_from.require(possible_digits(recipe))
+    return drawn_from
 
 
 def _columns(values: NDArray[np.int32]) -> NDArray[np.intp]:

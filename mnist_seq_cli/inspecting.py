@@ -16,7 +16,7 @@ from mnist_seq_cli import bank, decoding, files, formats, idx, manifest, png
 from mnist_seq_cli.bank import BUNDLED_FILES, Source
 from mnist_seq_cli.errors import CheckError, FormatError
 from mnist_seq_cli.formats.truths import texts_of
-from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, Spec
+from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, SPLITS_NAME, Spec
 from mnist_seq_cli.reading import Reader
 from mnist_seq_cli.recipe import format_sequence
 
@@ -169,7 +169,8 @@ def _inspect_mnist() -> MnistReport:
 def _inspect_dataset(path: Path) -> DatasetReport:
     spec = manifest.read_spec(path)
     if spec is None:
-        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
+        hint = f"it holds splits; look at them one by one, {path}/…" if (path / SPLITS_NAME).is_file() else ""
+        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}", hint=hint)
     complete = manifest.read_manifest(path)
     records = complete.records if complete else manifest.read_records(path, spec.recipe.fingerprint)
     done = sum(record.samples for record in records.values())

@@ -19,6 +19,10 @@ Digits = tuple[int, ...]
 Lengths = tuple[tuple[int, int], ...]
 """Lengths of sequences, each with its weight."""
 
+Pool = tuple[int, int, int]
+"""A part of things in a fixed order: of every `whole` of them, those from `low` to `high` (exclusive)."""
+EVERYTHING: Pool = (0, 1, 1)
+
 Spacing = Literal["equal", "random"]
 SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
 Crop = Literal["box", "tight"]
@@ -30,6 +34,8 @@ PAPERS: tuple[Paper, ...] = get_args(Paper)
 Range = tuple[int, int]
 Compression = Literal["fast", "small"]
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
+GlyphRule = Literal["any", "once"]
+GLYPH_RULES: tuple[GlyphRule, ...] = get_args(GlyphRule)
 BUNDLED_SOURCES = ("train", "test", "all")
 
 RECIPE_VERSION = 1
@@ -291,6 +297,11 @@ class Recipe:
     `source` names the bank. No glyph of it is larger than `glyph_height` × `glyph_width` px, and the ink of none larger
     than `ink_height` × `ink_width` px.
 
+    Which glyphs it is made of: any of its digit, all alike likely; or with `glyphs` "once" none for the second time
+    before all of its digit have been used. `exclude_mislabeled` leaves out MNIST's known wrong labels. `pool` is the
+    part (low, high, whole) of each digit's glyphs that may be drawn, and `label_pool` that of the sequences: parts that
+    do not overlap have nothing in common, whatever the seed.
+
     Raises RequestError when the values contradict each other. `Recipe.request` resolves a person's request first.
     """
 
@@ -327,6 +338,10 @@ class Recipe:
     glyph_width: int = 28
     ink_height: int = 20
     ink_width: int = 20
+    exclude_mislabeled: bool = False
+    glyphs: GlyphRule = "any"
+    pool: Pool = EVERYTHING
+    label_pool: Pool = EVERYTHING
     invert: bool = False
 
     def __post_init__(self) -> None:
@@ -339,6 +354,7 @@ class Recipe:
         self._check_looks()
         self._check_layout()
         self._check_writing()
+        self._check_glyphs()
 
     def _check_looks(self) -> None:
         for name, (_, (lowest, highest)) in RANGES.items():
@@ -465,6 +481,51 @@ class Recipe:
                 hint=f"{MAX_SAMPLES} at most",
             )
 
+    def _check_glyphs(self) -> None:
+        if self.exclude_mislabeled and self.source not in BUNDLED_SOURCES:
+            raise RequestError(
+                "--exclude-mislabeled leaves out known wrong labels of MNIST's test file, and the source is your own",
+                hint="leave it out, and take wrong ones out of your files",
+            )
+        if self.glyphs not in GLYPH_RULES:
+            raise RequestError(f"--glyphs is {self.glyphs!r}", hint=f"it is one of {', '.join(GLYPH_RULES)}")
+        for name, pool in (("pool", self.pool), ("label_pool", self.label_pool)):
+            if not isinstance(pool, tuple) or len(pool) != 3:
+                raise RequestError(f"{name} is {pool!r}", hint="it is (low, high, whole): that part of every whole")
+            _check_range(f"the whole of {name}", pool[2], 1, MAX_SAMPLES)
+            _check_range(f"the end of {name}", pool[1], 1, pool[2])
+            _check_range(f"the beginning of {name}", pool[0], 0, pool[1] - 1)
+        if self.label_pool == EVERYTHING:
+            return
+        rules = {
+            "--labels": self.sequences,
+            "--pattern": self.pattern,
+            "--len with several lengths": self.lengths,
+            "--no-repeat": not self.repeat,
+            "--check": self.check,
+        }
+        for name, given in rules.items():
+            if given:
+                raise RequestError(f"a part of all sequences of one length does not go with {name}")
+        every = len(self.digits) ** self.length
+        if every >= 2**32:
+            raise RequestError(f"{every} sequences are too many to take a part of", hint="fewer digits, or less --len")
+        if not self.sequence_count:
+            raise RequestError(f"that part of {every} sequences is none of them", hint="more digits, or more --len")
+
+    @property
+    def sequence_range(self) -> tuple[int, int]:
+        """The sequences of `length` of the digits that may be written: from which to which of them, in their order."""
+        every = len(self.digits) ** self.length
+        low, high, whole = self.label_pool
+        return every * low // whole, every * high // whole
+
+    @property
+    def sequence_count(self) -> int:
+        """How many sequences of `length` of the digits may be written."""
+        first, stop = self.sequence_range
+        return stop - first
+
     @classmethod
     def request(
         cls,
@@ -573,7 +634,7 @@ class Recipe:
     def round(self) -> int | None:
         """The samples in which every sequence is written as often as it should be; None without such a rule."""
         if self.per_label:
-            return int(self.per_label * len(self.digits) ** self.length)
+            return self.per_label * self.sequence_count
         return len(self.sequences) or None
 
     def to_json(self) -> dict[str, Any]:
@@ -582,25 +643,37 @@ class Recipe:
         values["sequences"] = [format_sequence(sequence) for sequence in self.sequences]
         values["digits"] = "".join(map(str, self.digits))
         values["lengths"] = {str(size): weight for size, weight in self.lengths}
+        values |= {"pool": list(self.pool), "label_pool": list(self.label_pool)}
         values |= {name: list(values[name]) for name in RANGES}
         return {"version": RECIPE_VERSION, **values}
 
     @classmethod
     def from_json(cls, values: object) -> Self:
         """Return the recipe that `to_json` described. Raises FormatError for anything else."""
+        checked = cls._fields_from_json(values, complete=True)
+        try:
+            return cls(**checked)
+        except RequestError as error:
+            raise FormatError(f"the recipe is not valid: {error}") from None
+
+    @classmethod
+    def some_from_json(cls, values: object) -> dict[str, Any]:
+        """Return some fields of a recipe, from JSON values as `to_json` would have them. Raises FormatError."""
+        return cls._fields_from_json(values, complete=False)
+
+    @classmethod
+    def _fields_from_json(cls, values: object, *, complete: bool) -> dict[str, Any]:
         if isinstance(values, dict) and values.get("version", RECIPE_VERSION) != RECIPE_VERSION:
             raise FormatError("the recipe is of another version", hint="a newer mnistseq may read it")
         known = {"version": int, **{field.name: _JSON_TYPES.get(field.name, int) for field in fields(cls)}}
+        if not complete and isinstance(values, dict):
+            known = {name: kind for name, kind in known.items() if name in values}
         checked = typed_fields(values, known, "the recipe")
-        del checked["version"]
-        if not all(isinstance(text, str) for text in checked["sequences"]):
+        checked.pop("version", None)
+        if not all(isinstance(text, str) for text in checked.get("sequences", ())):
             raise FormatError("the recipe is not valid: it has sequences that are not text")
         try:
-            checked["sequences"] = tuple(parse_sequence(text) for text in checked["sequences"])
-            checked["digits"] = parse_digits(checked["digits"])
-            checked |= {name: _pair(name, checked[name]) for name in RANGES}
-            checked["lengths"] = tuple(sorted((_number(size), weight) for size, weight in checked["lengths"].items()))
-            return cls(**checked)
+            return {name: _from_json_value(name, value) for name, value in checked.items()}
         except RequestError as error:
             raise FormatError(f"the recipe is not valid: {error}") from None
 
@@ -608,6 +681,19 @@ class Recipe:
     def fingerprint(self) -> str:
         """The SHA-256 of the canonical JSON, in hexadecimal: equal for equal recipes."""
         return sha256(canonical_json(self.to_json()).encode()).hexdigest()
+
+
+def _from_json_value(name: str, value: Any) -> Any:
+    match name:
+        case "sequences":
+            return tuple(parse_sequence(text) for text in value)
+        case "digits":
+            return parse_digits(value)
+        case "lengths":
+            return tuple(sorted((_number(size), weight) for size, weight in value.items()))
+        case "pool" | "label_pool":
+            return tuple(value)
+    return _pair(name, value) if name in RANGES else value
 
 
 def _pair(name: str, values: list[Any]) -> Range:
@@ -622,11 +708,15 @@ _JSON_TYPES: dict[str, type] = {
     "check": str,
     "crop": str,
     "digits": str,
+    "exclude_mislabeled": bool,
+    "glyphs": str,
     "fit": bool,
     "invert": bool,
+    "label_pool": list,
     "lengths": dict,
     "paper": str,
     "pattern": str,
+    "pool": list,
     "repeat": bool,
     "sequences": list,
     "shuffle": bool,

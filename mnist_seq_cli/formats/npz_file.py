@@ -118,6 +118,16 @@ def _growing(directory: Path) -> Path:
     return directory / STATE_NAME / FILE_NAME
 
 
+def folders(directory: Path, spec: Spec) -> list[Path]:
+    """Return nothing: there are none."""
+    return []
+
+
+def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
+    """Yield nothing: shards have no place of their own."""
+    yield from ()
+
+
 def prepare(directory: Path, spec: Spec) -> None:
     """Make the file in its full size, or take the finished one that has to be repaired. Raises OSError."""
     growing, finished, size = _growing(directory), directory / FILE_NAME, layout(spec)[-1].end

@@ -19,10 +19,15 @@ MAX_ROW = 64_000
 
 def texts_of(truth: Truth) -> list[str]:
     """Return each sequence as plain text, `0042`."""
-    width = truth.digits.shape[1]
-    text = (truth.digits + np.uint8(ord("0"))).tobytes().decode("ascii")
+    return spelled(truth.digits, truth.lengths)
+
+
+def spelled(digits: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[str]:
+    """Return sequences, as in a Truth, as plain text, `0042`."""
+    width = digits.shape[1]
+    text = (digits + np.uint8(ord("0"))).tobytes().decode("ascii")
     starts = range(0, len(text), width)
-    return [text[start : start + length] for start, length in zip(starts, truth.lengths.tolist(), strict=True)]
+    return [text[start : start + length] for start, length in zip(starts, lengths.tolist(), strict=True)]
 
 
 def rows_of(recipe: Recipe, truth: Truth) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from mnist_seq_cli import files, png
 from mnist_seq_cli.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
-from mnist_seq_cli.formats import Nothing, Written
+from mnist_seq_cli.formats import Nothing, Written, standing_shards
 from mnist_seq_cli.formats.truths import parse_row, rows_of, to_batch
 from mnist_seq_cli.manifest import Spec
 from mnist_seq_cli.recipe import Compression, Recipe, Shard
@@ -48,6 +48,16 @@ _OCTAL = 3 * np.arange(10, -1, -1)
 def shard_path(shard: Shard) -> str:
     """Return the tar file of the shard."""
     return f"{shard.number:05d}.tar"
+
+
+def folders(directory: Path, spec: Spec) -> list[Path]:
+    """Return nothing: there are none."""
+    return []
+
+
+def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
+    """Yield tar files that are named like shards, and whether they are of the plan."""
+    yield from standing_shards(directory, spec.plan, shard_path)
 
 
 def prepare(directory: Path, spec: Spec) -> None:

@@ -103,6 +103,20 @@ def in_memory(count: int, repeats: int) -> None:
         )
         per = 1e6 / count
         row(what, f"{mine * per:.2f} µs", "copying the bytes", f"{other * per:.2f} µs", f"{ratio:.2f} ×", budget)
+    table("The hand (4,000 strips of 4 digits)")
+    plain = Recipe.request(seed=1, length=4)
+    for what, budget, options in (
+        ("slant, rotation and scale", "≤ 80 µs", {"slant": (-15, 15), "rotate": (-15, 15), "scale": (80, 120)}),
+        ("tight crop, overlaps", "", {"crop": "tight", "min_gap": -4, "max_gap": 4}),
+        ("paper with grain, noise, contrast", "", {"paper": "grain", "noise": 20, "contrast": (50, 100)}),
+    ):
+        recipe = Recipe.request(seed=1, length=4, **options)
+        mine, other, ratio = paired(
+            lambda recipe=recipe: seconds(lambda: compose(recipe, bank, 0, 4_000)),
+            lambda: seconds(lambda: compose(plain, bank, 0, 4_000)),
+            repeats,
+        )
+        row(what, f"{mine * 250:.1f} µs", "without", f"{other * 250:.2f} µs", f"{ratio:.0f} ×", budget)
 
 
 def bare_files(directory: Path, first: int, stop: int, size: int) -> None:
