@@ -45,6 +45,9 @@ _PICTURES: dict[bytes, str] = {
 }
 """The formats beside PNG that strips are read from, by how their files begin."""
 
+_FILE_EACH = ("png", "folders")
+"""The formats in which each strip is a file: they are read as folders are, under the names of the files."""
+
 _BATCH, _BATCH_BYTES = 256, 4 << 20
 
 
@@ -95,7 +98,7 @@ def of_path(name: str) -> NDArray[Any] | Iterator[Strip]:
 
 def _of_directory(path: Path) -> Iterator[Strip]:
     spec = manifest.read_spec(path)
-    if spec is not None and spec.format != "png":
+    if spec is not None and spec.format not in _FILE_EACH:
         data = open_dataset(path)
         size = max(1, min(_BATCH, _BATCH_BYTES // (data.recipe.height * data.recipe.width)))
         for first in range(0, len(data), size):

@@ -820,6 +820,15 @@ def test_a_dataset_that_is_incomplete_or_not_one_is_told(mnistseq: Run) -> None:
     assert_one_line(mnistseq("decode", "empty"), 2, "empty holds no images")
 
 
+def test_a_dataset_of_folders_is_read_under_the_names_of_its_files(mnistseq: Run) -> None:
+    assert mnistseq("dataset", "-n", "60", "--len", "2", "--format", "folders", "-o", "out").code == 0
+    code, text, err = mnistseq("decode", "out")
+    rows = [line.split("\t") for line in text.splitlines()]
+    assert (code, err) == (0, "")
+    assert [name for name, _ in rows] == sorted(map(str, Path("out").glob("*/*.png")))
+    assert [label.replace("-", "") for _, label in rows] == [Path(name).parent.name for name, _ in rows]
+
+
 def test_options_for_rows_and_options_for_strips_do_not_mix(mnistseq: Run) -> None:
     strip_file("a.png")
     idx_file("labels", [1, 2])
