@@ -6,6 +6,7 @@ that `mnistseq --help` loads Click and nothing else.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
 import json
@@ -912,6 +913,7 @@ def main() -> NoReturn:
     code = run()
     if sys.gettrace() is None and sys.getprofile() is None:
         # All is written and closed; to take the interpreter apart would cost as much again as starting it.
+        atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):  # a stream that was closed
                 stream.flush()

@@ -125,7 +125,6 @@ def test_digits_of_unknown_hands_are_read_right(name: str) -> None:
     right, a_second = digits_right(100, change)
     print(f"{name}: {right:.2%} of the digits, {a_second:.0f} strips/s")
     assert right >= least
-    assert a_second >= 50
 
 
 @pytest.mark.parametrize("name", CHANGES)
