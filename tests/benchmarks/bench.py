@@ -128,7 +128,7 @@ def reading(count: int) -> None:
     made, bank = Recipe.request(seed=1, length=4, max_gap=10), load(Source("train"))
     exact, images = Reader(bank), compose(made, bank, 0, count).images
     exact.read_all(images[:256])
-    taken = seconds(lambda: [exact.read_all(images[start : start + 250]) for start in range(0, count, 250)])
+    taken = seconds(lambda: [list(exact.read_all(images[start : start + 250])) for start in range(0, count, 250)])
     print(f"| exactly | {count / taken:,.0f} | ≥ 5,000 |")
     test, few = load(Source("test")), count // 50
     unknown = compose(Recipe.request(seed=1, length=4, max_gap=10, source="test"), test, 0, few).images
