@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli import idx
-from mnist_seq_cli.draws import below
+from mnist_seq_cli.draws import below, words
 from mnist_seq_cli.errors import FormatError, OutputError, RequestError
-from mnist_seq_cli.recipe import BUNDLED_SOURCES
+from mnist_seq_cli.permute import permute
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, Pool
 
 TRAIN_SIZE, TEST_SIZE = 60_000, 10_000
+_UNKNOWN = -1
+
+_WRONG = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
+MISLABELED = frozenset(TRAIN_SIZE + place for place in _WRONG)
+"""Ids of the glyphs of MNIST's test file whose labels are known to be wrong (Northcutt, Athalye and Mueller, "Pervasive
+label errors in test sets destabilize machine learning benchmarks", NeurIPS 2021)."""
 
 
 class BundledFile(NamedTuple):
@@ -77,6 +85,8 @@ class Bank:
     `height` and `width` are those of a glyph in px; `labels` uint8 (n,); `counts` int64 (10,), the glyphs of each
     digit; `identity` names the content in a recipe: "train", "test", "all" or "sha256:…". Glyph ids are
     `first_id` to `first_id` + n - 1.
+
+    `part` and `without` give a bank that has the same images, labels and ids, and fewer glyphs to draw from.
     """
 
     def __init__(
@@ -90,6 +100,47 @@ class Bank:
         self.counts = np.bincount(labels, minlength=10)
         self._starts = np.cumsum(self.counts) - self.counts
         self._by_digit = np.argsort(labels, kind="stable").astype(np.int32) + np.int32(first_id)
+        self._ink = np.full((len(labels), 4), _UNKNOWN, dtype=np.int32)
+        self._name = "the source"
+        self._narrowed: dict[object, Self] = {}
+
+    def part(self, pool: Pool) -> Self:
+        """Return the bank with a part of each digit's glyphs: of every `whole` of them, from `low` to `high`.
+
+        Parts that do not overlap share no glyph, and parts that leave no gap leave out none. Glyphs are dealt out in a
+        shuffled order, which is always the same, so that the hands that wrote them are in every part.
+        """
+        low, high, whole = pool
+        if (low, high) == (0, whole):
+            return self
+        if pool not in self._narrowed:
+            kept = []
+            for digit in range(10):
+                glyphs = self.glyphs_of(digit)
+                size = len(glyphs)
+                places = permute(0, f"pool/{digit}", size, np.arange(size * low // whole, size * high // whole))
+                kept.append(glyphs[np.sort(places)])
+            self._narrowed[pool] = self._with(kept, "that part of the source")
+        return self._narrowed[pool]
+
+    def without(self, ids: Collection[int]) -> Self:
+        """Return the bank without the glyphs of these ids."""
+        left_out = frozenset(ids)
+        if left_out not in self._narrowed:
+            unwanted = np.array(sorted(left_out), dtype=np.int32)
+            listed = [self.glyphs_of(digit) for digit in range(10)]
+            kept = [glyphs[~np.isin(glyphs, unwanted)] for glyphs in listed]
+            self._narrowed[left_out] = self._with(kept, self._name)
+        return self._narrowed[left_out]
+
+    def _with(self, glyphs: Sequence[NDArray[np.int32]], name: str) -> Self:
+        """Return the bank with these glyphs of each digit to draw from."""
+        narrowed = copy(self)
+        narrowed.counts = np.array([len(ids) for ids in glyphs])
+        narrowed._starts = np.cumsum(narrowed.counts) - narrowed.counts
+        narrowed._by_digit = np.concatenate(glyphs)
+        narrowed._name, narrowed._narrowed = name, {}
+        return narrowed
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -102,13 +153,30 @@ class Bank:
         """Return for each digit the id of one of its glyphs, all alike likely, by the random word beside it: int32."""
         return self._by_digit.take(self._starts.take(digits) + below(drawn, self.counts.take(digits)))
 
+    def deal(self, digits: NDArray[Any], turns: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
+        """Return for each digit the glyph that comes up at its n-th turn, counted from 0: int32, of the same shape.
+
+        All glyphs of a digit come up before any does again, and in each round in an order of its own.
+        """
+        found = np.zeros(digits.shape, dtype=np.int32)
+        for digit in range(10):
+            here = digits == digit
+            if not self.counts[digit] or not here.any():
+                continue
+            rounds, places = np.divmod(turns[here], self.counts[digit])
+            for number in np.unique(rounds).tolist():
+                now = rounds == number
+                places[now] = _order(seed, digit, number, int(self.counts[digit]))[places[now]]
+            found[here] = self.glyphs_of(digit)[places]
+        return found
+
     def require(self, digits: Iterable[int]) -> None:
         """Raise RequestError unless there is a glyph of each of `digits`."""
         missing = sorted({digit for digit in digits if not self.counts[digit]})
         if missing:
             present = ", ".join(str(digit) for digit in range(10) if self.counts[digit])
             raise RequestError(
-                f"the source has no glyph of {', '.join(map(str, missing))}", hint=f"it has glyphs of {present}"
+                f"{self._name} has no glyph of {', '.join(map(str, missing))}", hint=f"it has glyphs of {present}"
             )
 
     def take(self, glyphs: NDArray[Any], out: NDArray[np.uint8]) -> None:
@@ -132,6 +200,62 @@ class Bank:
         out = np.empty((len(ids), self.height * self.width), dtype=np.uint8)
         self.take(ids, out)
         return out.reshape(len(ids), self.height, self.width)
+
+    def ink(self, glyphs: NDArray[Any]) -> NDArray[np.int32]:
+        """Return where the ink of the glyphs with these ids is: int32 (*shape of glyphs, 4), as x, y, width, height.
+
+        In px from the corner of the glyph's box; a glyph without ink has width and height 0. Worked out once for each.
+        """
+        places = np.asarray(glyphs) - self.first_id
+        boxes = self._ink.take(places, axis=0)
+        if boxes.size and boxes[..., 0].min() == _UNKNOWN:
+            new = np.unique(places[boxes[..., 0] == _UNKNOWN])
+            for start in range(0, len(new), 4096):
+                block = new[start : start + 4096]
+                self._ink[block] = ink_boxes(self.images(block + self.first_id))
+            boxes = self._ink.take(places, axis=0)
+        return boxes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a recipe for this bank says of it: fields of `Recipe`."""
+        ink_height, ink_width = self.largest_ink
+        return {
+            "source": self.identity,
+            "glyph_height": self.height,
+            "glyph_width": self.width,
+            "ink_height": ink_height,
+            "ink_width": ink_width,
+        }
+
+    @property
+    def largest_ink(self) -> tuple[int, int]:
+        """Height and width in px that the ink of no glyph exceeds."""
+        if self.identity in BUNDLED_SOURCES:
+            return 20, 20  # to which MNIST's digits were scaled (LeCun, Bottou, Bengio and Haffner 1998, section III.A)
+        sizes = self.ink(np.arange(self.first_id, self.first_id + len(self)))[:, 2:]
+        return int(sizes[:, 1].max()), int(sizes[:, 0].max())
+
+
+def ink_boxes(images: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return where the ink of each image, uint8 (n, height, width) with paper 0, is: int32 (n, 4): x, y, width, height.
+
+    All four are 0 for an image without ink.
+    """
+    boxes = np.zeros((len(images), 4), dtype=np.int32)
+    for number, axis in ((0, 1), (1, 2)):
+        inked = np.bitwise_or.reduce(images, axis=axis) != 0
+        first, last = inked.argmax(axis=1), inked.shape[1] - inked[:, ::-1].argmax(axis=1)
+        some = inked.any(axis=1)
+        boxes[:, number] = np.where(some, first, 0)
+        boxes[:, number + 2] = np.where(some, last - first, 0)
+    return boxes
+
+
+@lru_cache(maxsize=20)
+def _order(seed: int, digit: int, number: int, size: int) -> NDArray[np.int32]:
+    """Return a shuffle of 0 to `size` - 1, of its own for each round and digit. All words differ, or come in order."""
+    return np.argsort(words(seed, f"once/{digit}", number, number + 1, size)[0], kind="stable").astype(np.int32)
 
 
 def find(source: str | PathLike[str], labels: str | PathLike[str] | None = None) -> Source:

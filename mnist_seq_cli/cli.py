@@ -6,12 +6,13 @@ that `mnistseq --help` loads Click and nothing else.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -26,7 +27,6 @@ from mnist_seq_cli.errors import (
     INTERRUPTED,
     TERMINATED,
     USAGE,
-    CheckError,
     FormatError,
     MnistseqError,
     OutputError,
@@ -34,12 +34,96 @@ from mnist_seq_cli.errors import (
     one_line,
 )
 from mnist_seq_cli.formats import FORMAT_NAMES
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, COMPRESSIONS, SPACINGS, format_sequence
+from mnist_seq_cli.presets import PRESET_NAMES, PRESETS
+from mnist_seq_cli.recipe import (
+    ALIGNS,
+    BUNDLED_SOURCES,
+    COMPRESSIONS,
+    CROPS,
+    EVERYTHING,
+    FULL,
+    GLYPH_RULES,
+    PAPERS,
+    RANGES,
+    SPACINGS,
+    format_sequence,
+    parse_range,
+)
 
 if TYPE_CHECKING:
     from mnist_seq_cli.bank import Source
     from mnist_seq_cli.collection import Collection, Strip
     from mnist_seq_cli.scoring import Score
+    from mnist_seq_cli.transcribing import Transcript
+
+
+class _Range(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
+    """A range such as -10-10."""
+
+    name = "range"
+
+    def __init__(self, option: str) -> None:
+        self._option = option
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return parse_range(self._option, value) if isinstance(value, str) else value
+
+
+class _NumberOr(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
+    """A number of px, or a word that stands for a value."""
+
+    name = "px"
+    word, meaning = "", 0
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == self.word:
+            return self.meaning
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of px nor {self.word}.", param, ctx)
+
+
+class _Width(_NumberOr):
+    word: Any = "fit"
+    meaning: Any = "fit"
+
+
+class _Jitter(_NumberOr):
+    word, meaning = "full", FULL
+
+
+_HEADINGS = {
+    "Output": (
+        *("samples", "output", "format_name", "compression", "splits", "split_by", "preset", "show", "recipe_file"),
+        "count",
+    ),
+    "Sequences": ("length", "labels", "shuffle", "pattern", "per_label", "digits", "no_repeat", "check"),
+    "Layout": (
+        *("min_gap", "max_gap", "width", "spacing", "crop", "height", "align", "margin", "jitter_x", "jitter_y"),
+    ),
+    "Hand and paper": ("slant", "rotate", "scale", "stroke", "contrast", "paper", "noise", "invert"),
+    "Glyphs": ("source", "source_labels", "glyphs", "exclude_mislabeled"),
+    "Running": ("seed", "workers", "shard_size", "overwrite"),
+}
+"""The options of `generate` and `dataset`, by the headings that they have in the help."""
+
+
+class _Grouped(click.Command):
+    """A command whose options are shown under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _HEADINGS}
+        place = {name: heading for heading, names in _HEADINGS.items() for name in names}
+        for option in self.get_params(ctx):
+            row = option.get_help_record(ctx) if isinstance(option, click.Option) else None
+            if row is not None:
+                rows[place.get(option.name or "", "Running")].append(row)
+        for heading, listed in rows.items():
+            if listed:
+                with formatter.section(heading):
+                    formatter.write_dl(listed)
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -92,6 +176,48 @@ def writing_options(command: Command) -> Command:
     return command
 
 
+def glyph_options(command: Command) -> Command:
+    """Add the options that say which glyphs strips are made of, beside --source."""
+    options = (
+        click.option(
+            "--glyphs",
+            type=click.Choice(GLYPH_RULES),
+            default="any",
+            show_default=True,
+            help="Any glyph each time, or each once before one comes again.",
+        ),
+        click.option(
+            "--exclude-mislabeled", is_flag=True, help="Leave out the 15 known wrong labels of MNIST's test file."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def split_options(command: Command) -> Command:
+    """Add the options that make several datasets at once."""
+    options = (
+        click.option(
+            "--split",
+            "splits",
+            metavar="NAME=N",
+            multiple=True,
+            help="N images in a folder of that name.",
+        ),
+        click.option(
+            "--split-by",
+            type=click.Choice(("glyph", "label", "both")),
+            default="glyph",
+            show_default=True,
+            help="What no two splits share: glyphs, sequences, or both.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def layout_options(command: Command) -> Command:
     """Add the options that say how strips look; `generate` and `dataset` share them."""
     options = (
@@ -102,16 +228,68 @@ def layout_options(command: Command) -> Command:
             type=int,
             default=0,
             show_default=True,
-            help="Smallest gap between glyph boxes.",
+            help="Smallest gap between glyphs; below 0 they overlap.",
         ),
         click.option(
             "--max", "max_gap", metavar="PX", type=int, help="Largest gap.  [default: none with --width, else --min]"
         ),
-        click.option("--width", metavar="PX", type=int, help="Width of the image; gap = (width - L*28) / (L - 1)."),
+        click.option(
+            "--width",
+            metavar="PX|fit",
+            type=_Width(),
+            help="Width of the image; gap = (width - L*28) / (L - 1). fit: each as wide as its strip.",
+        ),
         click.option(
             "--spacing",
             type=click.Choice(SPACINGS),
             help="One gap for all, or each gap for itself.  [default: equal with --width, else random]",
+        ),
+        click.option(
+            "--crop",
+            type=click.Choice(CROPS),
+            default="box",
+            show_default=True,
+            help="What gaps are between: boxes of 28 px, or ink.",
+        ),
+        click.option("--height", metavar="PX", type=int, help="Height of the image.  [default: what digits need]"),
+        click.option("--align", type=click.Choice(ALIGNS), help="Place in an image that is wider than the strip."),
+        click.option("--margin", metavar="PX", type=int, default=0, show_default=True, help="Paper on all sides."),
+        click.option(
+            "--jitter-x",
+            metavar="PX",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Move each digit sideways, up to PX.",
+        ),
+        click.option(
+            "--jitter-y",
+            metavar="PX|full",
+            type=_Jitter(),
+            default=0,
+            show_default=True,
+            help="Move each digit up or down, up to PX.",
+        ),
+        *(
+            click.option(f"--{name}", metavar="A-B", type=_Range(name), default=RANGES[name][0], help=text)
+            for name, text in (
+                ("slant", "Slant each digit, in degrees to the right.  [default: 0]"),
+                ("rotate", "Turn each digit, in degrees counterclockwise.  [default: 0]"),
+                ("scale", "Size of each digit, in percent.  [default: 100]"),
+                ("stroke", "Thicken the ink of each digit, in px; below 0 thins it.  [default: 0]"),
+                ("contrast", "Darkness of the ink of each image, in percent.  [default: 100]"),
+            )
+        ),
+        click.option(
+            "--paper", type=click.Choice(PAPERS), default="plain", show_default=True, help="What is under it."
+        ),
+        click.option(
+            "--noise",
+            metavar="LEVELS",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Change each pixel, up to so many of 255 grey levels.",
         ),
         click.option(
             "--seed", metavar="SEED", type=int, help="Seed, to make the same again.  [default: drawn, and shown]"
@@ -125,7 +303,7 @@ def layout_options(command: Command) -> Command:
     return command
 
 
-@cli.command()
+@cli.command(cls=_Grouped)
 @click.argument("sequences", metavar="SEQUENCE...", nargs=-1, required=True)
 @click.option("-o", "--output", default=".", metavar="FILE|DIR|-", help="PNG file, directory, or - for stdout.")
 @click.option("--count", type=int, default=1, show_default=True, help="Images of each sequence.")
@@ -148,15 +326,15 @@ def generate(
     from mnist_seq_cli.console import say
     from mnist_seq_cli.recipe import draw_seed, parse_sequence
 
-    seed = layout.pop("seed")
-    style = strips.Style(seed=draw_seed() if seed is None else seed, **layout)
+    given = layout.pop("seed")
+    seed = draw_seed() if given is None else given
     place = bank.find(source or "train", source_labels)
     wanted = [
         sequence
         for text in sequences
         for sequence in (strips.read_sequences(_stdin_lines()) if text == "-" else [parse_sequence(text)])
     ]
-    plan = strips.plan(wanted, style, place, count)
+    plan = strips.plan(wanted, place, seed=seed, count=count, **layout)
     if output == "-":
         if len(plan) > 1:
             raise RequestError(
@@ -166,11 +344,38 @@ def generate(
     else:
         for path in strips.write(plan, Path(output), place, to_directory=output.endswith(("/", os.sep))):
             click.echo(path)
-    if seed is None:
-        say(f"seed {style.seed}: with --seed {style.seed} the same images come again")
+    if given is None:
+        say(f"seed {seed}: with --seed {seed} the same images come again")
 
 
-@cli.command()
+def _take_preset(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    """Make the options of a preset the defaults of those that were not typed."""
+    if name is not None and not context.resilient_parsing:
+        context.meta["preset"] = PRESETS[name]
+        parser = context.command.make_parser(context)
+        context.default_map = dict(parser.parse_args(PRESETS[name].split())[0])
+        _show_preset(context, option, context.meta.get("show", False))
+    return name
+
+
+def _show_preset(context: click.Context, _: object, show: bool) -> bool:
+    """Print what a preset stands for, and end; whichever of the two options comes first."""
+    context.meta["show"] = show
+    if show and "preset" in context.meta:
+        click.echo(context.meta["preset"])
+        context.exit()
+    return show
+
+
+@cli.command(cls=_Grouped)
+@click.option(
+    "--preset",
+    type=click.Choice(PRESET_NAMES),
+    is_eager=True,
+    callback=_take_preset,
+    help="Take the options of a known dataset; options change it.",
+)
+@click.option("--show", is_flag=True, is_eager=True, callback=_show_preset, help="Print the options of --preset.")
 @click.option("-n", "--samples", type=int, metavar="N", help="Number of images.  [default: one round of the labels]")
 @click.option(
     "-o",
@@ -191,9 +396,21 @@ def generate(
 @click.option("--workers", metavar="auto|N", default="auto", show_default=True, help="Processes to use.")
 @click.option("--shard-size", type=int, metavar="S", help="Samples a shard: the unit of work and of retry.")
 @click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")
+@click.option(
+    "--recipe",
+    "recipe_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Do as a recipe.json or a TOML file says; options change it.",
+)
 @writing_options
 @layout_options
+@glyph_options
+@split_options
+@click.pass_context
 def dataset(
+    context: click.Context,
+    /,
     samples: int | None,
     output: Path,
     format_name: str,
@@ -209,6 +426,11 @@ def dataset(
     digits: str | None,
     no_repeat: bool,
     check: Any,
+    splits: tuple[str, ...],
+    split_by: Any,
+    recipe_file: Path | None,
+    preset: str | None,
+    show: bool,
     **layout: Any,
 ) -> None:
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a directory.
@@ -221,13 +443,19 @@ def dataset(
       mnistseq dataset -n 10000 --len 4 -o out/
       mnistseq dataset -n 60000 --len 5 --max 8 --seed 1 -o train/
       mnistseq dataset -n 10000 --len 5 --max 8 --source test -o test/
+      mnistseq dataset --split train=50000 --split val=5000 --split test=5000 --len 5 -o parts/
       mnistseq dataset -n 1000 --pattern '20[0-3][0-9]' -o years/
       mnistseq dataset -n 1000000 --len 2-8 --format webdataset -o - | ...
     """
     from mnist_seq_cli.runners import worker_count
 
+    if show:
+        raise RequestError("--show prints the options of a preset", hint="give --preset")
+    if samples is not None and "splits" not in _typed(context):
+        splits = ()  # those of a preset
     wanted_workers = _worker_count(workers)
-    if str(output) != "-" and worker_count(wanted_workers, samples or 0) > 1:
+    sizes = _split_sizes(splits, samples, output)
+    if str(output) != "-" and worker_count(wanted_workers, max(sizes.values(), default=samples or 0)) > 1:
         from mnist_seq_cli.processes import prepare
 
         prepare()
@@ -236,8 +464,6 @@ def dataset(
     from mnist_seq_cli import dataset as datasets
     from mnist_seq_cli.recipe import parse_digits, parse_lengths
 
-    if length is None and labels is None and not layout["pattern"]:
-        raise RequestError("it is not said what to write", hint="give --len, --labels or --pattern")
     if digits is not None:
         layout["digits"] = parse_digits(digits)
     if labels is not None:
@@ -246,21 +472,28 @@ def dataset(
         layout["sequences"] = read_sequences(_text_lines(labels))
         if not layout["sequences"]:
             raise RequestError(f"there are no sequences in {labels}", hint="give one a line")
-    place = bank.find(source or "train", source_labels)
-    request = datasets.request(
-        output,
+    wanted: dict[str, Any] = dict(
         samples=samples,
-        source=place,
         format_name=format_name,
         compression=compression,
         shard_size=shard_size,
         seed=seed,
-        overwrite=overwrite,
         length=None if length is None else parse_lengths(length),
         repeat=not no_repeat,
         check=check or "",
         **layout,
     )
+    if recipe_file is not None:
+        wanted, source = _from_recipe_file(recipe_file, wanted, context, source)
+    if wanted.get("length") is None and not wanted.get("sequences") and not wanted.get("pattern"):
+        raise RequestError("it is not said what to write", hint="give --len, --labels or --pattern")
+    if sizes:
+        wanted.pop("samples", None)
+        place = None if source is None else bank.find(source, source_labels)
+        _build_splits(output, sizes, split_by, place, wanted_workers, {**wanted, "overwrite": overwrite})
+        return
+    place = bank.find(source or "train", source_labels)
+    request = datasets.request(output, source=place, overwrite=overwrite, **wanted)
     if str(output) == "-":
         _write_stdout(datasets.stream(request, place), "tar")
         console.say(f"seed {request.recipe.seed}: with --seed {request.recipe.seed} the same samples come again")
@@ -269,6 +502,67 @@ def dataset(
     started = _now()
     summary = datasets.build(output, request, place, workers=wanted_workers, overwrite=overwrite, watch=watch)
     console.say(console.summary_text(output, request, summary, _now() - started))
+
+
+def _typed(context: click.Context, *, preset: bool = False) -> set[str]:
+    """Return the names of the options that were typed, and of those of a preset if these count."""
+    from click.core import ParameterSource
+
+    silent = {ParameterSource.DEFAULT} if preset else {ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP}
+    return {name for name in context.params if context.get_parameter_source(name) not in silent}
+
+
+def _from_recipe_file(
+    path: Path, options: dict[str, Any], context: click.Context, source: str | None
+) -> tuple[dict[str, Any], str | None]:
+    """Return what a file asks for, changed by the options that were typed; and the source."""
+    from mnist_seq_cli import recipe_file
+
+    names = {"no_repeat": "repeat", "labels": "sequences"}
+    typed = {names.get(name, name) for name in _typed(context, preset=True)}
+    words = recipe_file.read(path)
+    own = words.pop("source", None)
+    if context.params["splits"]:
+        for name in ("pool", "label_pool"):
+            if words.pop(name, EVERYTHING) != EVERYTHING:
+                raise RequestError(f"{path} takes a part already, with {name}", hint="leave it out for --split")
+    elif source is None:
+        source = own
+    if source not in (None, *BUNDLED_SOURCES) and context.params["source"] is None:
+        raise RequestError(f"{path} is about images of your own", hint="give them with --source and --source-labels")
+    labels = context.params["source_labels"]
+    if labels is not None and own not in (None, *BUNDLED_SOURCES):
+        from mnist_seq_cli import bank
+
+        if bank.load(bank.find(source or "", labels)).identity != own:
+            raise RequestError(f"{path} is about other images than those in {source}", hint="give the same files")
+    return recipe_file.changed(words, {name: value for name, value in options.items() if name in typed}), source
+
+
+def _split_sizes(splits: tuple[str, ...], samples: int | None, output: Path) -> dict[str, int]:
+    if not splits:
+        return {}
+    from mnist_seq_cli.splits import parse_splits
+
+    if samples is not None:
+        raise RequestError("-n does not go with --split", hint="each split says how many it is to have")
+    if str(output) == "-":
+        raise RequestError("splits are folders, and do not go to stdout", hint="give a directory with -o")
+    return parse_splits(splits)
+
+
+def _build_splits(
+    output: Path, sizes: dict[str, int], by: Any, source: Source | None, workers: int | None, wanted: dict[str, Any]
+) -> None:
+    """Make the splits one after the other, under one bar, and tell of them together."""
+    from mnist_seq_cli import console, splits
+
+    whole, planned = splits.plan(output, sizes, by, source=source, **wanted)
+    started = _now()
+    watch = console.bar(sum(sizes.values()), "strips", lambda settled: settled.record.samples)
+    done = splits.build(output, whole, planned, workers=workers, overwrite=wanted["overwrite"], watch=watch)
+    specs = [split.spec for split in planned]
+    console.say(console.splits_text(output, whole, specs, done, _now() - started))
 
 
 @cli.command()
@@ -291,6 +585,13 @@ def dataset(
 )
 @click.option("--verify", is_flag=True, help="Check every byte of a dataset against its manifest.")
 @click.option("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
+@click.option("--against", metavar="PATH", type=click.Path(path_type=Path), help="Look for what two datasets share.")
+@click.option(
+    "--may-share",
+    type=click.Choice(("glyph", "label", "image")),
+    multiple=True,
+    help="What they may share, with --against.",
+)
 @source_option
 @source_labels_option
 def inspect(
@@ -304,13 +605,16 @@ def inspect(
     predictions: str | None,
     verify: bool,
     regenerate: int | None,
+    against: Path | None,
+    may_share: tuple[str, ...],
     source: str | None,
     source_labels: str | None,
 ) -> int:
     """Tell what PATH is, and what is in it; without PATH, the bundled MNIST.
 
     PATH is a dataset, one of its shards, a PNG strip or a folder of them, an npz or an IDX file. Pixels of large ones
-    are sampled. Exits 1 when a dataset is incomplete or a check does not hold, and names what is wrong.
+    are sampled. Exits 1 when a dataset is incomplete or a check does not hold, or when two datasets share what they may
+    not, and names what is wrong.
 
     Predictions are CSV or JSON lines (file name or index, then what was read, 1-2-3 or 123), or one a line in order.
     They are scored digit by digit, down to the MNIST digits that are read wrongly; the sheet then shows the worst
@@ -324,10 +628,17 @@ def inspect(
       mnistseq inspect out/ --predictions predictions.csv --html report.html
       mnistseq inspect out/ --verify --regenerate 3
       mnistseq inspect out/ --json | jq .digits
+      mnistseq inspect train/ --against test/ --may-share label
     """
     from mnist_seq_cli import collection, console, inspecting
     from mnist_seq_cli import dataset as datasets
 
+    if may_share and against is None:
+        raise RequestError("--may-share says what two datasets may share", hint="give the other with --against")
+    if against is not None:
+        if path is None or verify or regenerate or show is not None or index or sheet or html or predictions:
+            raise RequestError("--against compares two datasets, and does nothing else", hint="give two paths alone")
+        return _compare(path, against, may_share, as_json)
     if boxes and sheet is None:
         raise RequestError("--boxes are drawn on a sheet", hint="give --sheet FILE.png")
     if "-" in (str(sheet), str(html)):
@@ -384,6 +695,24 @@ def inspect(
     for line in [*written, *([f"mnistseq: {problem}" for problem in problems] or checks * (not as_json))]:
         console.say(line)
     return FAILED if problems else DONE
+
+
+def _compare(path: Path, against: Path, may_share: tuple[str, ...], as_json: bool) -> int:
+    from mnist_seq_cli import comparing, console
+
+    report = comparing.compare(path, against, may_share=may_share, watch=console.bar(None, "strips", len))
+    if as_json:
+        click.echo(json.dumps(comparing.to_json(report), allow_nan=False))
+    else:
+        rows = (("glyphs", report.glyphs), ("sequences", report.labels), ("identical images", report.images))
+        console.print_table(
+            f"{path} and {against}",
+            ("shared", "count", "the first of them"),
+            [(name, part.shared if part.known else "unknown", comparing.listed(part.examples)) for name, part in rows],
+        )
+    for problem in report.problems:
+        console.say(f"mnistseq: {problem}")
+    return FAILED if report.problems else DONE
 
 
 def _score(found: Collection, name: str, show: int) -> Score:
@@ -449,64 +778,154 @@ def _own_source(source: str | None, labels: str | None) -> Source | None:
 
 
 @cli.command()
-@click.argument("sources", metavar="FILE...", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="DIR|FILE.npz", type=click.Path(path_type=Path), help="Where images go.")
-@click.option("--as", "form", type=click.Choice(("png", "npz", "text")), help="Form of images.  [default: by -o]")
+@click.argument("sources", metavar="FILE|DIR...", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", metavar="DIR|FILE", type=click.Path(path_type=Path), help="Where rows go: DIR/, .npz or .csv."
+)
+@click.option(
+    "--as", "form", type=click.Choice(("png", "npz", "csv", "text")), help="Form of IDX rows.  [default: by -o]"
+)
+@click.option("--labels", metavar="LABELS", type=click.Path(path_type=Path), help="IDX labels of the rows.")
+@click.option("--range", "span", metavar="A:B", default="", help="Only IDX rows A to B - 1, as in Python.")
+@click.option("--digit", metavar="D", type=int, help="Only IDX rows with the label D.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reading of each strip as a line of JSON.")
+@click.option(
+    "--min-confidence",
+    metavar="P",
+    type=click.FloatRange(0, 1),
+    help="Least chance of being right for strips read by likeness; 1 for exact only.  [default: 0.7]",
+)
+@click.option("--repair-labels", is_flag=True, help="Write labels.csv and metadata.jsonl of a dataset again.")
 @source_option
 @source_labels_option
 def decode(
     sources: tuple[str, ...],
     output: Path | None,
     form: Any,
+    labels: Path | None,
+    span: str,
+    digit: int | None,
     as_json: bool,
+    min_confidence: float | None,
+    repair_labels: bool,
     source: str | None,
     source_labels: str | None,
 ) -> int:
     """Turn encoded files back into what they mean; - is stdin.
 
-    A PNG strip made by mnistseq becomes its digits, by exact match against the glyphs of --source: it is read exactly,
-    or not at all (exit 1). IDX labels become digits, one a line. IDX images become PNG files in a directory, one npz
-    file, or text.
+    A strip becomes its digits: an image file (PNG, JPEG and others), a folder of them or a dataset. One that stands as
+    it was made is read exactly, by its glyphs in --source. One that was compressed, scaled or otherwise changed is read
+    by likeness, and is left unread (exit 1) where that is not sure enough. IDX labels become digits, one a line. IDX
+    images become PNG files, with --labels in a folder for each digit, one npz or CSV file, or text.
 
     \b
-      mnistseq decode 1-2-3.png
+      mnistseq decode 1-2-3.png photo.jpg --json
+      mnistseq decode out/ --min-confidence 1
+      mnistseq decode out/ --repair-labels
       mnistseq generate 1-2-3 -o - | mnistseq decode -
-      mnistseq decode data/t10k-labels-idx1-ubyte | head -5
-      mnistseq decode data/t10k-images-idx3-ubyte -o images/
-      mnistseq decode data/t10k-images-idx3-ubyte --as text | less
+      mnistseq decode data/t10k-images-idx3-ubyte --labels data/t10k-labels-idx1-ubyte -o digits/
+      mnistseq decode data/t10k-images-idx3-ubyte --range :10 --as text | less
     """
-    from mnist_seq_cli import bank, console, decoding
+    from itertools import chain, groupby
+
+    from mnist_seq_cli import bank, console, decoding, transcribing
 
     if output is not None and len(sources) > 1:
         raise RequestError(f"{len(sources)} files do not go to one place, {output}", hint="decode them one by one")
+    if labels is not None and len(sources) > 1:
+        raise RequestError(f"{labels} cannot be the labels of {len(sources)} files", hint="decode them one by one")
+    for_rows = output is not None or labels is not None or digit is not None or form is not None or bool(span)
+    if repair_labels:
+        if for_rows or as_json or min_confidence is not None or len(sources) > 1:
+            raise RequestError("--repair-labels goes with one dataset, --source and --source-labels only")
+        return _repair_labels(Path(sources[0]), _own_source(source, source_labels))
     place = bank.find(source or "all", source_labels)
-    unread = 0
-    for name in sources:
-        shown = "stdin" if name == "-" else name
-        content = decoding.of_bytes(_stdin_bytes(), shown) if name == "-" else decoding.of_file(Path(name))
-        if not isinstance(content, bytes):
-            if form == "text" and decoding.is_images(content):
-                for number, image in enumerate(content):
-                    console.print_strip(255 - image, f"{number}:")
+    threshold = transcribing.MIN_CONFIDENCE if min_confidence is None else min_confidence
+    known = None if labels is None else decoding.read_labels(labels)
+
+    def opened(name: str) -> Any:
+        return transcribing.of_bytes(_stdin_bytes(), "stdin") if name == "-" else transcribing.of_path(name)
+
+    code, told = DONE, len(sources) > 1 or decoding.is_directory(Path(sources[0]))
+    contents = (("stdin" if name == "-" else name, opened(name)) for name in sources)
+    for are_strips, group in groupby(contents, lambda entry: isinstance(entry[1], Iterator)):
+        if are_strips:
+            if for_rows:
+                name = one_line(next(group)[0])
+                raise RequestError(f"{name} holds strips, whose digits go to stdout", hint="these options are for IDX")
+            strips = chain.from_iterable(entry[1] for entry in group)
+            found = transcribing.transcribe(strips, place, threshold)
+            code = max(code, _print_transcripts(found, as_json=as_json, named=told))
+            continue
+        for name, array in group:
+            rows = decoding.rows_of(array, name, span=span, labels=known, digit=digit)
+            chosen = decoding.form_of(rows, form, output)
+            if chosen == "text" and rows.are_images:
+                for places, images in rows.batches():
+                    for number, image in zip(places, images, strict=True):
+                        label = "" if known is None else f" {known[number]}"
+                        console.print_strip(255 - image, f"{number}:{label}")
             else:
-                for line in decoding.give_out(content, shown, form, output):
-                    click.echo(line)
-            continue
-        if output is not None or form is not None:
-            raise RequestError(f"{one_line(shown)} is a strip, whose digits go to stdout", hint="leave -o and --as out")
-        try:
-            reading = decoding.read_strip(content, place, shown)
-        except CheckError as error:
-            console.say(f"mnistseq: {one_line(shown)}: {error}")
-            unread += 1
-            continue
-        digits = format_sequence(reading.digits)
-        if as_json:
-            click.echo(json.dumps(decoding.reading_json(reading, shown)))
-        else:
-            click.echo(digits if len(sources) == 1 else f"{one_line(shown, MAX_PATH)}\t{digits}")
-    return FAILED if unread else DONE
+                _print_lines(decoding.give_out(rows, chosen, output))
+    return code
+
+
+def _print_transcripts(transcripts: Iterable[Transcript], *, as_json: bool, named: bool) -> int:
+    """Print what strips show, tell of those that could not be read, and return the exit code."""
+    from mnist_seq_cli import console, transcribing
+    from mnist_seq_cli.reading import Reading
+
+    code, read, guesses = DONE, 0, list[tuple[float, str]]()
+
+    def lines() -> Iterator[str]:
+        nonlocal code, read
+        for name, result in transcripts:
+            if isinstance(result, MnistseqError):
+                about = "" if isinstance(result, FormatError) else f"{one_line(name)}: "  # which names its file
+                console.say(f"mnistseq: {about}{result}")
+                code = max(code, EXIT_CODES[type(result)])
+                continue
+            read += 1
+            if not isinstance(result, Reading):
+                guesses.append((result.confidence, name))
+            if as_json:
+                yield json.dumps(transcribing.to_json(name, result))
+            else:
+                digits = format_sequence(result.digits)
+                yield f"{one_line(name, MAX_PATH)}\t{digits}" if named else digits
+
+    _print_lines(lines())
+    if guesses:
+        confidence, name = min(guesses)
+        console.say(
+            f"{len(guesses)} of {read} {'was' if len(guesses) == 1 else 'were'} read by likeness, not exactly; "
+            f"the least sure: {one_line(name)}, {confidence:.2f}"
+        )
+    return code
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    """Print lines, many at a time; what was there before an error is printed too."""
+    waiting: list[str] = []
+    try:
+        for line in lines:
+            waiting.append(line)
+            if len(waiting) == 100:
+                click.echo("\n".join(waiting))
+                waiting.clear()
+    finally:
+        if waiting and not isinstance(sys.exc_info()[1], BrokenPipeError):
+            click.echo("\n".join(waiting))
+
+
+def _repair_labels(directory: Path, source: Source | None) -> int:
+    from mnist_seq_cli import console, repairing
+
+    done = repairing.repair(directory, source)
+    _print_lines(map(str, done.paths))
+    for note in done.notes:
+        console.say(note)
+    return DONE
 
 
 def _worker_count(text: str) -> int | None:
@@ -614,6 +1033,7 @@ def main() -> NoReturn:
     code = run()
     if sys.gettrace() is None and sys.getprofile() is None:
         # All is written and closed; to take the interpreter apart would cost as much again as starting it.
+        atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):  # a stream that was closed
                 stream.flush()

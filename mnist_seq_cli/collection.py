@@ -26,7 +26,7 @@ from mnist_seq_cli.errors import CheckError, FormatError, RequestError
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, LABELS_NAME, METADATA_NAME
 from mnist_seq_cli.formats.truths import MAX_ROW, texts_of
 from mnist_seq_cli.formats.webdataset import read_members
-from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, Spec
+from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, SPLITS_NAME, Spec
 from mnist_seq_cli.reading import Reader
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, MAX_LENGTH, Shard, format_sequence, parse_sequence
 
@@ -197,7 +197,7 @@ def on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def boxes_of(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tuple[Box, ...]:
     """Return the box of the ink of each digit, from its left edge and the ink of the strip that is there.
 
-    The one place that works out boxes: batches that carry their own are asked for them in `_strips_of`.
+    For samples that do not tell their boxes themselves.
     """
     boxes = []
     for left in x:
@@ -211,6 +211,10 @@ def boxes_of(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tu
     return tuple(boxes)
 
 
+def _is_images(array: NDArray[Any]) -> bool:
+    return array.ndim == 3 and array.dtype == np.uint8
+
+
 def _number(name: str, count: int) -> int | None:
     """Return the number in `12`, `00000012.png`, `images/00000/00000012.png` and the like, if it is below `count`."""
     found = _NUMBERED.fullmatch(name.strip())
@@ -219,18 +223,17 @@ def _number(name: str, count: int) -> int | None:
 
 def _strips_of(batch: Batch, numbers: Iterable[int], *, invert: bool | None, glyph_width: int) -> Iterator[Strip]:
     """Yield some samples of a batch; where it is not known whether they are inverted, by what they look like."""
-    given = getattr(batch, "boxes", None)
     for number in numbers:
         row = number - batch.first
         size = int(batch.lengths[row])
-        image = batch.images[row]
+        image = batch.images[row, :, : batch.widths[row]]
         image = on_white(image) if invert is None else 255 - image if invert else image
         glyphs, x = (tuple(values[row, :size].tolist()) for values in (batch.glyphs, batch.x))
-        if ABSENT in glyphs or ABSENT in x:
+        if ABSENT in glyphs:
             glyphs = x = ()
-        boxes = boxes_of(image, x, glyph_width)
-        if given is not None and x:
-            boxes = tuple(Box(*box) for box in given[row, :size].tolist())
+        given = batch.boxes[row, :size]
+        boxes = boxes_of(image, x, glyph_width) if (given < 0).any() else tuple(Box(*box) for box in given.tolist())
+        boxes = boxes if x else ()
         text = "".join(map(str, batch.digits[row, :size].tolist()))
         yield Strip(number, "", image, text, glyphs, x, boxes)
 
@@ -391,7 +394,7 @@ class Arrays(Collection):
         self._others = others or {}
 
     def __len__(self) -> int:
-        return len(self.array) if decoding.is_images(self.array) else 0
+        return len(self.array) if _is_images(self.array) else 0
 
     def _batch(self, first: int, stop: int) -> Batch:
         count, others = stop - first, self._others
@@ -402,7 +405,10 @@ class Arrays(Collection):
         glyphs, x = (np.array(others[name][first:stop]) if name in others else absent for name in ("glyphs", "x"))
         if "labels" in others and count and (digits.max() > 9 or sizes.min() < 1 or sizes.max() > length):
             raise FormatError(f"{self.path} has a label that is not a sequence of 1 to {length} digits")
-        return Batch(first, digits, sizes, glyphs, x, np.asarray(self.array[first:stop]))
+        boxes = np.array(others["boxes"][first:stop]) if "boxes" in others else np.stack([absent] * 4, axis=2)
+        images = np.asarray(self.array[first:stop])
+        widths = np.full(count, images.shape[2], dtype=np.int32)
+        return Batch(first, digits, sizes, glyphs, x, np.zeros_like(x), boxes, widths, images=images)
 
     def rows(self) -> Iterator[Rows]:
         """Yield what stands beside the images."""
@@ -428,6 +434,7 @@ class _Row(NamedTuple):
     text: str
     glyphs: tuple[int, ...] = ()
     x: tuple[int, ...] = ()
+    boxes: tuple[Box, ...] = ()
 
 
 class _Listed(Collection):
@@ -470,7 +477,8 @@ class _Listed(Collection):
                 return Strip(number, name, shown, row.text if row else None)
             read = _Row("".join(map(str, reading.digits)), reading.glyphs, reading.x)
             row = read if row is None or row.text == read.text else row
-        return Strip(number, name, shown, row.text, row.glyphs, row.x, boxes_of(shown, row.x, self.glyph_width))
+        boxes = row.boxes or boxes_of(shown, row.x, self.glyph_width)
+        return Strip(number, name, shown, row.text, row.glyphs, row.x, boxes)
 
 
 _READERS: list[Reader] = []
@@ -563,7 +571,8 @@ def _folder(path: Path) -> Folder:
                 if len(names) > MAX_SAMPLES:
                     raise FormatError(f"{path} holds more than {MAX_SAMPLES} PNG files")
     if not names:
-        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
+        hint = f"it holds splits; look at them one by one, {path}/…" if (path / SPLITS_NAME).is_file() else ""
+        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}", hint=hint)
     names.sort()
     place = path.absolute()
     if place.parent.name == IMAGES_NAME and re.fullmatch(r"[0-9]{5}", place.name):
@@ -632,14 +641,22 @@ def _row_of(line: bytes, where: str) -> tuple[str, _Row]:
     if not all(
         isinstance(listed, list)
         and len(listed) == len(text)
-        and all(type(value) is int and 0 <= value < 2**31 for value in listed)
-        for listed in (glyphs, x)
+        and all(type(value) is int and lowest <= value < 2**31 for value in listed)
+        for listed, lowest in ((glyphs, 0), (x, -(2**31)))
     ):
         if glyphs is not None or x is not None:
             raise FormatError(f"{where} has glyphs and x that do not fit its text")
         glyphs, x = (), ()
     name = values.get("file_name", "")
-    return (name if isinstance(name, str) else ""), _Row(text, tuple(glyphs or ()), tuple(x or ()))
+    boxes = values.get("boxes") if x else ()
+    if not (isinstance(boxes, list) and len(boxes) == len(text) and all(map(_is_box, boxes))):
+        boxes = ()
+    row = _Row(text, tuple(glyphs or ()), tuple(x or ()), tuple(Box(*box) for box in boxes))
+    return (name if isinstance(name, str) else ""), row
+
+
+def _is_box(values: object) -> bool:
+    return isinstance(values, list) and len(values) == 4 and all(type(v) is int and 0 <= v < 2**31 for v in values)
 
 
 def _archive(path: Path) -> Arrays:
@@ -647,7 +664,7 @@ def _archive(path: Path) -> Arrays:
 
     Raises FormatError for anything that is not images with labels, lengths, glyphs and x beside them or without.
     """
-    known = {"images": 3, "labels": 2, "lengths": 1, "glyphs": 2, "x": 2}
+    known = {"images": 3, "labels": 2, "lengths": 1, "glyphs": 2, "x": 2, "boxes": 3}
     arrays: dict[str, NDArray[Any]] = {}
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
@@ -659,12 +676,13 @@ def _archive(path: Path) -> Arrays:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{path} is not an npz file as we write them ({error})") from None
-    if "images" not in arrays or not decoding.is_images(arrays["images"]) or 0 in arrays["images"].shape:
+    if "images" not in arrays or not _is_images(arrays["images"]) or 0 in arrays["images"].shape:
         raise FormatError(f"{path} is not an npz file as we write them: it has no images of bytes")
     images, shape = arrays.pop("images"), arrays["labels"].shape if "labels" in arrays else None
     fits = all(len(array) == len(images) for array in arrays.values()) and all(
         arrays[name].shape == shape for name in ("glyphs", "x") if name in arrays
     )
+    fits = fits and ("boxes" not in arrays or arrays["boxes"].shape == (*(shape or ()), 4))
     kinds = all(array.dtype.kind in "iu" for array in arrays.values())
     if not fits or not kinds or (shape is not None and not 0 < shape[1] <= MAX_LENGTH):
         raise FormatError(f"{path} is not an npz file as we write them: its arrays do not fit one another")

@@ -1,35 +1,38 @@
 """Owns the engine: what the samples of a recipe are. Pure: arrays in, arrays out.
 
-A strip comes about in four steps, each for a whole run of samples at once: digits, a glyph for each digit, the left
-edge of each glyph, pixels. All of it is integer arithmetic on random words that are addressed by the sample's index.
+A strip comes about in five steps, each for a whole run of samples at once: digits, a glyph for each digit, its shape,
+its place, pixels. All of it is integer arithmetic on random words that are addressed by the sample's index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli import layout
-from mnist_seq_cli.bank import Bank
-from mnist_seq_cli.draws import words
+from mnist_seq_cli.bank import MISLABELED, Bank, ink_boxes
+from mnist_seq_cli.draws import below, words
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.recipe import Recipe
-from mnist_seq_cli.sequences import possible_digits, sequences
+from mnist_seq_cli.recipe import RANGES, Recipe
+from mnist_seq_cli.sequences import occurrences, possible_digits, sequences
 
 PAPER, INK = 255, 0
 
 ABSENT = -1
-"""Glyph id and left edge of positions beyond the length of a sequence."""
+"""Glyph id, place and box of positions beyond the length of a sequence."""
 
-_RUN = 4096
-"""Samples worked out at a time: their words and ids stay in the processor's second-level cache."""
+_RUN, _SHAPED_RUN = 4096, 256
+"""Samples worked out at a time: what is known of them stays in the processor's second-level cache."""
 
 _BLOCK = 384
 """Strips painted at a time: they and their glyphs stay in the processor's second-level cache."""
+
+_OVERLAY = 1 << 19
+"""Bytes of canvas on which overlapping glyphs are laid at a time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +40,9 @@ class Truth:
     """What samples `first` to `first` + n show, without the pixels.
 
     `digits` uint8 (n, length), padded with 0; `lengths` int32 (n,), how many of them count; `glyphs` int32
-    (n, length), ids, and `x` int32 (n, length), left edges in px, both padded with -1.
+    (n, length), ids; `x` and `y` int32 (n, length), left and top edges of the glyphs' boxes in px; `boxes` int32
+    (n, length, 4), where their ink is, as x, y, width and height in px; `widths` int32 (n,), of the images in px.
+    Glyphs, edges and boxes are padded with -1. `drawn` holds what else was drawn, by name: arrays of n rows.
     """
 
     first: int
@@ -45,21 +50,33 @@ class Truth:
     lengths: NDArray[np.int32]
     glyphs: NDArray[np.int32]
     x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    boxes: NDArray[np.int32]
+    widths: NDArray[np.int32]
+    drawn: Mapping[str, NDArray[Any]] = field(default_factory=dict, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.digits)
 
 
+ARRAYS = ("digits", "lengths", "glyphs", "x", "y", "boxes", "widths")
+"""The arrays of a Truth, in their order."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch(Truth):
-    """Samples `first` to `first` + n: their truth, and `images` uint8 (n, height, width)."""
+    """Samples `first` to `first` + n: their truth, and `images` uint8 (n, height, width).
+
+    `masks`, where they were asked for, have the shape of the images: which glyph, counted from 1, a pixel is of.
+    """
 
     images: NDArray[np.uint8]
+    masks: NDArray[np.uint8] | None = field(default=None, kw_only=True)
 
     def first_difference(self, other: Batch) -> int | None:
         """Return the number of the first sample in which `other` differs; None where there is none."""
         different = np.zeros(len(self), dtype=bool)
-        for name in ("images", "digits", "lengths", "glyphs", "x"):
+        for name in (*ARRAYS, "images"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine.shape != theirs.shape:
                 return self.first
@@ -68,81 +85,257 @@ class Batch(Truth):
 
     def part(self, start: int, stop: int) -> Batch:
         """Return rows `start` to `stop`, without copying."""
-        names = ("digits", "lengths", "glyphs", "x", "images")
-        return Batch(self.first + start, *(getattr(self, name)[start:stop] for name in names))
+        rows: dict[str, Any] = {name: getattr(self, name)[start:stop] for name in (*ARRAYS, "images")}
+        return Batch(
+            self.first + start, **rows, drawn={name: values[start:stop] for name, values in self.drawn.items()}
+        )
+
+
+class _Glyphs(NamedTuple):
+    """Glyphs as they are pasted: ink 255 on paper 0, uint8 (n, length, height, width), and their left and top edges."""
+
+    cells: NDArray[np.uint8]
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+
+
+def drawn_names(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names in `Truth.drawn`: what differs from sample to sample in this recipe, beside glyphs and boxes."""
+    ranges = (name for name, (plain, _) in RANGES.items() if getattr(recipe, name) != plain)
+    return (*(["gaps"] if recipe.min_gap < recipe.max_gap else []), *ranges)
 
 
 def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
     """Return what samples `first` to `stop` of the recipe show. Raises RequestError for a bank of another content."""
-    check_bank(recipe, bank)
-    shape = (stop - first, recipe.length)
-    digits, glyphs, x = np.empty(shape, np.uint8), np.empty(shape, np.int32), np.empty(shape, np.int32)
-    lengths = np.empty(stop - first, dtype=np.int32)
-    for start in range(first, stop, _RUN):
-        end = min(start + _RUN, stop)
-        here = slice(start - first, end - first)
-        chosen, lengths[here] = sequences(recipe, start, end)
-        digits[here] = chosen
-        glyphs[here] = bank.pick(chosen, words(recipe.seed, "glyph", start, end, recipe.length))
-        x[here] = layout.offsets(recipe, start, end)
+    bank = check_bank(recipe, bank)
+    if first == stop:
+        return nothing(recipe, first)
+    return _joined([shown for shown, _ in _runs(recipe, bank, first, stop)])
+
+
+def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = False) -> Batch:
+    """Return samples `first` to `stop` of the recipe. Raises RequestError for a bank of another content."""
+    bank = check_bank(recipe, bank)
+    if first == stop:
+        return nothing(recipe, first)
+    shape = (stop - first, recipe.height, recipe.width)
+    images, masked = np.empty(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8) if masks else None
+    runs = []
+    for shown, shaped in _runs(recipe, bank, first, stop):
+        here = slice(shown.first - first, shown.first - first + len(shown))
+        paint(recipe, bank, shown, shaped, images[here], None if masked is None else masked[here])
+        runs.append(shown)
+    shown = _joined(runs)
+    arrays: dict[str, Any] = {name: getattr(shown, name) for name in ARRAYS}
+    return Batch(first, **arrays, images=images, drawn=shown.drawn, masks=masked)
+
+
+def nothing(recipe: Recipe, first: int) -> Batch:
+    """Return no samples, in the shape of those that the recipe makes."""
+    ids, numbers = np.empty((0, recipe.length), dtype=np.int32), np.empty(0, dtype=np.int32)
+    boxes, images = (
+        np.empty((0, recipe.length, 4), dtype=np.int32),
+        np.empty((0, recipe.height, recipe.width), np.uint8),
+    )
+    return Batch(first, ids.astype(np.uint8), numbers, ids, ids, ids, boxes, numbers, images)
+
+
+def _joined(runs: list[Truth]) -> Truth:
+    """Return one truth for consecutive runs of samples, of which there is at least one."""
+    first = runs[0]
+    if len(runs) == 1:
+        return first
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(run, name) for run in runs]) for name in ARRAYS}
+    drawn = {name: np.concatenate([run.drawn[name] for run in runs]) for name in first.drawn}
+    return Truth(first.first, **arrays, drawn=drawn)
+
+
+def _runs(recipe: Recipe, bank: Bank, first: int, stop: int) -> Iterator[tuple[Truth, _Glyphs | None]]:
+    """Yield runs of samples: what they show, and the glyphs where their shapes are not those of the bank."""
+    size = _SHAPED_RUN if recipe.is_shaped else _RUN
+    for start in range(first, stop, size):
+        yield _run(recipe, bank, start, min(start + size, stop))
+
+
+def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Glyphs | None]:
+    digits, lengths = sequences(recipe, first, stop)
+    if recipe.glyphs == "once":
+        glyphs = bank.deal(digits, occurrences(recipe, first, stop), recipe.seed)
+    else:
+        glyphs = bank.pick(digits, words(recipe.seed, "glyph", first, stop, recipe.length))
+    ink, drawn, cells = bank.ink(glyphs), {}, None
+    if recipe.min_gap < recipe.max_gap:
+        drawn["gaps"] = layout.gaps(recipe, first, stop)
+    if recipe.is_shaped:
+        cells, places, ink = _shaped(recipe, bank, glyphs, ink, first, drawn)
+    x, widths = layout.lefts(recipe, ink, lengths, first, stop)
+    y = layout.tops(recipe, first, stop)
+    boxes = ink.copy()
+    boxes[:, :, 0] += x
+    boxes[:, :, 1] += y
+    shaped = None
+    if cells is not None:
+        # What reaches out of the canvas is moved in; the canvas is large enough for any glyph.
+        low, high = np.zeros_like(boxes[:, :, :2]), np.empty_like(boxes[:, :, :2])
+        high[:, :, 0], high[:, :, 1] = widths[:, None], recipe.height
+        moved = np.clip(boxes[:, :, :2], low, np.maximum(high - boxes[:, :, 2:], 0)) - boxes[:, :, :2]
+        x, y = x + moved[:, :, 0], y + moved[:, :, 1]
+        boxes[:, :, :2] += moved
+        shaped = _Glyphs(cells, x + places[:, :, 0], y + places[:, :, 1])
     if len(lengths) and lengths.min() < recipe.length:
         beyond = np.arange(recipe.length) >= lengths[:, None]
-        glyphs[beyond] = x[beyond] = ABSENT
-    return Truth(first, digits, lengths, glyphs, x)
+        for values in (glyphs, x, y, boxes):
+            values[beyond] = ABSENT
+    if not recipe.fit:
+        widths = np.full_like(widths, recipe.width)
+    if recipe.contrast != RANGES["contrast"][0]:
+        from mnist_seq_cli.paper import contrasts
+
+        drawn["contrast"] = contrasts(recipe, first, stop)
+    return Truth(first, digits.astype(np.uint8), lengths, glyphs, x, y, boxes, widths, drawn=drawn), shaped
 
 
-def compose(recipe: Recipe, bank: Bank, first: int, stop: int) -> Batch:
-    """Return samples `first` to `stop` of the recipe. Raises RequestError for a bank of another content."""
-    shown = truth(recipe, bank, first, stop)
-    images = paint(recipe, bank, shown.glyphs, shown.x)
-    return Batch(first, shown.digits, shown.lengths, shown.glyphs, shown.x, images)
+def _shaped(
+    recipe: Recipe,
+    bank: Bank,
+    glyphs: NDArray[np.int32],
+    ink: NDArray[np.int32],
+    first: int,
+    drawn: dict[str, NDArray[Any]],
+) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]:
+    """Return the glyphs as the hand writes them, where they stand in their boxes, and where their ink is there."""
+    from mnist_seq_cli import hand
+
+    count, length = glyphs.shape
+    values = {}
+    for name, (low, high) in recipe.hand._asdict().items():
+        steps = 1 if name == "stroke" else hand.STEPS
+        chosen = below(words(recipe.seed, name, first, first + count, length), (high - low) * steps + 1) + low * steps
+        values[name] = chosen.reshape(-1)
+        if (low, high) != RANGES[name][0]:
+            drawn[name] = chosen if name == "stroke" else (chosen * 100 // hand.STEPS) / 100
+    matrices = hand.inverse(values["slant"], values["rotate"], values["scale"])
+    cell = hand.cell_size(recipe.hand, (recipe.ink_height, recipe.ink_width))
+    cells, places = hand.shape(bank.images(glyphs.reshape(-1)), ink.reshape(-1, 4), matrices, cell)
+    hand.stroke(cells, values["stroke"])
+    boxes = ink_boxes(cells)
+    boxes[:, :2] += places
+    return cells.reshape(count, length, *cell), places.reshape(count, length, 2), boxes.reshape(count, length, 4)
 
 
-def paint(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], x: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """Return strips with these glyphs at these left edges, on the recipe's canvas: uint8 (n, height, width).
+def paint(
+    recipe: Recipe,
+    bank: Bank,
+    shown: Truth,
+    shaped: _Glyphs | None,
+    images: NDArray[np.uint8],
+    masks: NDArray[np.uint8] | None = None,
+) -> None:
+    """Paint strips that show this, on the recipe's canvas: into `images`, uint8 (n, height, width).
 
-    `glyphs` and `x` are int32 (n, length); glyphs that are -1 are left out. The others must lie on the canvas, side by
-    side.
+    Glyphs that are -1 are left out. Where glyphs overlap, the darker one is seen. `masks` is filled with the positions,
+    counted from 1, of the glyphs that are seen.
     """
-    height, width, count = recipe.glyph_height, recipe.width, len(glyphs)
-    if count == 0:
-        return np.empty((0, height, width), dtype=np.uint8)
-    images = np.empty((count, height, width), dtype=np.uint8)
+    inverted = recipe.invert and not recipe.is_finished
+    if shaped is None and not recipe.overlaps and masks is None:
+        _paste(bank, shown, images, inverted)
+    else:
+        _overlay(bank, shown, shaped, images, masks)
+        if not inverted:
+            np.invert(images, out=images)
+    if recipe.is_finished:
+        from mnist_seq_cli.paper import finish
+
+        finish(recipe, images, shown.first)
+        if recipe.invert:
+            np.invert(images, out=images)
+    if recipe.fit:
+        images.swapaxes(1, 2)[np.arange(recipe.width) >= shown.widths[:, None]] = 0 if recipe.invert else PAPER
+
+
+def _paste(bank: Bank, shown: Truth, images: NDArray[np.uint8], inverted: bool) -> None:
+    """Paste glyphs that do not overlap: row by row, each row one item."""
+    glyphs, x, y = shown.glyphs, shown.x, shown.y
+    count, canvas_height, width = images.shape
+    height = bank.height
     rows = images.reshape(-1, width)
     cell = np.empty((min(_BLOCK, count), height * bank.width), dtype=np.uint8)
     glyph_rows = _as_items(cell.reshape(-1, bank.width))
     complete = bool((glyphs >= 0).all())
-    covered = complete and width == recipe.length * bank.width
+    covered = complete and width == glyphs.shape[1] * bank.width and height == canvas_height
     ids = _columns(glyphs)
-    aligned = complete and bool((x == x[0]).all())
-    places = _aligned_places(rows, x[0], height, bank.width) if aligned else _scattered_places(rows, x, bank.width)
+    aligned = complete and height == canvas_height and bool((x == x[0]).all())
+    places = (
+        _aligned_places(rows, x[0], height, bank.width)
+        if aligned
+        else _scattered_places(images, x, y, height, bank.width)
+    )
     for start in range(0, count, _BLOCK):
         stop = min(start + _BLOCK, count)
         if not covered:
-            rows[start * height : stop * height].fill(0 if recipe.invert else PAPER)
-        for position in range(recipe.length):
+            images[start:stop].fill(0 if inverted else PAPER)
+        for position in range(glyphs.shape[1]):
             strips: Strips = slice(start, stop)
             if not complete:
                 strips = start + np.flatnonzero(ids[position, start:stop] >= 0)
             chosen = ids[position, strips]
             pasted = cell[: len(chosen)]
             bank.take(chosen, out=pasted)
-            if not recipe.invert:
+            if not inverted:
                 np.invert(pasted, out=pasted)
             target, where = places(position, strips)
             target[where] = glyph_rows[: len(chosen) * height]
-    return images
+
+
+def _overlay(
+    bank: Bank, shown: Truth, shaped: _Glyphs | None, images: NDArray[np.uint8], masks: NDArray[np.uint8] | None
+) -> None:
+    """Lay glyphs over one another, ink 255 on paper 0, the stronger ink on top."""
+    count, height, width = images.shape
+    tall, wide = (bank.height, bank.width) if shaped is None else shaped.cells.shape[2:]
+    x, y = (shown.x, shown.y) if shaped is None else (shaped.x, shaped.y)
+    # The canvas has room for a whole glyph on all sides, so that no place is outside of it.
+    outer_height, outer_width = height + 2 * tall, width + 2 * wide
+    block = max(1, min(count, _OVERLAY // (outer_height * outer_width)))
+    lines = np.arange(0, tall * outer_width, outer_width)
+    begin = (np.clip(y, -tall, height) + tall) * np.intp(outer_width) + np.clip(x, -wide, width) + wide
+    inner = (slice(None), slice(tall, tall + height), slice(wide, wide + width))
+    for start in range(0, count, block):
+        stop = min(start + block, count)
+        canvases = [
+            np.zeros((stop - start, outer_height, outer_width), dtype=np.uint8) for _ in range(1 + (masks is not None))
+        ]
+        items = [np.ndarray((canvas.size - wide + 1,), f"V{wide}", canvas, strides=(1,)) for canvas in canvases]
+        for position in range(x.shape[1]):
+            here = start + np.flatnonzero(shown.glyphs[start:stop, position] >= 0)
+            places = (((here - start) * (outer_height * outer_width) + begin[here, position])[:, None] + lines).reshape(
+                -1
+            )
+            cells = bank.images(shown.glyphs[here, position]) if shaped is None else shaped.cells[here, position]
+            over = cells.reshape(-1, wide)
+            under, *seen = (all_items[places].view(np.uint8).reshape(-1, wide) for all_items in items)
+            for mask in seen:
+                mask[over > under] = position + 1
+            np.maximum(under, over, out=under)
+            for all_items, changed in zip(items, (under, *seen), strict=True):
+                all_items[places] = _as_items(changed)
+        images[start:stop] = canvases[0][inner]
+        if masks is not None:
+            masks[start:stop] = canvases[1][inner]
 
 
 def spans(recipe: Recipe, first: int, stop: int) -> Iterator[tuple[int, int]]:
     """Yield `first` to `stop` in batches (first, stop) of about 4 MB, so that memory stays flat for any canvas."""
-    size = max(1, min(1_000, (4 << 20) // (recipe.glyph_height * recipe.width)))
+    size = max(1, min(1_000, (4 << 20) // (recipe.height * recipe.width)))
     for start in range(first, stop, size):
         yield start, min(start + size, stop)
 
 
-def check_bank(recipe: Recipe, bank: Bank) -> None:
-    """Raise RequestError unless `bank` holds what the recipe was written for, and each digit that it may ask for."""
+def check_bank(recipe: Recipe, bank: Bank) -> Bank:
+    """Return `bank` with those glyphs only that the recipe may draw.
+
+    Raises RequestError unless it holds what the recipe was written for, and each digit that it may ask for.
+    """
     if bank.identity != recipe.source:
         raise RequestError(f"the recipe draws from the source {recipe.source}, and this one is {bank.identity}")
     if (bank.height, bank.width) != (recipe.glyph_height, recipe.glyph_width):
@@ -150,7 +343,18 @@ def check_bank(recipe: Recipe, bank: Bank) -> None:
             f"the recipe is for glyphs of {recipe.glyph_height}×{recipe.glyph_width} px, "
             f"and the source has {bank.height}×{bank.width} px"
         )
-    bank.require(possible_digits(recipe))
+    if recipe.is_shaped or recipe.crop == "tight":
+        height, width = bank.largest_ink
+        if height > recipe.ink_height or width > recipe.ink_width:
+            raise RequestError(
+                f"the recipe is for ink of at most {recipe.ink_height}×{recipe.ink_width} px, "
+                f"and the source has {height}×{width} px"
+            )
+    drawn_from = bank.part(recipe.pool)
+    if recipe.exclude_mislabeled:
+        drawn_from = drawn_from.without(MISLABELED)
+    drawn_from.require(possible_digits(recipe))
+    return drawn_from
 
 
 def _columns(values: NDArray[np.int32]) -> NDArray[np.intp]:
@@ -179,15 +383,16 @@ def _aligned_places(rows: NDArray[np.uint8], edges: NDArray[np.int32], height: i
     return places
 
 
-def _scattered_places(rows: NDArray[np.uint8], x: NDArray[np.int32], glyph_width: int) -> Places:
-    """Each strip has left edges of its own: an item may begin at any byte of the images."""
-    width = rows.shape[1]
-    height = len(rows) // len(x)
-    edges = _columns(x)
-    every_byte = np.ndarray((rows.size - glyph_width + 1,), f"V{glyph_width}", rows, strides=(1,))
+def _scattered_places(
+    images: NDArray[np.uint8], x: NDArray[np.int32], y: NDArray[np.int32], height: int, glyph_width: int
+) -> Places:
+    """Each strip has edges of its own: an item may begin at any byte of the images."""
+    _, canvas_height, width = images.shape
+    edges = _columns(y * width + x if y.any() else x)
+    every_byte = np.ndarray((images.size - glyph_width + 1,), f"V{glyph_width}", images, strides=(1,))
     lines = np.arange(0, height * width, width, dtype=np.intp)
 
-    starts = np.arange(edges.shape[1], dtype=np.intp) * (height * width)
+    starts = np.arange(edges.shape[1], dtype=np.intp) * (canvas_height * width)
 
     def places(position: int, strips: Strips) -> tuple[NDArray[np.void], Any]:
         begin = starts[strips] + edges[position, strips]

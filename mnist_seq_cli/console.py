@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport
     from mnist_seq_cli.manifest import Spec
     from mnist_seq_cli.scoring import Score
+    from mnist_seq_cli.splits import Splits
 
 Item = TypeVar("Item")
 
@@ -35,7 +36,11 @@ def say(message: str) -> None:
 
 
 def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[Iterable[Item]], Iterator[Item]]:
-    """Return a function that draws a bar on stderr while an iterable is used up; only on a terminal that shows it."""
+    """Return a function that draws a bar on stderr while an iterable is used up; only on a terminal that shows it.
+
+    For one iterable after the other, it is one bar that goes on.
+    """
+    done = 0
 
     def watch(items: Iterable[Item]) -> Iterator[Item]:
         if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
@@ -43,9 +48,12 @@ def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[I
             return
         from tqdm import tqdm
 
-        with tqdm(total=total, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True, leave=False) as shown:
+        nonlocal done
+        options: dict[str, Any] = {"file": sys.stderr, "dynamic_ncols": True, "leave": False}
+        with tqdm(total=total, initial=done, unit=f" {unit}", **options) as shown:
             for item in items:
                 shown.update(size(item))
+                done += size(item)
                 yield item
 
     return watch
@@ -53,20 +61,36 @@ def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[I
 
 def summary_text(directory: Path, spec: Spec, summary: Summary, seconds: float) -> str:
     """Return what a person wants to know when a dataset is done."""
-    recipe, kept = spec.recipe, spec.samples - summary.made
-    if summary.made == 0:
-        work = (
-            "all samples were there; the rest was repaired" if summary.repaired else "all of it was there and is sound"
-        )
-    else:
-        work = f"made {summary.made:,} in {seconds:.1f} s, {summary.made / max(seconds, 1e-9):,.0f} a second"
-        work += f"; kept {kept:,}" if kept else ""
+    recipe = spec.recipe
     return (
-        f"{directory}: {spec.samples:,} strips, {recipe.width}×{recipe.glyph_height} px, {size_text(summary.bytes)}\n"
-        f"{work}\n"
+        f"{directory}: {spec.samples:,} strips, {recipe.width}×{recipe.height} px, {size_text(summary.bytes)}\n"
+        f"{_work_text(spec.samples, summary.made, summary.repaired, seconds)}\n"
         f"seed {recipe.seed}: with --seed {recipe.seed} the same dataset comes again\n"
         f"look at it: mnistseq inspect {shlex.quote(str(directory))}"
     )
+
+
+def splits_text(
+    directory: Path, splits: Splits, specs: Sequence[Spec], summaries: Sequence[Summary], seconds: float
+) -> str:
+    """Return what a person wants to know when all splits are done."""
+    names = ", ".join(f"{name} {size:,}" for name, size in splits.sizes.items())
+    samples, made = sum(splits.sizes.values()), sum(summary.made for summary in summaries)
+    recipe, first = specs[0].recipe, next(iter(splits.sizes))
+    return (
+        f"{directory}: {samples:,} strips ({names}), {recipe.width}×{recipe.height} px, "
+        f"{size_text(sum(summary.bytes for summary in summaries))}\n"
+        f"{_work_text(samples, made, any(summary.repaired for summary in summaries), seconds)}\n"
+        f"seed {splits.seed}: with --seed {splits.seed} the same splits come again\n"
+        f"look at one: mnistseq inspect {shlex.quote(str(directory / first))}"
+    )
+
+
+def _work_text(samples: int, made: int, repaired: bool, seconds: float) -> str:
+    if made == 0:
+        return "all samples were there; the rest was repaired" if repaired else "all of it was there and is sound"
+    kept = f"; kept {samples - made:,}" if made < samples else ""
+    return f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{kept}"
 
 
 def on_terminal() -> bool:

@@ -7,7 +7,6 @@ a temporary name, renamed, and recorded. A run settles every shard, so that the 
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
@@ -92,9 +91,9 @@ def request(
         seed = before.recipe.seed if seed is None else seed
         shard_size = before.shard_size if shard_size is None else shard_size
         compression = compression or before.compression
-    recipe = Recipe.request(
-        seed=seed, source=glyphs.identity, glyph_height=glyphs.height, glyph_width=glyphs.width, **wanted
-    )
+    recipe = Recipe.request(seed=seed, **glyphs.facts, **wanted)
+    if recipe.fit and not format_.ANY_WIDTH:
+        raise RequestError(f"--format {format_name} takes images of one width only", hint="take png or webdataset")
     if samples is None and recipe.round is None:
         raise RequestError("it is not said how many samples to make", hint="give -n")
     spec = Spec(
@@ -127,6 +126,7 @@ def build(
     failed, OSError when the file system did; Interrupted or Terminated when it was asked to stop. After any of these,
     running it again does the rest.
     """
+    len(spec.plan)  # which checks the numbers
     compose.check_bank(spec.recipe, bank.load(source))
     _check_path(directory, spec)
     files.make_directory(directory)
@@ -206,6 +206,8 @@ def _build(job: Job, before: Spec | None, run: Run[Any], stop: Stop, watch: Watc
         files.place(path, directory / path.name)
     for stray in _strays(directory, spec):
         files.remove(stray)
+        if stray.parent != directory:
+            files.remove_if_empty(stray.parent)
     files.place(job.stage / MANIFEST_NAME, directory / MANIFEST_NAME)
     files.remove(directory / STATE_NAME)
     return summary
@@ -228,7 +230,7 @@ def _settle(job: Job, stage: Path, task: Task) -> Settled:
     spans = list(compose.spans(spec.recipe, shard.first, shard.stop))
     if record is not None and _agrees(format_, directory, spec, shard, record):
         truths = (compose.truth(spec.recipe, glyphs, first, stop) for first, stop in spans)
-        format_.keep_shard(directory, stage, shard, truths)
+        format_.keep_shard(directory, stage, spec, shard, truths)
         return Settled(record, kept=True)
     batches = (compose.compose(spec.recipe, glyphs, first, stop) for first, stop in spans)
     written = format_.write_shard(directory, stage, spec, shard, batches)
@@ -324,9 +326,7 @@ def _check_path(directory: Path, spec: Spec) -> None:
     if not directory.is_dir() and (directory.exists() or directory.is_symlink()):
         raise RequestError(f"{directory} is not a directory", hint="choose another place, or remove it")
     format_, state = formats.get(spec.format), directory / STATE_NAME
-    folders = [state]
-    if "/" in (shard_path := format_.shard_path(spec.plan[0])):
-        folders.append(directory / shard_path.split("/")[0])
+    folders = [state, *format_.folders(directory, spec)]
     for inside in [*folders, *(state.iterdir() if state.is_dir() and not state.is_symlink() else ())]:
         if inside.is_symlink():
             raise RequestError(
@@ -378,7 +378,7 @@ def _clear(directory: Path, spec: Spec) -> None:
         earlier = spec  # a damaged recipe.json: what it was about is anybody's guess
     if earlier is None:
         names = {MANIFEST_NAME, *formats.get(spec.format).FILES} & {entry.name for entry in directory.iterdir()}
-        shards = {str(path.relative_to(directory)) for _, path in _shard_paths(directory, spec)}
+        shards = {str(path.relative_to(directory)) for path, _ in formats.get(spec.format).standing(directory, spec)}
         if others := sorted(names | shards):
             raise RequestError(
                 f"{directory} holds no dataset of ours, and {_some(others)} is in the way",
@@ -387,11 +387,12 @@ def _clear(directory: Path, spec: Spec) -> None:
     else:
         files.remove(directory / MANIFEST_NAME)
         format_ = formats.get(earlier.format)
-        for _, shard_path in list(_shard_paths(directory, earlier)):
-            files.remove(shard_path)
+        for path, _ in list(format_.standing(directory, earlier)):
+            files.remove(path)
         for name in format_.FILES:
             files.remove(directory / name)
-        files.remove_if_empty((directory / format_.shard_path(earlier.plan[0])).parent)
+        for folder in format_.folders(directory, earlier):
+            files.remove_if_empty(folder)
     files.remove(directory / STATE_NAME)
     files.remove(directory / RECIPE_NAME)
 
@@ -401,26 +402,9 @@ def _some(names: list[str]) -> str:
     return repr(names[0]) if len(names) == 1 else f"{names[0]!r} and {len(names) - 1} more"
 
 
-def _shard_paths(directory: Path, spec: Spec) -> Iterator[tuple[int, Path]]:
-    """Yield what stands in the place of shards and is named like one, with the number that its name says."""
-    shard_path = formats.get(spec.format).shard_path(spec.plan[0])
-    first = directory / shard_path
-    if not shard_path or not first.parent.is_dir() or first.parent.is_symlink():
-        return
-    named_like_one = re.compile(r"(\d{5,9})" + re.escape(first.suffix), re.ASCII)
-    for path in first.parent.iterdir():
-        if name := named_like_one.fullmatch(path.name):
-            yield int(name[1]), path
-
-
 def _strays(directory: Path, spec: Spec) -> list[Path]:
     """Return what is named like a shard, and is none of the plan."""
-    format_, plan = formats.get(spec.format), spec.plan
-    return sorted(
-        path
-        for number, path in _shard_paths(directory, spec)
-        if number >= len(plan) or path != directory / format_.shard_path(plan[number])
-    )
+    return sorted(path for path, planned in formats.get(spec.format).standing(directory, spec) if not planned)
 
 
 def _remove_stages(directory: Path) -> None:
@@ -527,7 +511,7 @@ def stream(spec: Spec, source: Source) -> Iterator[bytes]:
     batches = (
         compose.compose(spec.recipe, glyphs, first, stop) for first, stop in compose.spans(spec.recipe, 0, spec.samples)
     )
-    yield from webdataset.stream(batches, spec.compression)
+    yield from webdataset.stream(spec.recipe, batches, spec.compression)
 
 
 def _wrong_files(directory: Path, spec: Spec, complete: Manifest) -> Iterator[str]:

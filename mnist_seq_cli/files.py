@@ -209,6 +209,26 @@ def make_directory(path: Path) -> None:
             raise NotADirectoryError(20, "a file stands where a directory should be", str(path))
 
 
+def share_out(folder: Path, directory: Path, names: Iterable[str]) -> None:
+    """Move files of a folder to places all over a directory: `b.png` to each `a/b.png` of `names`. Raises OSError.
+
+    Folders are there already; a folder in the place of a file goes.
+    """
+    for name in names:
+        source, target = f"{folder}{os.sep}{name.rpartition('/')[2]}", f"{directory}{os.sep}{name}"
+        try:
+            try:
+                system.replace(source, target)
+            except (IsADirectoryError, PermissionError):
+                if not os.path.isdir(target):  # noqa: PTH112 (a Path for each of millions of files takes its time)
+                    raise
+                remove(Path(target))
+                system.replace(source, target)
+        except OSError as error:
+            error.filename, error.filename2 = target, None
+            raise
+
+
 def place(source: Path, target: Path) -> None:
     """Rename a finished file or folder to its final name, in place of a file or folder there. Raises OSError.
 

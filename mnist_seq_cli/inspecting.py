@@ -346,7 +346,7 @@ def _inspect_dataset(found: Dataset) -> DatasetReport:
         samples_done=found.done,
         bytes=found.bytes,
         format=spec.format,
-        height=spec.recipe.glyph_height,
+        height=spec.recipe.height,
         width=spec.recipe.width,
         recipe=spec.recipe.to_json(),
         lengths=counted.lengths if counted else None,

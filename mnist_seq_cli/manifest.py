@@ -24,6 +24,7 @@ from mnist_seq_cli.recipe import COMPRESSIONS, Compression, Plan, Recipe, Shard,
 
 RECIPE_NAME = "recipe.json"
 MANIFEST_NAME = "manifest.json"
+SPLITS_NAME = "splits.json"
 STATE_NAME = ".mnistseq"
 RECORDS_NAME = "records.jsonl"
 
@@ -143,7 +144,7 @@ class Manifest:
 
 def read_spec(directory: Path) -> Spec | None:
     """Return what recipe.json in `directory` asks for; None where there is none. Raises FormatError."""
-    values = _read_json(directory / RECIPE_NAME)
+    values = read_json(directory / RECIPE_NAME)
     return None if values is None else Spec.from_json(values)
 
 
@@ -160,7 +161,7 @@ def read_manifest(directory: Path) -> Manifest | None:
     Raises FormatError for a manifest that is not one: damaged, with unknown keys or impossible values, or with a shard
     twice.
     """
-    values = _read_json(directory / MANIFEST_NAME)
+    values = read_json(directory / MANIFEST_NAME)
     if values is None:
         return None
     known = {"version": int, "recipe": str, "samples": int, "files": dict, "shards": list}
@@ -237,7 +238,8 @@ def write_records(directory: Path, records: Iterable[Record]) -> None:
     files.write_whole(directory / STATE_NAME / RECORDS_NAME, lines.encode())
 
 
-def _read_json(path: Path) -> object:
+def read_json(path: Path) -> object:
+    """Return what a JSON file says; None where there is none. Raises FormatError for what is not JSON."""
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):

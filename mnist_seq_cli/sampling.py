@@ -6,17 +6,20 @@ from collections.abc import Iterable, Iterator
 from copy import copy
 from operator import index as as_index
 from os import PathLike
-from typing import Literal, NamedTuple, Self, overload
+from typing import Any, Literal, NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli import bank
 from mnist_seq_cli.bank import Source
-from mnist_seq_cli.compose import Batch, compose
+from mnist_seq_cli.compose import ARRAYS, Batch, compose, nothing
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import (
+    EVERYTHING,
     MAX_SAMPLES,
+    GlyphRule,
+    Pool,
     Recipe,
     Spacing,
     format_sequence,
@@ -32,7 +35,8 @@ class Sample(NamedTuple):
     """One sample: a named tuple of arrays and integers, which loaders such as PyTorch's collate as they are.
 
     `image` uint8 (height, width), 255 paper and 0 ink; `digits` uint8 (n,), of which the first `length` count; `glyphs`
-    int32 (n,), ids; `x` int32 (n,), left edges in px; `number`, its place in the recipe.
+    int32 (n,), ids; `x` and `y` int32 (n,), left and top edges of their boxes in px; `boxes` int32 (n, 4), where their
+    ink is, as x, y, width and height in px; `number`, its place in the recipe.
     """
 
     image: NDArray[np.uint8]
@@ -40,6 +44,8 @@ class Sample(NamedTuple):
     length: int
     glyphs: NDArray[np.int32]
     x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    boxes: NDArray[np.int32]
     number: int
 
     @property
@@ -87,14 +93,15 @@ class Samples:
     def batch(self, first: int, stop: int) -> Batch:
         """Return samples `first` to `stop` at once, which is much faster than one by one.
 
-        `images` uint8 (n, height, width), `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,).
+        `images` uint8 (n, height, width), `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,), and
+        what else `compose.Truth` has.
         Raises IndexError unless 0 <= first <= stop <= len.
         """
         if not 0 <= first <= stop <= len(self):
             raise IndexError(f"there are {len(self)} samples, and {first} to {stop} was asked for")
         wanted = self._indices[first:stop]
         if not wanted:
-            return _nothing(self.recipe, first)
+            return nothing(self.recipe, first)
         if wanted.step == 1:
             return self._made(wanted.start, wanted.start + len(wanted))
         return joined([self._made(number, number + 1) for number in wanted])
@@ -106,12 +113,17 @@ class Samples:
 class SequenceDataset(Samples):
     """The samples of a recipe as a sequence that is never held: sample i is made, in O(1), when it is asked for.
 
+    (With `glyphs` "once" the digits before it have to be counted: once in a process, some 40 ms for a million samples.)
+
     What is written: `length` digits a sequence (4; or "2-8", "2:1,3:5" for several lengths), some of `digits`, without
     two alike if not `repeat`; or the given `sequences` in turn ("1-2-3" or tuples of digits); or a `pattern`; or with
     `per_label` every sequence that many times. `check` "luhn" makes the last digit a check digit. `samples` is what
-    `len` says: an epoch. Layout as on the command line: see `Recipe` and `resolve_layout`. `source` is "train", "test",
+    `len` says: an epoch. `looks` are what else `Recipe.request` takes: `height`, `crop`, `align`, `margin`, `jitter_x`,
+    `jitter_y`, `slant`, `rotate`, `scale`, `stroke`, `contrast` (these five as (from, to)), `paper`, `noise`, `invert`;
+    for them and the gaps see `Recipe`, and `resolve_layout` for `width`. `source` is "train", "test",
     "all", or the path of an IDX image file with `source_labels` beside it. Without `seed` one is drawn; `recipe.seed`
-    tells it.
+    tells it. `exclude_mislabeled`, `glyphs`, `pool` and `label_pool` say which glyphs and sequences, as in `Recipe`:
+    with `pool` (0, 9, 10) and (9, 10, 10) two datasets share no glyph.
 
     A map-style dataset for `torch.utils.data.DataLoader`: it travels to workers without its glyphs, and has no state.
 
@@ -137,14 +149,18 @@ class SequenceDataset(Samples):
         samples: int | None = None,
         min_gap: int = 0,
         max_gap: int | None = None,
-        width: int | None = None,
+        width: int | Literal["fit"] | None = None,
         spacing: Spacing | None = None,
         source: str | PathLike[str] = "train",
         source_labels: str | PathLike[str] | None = None,
-        invert: bool = False,
+        exclude_mislabeled: bool = False,
+        glyphs: GlyphRule = "any",
+        pool: Pool = EVERYTHING,
+        label_pool: Pool = EVERYTHING,
+        **looks: Any,
     ) -> None:
         place = bank.find(source, source_labels)
-        glyphs = bank.load(place)
+        loaded = bank.load(place)
         recipe = Recipe.request(
             seed=seed,
             length=parse_lengths(length) if isinstance(length, str) else length,
@@ -161,10 +177,12 @@ class SequenceDataset(Samples):
             max_gap=max_gap,
             width=width,
             spacing=spacing,
-            invert=invert,
-            source=glyphs.identity,
-            glyph_height=glyphs.height,
-            glyph_width=glyphs.width,
+            exclude_mislabeled=exclude_mislabeled,
+            glyphs=glyphs,
+            pool=tuple(pool),
+            label_pool=tuple(label_pool),
+            **loaded.facts,
+            **looks,
         )
         super().__init__(recipe, _checked_range(recipe.round or DEFAULT_SAMPLES if samples is None else samples))
         self._source = place
@@ -189,19 +207,23 @@ def joined(batches: list[Batch]) -> Batch:
     """Return one batch with the samples of all, of which there is at least one."""
     if len(batches) == 1:
         return batches[0]
-    names = ("digits", "lengths", "glyphs", "x", "images")
-    return Batch(batches[0].first, *(np.concatenate([getattr(batch, name) for batch in batches]) for name in names))
-
-
-def _nothing(recipe: Recipe, first: int) -> Batch:
-    digits, images = np.empty((0, recipe.length)), np.empty((0, recipe.glyph_height, recipe.width), np.uint8)
-    glyphs, x = digits.astype(np.int32), digits.astype(np.int32)
-    return Batch(first, digits.astype(np.uint8), np.empty(0, np.int32), glyphs, x, images)
+    names = (*ARRAYS, "images")
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names}
+    drawn = {name: np.concatenate([batch.drawn[name] for batch in batches]) for name in batches[0].drawn}
+    return Batch(batches[0].first, **arrays, drawn=drawn)
 
 
 def _sample(batch: Batch, row: int, number: int) -> Sample:
-    length = int(batch.lengths[row])
-    return Sample(batch.images[row], batch.digits[row], length, batch.glyphs[row], batch.x[row], number)
+    return Sample(
+        batch.images[row, :, : batch.widths[row]],
+        batch.digits[row],
+        int(batch.lengths[row]),
+        batch.glyphs[row],
+        batch.x[row],
+        batch.y[row],
+        batch.boxes[row],
+        number,
+    )
 
 
 def _checked_range(samples: int) -> range:

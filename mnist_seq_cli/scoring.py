@@ -18,15 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mnist_seq_cli.bank import MISLABELED
 from mnist_seq_cli.collection import Collection, Rows
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, MAX_LENGTH, parse_sequence
-
-KNOWN_WRONG = frozenset(
-    60_000 + place
-    for place in (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
-)
-"""Ids of the glyphs of MNIST's test file whose label is known to be wrong."""
 
 KEYS = ("file_name", "filename", "file", "name", "path", "image", "index", "id", "number", "sample")
 VALUES = ("prediction", "predicted", "pred", "output", "reading", "digits", "text", "label", "sequence")
@@ -365,7 +360,7 @@ class _Scorer:
             str(gap): {"pairs": counts["pairs"], "errors": counts["errors"]}
             for gap, counts in sorted(self._gaps.items())
         }
-        marked = KNOWN_WRONG if self._source in BUNDLED_SOURCES else frozenset()
+        marked = MISLABELED if self._source in BUNDLED_SOURCES else frozenset()
         wrong = {glyph: sum(read.values()) for glyph, read in self._wrong.items()}
         ranked = sorted(wrong, key=lambda glyph: (-wrong[glyph], self._seen[glyph], glyph))
         result.glyphs = [

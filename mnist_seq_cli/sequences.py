@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.draws import below, words
 from mnist_seq_cli.permute import permute
-from mnist_seq_cli.recipe import Digits, Recipe
+from mnist_seq_cli.recipe import EVERYTHING, Digits, Recipe
 
 if TYPE_CHECKING:
     from mnist_seq_cli.pattern import Pattern
@@ -29,6 +29,63 @@ def sequences(recipe: Recipe, first: int, stop: int) -> Sequences:
     if recipe.check == "luhn":
         _fix_luhn(digits, lengths)
     return digits, lengths
+
+
+def occurrences(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
+    """Return how often each digit of samples `first` to `stop` stands before its place: int64 (n, length).
+
+    Before means in samples 0, 1, 2 … as they are read, from left to right; places beyond the end of a sequence tell
+    nothing. All samples before have to be gone through: once in a process, which keeps the sums.
+    """
+    digits, lengths = sequences(recipe, first, stop)
+    written = np.arange(recipe.length) < lengths[:, None]
+    before = _sums(recipe).before(first)
+    found = np.zeros(digits.shape, dtype=np.int64)
+    for digit in range(10):
+        here = (digits == digit) & written
+        found[here] = before[digit] + np.arange(np.count_nonzero(here))
+    return found
+
+
+def copies(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
+    """Return a number for each of samples `first` to `stop`, int64 (n,), that no other of the same sequence has.
+
+    With `per_label` they count from 0 for each sequence; else it is the number of the sample.
+    """
+    if not recipe.per_label:
+        return np.arange(first, stop)
+    turns, places = _shuffled_places(recipe, first, stop)
+    return turns * recipe.per_label + places % recipe.per_label
+
+
+class _Sums:
+    """How often each digit is written before the samples 0, `_STEP`, 2 × `_STEP` …, as far as it was asked for."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._sums = [np.zeros(10, dtype=np.int64)]
+
+    def before(self, sample: int) -> NDArray[np.int64]:
+        """Return how often each digit is written before a sample: int64 (10,)."""
+        step, rest = divmod(sample, _STEP)
+        while len(self._sums) <= step:
+            start = (len(self._sums) - 1) * _STEP
+            self._sums.append(self._sums[-1] + self._count(start, start + _STEP))
+        return self._sums[step] + self._count(sample - rest, sample)
+
+    def _count(self, first: int, stop: int) -> NDArray[np.int64]:
+        if first == stop:
+            return np.zeros(10, dtype=np.int64)
+        digits, lengths = sequences(self._recipe, first, stop)
+        return np.bincount(digits[np.arange(digits.shape[1]) < lengths[:, None]], minlength=10)
+
+
+@lru_cache(maxsize=4)
+def _sums(recipe: Recipe) -> _Sums:
+    return _Sums(recipe)
+
+
+_STEP = 2_048
 
 
 def possible_digits(recipe: Recipe) -> frozenset[int]:
@@ -61,20 +118,35 @@ def _listed(recipe: Recipe, first: int, stop: int) -> Sequences:
 
 def _balanced(recipe: Recipe, first: int, stop: int) -> Sequences:
     """Return every sequence `per_label` times in shuffled order, and so on round after round."""
-    base, count = len(recipe.digits), stop - first
-    size = recipe.per_label * base**recipe.length
+    _, places = _shuffled_places(recipe, first, stop)
+    return _numbered(recipe, places // recipe.per_label), np.full(stop - first, recipe.length, dtype=np.int32)
+
+
+def _shuffled_places(recipe: Recipe, first: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the round of each sample, and its place among all sequences of a round, each `per_label` times."""
+    size = recipe.per_label * recipe.sequence_count
     turns, places = np.divmod(np.arange(first, stop), size)
     for turn in np.unique(turns):
         here = turns == turn
         places[here] = permute(recipe.seed, f"balance/{turn}", size, places[here])
-    number = places // recipe.per_label
+    return turns, places
+
+
+def _numbered(recipe: Recipe, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the sequences of these numbers, of all that the recipe may write; a part of all is dealt out shuffled."""
+    base = len(recipe.digits)
+    if recipe.label_pool != EVERYTHING:
+        numbers = permute(0, "label_pool", base**recipe.length, numbers + recipe.sequence_range[0])
     powers = base ** np.arange(recipe.length - 1, -1, -1, dtype=np.int64)
-    digits = np.array(recipe.digits)[number[:, None] // powers % base]
-    return digits, np.full(count, recipe.length, dtype=np.int32)
+    digits: NDArray[np.int64] = np.array(recipe.digits)[numbers[:, None] // powers % base]
+    return digits
 
 
 def _drawn(recipe: Recipe, first: int, stop: int) -> Sequences:
-    """Draw every digit for itself; or, without repetition, each from those that are left."""
+    """Draw every digit for itself; or, without repetition, each from those that are left; or whole sequences."""
+    if recipe.label_pool != EVERYTHING:
+        numbers = below(words(recipe.seed, "sequence", first, stop, 1)[:, 0], recipe.sequence_count)
+        return _numbered(recipe, numbers), np.full(stop - first, recipe.length, dtype=np.int32)
     drawn = words(recipe.seed, "digit", first, stop, recipe.length)
     lengths = _lengths(recipe, first, stop)
     if not recipe.repeat:

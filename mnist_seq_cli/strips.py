@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mnist_seq_cli import bank, files, png
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.compose import compose
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.recipe import Digits, Recipe, Spacing, format_sequence, parse_sequence
+from mnist_seq_cli.recipe import Digits, Recipe, format_sequence, parse_sequence
 
 MAX_NAME = 255
 MAX_STRIPS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """How strips are to look; the same words as in a recipe, for sequences of any length."""
-
-    seed: int
-    min_gap: int = 0
-    max_gap: int | None = None
-    width: int | None = None
-    spacing: Spacing | None = None
-    invert: bool = False
 
 
 class Strip(NamedTuple):
@@ -38,8 +25,8 @@ class Strip(NamedTuple):
     name: str
 
 
-def plan(sequences: Iterable[Digits], style: Style, source: Source, count: int = 1) -> list[Strip]:
-    """Return the strips for the sequences, `count` of each.
+def plan(sequences: Iterable[Digits], source: Source, *, seed: int, count: int = 1, **looks: Any) -> list[Strip]:
+    """Return the strips for the sequences, `count` of each; `looks` are as for `Recipe.request`.
 
     Strip i of the run is sample i, whatever its sequence. A sequence that is made once is named `1-2-3`, one that is
     made more often `1-2-3_0`, `1-2-3_1`, and so on. Raises RequestError, before anything is made, for what cannot be.
@@ -60,18 +47,7 @@ def plan(sequences: Iterable[Digits], style: Style, source: Source, count: int =
     strips = []
     for index, sequence in enumerate(wanted):
         glyphs.require(sequence)
-        recipe = Recipe.request(
-            seed=style.seed,
-            sequences=(sequence,),
-            min_gap=style.min_gap,
-            max_gap=style.max_gap,
-            width=style.width,
-            spacing=style.spacing,
-            invert=style.invert,
-            source=glyphs.identity,
-            glyph_height=glyphs.height,
-            glyph_width=glyphs.width,
-        )
+        recipe = Recipe.request(seed=seed, sequences=(sequence,), **glyphs.facts, **looks)
         name = format_sequence(sequence)
         if total[sequence] > 1:
             name = f"{name}_{seen[sequence]}"
@@ -83,7 +59,7 @@ def plan(sequences: Iterable[Digits], style: Style, source: Source, count: int =
 def encode(strip: Strip, source: Source) -> bytes:
     """Return a strip as the bytes of a PNG file."""
     batch = compose(strip.recipe, bank.load(source), strip.number, strip.number + 1)
-    return png.encode(batch.images, "small")[0]
+    return png.encode(batch.images, "small", batch.widths)[0]
 
 
 def write(strips: list[Strip], output: Path, source: Source, *, to_directory: bool = False) -> Iterator[Path]:

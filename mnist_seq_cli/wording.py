@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, Recipe, format_sequence
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, FULL, RANGES, Recipe, format_sequence
 
 if TYPE_CHECKING:
     from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TOLD = {
     *("seed", "length", "lengths", "digits", "repeat", "sequences", "shuffle", "pattern", "per_label", "check"),
     *("spacing", "min_gap", "max_gap", "width", "source", "glyph_height", "glyph_width", "invert"),
+    *("crop", "height", "fit", "align", "margin", "jitter_x", "jitter_y", "paper", "noise", *RANGES),
+    *("ink_height", "ink_width", "exclude_mislabeled", "glyphs", "pool", "label_pool"),
 }
 """The fields of a recipe that are put into words: all of them, which a test sees to."""
 
@@ -26,10 +28,12 @@ def facts(recipe: Recipe) -> list[tuple[str, str]]:
     """Return what a recipe asks for, as pairs of a name and a few words."""
     written = _written(recipe)
     return [
-        ("strips", f"{recipe.width}×{recipe.glyph_height} px" + (", white on black" if recipe.invert else "")),
+        ("strips", _canvas(recipe)),
         ("digits", _digits(recipe)),
         *([("written", written)] if written else []),
         ("gaps", _gaps(recipe)),
+        *([("places", places)] if (places := _places(recipe)) else []),
+        *([("hand", hand)] if (hand := _hand(recipe)) else []),
         ("source", _source(recipe)),
         ("seed", str(recipe.seed)),
     ]
@@ -69,16 +73,46 @@ def _written(recipe: Recipe) -> str:
     return "; ".join(parts)
 
 
+def _canvas(recipe: Recipe) -> str:
+    size = f"{recipe.width}×{recipe.height} px" + (" at most, each as wide as it has to be" if recipe.fit else "")
+    paper = {"plain": "", "gradient": ", on paper with a gradient", "grain": ", on paper with grain"}[recipe.paper]
+    noise = f", noise of {recipe.noise} grey levels" if recipe.noise else ""
+    return size + (", white on black" if recipe.invert else "") + paper + noise
+
+
 def _gaps(recipe: Recipe) -> str:
+    between = " between ink and ink" if recipe.crop == "tight" else ""
     if recipe.min_gap == recipe.max_gap:
-        return f"{recipe.min_gap} px"
+        return f"{recipe.min_gap} px{between}"
     each = "one for each strip" if recipe.spacing == "equal" else "each for itself"
-    return f"{recipe.min_gap} to {recipe.max_gap} px, {each}"
+    return f"{recipe.min_gap} to {recipe.max_gap} px{between}, {each}"
+
+
+def _places(recipe: Recipe) -> str:
+    parts = [f"aligned {recipe.align}"] if recipe.align != "left" else []
+    parts += [f"a margin of {recipe.margin} px"] if recipe.margin else []
+    parts += [f"moved sideways by up to {recipe.jitter_x} px"] if recipe.jitter_x else []
+    if recipe.jitter_y:
+        how_far = "over the whole height" if recipe.jitter_y == FULL else f"by up to {recipe.jitter_y} px"
+        parts.append(f"moved up and down {how_far}")
+    return ", ".join(parts)
+
+
+def _hand(recipe: Recipe) -> str:
+    units = {"slant": "°", "rotate": "°", "scale": " %", "stroke": " px", "contrast": " %"}
+    ranges = {name: getattr(recipe, name) for name, (plain, _) in RANGES.items() if getattr(recipe, name) != plain}
+    return ", ".join(f"{name} {low} to {high}{units[name]}" for name, (low, high) in ranges.items())
 
 
 def _source(recipe: Recipe) -> str:
     size = (recipe.glyph_width, recipe.glyph_height)
-    return recipe.source + ("" if size == (28, 28) else f", glyphs of {size[0]}×{size[1]} px")
+    text = recipe.source
+    if size != (28, 28):
+        text += f", glyphs of {size[0]}×{size[1]} px, ink of at most {recipe.ink_width}×{recipe.ink_height} px"
+    for (low, high, whole), what in ((recipe.pool, "glyphs"), (recipe.label_pool, "sequences")):
+        text += f", {what} {low / whole:.1%} to {high / whole:.1%}" if (low, high) != (0, whole) else ""
+    text += ", without known wrong labels" if recipe.exclude_mislabeled else ""
+    return text + (", each glyph once" if recipe.glyphs == "once" else "")
 
 
 def _and(values: list[int]) -> str:
@@ -87,54 +121,15 @@ def _and(values: list[int]) -> str:
 
 
 def command(spec: Spec, directory: str) -> str:
-    """Return the command that makes the same dataset again, in a directory `again`.
+    """Return the command that makes the same dataset again from the recipe in `directory`, in a directory `again`.
 
-    Sequences that were given are taken out of the recipe in `directory` where they are many; a source of the user's own
-    is known by its sum only, so that its files have to be filled in.
+    A source of the user's own is known by its sum only, so that its files have to be filled in.
     """
-    recipe, before = spec.recipe, ""
-    words = ["mnistseq", "dataset", "-n", str(spec.samples)]
-    if recipe.sequences:
-        words += ["--labels", "-"]
-        if len(recipe.sequences) <= _FEW:
-            before = f"printf '%s\\n' {' '.join(map(format_sequence, recipe.sequences))} | "
-        else:
-            before = f"jq -r '.recipe.sequences[]' {shlex.quote(f'{directory}/recipe.json')} | "
-    elif recipe.pattern:
-        words += ["--pattern", recipe.pattern]
-    elif recipe.lengths:
-        run = tuple((size, 1) for size in range(recipe.lengths[0][0], recipe.length + 1))
-        weighted = ",".join(f"{size}:{weight}" for size, weight in recipe.lengths)
-        words += ["--len", f"{run[0][0]}-{recipe.length}" if recipe.lengths == run else weighted]
-    else:
-        words += ["--len", str(recipe.length)]
-    if recipe.shuffle:
-        words += ["--shuffle"]
-    if recipe.per_label:
-        words += ["--per-label", str(recipe.per_label)]
-    if len(recipe.digits) < 10:
-        words += ["--digits", "".join(map(str, recipe.digits))]
-    if not recipe.repeat:
-        words += ["--no-repeat"]
-    if recipe.check:
-        words += ["--check", recipe.check]
-    words += _layout_words(recipe)
-    if recipe.invert:
-        words += ["--invert"]
-    if recipe.source in BUNDLED_SOURCES:
-        words += ["--source", recipe.source]
-    else:
+    words = ["mnistseq", "dataset", "--recipe", f"{directory.rstrip('/')}/recipe.json", "-n", str(spec.samples)]
+    if spec.recipe.source not in BUNDLED_SOURCES:
         words += ["--source", "IMAGES", "--source-labels", "LABELS"]
-    words += ["--seed", str(recipe.seed), "--format", spec.format, "--compression", spec.compression]
-    words += ["--shard-size", str(spec.shard_size), "-o", "again/"]
-    return before + shlex.join(words)
-
-
-def _layout_words(recipe: Recipe) -> list[str]:
-    gaps = ["--min", str(recipe.min_gap), "--max", str(recipe.max_gap)]
-    if recipe.width != recipe.length * recipe.glyph_width + (recipe.length - 1) * recipe.max_gap:
-        return [*gaps, "--width", str(recipe.width), "--spacing", "random"]
-    return gaps if recipe.min_gap == recipe.max_gap else [*gaps, "--spacing", recipe.spacing]
+    words += ["--format", spec.format, "--compression", spec.compression, "--shard-size", str(spec.shard_size)]
+    return shlex.join([*words, "-o", "again/"])
 
 
 def size_text(count: int) -> str:

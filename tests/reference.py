@@ -34,6 +34,7 @@ class Sample(NamedTuple):
     digits: list[int]
     glyphs: list[int]
     x: list[int]
+    boxes: list[list[int]]
     strip: list[list[int]]
 
 
@@ -80,6 +81,20 @@ class Reference:
         drawn = words(recipe.seed, "gap", index, between)
         return [recipe.min_gap + below(drawn[place], choices) for place in range(between)]
 
+    def box(self, glyph: int, left: int) -> list[int]:
+        """Return where the ink of a glyph is that stands there: x, y, width, height."""
+        glyphs = self.glyphs
+        inked = [
+            (row, column)
+            for row in range(glyphs.height)
+            for column in range(glyphs.width)
+            if glyphs.pixel(glyph, row, column)
+        ]
+        if not inked:
+            return [left, 0, 0, 0]
+        rows, columns = zip(*inked, strict=True)
+        return [left + min(columns), min(rows), max(columns) - min(columns) + 1, max(rows) - min(rows) + 1]
+
     def sample(self, index: int) -> Sample:
         recipe, glyphs = self.recipe, self.glyphs
         if recipe.sequences:
@@ -106,4 +121,5 @@ class Reference:
                 for column in range(glyphs.width):
                     pixel = glyphs.pixel(glyph, row, column)
                     strip[row][left + column] = pixel if recipe.invert else 255 - pixel
-        return Sample(digits, chosen, x, strip)
+        boxes = [self.box(glyph, left) for glyph, left in zip(chosen, x, strict=True)]
+        return Sample(digits, chosen, x, boxes, strip)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reference import Glyphs, Reference, bundled
 
 from mnist_seq_cli.bank import Bank, Source, load
-from mnist_seq_cli.compose import INK, PAPER, Batch, Truth, check_bank, compose, paint, spans, truth
+from mnist_seq_cli.compose import ARRAYS, INK, PAPER, Batch, Truth, check_bank, compose, paint, spans, truth
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import MAX_SAMPLES, MAX_SEED, Recipe
 
@@ -64,14 +64,14 @@ def samples(recipe: Recipe, first: int, stop: int) -> Batch:
 
 def assert_same(batch: Batch, expected: Batch) -> None:
     assert batch.first == expected.first
-    for name in ("digits", "lengths", "glyphs", "x", "images"):
+    for name in (*ARRAYS, "images"):
         np.testing.assert_array_equal(getattr(batch, name), getattr(expected, name), err_msg=name)
 
 
 def assert_is_part(batch: Batch, whole: Batch) -> None:
     """Check that a batch is the same samples of a longer one."""
     begin = batch.first - whole.first
-    for name in ("digits", "lengths", "glyphs", "x", "images"):
+    for name in (*ARRAYS, "images"):
         expected = getattr(whole, name)[begin : begin + len(batch)]
         np.testing.assert_array_equal(getattr(batch, name), expected, err_msg=name)
 
@@ -85,6 +85,7 @@ def assert_is_what_the_reference_says(recipe: Recipe, first: int, stop: int) -> 
         assert batch.digits[place].tolist() == expected.digits
         assert batch.glyphs[place].tolist() == expected.glyphs
         assert batch.x[place].tolist() == expected.x
+        assert batch.boxes[place].tolist() == expected.boxes
         assert batch.images[place].tolist() == expected.strip
         assert batch.lengths[place] == recipe.length
 
@@ -133,7 +134,7 @@ GOLDEN = json.loads((Path(__file__).parent / "golden" / "samples.json").read_tex
 
 def golden_recipe(entry: dict[str, Any]) -> Recipe:
     """Return the recipe of an entry; fields that are younger have their defaults, which change no sample."""
-    plain = Recipe.request(seed=0).to_json()
+    plain = Recipe.request(seed=0).to_json() | {"height": 0}
     assert set(entry["recipe"]) <= set(plain)
     return Recipe.from_json(plain | entry["recipe"])
 
@@ -307,7 +308,8 @@ def test_paper_is_white_and_ink_is_black() -> None:
 def test_strips_are_painted_from_glyphs_and_edges() -> None:
     for recipe in RECIPES.values():
         batch = samples(recipe, 0, 300)
-        painted = paint(recipe, bank_of(recipe.source), batch.glyphs, batch.x)
+        painted = np.empty_like(batch.images)
+        paint(recipe, bank_of(recipe.source), batch, None, painted)
         np.testing.assert_array_equal(painted, batch.images)
 
 

@@ -104,7 +104,7 @@ def seed_shown(err: str) -> int:
 
 def assert_holds(directory: Path, samples: SequenceDataset) -> None:
     """Labels, metadata and images have to be exactly these samples, image by image."""
-    labels, metadata = labels_in(directory), metadata_in(directory)
+    labels, metadata, recipe = labels_in(directory), metadata_in(directory), samples.recipe
     assert len(labels) == len(metadata) == len(samples)
     for sample, label, row in zip(samples, labels, metadata, strict=True):
         assert label == {"file_name": row["file_name"], "label": sample.label}
@@ -113,6 +113,8 @@ def assert_holds(directory: Path, samples: SequenceDataset) -> None:
             "text": sample.label.replace("-", ""),
             "glyphs": sample.glyphs.tolist(),
             "x": sample.x.tolist(),
+            "boxes": sample.boxes.tolist(),
+            **({"gaps": (np.diff(sample.x) - recipe.glyph_width).tolist()} if recipe.min_gap < recipe.max_gap else {}),
         }
         np.testing.assert_array_equal(pixels(directory / row["file_name"]), sample.image, strict=True)
 
@@ -219,10 +221,30 @@ def test_the_recipe_is_what_was_asked_for_and_nothing_else(dataset: Dataset, tmp
             "spacing": "random",
             "min_gap": 0,
             "max_gap": 5,
+            "crop": "box",
             "width": 94,
+            "height": 28,
+            "fit": False,
+            "align": "left",
+            "margin": 0,
+            "jitter_x": 0,
+            "jitter_y": 0,
+            "slant": [0, 0],
+            "rotate": [0, 0],
+            "scale": [100, 100],
+            "stroke": [0, 0],
+            "contrast": [100, 100],
+            "paper": "plain",
+            "noise": 0,
             "source": "train",
             "glyph_height": 28,
             "glyph_width": 28,
+            "ink_height": 20,
+            "ink_width": 20,
+            "exclude_mislabeled": False,
+            "glyphs": "any",
+            "pool": [0, 1, 1],
+            "label_pool": [0, 1, 1],
             "invert": False,
         },
         "samples": 25,

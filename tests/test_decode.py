@@ -198,12 +198,143 @@ def test_images_wider_than_a_line_become_smaller_text(mnistseq: Run) -> None:
     assert text == "0:\n" + f"{'█' * 90}\n" * 3  # a fifth of 450 by 28, two rows to a line
 
 
+# Some rows of them, and their labels
+
+
+@pytest.mark.parametrize(
+    ("span", "places"),
+    [
+        ("3:6", [3, 4, 5]),
+        (":2", [0, 1]),
+        ("8:", [8, 9]),
+        ("-2:", [8, 9]),
+        (":-8", [0, 1]),
+        ("7:900", [7, 8, 9]),
+        (":", list(range(10))),
+    ],
+)
+def test_a_range_of_rows_is_as_in_python(span: str, places: list[int], here: Path, mnistseq: Run) -> None:
+    idx_file("labels", range(10, 20))
+    assert mnistseq("decode", "labels", "--range", span).out.split() == [str(10 + place) for place in places]
+    images = idx_file("images", np.random.default_rng(1).integers(0, 256, (10, 4, 5)))
+    assert mnistseq("decode", "images", "-o", "x", "--range", span).code == 0
+    assert sorted(path.name for path in (here / "x").iterdir()) == [f"{place:05d}.png" for place in places]
+    for place in places:
+        np.testing.assert_array_equal(png.decode(Path(f"x/{place:05d}.png").read_bytes()), images[place])
+
+
+@pytest.mark.parametrize("span", ["5:5", "6:3", "99:", "3", "a:b", "1:2:3", "1.5:2", "²:3", "9" * 99 + ":"])
+def test_a_range_of_nothing_is_refused(span: str, mnistseq: Run) -> None:
+    idx_file("labels", range(10))
+    assert_one_line(mnistseq("decode", "labels", "--range", span), 2, span[:20])
+
+
+def test_images_with_labels_go_to_a_folder_for_each_digit(here: Path, mnistseq: Run) -> None:
+    code, text, err = mnistseq("decode", TEST_IMAGES, "--labels", TEST_LABELS, "--range", "40:90", "-o", "digits/")
+    labels, images = TEST_LABELS.read_bytes()[8:], idx.read(TEST_IMAGES)
+    names = [f"digits/{labels[place]}/{place:05d}-{labels[place]}.png" for place in range(40, 90)]
+    assert (code, err, text.splitlines()) == (0, "", names)
+    assert sorted(map(str, Path("digits").rglob("*.png"))) == sorted(names)
+    for place, name in enumerate(names, 40):
+        np.testing.assert_array_equal(png.decode(Path(name).read_bytes()), images[place])
+
+
+def test_only_the_rows_of_a_digit_are_taken(mnistseq: Run) -> None:
+    labels = np.frombuffer(TEST_LABELS.read_bytes()[8:], dtype=np.uint8)
+    sevens = np.flatnonzero(labels == 7)
+    given = ("decode", TEST_IMAGES, "--labels", TEST_LABELS, "--digit", "7")
+    assert mnistseq(*given, "-o", "sevens.npz").out == "sevens.npz\n"
+    with np.load("sevens.npz", allow_pickle=False) as loaded:
+        assert sorted(loaded.files) == ["images", "index", "labels"]
+        np.testing.assert_array_equal(loaded["images"], idx.read(TEST_IMAGES)[sevens])
+        np.testing.assert_array_equal(loaded["index"], sevens)
+        assert set(loaded["labels"].tolist()) == {7}
+    written = mnistseq(*given, "--range", "100:300", "-o", "x").out.split()
+    assert written == [f"x/7/{place:05d}-7.png" for place in sevens if 100 <= place < 300]
+    drawn = mnistseq(*given, "--range", ":40", "--as", "text").out
+    assert [line for line in drawn.splitlines() if line.endswith(": 7")] == [f"{p}: 7" for p in sevens if p < 40]
+    assert_one_line(mnistseq(*given[:-1], "10", "-o", "x"), 2, "none with the label 10")
+    assert_one_line(mnistseq("decode", TEST_IMAGES, "--digit", "7", "-o", "x"), 2, "--labels")
+
+
+def test_labels_have_to_be_of_these_rows(mnistseq: Run) -> None:
+    idx_file("images", np.zeros((3, 4, 5)))
+    idx_file("two", [1, 2])
+    idx_file("rows", [[1], [2], [3]])
+    idx_file("floats", [1, 2, 3], "float32")
+    assert_one_line(mnistseq("decode", "images", "--labels", "two", "-o", "x"), 2, "3 rows", "2 labels")
+    assert_one_line(mnistseq("decode", "images", "--labels", "rows", "-o", "x"), 2, "rows holds uint8", "3×1")
+    assert_one_line(mnistseq("decode", "images", "--labels", "floats", "-o", "x"), 2, "floats holds float32")
+    assert_one_line(mnistseq("decode", "images", "--labels", "none", "-o", "x"), 2, "there is no none")
+    assert not Path("x").exists()
+
+
+def test_rows_become_csv(mnistseq: Run) -> None:
+    images = idx_file("images", np.arange(12).reshape(2, 2, 3))
+    idx_file("labels", [7, 4])
+    expected = "index,label,pixel0,pixel1,pixel2,pixel3,pixel4,pixel5\n0,7,0,1,2,3,4,5\n1,4,6,7,8,9,10,11\n"
+    assert mnistseq("decode", "images", "--labels", "labels", "--as", "csv") == (0, expected, "")
+    assert mnistseq("decode", "images", "--labels", "labels", "-o", "new/x.csv") == (0, "new/x.csv\n", "")
+    assert Path("new/x.csv").read_text() == expected
+    assert mnistseq("decode", "labels", "--as", "csv").out == "index,value\n0,7\n1,4\n"
+    assert mnistseq("decode", "labels", "--as", "csv", "--range", "1:").out == "index,value\n1,4\n"
+    assert images.shape == (2, 2, 3)
+
+
+def test_a_long_csv_file_is_whole(mnistseq: Run) -> None:
+    assert mnistseq("decode", TEST_LABELS, "-o", "labels.csv").code == 0
+    lines = Path("labels.csv").read_text().splitlines()
+    assert lines == ["index,value", *(f"{place},{label}" for place, label in enumerate(TEST_LABELS.read_bytes()[8:]))]
+
+
+KINDS = ["uint8", "int8", "int16", "int32", "float32", "float64"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dimensions", range(1, 9))
+def test_every_type_and_dimension_goes_to_csv_and_npz_and_text(kind: str, dimensions: int, mnistseq: Run) -> None:
+    shape = (3, 2, 1, 2, 1, 2, 1, 1)[:dimensions]
+    array = idx_file("values", np.arange(np.prod(shape)).reshape(shape) + 100, kind)
+    flat = array.reshape(3, -1)
+    assert mnistseq("decode", "values", "-o", "x.npz").code == 0
+    with np.load("x.npz", allow_pickle=False) as loaded:
+        (name,) = loaded.files
+        assert (loaded[name].dtype, name) == (
+            array.dtype,
+            "images" if array.ndim == 3 and kind == "uint8" else "values",
+        )
+        np.testing.assert_array_equal(loaded[name], array)
+    rows = mnistseq("decode", "values", "--as", "csv").out.splitlines()[1:]
+    assert [[float(value) for value in row.split(",")[1:]] for row in rows] == flat.tolist()
+    if not (array.ndim == 3 and kind == "uint8"):
+        lines = mnistseq("decode", "values", "--as", "text").out.splitlines()
+        assert [[float(value) for value in line.split()] for line in lines] == flat.tolist()
+
+
+def test_a_file_larger_than_the_memory_allowed_is_decoded(environment: dict[str, str]) -> None:
+    """A file of 800 MB, most of it a hole, with room for 400 MB of data beside the map."""
+    with Path("large").open("wb") as file:
+        file.write(idx.encode_header(np.dtype(np.uint8), (1_000_000, 28, 28)))
+        file.truncate(16 + 1_000_000 * 784)
+    with Path("labels").open("wb") as file:
+        file.write(idx.encode_header(np.dtype(np.uint8), (1_000_000,)))
+        file.truncate(8 + 999_999)
+        file.seek(8 + 999_999)
+        file.write(b"\3")
+    command = "ulimit -d 400000; mnistseq decode large --labels labels --digit 3 -o x --as png && ls x/3"
+    assert pipe(command, environment) == (0, "x/3/999999-3.png\n999999-3.png\n", "")
+    command = "ulimit -d 400000; mnistseq decode large --range -5: --as csv | wc -l"
+    code, text, err = pipe(command, environment)
+    assert (code, text.strip(), err) == (0, "6", "")
+
+
 # What cannot be given out
 
 
 def test_images_need_a_place(here: Path, mnistseq: Run) -> None:
     idx_file("images", np.zeros((3, 4, 5)))
     assert_one_line(mnistseq("decode", "images"), 2, "images holds 3 images", "-o DIR/", "-o FILE.npz", "--as text")
+    assert_one_line(mnistseq("decode", "images", "-o", "x", "--as", "text"), 2, "images holds drawn images")
     assert_one_line(mnistseq("decode", "images", "--as", "png"), 2, "images holds 3 images")
     assert_one_line(mnistseq("decode", "images", "--as", "npz"), 2, "-o FILE.npz")
     assert [path.name for path in here.iterdir()] == ["images"]
@@ -274,7 +405,8 @@ def test_strips_as_json(mnistseq: Run) -> None:
     code, text, err = mnistseq("decode", "a.png", "b.png", "--json")
     assert (code, err) == (0, "")
     first, second = map(json.loads, text.splitlines())
-    assert list(first) == ["file", "digits", "text", "glyphs", "x", "gaps", "inverted"]
+    shown = ["file", "digits", "text", "glyphs", "x", "gaps", "inverted"]
+    assert list(first) == [*shown, "exact", "confidence", "confidences"]
     x = sample.x.tolist()
     assert first == {
         "file": "a.png",
@@ -284,6 +416,9 @@ def test_strips_as_json(mnistseq: Run) -> None:
         "x": x,
         "gaps": [x[1] - x[0] - 28, x[2] - x[1] - 28],
         "inverted": False,
+        "exact": True,
+        "confidence": 1.0,
+        "confidences": [1.0, 1.0, 1.0],
     }
     assert (second["digits"], second["gaps"], second["inverted"]) == ("7", [], True)
     assert mnistseq("decode", "a.png", "--json").out == text.splitlines(keepends=True)[0]
@@ -367,7 +502,7 @@ def test_the_source_says_which_glyphs_are_known(mnistseq: Run) -> None:
     strip_file("test.png", source="test")
     assert mnistseq("decode", "test.png", "--source", "test") == (0, "1-2-3\n", "")
     assert mnistseq("decode", "test.png", "--source", "all") == (0, "1-2-3\n", "")
-    outcome = mnistseq("decode", "test.png", "--source", "train")
+    outcome = mnistseq("decode", "test.png", "--source", "train", "--min-confidence", "1")
     assert_one_line(outcome, 1, "mnistseq: test.png: from column", "the source train")
     assert_one_line(mnistseq("decode", "test.png", "--source", "none"), 2, "'none'")
 
@@ -435,45 +570,279 @@ def through_jpeg(image: Image.Image) -> Image.Image:
     return Image.open(file)
 
 
-SPOILT: dict[str, Callable[[Image.Image], Image.Image]] = {
+CHANGED: dict[str, Callable[[Image.Image], Image.Image]] = {
     "larger": lambda image: image.resize((image.width * 2, image.height * 2)),
+    "much larger": lambda image: image.resize((image.width * 9, image.height * 9)),
+    "smaller": lambda image: image.resize((image.width * 3 // 4, image.height * 3 // 4)),
     "wider": lambda image: image.resize((image.width + 3, image.height)),
     "JPEG": through_jpeg,
-    "cut off at the left": lambda image: image.crop((12, 0, image.width, 28)),
-    "cut off at the right": lambda image: image.crop((0, 0, image.width - 12, 28)),
+    "inverted JPEG": lambda image: through_jpeg(image.point(lambda value: 255 - value)),
+    "pale": lambda image: image.point(lambda value: 150 + value // 4),
+    "noisy": lambda image: Image.fromarray(
+        np.clip(np.asarray(image) + np.random.default_rng(1).normal(0, 15, (28, 84)), 0, 255).astype(np.uint8)
+    ),
+    "slanted": lambda image: image.transform(
+        (92, 28), Image.Transform.AFFINE, (1, 0.3, -8, 0, 1, 0), Image.Resampling.BILINEAR, fillcolor=255
+    ),
     "cut off above": lambda image: image.crop((0, 1, image.width, 28)),
-    "upside down": lambda image: image.rotate(180),
-    "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
     "with a dot": lambda image: Image.fromarray(
-        np.where(np.indices((28, 84))[1] == 41, 7, np.asarray(image)).astype("uint8")
+        np.where(np.indices((28, 84)).sum(axis=0) == 0, 7, np.asarray(image)).astype("uint8")
     ),
     "in 16 greys": lambda image: image.point(lambda value: value // 16 * 17),
     "black and white": lambda image: image.convert("1"),
-    "empty": lambda image: Image.new("L", (84, 28), 255),
-    "one pixel": lambda image: Image.new("L", (1, 1), 0),
+    "with paper around": lambda image: Image.fromarray(np.pad(np.asarray(image), 20, constant_values=255)),
+    "overlapping": lambda image: Image.fromarray(np.hstack([np.asarray(image)[:, :28], np.asarray(image)[:, 34:]])),
 }
 
 
-@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
-def test_a_strip_that_was_spoilt_is_not_read_and_not_guessed(
-    spoil: Callable[[Image.Image], Image.Image], mnistseq: Run
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED.keys())
+def test_a_strip_that_was_changed_is_read_by_likeness(
+    change: Callable[[Image.Image], Image.Image], mnistseq: Run
 ) -> None:
-    spoil(Image.fromarray(strip("9-0-8"))).save("spoilt.png")
-    assert_one_line(mnistseq("decode", "spoilt.png"), 1, "mnistseq: spoilt.png: ")
+    change(Image.fromarray(strip("9-0-8"))).save("changed.png")
+    code, text, err = mnistseq("decode", "changed.png", "--json")
+    reading = json.loads(text)
+    assert (code, reading["digits"], reading["exact"]) == (0, "9-0-8", False)
+    assert 0.7 <= reading["confidence"] < 1
+    assert all(reading["confidence"] <= sure < 1 for sure in reading["confidences"])
+    assert len(reading["glyphs"]) == len(reading["x"]) == len(reading["confidences"]) == 3
+    least = f"{reading['confidence']:.2f}"
+    assert err == f"1 of 1 was read by likeness, not exactly; the least sure: changed.png, {least}\n"
 
 
-def test_overlapping_digits_are_not_guessed(mnistseq: Run) -> None:
-    image = strip("9-0-8")
-    overlapping = np.hstack([image[:, :28], image[:, 34:]])
-    Image.fromarray(overlapping).save("overlapping.png")
-    assert_one_line(mnistseq("decode", "overlapping.png"), 1, "overlapping.png", "overlapping")
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED.keys())
+def test_a_strip_that_was_changed_is_not_read_exactly(
+    change: Callable[[Image.Image], Image.Image], mnistseq: Run
+) -> None:
+    change(Image.fromarray(strip("9-0-8"))).save("changed.png")
+    assert_one_line(mnistseq("decode", "changed.png", "--min-confidence", "1"), 1, "mnistseq: changed.png: ")
 
 
-def test_a_jpeg_file_is_refused(mnistseq: Run) -> None:
-    Image.fromarray(strip()).save("strip.jpg")
-    assert_one_line(mnistseq("decode", "strip.jpg"), 2, "strip.jpg is neither a PNG file nor an IDX file")
-    shutil.copy("strip.jpg", "strip.png")
-    assert_one_line(mnistseq("decode", "strip.png"), 2, "strip.png is neither a PNG file nor an IDX file")
+NOTHING: dict[str, Callable[[], Image.Image]] = {
+    "empty": lambda: Image.new("L", (84, 28), 255),
+    "black": lambda: Image.new("L", (84, 28), 0),
+    "one pixel": lambda: Image.new("L", (1, 1), 0),
+    "one row": lambda: Image.new("L", (5000, 1), 0),
+    "very wide": lambda: Image.effect_noise((30_000, 28), 90),
+    "noise": lambda: Image.fromarray(np.random.default_rng(2).integers(0, 256, (28, 84), dtype=np.uint8)),
+    "large noise": lambda: Image.fromarray(np.random.default_rng(3).integers(0, 256, (90, 200), dtype=np.uint8)),
+    "stripes": lambda: Image.fromarray((np.indices((28, 84))[1] // 3 % 2 * 255).astype(np.uint8)),
+    "a ramp": lambda: Image.linear_gradient("L"),
+    "a frame": lambda: Image.fromarray(np.pad(np.full((60, 200), 255, dtype=np.uint8), 6)),
+}
+
+
+@pytest.mark.parametrize("make", NOTHING.values(), ids=NOTHING.keys())
+def test_what_shows_no_digits_is_not_guessed(make: Callable[[], Image.Image], mnistseq: Run) -> None:
+    make().save("nothing.png")
+    assert_one_line(mnistseq("decode", "nothing.png"), 1, "mnistseq: nothing.png: ")
+
+
+def test_below_the_confidence_asked_for_a_strip_is_unread_and_told(mnistseq: Run) -> None:
+    noise = np.random.default_rng(2).integers(0, 256, (28, 84), dtype=np.uint8)
+    Image.fromarray(noise).save("noise.png")
+    assert_one_line(mnistseq("decode", "noise.png"), 1, "by likeness it is ", "with a confidence of 0.0", "--source")
+    code, text, err = mnistseq("decode", "noise.png", "--min-confidence", "0")
+    assert (code, set(text) <= set("0123456789-\n")) == (0, True)
+    assert err.startswith("1 of 1 was read by likeness, not exactly; the least sure: noise.png, 0.0")
+    for wrong in ("-0.1", "1.1", "x"):
+        assert_one_line(mnistseq("decode", "noise.png", "--min-confidence", wrong), 2, "--min-confidence")
+
+
+def test_a_strip_of_hands_unknown_is_read_by_likeness(mnistseq: Run) -> None:
+    strip_file("test.png", "0-0-6", source="test")
+    strip_file("train.png", "1-2-3", source="train")
+    code, text, err = mnistseq("decode", "train.png", "test.png", "--source", "train")
+    assert (code, text) == (0, "train.png\t1-2-3\ntest.png\t0-0-6\n")
+    assert err.startswith("1 of 2 was read by likeness, not exactly; the least sure: test.png, ")
+
+
+# Other formats of images
+
+
+PICTURES = {"JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif", "TIFF": ".tif", "PPM": ".pgm"}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_common_formats_of_images_are_read(kind: str, monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    if kind == "WEBP" and not Image.registered_extensions().get(".webp"):
+        pytest.skip("this Pillow has no WebP")
+    name = f"strip{PICTURES[kind]}"
+    Image.fromarray(strip("9-0-8")).save(name, kind)
+    code, text, _ = mnistseq("decode", name, "--json")
+    reading = json.loads(text)
+    assert (code, reading["digits"]) == (0, "9-0-8")
+    assert reading["exact"] is (kind not in ("JPEG", "WEBP"))
+    Path(name).rename("strip.png")  # the name does not matter
+    assert mnistseq("decode", "strip.png").out == "9-0-8\n"
+    give_stdin(monkeypatch, Path("strip.png").read_bytes())
+    assert mnistseq("decode", "-").out == "9-0-8\n"
+
+
+def picture(kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(strip("9-0-8")).save(file, kind, **options)
+    return file.getvalue()
+
+
+def tiff_of(width: int, height: int) -> bytes:
+    """The start of a TIFF file that claims these sizes."""
+    tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 100)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(104)
+
+
+HOSTILE_PICTURES: dict[str, bytes] = {
+    **{f"{kind} truncated": picture(kind)[: len(picture(kind)) // 2] for kind in ("JPEG", "BMP", "TIFF", "PPM")},
+    **{f"{kind} start alone": picture(kind)[:16] for kind in ("JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")},
+    "JPEG of 60000×60000": picture("JPEG").replace(b"\x00\x1c\x00\x54", b"\xea\x60\xea\x60", 1),
+    "BMP of 60000×60000": b"BM"
+    + struct.pack("<IIIIiiHHIIiiII", 999, 0, 54, 40, 60_000, 60_000, 1, 8, 0, 0, 1, 1, 0, 0),
+    "GIF of 60000×60000": b"GIF89a" + struct.pack("<HHBBB", 60_000, 60_000, 0, 0, 0) + b",\0\0\0\0" + bytes(99),
+    "TIFF of 60000×60000": tiff_of(60_000, 60_000),
+    "PGM of 60000×60000": b"P5\n60000 60000\n255\n" + bytes(100),
+    "PGM of a million digits": b"P5\n" + b"9" * 1_000_000 + b" 28\n255\n",
+    "PGM of 0×0": b"P5\n0 0\n255\n",
+    "PGM of nothing but signs": b"P5\n-1 -1\n255\n" + bytes(9),
+    "PGM of a range of 0": b"P5\n28 28\n0\n" + bytes(28 * 28),
+    "RIFF that is sound": b"RIFF" + struct.pack("<I", 36) + b"WAVEfmt " + bytes(99),
+    "BM and text": b"BMW is a maker of cars\n" * 9,
+    "JPEG magic alone": b"\xff\xd8\xff",
+    "JPEG of bytes": b"\xff\xd8\xff\xe0" + bytes(range(256)) * 9,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_PICTURES)
+def test_a_hostile_picture_is_refused_soon(here: Path, kind: str, mnistseq: Run) -> None:
+    Path("hostile.jpg").write_bytes(HOSTILE_PICTURES[kind])
+    refused_soon(here, mnistseq, "hostile.jpg")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in HOSTILE_PICTURES if "60000" in kind])
+def test_a_hostile_picture_does_not_fill_the_memory(kind: str, environment: dict[str, str]) -> None:
+    Path("hostile.jpg").write_bytes(HOSTILE_PICTURES[kind])
+    assert peak_memory("hostile.jpg", environment) < 200
+
+
+def test_a_damaged_strip_does_not_keep_the_others_back(mnistseq: Run) -> None:
+    strip_file("a.png", "1-2")
+    Path("bad.png").write_bytes(Path("a.png").read_bytes()[:50])
+    code, text, err = mnistseq("decode", "a.png", "bad.png", "a.png")
+    assert (code, text, err.count("\n")) == (2, "a.png\t1-2\na.png\t1-2\n", 1)
+
+
+# Folders and datasets
+
+
+def test_a_folder_of_strips_is_read_by_name(mnistseq: Run) -> None:
+    for name, sequence in (("b/2.png", "4-5-6"), ("a.png", "1-2"), ("b/1.png", "3"), (".hidden.png", "9")):
+        Path("strips", name).parent.mkdir(parents=True, exist_ok=True)
+        strip_file(f"strips/{name}", sequence)
+    Image.fromarray(strip("7-7")).save("strips/c.JPG")
+    Path("strips/readme.txt").write_text("1-2-3")
+    Path("strips/.git").mkdir()
+    strip_file("strips/.git/x.png", "9")
+    expected = "strips/a.png\t1-2\nstrips/c.JPG\t7-7\nstrips/b/1.png\t3\nstrips/b/2.png\t4-5-6\n"
+    assert mnistseq("decode", "strips")[:2] == (0, expected)
+    strip_file("z.png", "8")
+    assert mnistseq("decode", "strips/b", "z.png", "./z.png").out == (
+        "strips/b/1.png\t3\nstrips/b/2.png\t4-5-6\nz.png\t8\n./z.png\t8\n"
+    )
+    assert json.loads(mnistseq("decode", "strips/b", "--json").out.splitlines()[1])["digits"] == "4-5-6"
+
+
+def test_a_folder_names_its_strip_even_when_there_is_one(mnistseq: Run) -> None:
+    Path("strips").mkdir()
+    strip_file("strips/a.png", "1-2")
+    assert mnistseq("decode", "strips") == (0, "strips/a.png\t1-2\n", "")
+
+
+def test_in_a_folder_bad_files_are_told_and_the_others_read(mnistseq: Run) -> None:
+    Path("strips").mkdir()
+    for number in range(70):
+        strip_file(f"strips/{number:02d}.png", f"{number // 10}-{number % 10}")
+    Path("strips/05.png").write_bytes(b"not an image")
+    Path("strips/07.png").write_bytes(Path("strips/07.png").read_bytes()[:60])
+    Image.fromarray(np.random.default_rng(2).integers(0, 256, (28, 84), dtype=np.uint8)).save("strips/40.png")
+    code, text, err = mnistseq("decode", "strips")
+    good = [number for number in range(70) if number not in (5, 7, 40)]
+    assert text.splitlines() == [f"strips/{n:02d}.png\t{n // 10}-{n % 10}" for n in good]
+    assert (code, err.count("\n")) == (2, 3)
+    assert [f"strips/{name}.png" in line for name, line in zip(("05", "07", "40"), err.splitlines(), strict=True)]
+
+
+@pytest.mark.parametrize("format_name", ["png", "webdataset", "npz", "idx"])
+def test_a_dataset_of_any_format_is_read(format_name: str, mnistseq: Run) -> None:
+    asked = ("-n", "330", "--len", "2-5", "--max", "7", "--seed", "8", "--shard-size", "100")
+    assert mnistseq("dataset", *asked, "--format", format_name, "-o", "out").code == 0
+    code, text, err = mnistseq("decode", "out")
+    rows = [line.split("\t") for line in text.splitlines()]
+    data = SequenceDataset(length="2-5", max_gap=7, seed=8, samples=330)
+    assert (code, err) == (0, "")
+    assert [label for _, label in rows] == [sample.label for sample in data]
+    names = [f"out/images/{n // 100:05d}/{n:08d}.png" if format_name == "png" else f"out/{n:08d}" for n in range(330)]
+    assert [name for name, _ in rows] == names
+    readings = [json.loads(line) for line in mnistseq("decode", "out", "--json").out.splitlines()]
+    assert [reading["glyphs"] for reading in readings] == [
+        sample.glyphs[: sample.length].tolist() if hasattr(sample, "length") else sample.glyphs.tolist()
+        for sample in data
+    ]
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        "--margin 6",
+        "--jitter-y 4",
+        "--crop tight --min 2",
+        "--slant -15-15",
+        "--contrast 50-70 --noise 12",
+        "--width fit",
+    ],
+)
+def test_strips_of_every_look_are_read_somehow(looks: str, mnistseq: Run) -> None:
+    given = ("-n", "40", "--len", "2-4", "--max", "8", "--seed", "8", *looks.split())
+    assert mnistseq("dataset", *given, "-o", "out").code == 0
+    labels = [line.partition(",")[2] for line in Path("out/labels.csv").read_text().splitlines()[1:]]
+    outcome = mnistseq("decode", "out", "--min-confidence", "0")
+    read = [line.partition("\t")[2] for line in outcome.out.splitlines()]
+    assert outcome.code == 0
+    assert sum(one == other for one, other in zip(labels, read, strict=True)) >= 36
+
+
+def test_a_dataset_that_is_incomplete_or_not_one_is_told(mnistseq: Run) -> None:
+    assert mnistseq("dataset", "-n", "30", "--len", "3", "--format", "npz", "-o", "out").code == 0
+    Path("out/manifest.json").unlink()
+    assert_one_line(mnistseq("decode", "out"), 2, "out is incomplete")
+    Path("out/recipe.json").write_text("{")
+    assert_one_line(mnistseq("decode", "out"), 2, "recipe.json")
+    Path("empty").mkdir()
+    assert_one_line(mnistseq("decode", "empty"), 2, "empty holds no images")
+
+
+def test_a_dataset_of_folders_is_read_under_the_names_of_its_files(mnistseq: Run) -> None:
+    assert mnistseq("dataset", "-n", "60", "--len", "2", "--format", "folders", "-o", "out").code == 0
+    code, text, err = mnistseq("decode", "out")
+    rows = [line.split("\t") for line in text.splitlines()]
+    assert (code, err) == (0, "")
+    assert [name for name, _ in rows] == sorted(map(str, Path("out").glob("*/*.png")))
+    assert [label.replace("-", "") for _, label in rows] == [Path(name).parent.name for name, _ in rows]
+
+
+def test_options_for_rows_and_options_for_strips_do_not_mix(mnistseq: Run) -> None:
+    strip_file("a.png")
+    idx_file("labels", [1, 2])
+    for options in ("--range 0:1", "--digit 3", "--labels labels", "--as csv", "-o x.npz"):
+        assert_one_line(mnistseq("decode", "a.png", *options.split()), 2, "a.png holds strips")
+    assert_one_line(mnistseq("decode", "a.png", "a.png", "--labels", "labels"), 2, "labels of 2 files")
+    assert_one_line(mnistseq("decode", "a.png", "a.png", "--repair-labels"), 2, "--repair-labels")
+    assert_one_line(mnistseq("decode", "a.png", "--repair-labels", "--json"), 2, "--repair-labels")
+
+
+def test_strips_and_labels_come_in_the_order_they_were_given(mnistseq: Run) -> None:
+    strip_file("a.png", "1-2")
+    idx_file("labels", [7, 9])
+    assert mnistseq("decode", "a.png", "labels", "a.png").out == "a.png\t1-2\n7\n9\na.png\t1-2\n"
 
 
 # Names
@@ -515,7 +884,7 @@ def test_names_that_begin_with_a_dash_come_after_two(mnistseq: Run) -> None:
 def test_where_there_is_nothing_it_says_so(mnistseq: Run) -> None:
     assert mnistseq("decode", "nothing") == (2, "", "mnistseq: there is no nothing\n")
     Path("folder").mkdir()
-    assert mnistseq("decode", "folder") == (2, "", "mnistseq: folder is not a file\n")
+    assert_one_line(mnistseq("decode", "folder"), 2, "mnistseq: folder holds no images; give a folder of images")
     assert_one_line(mnistseq("decode", "x" * 300), 2)
     assert_one_line(mnistseq("decode"), 2, "FILE", "see mnistseq decode --help")
 

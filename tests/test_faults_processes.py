@@ -652,6 +652,7 @@ def test_a_damaged_manifest_is_named_and_repaired(
 
 
 STRAYS = {
+    # of the format folders: see test_folders
     "png": ["images/00004/00000024.png", "images/00099/x", "images/000001/00000006.png"],
     "webdataset": ["00004.tar", "99999.tar", "000001.tar"],
 }

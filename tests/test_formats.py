@@ -163,7 +163,7 @@ def read_png_folder(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
             assert (image.format, image.mode) == ("PNG", "L")
             images.append(np.array(image))
     on_disk = sorted(str(path.relative_to(directory)) for path in directory.rglob("*.png"))
-    assert on_disk == [row[0] for row in rows[1:]]
+    assert on_disk == sorted(row[0] for row in rows[1:])
     assert [row[1].replace("-", "") for row in rows[1:]] == [line["text"] for line in lines]
     return images, [line["text"] for line in lines], [(line["glyphs"], line["x"]) for line in lines]
 
@@ -185,7 +185,10 @@ def read_tars(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
 def read_npz(directory: Path) -> tuple[Any, list[str], list[Any]]:
     with zipfile.ZipFile(directory / "dataset.npz") as archive:
         assert archive.testzip() is None
-        assert archive.namelist() == ["images.npy", "labels.npy", "lengths.npy", "glyphs.npy", "x.npy"]
+        assert archive.namelist() == [
+            *("images.npy", "labels.npy", "lengths.npy", "glyphs.npy", "x.npy", "y.npy", "boxes.npy"),
+            *(["gaps.npy"] if RECIPE.min_gap < RECIPE.max_gap else []),
+        ]
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     with np.load(directory / "dataset.npz", allow_pickle=False) as arrays:
@@ -214,6 +217,7 @@ def read_idx_files(directory: Path) -> tuple[Any, list[str], list[Any]]:
 
 READERS: dict[str, Callable[[Path], tuple[Any, list[str], list[Any]]]] = {
     "png": read_png_folder,
+    "folders": read_png_folder,
     "webdataset": read_tars,
     "npz": read_npz,
     "idx": read_idx_files,
@@ -274,7 +278,7 @@ def test_the_size_of_shards_changes_no_sample(name: str, shard_size: int, place:
 
 def content_of(name: str, directory: Path) -> object:
     """Return what of a dataset must not depend on the size of its shards: in tar files the members, and so on."""
-    if name == "png":
+    if name in ("png", "folders"):
         return [path.read_bytes() for path in sorted(directory.rglob("*.png"))]
     if name == "webdataset":
         return b"".join(path.read_bytes()[:-1024] for path in sorted(directory.glob("*.tar")))

@@ -370,7 +370,7 @@ def test_stdin_of_a_real_pipe(tmp_path: Path) -> None:
         (["12", "--count", "0"], "--count is 0; ask for 1 or more"),
         (["12", "--count", "-3"], "--count is -3"),
         (["12", "--min", "5", "--max", "4"], "--max 4 is below --min 5"),
-        (["12", "--min", "-1"], "--min is -1"),
+        (["12", "--min", "-29"], "--min is -29"),
         (["12", "--width", "0"], "--width is 0"),
         (["12", "--width", "50"], "the gap would be -6 px"),
         (["12", "--max", "100000"], "100000 px at most"),

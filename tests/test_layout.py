@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from mnist_seq_cli import layout
 from mnist_seq_cli.recipe import Recipe
@@ -22,6 +23,13 @@ def recipes(draw: st.DrawFn) -> Recipe:
     )
 
 
+def lefts(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
+    """The left edges of boxes that are all ink."""
+    count = stop - first
+    ink = np.tile(np.array([0, 0, recipe.glyph_width, 28], dtype=np.int32), (count, recipe.length, 1))
+    return layout.lefts(recipe, ink, np.full(count, recipe.length, dtype=np.int32), first, stop)[0]
+
+
 @settings(deadline=None)
 @given(recipe=recipes(), first=st.integers(0, 10**8), count=st.integers(0, 30))
 def test_gaps_are_within_their_bounds(recipe: Recipe, first: int, count: int) -> None:
@@ -36,7 +44,7 @@ def test_gaps_are_within_their_bounds(recipe: Recipe, first: int, count: int) ->
 @settings(deadline=None)
 @given(recipe=recipes(), first=st.integers(0, 10**8), count=st.integers(0, 30))
 def test_offsets_add_up_glyphs_and_gaps_and_end_on_the_canvas(recipe: Recipe, first: int, count: int) -> None:
-    x = layout.offsets(recipe, first, first + count)
+    x = lefts(recipe, first, first + count)
     assert x.dtype == np.int32
     assert x.shape == (count, recipe.length)
     assert (x[:, 0] == 0).all()
@@ -51,7 +59,7 @@ def test_a_sample_has_its_gaps_wherever_the_run_begins(
 ) -> None:
     start = data.draw(st.integers(0, count - 1), label="start")
     stop = data.draw(st.integers(start, count), label="stop")
-    for function in (layout.gaps, layout.offsets):
+    for function in (layout.gaps, lefts):
         whole = function(recipe, first, first + count)
         np.testing.assert_array_equal(function(recipe, first + start, first + stop), whole[start:stop])
 
@@ -76,7 +84,7 @@ def test_gaps_that_cannot_vary_do_not_depend_on_the_seed() -> None:
     for seed in (1, 2):
         recipe = Recipe.request(seed=seed, length=3, max_gap=10, width=100)
         assert layout.gaps(recipe, 5, 8).tolist() == [[8, 8]] * 3
-        assert layout.offsets(recipe, 5, 8).tolist() == [[0, 36, 72]] * 3
+        assert lefts(recipe, 5, 8).tolist() == [[0, 36, 72]] * 3
 
 
 def test_gaps_come_from_the_words_of_their_own_purpose() -> None:

@@ -121,7 +121,7 @@ def test_digits_may_be_anything_that_gives_integers(digits: Any) -> None:
         ((9, 12), 100, "the gap would be 8 px, and 9 to 12 px was asked for; nearest: --width 102 (gap 9)"),
         ((0, 10), 80, "the gap would be -2 px, and 0 to 10 px was asked for; nearest: --width 84 (gap 0)"),
         ((5, 2), 100, "--max 2 is below --min 5"),
-        ((-1, 5), 84, "--min is -1"),
+        ((-29, 5), 84, "--min is -29"),
         ((0, 10), 0, "--width is 0"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def test_strips_read_back_from_anywhere_on_a_larger_canvas(invert: bool) -> None
     batch = compose(recipe, load(Source("train")), 0, 20)
     for left in (1, 13, 28, 200):
         canvas = np.pad(batch.images, ((0, 0), (0, 0), (left, 40)), constant_values=0 if invert else 255)
-        moved = Batch(0, batch.digits, batch.lengths, batch.glyphs, batch.x, canvas)
+        moved = replace(batch, images=canvas)
         assert_reads_back(reader("train"), moved, inverted=invert, moved=left)
 
 
@@ -315,6 +316,91 @@ def test_the_first_of_all_readings_is_found(case: tuple[list[list[int]], list[in
     else:
         reading = read.read(white([ink]))
         assert list(zip(reading.x, reading.glyphs, strict=True)) == expected
+
+
+# Many strips at once
+
+
+def one_by_one(read: Reader, images: NDArray[np.uint8]) -> list[Any]:
+    """What `read` says of each image: a reading, or the words of the error."""
+    said: list[Any] = []
+    for image in images:
+        try:
+            said.append(read.read(image))
+        except CheckError as error:
+            said.append(str(error))
+    return said
+
+
+def at_once(read: Reader, images: NDArray[np.uint8]) -> list[Any]:
+    return [result if isinstance(result, Reading) else str(result) for result in read.read_all(images)]
+
+
+@pytest.mark.parametrize("invert", [False, True], ids=["black on white", "white on black"])
+@pytest.mark.parametrize("source", ["train", "test", "all"])
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_strips_at_once_read_as_one_by_one(layout: dict[str, Any], source: str, invert: bool) -> None:
+    recipe = Recipe.request(seed=21, length=4, source=source, invert=invert, **layout)
+    images = compose(recipe, load(Source(source)), 0, 80).images
+    images[3, 5, 9] ^= 1
+    images[40] = 255
+    images[41] = 0
+    images[42, :, -14:] = images[42, :, :14]
+    images[43] ^= 255
+    assert at_once(reader(source), images) == one_by_one(reader(source), images)
+    assert len(reader(source)._read_at_once(images)) == 76, "and no other the slow way"
+
+
+def test_strips_of_several_lengths_at_once(tmp_path: Path) -> None:
+    recipe = Recipe.request(seed=22, length=((2, 1), (7, 1)), min_gap=0, max_gap=4)
+    images = compose(recipe, load(Source("train")), 0, 200).images
+    found = at_once(reader("train"), images)
+    assert found == one_by_one(reader("train"), images)
+    assert {len(reading.digits) for reading in found} == {2, 7}
+
+
+def test_what_is_no_strip_at_once_is_what_it_is_alone() -> None:
+    noise = np.random.default_rng(23).integers(0, 256, (40, 28, 90), dtype=np.uint8)
+    for images in (noise, noise[:, :27], noise[:, :, :20], noise[:, :, :0], noise.astype(np.float32), noise[:0]):
+        assert at_once(reader("train"), images) == one_by_one(reader("train"), images)
+
+
+def test_a_bank_without_ink_reads_nothing_at_once() -> None:
+    read = Reader(bank_of([0, 0], [0, 0]))
+    assert at_once(read, np.full((50, 1, 6), 255, dtype=np.uint8)) == one_by_one(
+        read, np.full((50, 1, 6), 255, np.uint8)
+    )
+
+
+@settings(deadline=None, max_examples=300)
+@given(case=banks_and_strips(), others=st.lists(st.integers(0, 5), max_size=3))
+def test_hard_strips_at_once_read_as_one_by_one(case: tuple[list[list[int]], list[int]], others: list[int]) -> None:
+    """Glyphs that are parts of others, alike, or empty: where their ink begins does not tell what they are."""
+    glyphs, ink = case
+    if not ink:
+        return
+    images = np.repeat(white([ink])[None], 40, axis=0)
+    for number in others:  # and the strip with a bit of it changed
+        images[number, 0, number % len(ink)] ^= 255
+    images[20:] ^= 255
+    read = Reader(bank_of(*glyphs))
+    assert at_once(read, images) == one_by_one(read, images)
+
+
+def test_glyphs_that_begin_alike_are_told_apart_at_once() -> None:
+    bank = bank_of([0, 5, 0, 7], [0, 0, 5, 0], [5, 0, 7, 8], [0, 0, 0, 5])
+    strips = [[0, 5, 0, 7, 5, 0, 7, 8], [0, 0, 5, 0, 5, 0, 7, 8], [0, 0, 0, 5, 0, 0, 0, 5], [0, 5, 0, 7, 0, 0, 5, 0]]
+    images = np.stack([white(strip) for strip in strips * 10])
+    assert at_once(Reader(bank), images) == one_by_one(Reader(bank), images)
+
+
+@pytest.mark.slow
+def test_ten_thousand_strips_are_read_at_once() -> None:
+    images = compose(Recipe.request(seed=24, length=4, min_gap=0, max_gap=10), load(Source("train")), 0, 10_000).images
+    found = [
+        result for start in range(0, 10_000, 250) for result in reader("train").read_all(images[start : start + 250])
+    ]
+    assert all(isinstance(reading, Reading) for reading in found)
 
 
 # Strips that are made to take long

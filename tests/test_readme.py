@@ -92,6 +92,12 @@ PRINTED = {
     "mnistseq decode 1-2-3.png": "1-2-3\n",
     'mnistseq decode "$MNIST/t10k-labels-idx1-ubyte" | head -5': "7\n2\n1\n0\n4\n",
     'mnistseq decode "$MNIST/t10k-images-idx3-ubyte" -o digits.npz': "digits.npz\n",
+    "mnistseq decode sevens/ --source train --min-confidence 1": "".join(
+        f"sevens/0-7_{number}.png\t0-7\n" for number in range(3)
+    ),
+    "rm out/labels.csv out/metadata.jsonl && mnistseq decode out/ --repair-labels": (
+        "out/labels.csv\nout/metadata.jsonl\n"
+    ),
     "seq -w 0 99 | mnistseq generate - --seed 3 -o pairs/ | wc -l": "100\n",
     "mnistseq generate 1-2-3 -o - | mnistseq decode -": "1-2-3\n",
     "mnistseq decode pairs/*.png | cut -f2 | sort -u | wc -l": "100\n",
@@ -126,7 +132,7 @@ def test_the_files_are_as_the_readme_says(place: Path, results: dict[str, subpro
     assert "mnistseq decode 1-2-3.png year.png --json" in COMMANDS
     readings = results["mnistseq decode 1-2-3.png year.png --json"].stdout.splitlines()
     assert [json.loads(reading)["text"] for reading in readings] == ["123", "2025"]
-    text = results['mnistseq decode "$MNIST/t10k-images-idx3-ubyte" --as text | head -16'].stdout
+    text = results['mnistseq decode "$MNIST/t10k-images-idx3-ubyte" --range 2:3 --as text'].stdout
     assert "█" in text
 
 
@@ -175,11 +181,22 @@ def test_every_option_that_says_what_is_written_has_a_row(mnistseq: Run) -> None
     assert writing == expected <= options_of(mnistseq, "dataset")
 
 
-def test_the_picture_at_the_top_is_what_its_command_makes(
-    place: Path, results: dict[str, subprocess.CompletedProcess[str]]
+SCREENSHOT = "tests/readme/report.png"
+SHOWN = re.findall(r'<img src="(tests/readme/[^"]+)"', README)
+PICTURES = [name for name in SHOWN if name != SCREENSHOT]
+
+
+def test_every_picture_has_its_command_and_is_shown() -> None:
+    assert len(PICTURES) >= 17
+    made = {found[1] for line in COMMANDS if (found := re.search(r" -o (tests/readme/\S+\.png)$", line))}
+    assert made | {"tests/readme/3-1-4-1-5-9.png"} == set(PICTURES)
+    assert {f"tests/readme/{path.name}" for path in (ROOT / "tests" / "readme").iterdir()} == set(SHOWN)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_what_its_command_makes(
+    name: str, place: Path, results: dict[str, subprocess.CompletedProcess[str]]
 ) -> None:
-    name = "tests/readme/3-1-4-1-5-9.png"
-    assert f'<img src="{name}"' in README
     with Image.open(ROOT / name) as shown, Image.open(place / name) as made:
         assert (shown.mode, shown.size) == (made.mode, made.size)
         np.testing.assert_array_equal(np.asarray(shown), np.asarray(made))
@@ -293,13 +310,17 @@ def test_the_formats_are_those_of_the_program(
 ) -> None:
     rows = {name.strip("`"): files for name, files, *_ in table("format")}
     assert tuple(rows) == FORMAT_NAMES
-    directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx"}
+    directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx", "folders": "classes"}
     for name, files in rows.items():
         directory = place / directories[name]
         tops = {path.name for path in directory.iterdir()} - {"recipe.json", "manifest.json"}
         assert {"recipe.json", "manifest.json"} <= {path.name for path in directory.iterdir()}
         named = [word for word in re.findall(r"`([^`]+)`", files) if "." in word]
         standing = {word for word in named if (directory / word).exists()}
+        if name == "folders":
+            assert standing >= {"00/0_00.png", "00/1_00.png"}
+            assert tops == {f"{number:02}" for number in range(100)} | {"labels.csv", "metadata.jsonl"}
+            continue
         assert {word.split("/")[0] for word in standing} == tops
         if name in {"png", "npz", "idx"}:
             assert standing == set(named)

@@ -214,7 +214,7 @@ def test_one_digit_has_no_gap() -> None:
     assert resolve_layout(1, max_gap=9, width=40, spacing="random") == Layout("equal", 0, 0, 40)
     with pytest.raises(RequestError) as caught:
         resolve_layout(1, width=40)
-    assert str(caught.value) == "one digit is 28 px wide, and --width is 40; --width 28, or --spacing random"
+    assert str(caught.value) == "one digit is 28 px wide, and --width is 40; --width 28, or --align center"
 
 
 def test_one_digit_is_not_offered_a_random_spacing_that_would_be_refused_too() -> None:
@@ -369,7 +369,7 @@ def test_a_layout_always_makes_a_valid_recipe_that_keeps_the_request(
         ({"length": -1}, "number of digits is -1; it has to be 1 to 1000"),
         ({"length": True}, "number of digits is True, which is not a whole number"),
         ({"length": 3.0}, "number of digits is 3.0, which is not a whole number"),
-        ({"length": 3, "min_gap": -1}, "--min is -1; it has to be 0 to 100000"),
+        ({"length": 3, "min_gap": -29}, "--min is -29; it has to be -28 to 100000"),
         ({"length": 3, "min_gap": 0.5}, "--min is 0.5, which is not a whole number"),
         ({"length": 3, "width": 0}, "--width is 0; it has to be 1 to 100000"),
         ({"length": 3, "width": MAX_WIDTH + 1}, "--width is 100001; it has to be 1 to 100000"),
@@ -408,7 +408,7 @@ def test_impossible_layouts_say_what_is_wrong(arguments: dict[str, Any], message
         {"length": 4},
         {"length": MAX_LENGTH + 1, "width": MAX_WIDTH},
         {"min_gap": 1},
-        {"min_gap": -1},
+        {"min_gap": -29},
         {"max_gap": 1},
         {"max_gap": MAX_WIDTH + 1},
         {"width": 83},
@@ -497,7 +497,7 @@ def test_several_lengths_do_not_fill_one_width_with_equal_gaps() -> None:
     with pytest.raises(RequestError) as caught:
         Recipe.request(length=((2, 1), (3, 1)), width=100)
     assert str(caught.value) == (
-        "2 to 3 digits do not fill 100 px with the same gaps; --spacing random takes --width as the canvas"
+        "2 to 3 digits do not fill 100 px with the same gaps; --align left takes --width as the canvas"
     )
     assert Recipe.request(length=((2, 1), (3, 1)), width=100, spacing="random").width == 100
 
@@ -584,10 +584,30 @@ def test_the_json_of_a_recipe_names_every_field() -> None:
         "spacing": "equal",
         "min_gap": 0,
         "max_gap": 0,
+        "crop": "box",
         "width": 84,
+        "height": 28,
+        "fit": False,
+        "align": "left",
+        "margin": 0,
+        "jitter_x": 0,
+        "jitter_y": 0,
+        "slant": [0, 0],
+        "rotate": [0, 0],
+        "scale": [100, 100],
+        "stroke": [0, 0],
+        "contrast": [100, 100],
+        "paper": "plain",
+        "noise": 0,
         "source": "train",
         "glyph_height": 28,
         "glyph_width": 28,
+        "ink_height": 20,
+        "ink_width": 20,
+        "exclude_mislabeled": False,
+        "glyphs": "any",
+        "pool": [0, 1, 1],
+        "label_pool": [0, 1, 1],
         "invert": False,
     }
 
@@ -638,9 +658,12 @@ def test_an_unknown_key_is_named_in_one_line(key: str) -> None:
 
 WRONG_VALUES = [None, True, 7, 7.0, float("nan"), json.loads("1e400"), "7", {}, {"a": 1}, nested(2), nested(100)]
 RIGHT_TYPES = {
-    **dict.fromkeys(("spacing", "source", "digits", "pattern", "check"), str),
-    **dict.fromkeys(("invert", "repeat", "shuffle"), bool),
+    **dict.fromkeys(("spacing", "source", "digits", "pattern", "check", "glyphs"), str),
+    **dict.fromkeys(("slant", "rotate", "scale", "stroke", "contrast"), list),
+    **dict.fromkeys(("align", "crop", "paper"), str),
+    **dict.fromkeys(("fit", "invert", "repeat", "shuffle", "exclude_mislabeled"), bool),
     "lengths": dict,
+    **dict.fromkeys(("pool", "label_pool"), list),
 }
 WRONG_FIELDS = [
     (key, value)
@@ -681,6 +704,19 @@ def test_a_value_of_the_wrong_type_is_refused(key: str, value: Any) -> None:
         {"pattern": "("},
         {"pattern": "1{3}?"},
         {"check": "mod11"},
+        {"glyphs": "twice"},
+        {"source": "sha256:0", "exclude_mislabeled": True},
+        {"pool": []},
+        {"pool": [0, 1]},
+        {"pool": [0, 0, 1]},
+        {"pool": [-1, 1, 2]},
+        {"pool": [0, 3, 2]},
+        {"pool": [0, 1, 10**400]},
+        {"pool": [0, 1.0, 1]},
+        {"pool": [[0], 1, 1]},
+        {"label_pool": [True, 2, 3]},
+        {"label_pool": [0, 1, 1001]},
+        {"label_pool": [0, 1, 2], "pattern": "1{3}"},
         {"sequences": ["1-2-x"]},
         {"sequences": [""]},
         {"sequences": ["1-2-٣"]},
@@ -730,13 +766,13 @@ def test_typed_fields_wants_exactly_the_known_keys() -> None:
 
 def test_the_fingerprint_of_a_recipe_never_changes() -> None:
     # A change here makes every unfinished dataset of our users refuse to resume.
-    assert PLAIN.fingerprint == "748bd1dbd69ce8660b3e79aa2426006989666fbc3a22bb4c8e39af701075c935"
+    assert PLAIN.fingerprint == "f473e0d83173a9a63bec75f93d0a5bda06adb8f301f344a68611992509ffe66d"
     given_sequences = Recipe.request(seed=2**64 - 1, sequences=[(0, 0, 4, 2)], max_gap=9, source="all", invert=True)
-    assert given_sequences.fingerprint == "5612c0b0c5b959b6137bcc8a83fa5fa623c26c1a9e5a9bf2ab25d267ee56ffd5"
+    assert given_sequences.fingerprint == "703e77c80ceed341317d187e4a568bba606f6dc19fcadf88b8ae4edc6f3e8ae5"
 
 
 def test_the_fingerprint_differs_with_every_field() -> None:
-    base = replace(PLAIN, width=200, max_gap=5, spacing="random")
+    base = replace(PLAIN, width=200, height=40, max_gap=5, spacing="random")
     given = replace(base, sequences=((1, 2, 3),))
     changes: dict[str, Any] = {
         "seed": 8,
@@ -751,10 +787,30 @@ def test_the_fingerprint_differs_with_every_field() -> None:
         "spacing": "equal",
         "min_gap": 1,
         "max_gap": 6,
+        "crop": "tight",
         "width": 201,
+        "height": 29,
+        "fit": True,
+        "align": "right",
+        "margin": 1,
+        "jitter_x": 1,
+        "jitter_y": 1,
+        "slant": (0, 1),
+        "rotate": (0, 1),
+        "scale": (99, 100),
+        "stroke": (0, 1),
+        "contrast": (90, 100),
+        "paper": "grain",
+        "noise": 1,
         "source": "test",
-        "glyph_height": 29,
+        "glyph_height": 27,
         "glyph_width": 27,
+        "ink_height": 19,
+        "ink_width": 19,
+        "exclude_mislabeled": True,
+        "glyphs": "once",
+        "pool": (0, 1, 2),
+        "label_pool": (0, 1, 2),
         "invert": True,
     }
     assert {*changes, "shuffle"} == {field.name for field in fields(Recipe)}

@@ -27,7 +27,7 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "all glyphs": {"source": "all"},
 }
 
-ARRAYS = ("image", "digits", "glyphs", "x")
+ARRAYS = ("image", "digits", "glyphs", "x", "y", "boxes")
 
 
 def data_of(samples: int = 600, **request: Any) -> SequenceDataset:
@@ -50,6 +50,8 @@ def assert_shows(sample: Sample, batch: Batch, row: int) -> None:
         int(batch.lengths[row]),
         batch.glyphs[row],
         batch.x[row],
+        batch.y[row],
+        batch.boxes[row],
         batch.first + row,
     )
     assert_same(sample, expected)
@@ -82,13 +84,15 @@ def test_a_sample_is_what_its_recipe_makes_for_its_index() -> None:
 def test_a_sample_has_the_documented_types_and_shapes() -> None:
     sample = data_of()[3]
     assert isinstance(sample, tuple)
-    assert sample._fields == ("image", "digits", "length", "glyphs", "x", "number")
+    assert sample._fields == ("image", "digits", "length", "glyphs", "x", "y", "boxes", "number")
     described = {name: (str(getattr(sample, name).dtype), getattr(sample, name).shape) for name in ARRAYS}
     assert described == {
         "image": ("uint8", (28, 4 * 28 + 3 * 6)),
         "digits": ("uint8", (4,)),
         "glyphs": ("int32", (4,)),
         "x": ("int32", (4,)),
+        "y": ("int32", (4,)),
+        "boxes": ("int32", (4, 4)),
     }
     assert type(sample.length) is int
     assert type(sample.number) is int

@@ -13,9 +13,10 @@ import pytest
 from rapidfuzz.distance import Levenshtein
 
 from mnist_seq_cli import SequenceDataset, cli, collection, scoring
+from mnist_seq_cli.bank import MISLABELED
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.sampling import Sample
-from mnist_seq_cli.scoring import KNOWN_WRONG, Row, read, score
+from mnist_seq_cli.scoring import Row, read, score
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -122,8 +123,8 @@ def slow_score(samples: list[Sample], readings: list[str]) -> dict[str, Any]:
         "deleted": deleted,
         "inserted": inserted,
         "known_wrong": {
-            "seen": sum(seen[glyph] for glyph in KNOWN_WRONG),
-            "wrong": sum(wrong[glyph] for glyph in KNOWN_WRONG),
+            "seen": sum(seen[glyph] for glyph in MISLABELED),
+            "wrong": sum(wrong[glyph] for glyph in MISLABELED),
         },
         "by_glyph": {glyph: (seen[glyph], times) for glyph, times in wrong.items()},
     }
@@ -146,7 +147,7 @@ def test_every_number_is_that_of_a_slow_count(name: str, place: Path, data: Sequ
     for entry in found["glyphs"]:
         assert (entry["seen"], entry["wrong"]) == by_glyph[entry["glyph"]]
         assert sum(entry["read_as"].values()) == entry["wrong"]
-        assert entry["known_wrong_label"] == (entry["glyph"] in KNOWN_WRONG)
+        assert entry["known_wrong_label"] == (entry["glyph"] in MISLABELED)
     assert [entry["wrong"] for entry in found["glyphs"]] == sorted(
         (times for _, times in by_glyph.values()), reverse=True
     )[: scoring.MOST_GLYPHS]
@@ -183,14 +184,14 @@ def test_a_digit_too_few_does_not_make_all_that_follow_wrong(
 def test_glyphs_whose_label_is_known_to_be_wrong_are_marked(tmp_path: Path, mnistseq: Run) -> None:
     """MNIST's own digits as sequences of one, and a model that reads those 15 in another way than MNIST does."""
     labels = [str(row[0]) for row in ([*map(int, text)] for part in collection.of(None).rows() for text in part.texts)]
-    for glyph in KNOWN_WRONG:
+    for glyph in MISLABELED:
         labels[glyph] = str((int(labels[glyph]) + 1) % 10)
     (tmp_path / "readings.txt").write_text("\n".join(labels) + "\n")
     code, text, err = mnistseq("inspect", "--predictions", tmp_path / "readings.txt", "--json")
     assert (code, err) == (0, "")
     found = json.loads(text)["predictions"]
     assert (found["samples"], found["errors"]) == (70_000, 15)
-    assert {entry["glyph"] for entry in found["glyphs"]} == KNOWN_WRONG
+    assert {entry["glyph"] for entry in found["glyphs"]} == MISLABELED
     assert all(entry["known_wrong_label"] for entry in found["glyphs"])
     assert found["known_wrong"] == {"seen": 15, "wrong": 15}
     code, text, _ = mnistseq("inspect", "--predictions", tmp_path / "readings.txt")

@@ -334,7 +334,7 @@ REFUSED = [
     ),
     (
         "--len 2-3 --width 100",
-        "2 to 3 digits do not fill 100 px with the same gaps; --spacing random takes --width as the canvas",
+        "2 to 3 digits do not fill 100 px with the same gaps; --align left takes --width as the canvas",
     ),
     ("--len 2000-3000", "number of digits is 3000; it has to be 1 to 1000"),
     ("--len 2:0,3:1", "the weight of a length is 0; it has to be 1 to 1000000"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.recipe import Shard
+from mnist_seq_cli.recipe import Plan, Shard
 
 if TYPE_CHECKING:
     from mnist_seq_cli.compose import Batch, Truth
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
     from mnist_seq_cli.manifest import Record, Spec
     from mnist_seq_cli.recipe import Compression
 
-_MODULES = {"png": "png_folder", "webdataset": "webdataset", "npz": "npz_file", "idx": "idx_files"}
+_MODULES = {
+    "png": "png_folder",
+    "folders": "folders",
+    "webdataset": "webdataset",
+    "npz": "npz_file",
+    "idx": "idx_files",
+}
 FORMAT_NAMES = tuple(_MODULES)
 
 
@@ -50,17 +57,26 @@ class Format(Protocol):
 
     `FILES` are the files of the dataset as a whole that the manifest sums up; `SHARDS_STAND` tells whether the shards
     can be told apart in a finished dataset, to be checked one by one; `RANDOM_ACCESS`, whether a sample can be read
-    alone.
+    alone; `ANY_WIDTH`, whether each image may have a width of its own.
     """
 
     FILES: tuple[str, ...]
     SHARDS_STAND: bool
     RANDOM_ACCESS: bool
+    ANY_WIDTH: bool
     SHARD_SIZE: int
     COMPRESSION: Compression
 
     def shard_path(self, shard: Shard) -> str:
         """Return the file or folder of the shard, relative to the directory; nothing where it has none of its own."""
+        ...
+
+    def folders(self, directory: Path, spec: Spec) -> list[Path]:
+        """Return the folders that shards go into, which may not be links. Raises RequestError for what cannot be."""
+        ...
+
+    def standing(self, directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
+        """Yield what stands in the place of shards and is named like one, and whether it is one of the plan."""
         ...
 
     def prepare(self, directory: Path, spec: Spec) -> None:
@@ -71,7 +87,7 @@ class Format(Protocol):
         """Make the shard stand in the directory, by way of the stage, ready to be collected. Raises OSError."""
         ...
 
-    def keep_shard(self, directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+    def keep_shard(self, directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
         """Make a shard that stands ready to be collected, from its truth alone. Raises OSError."""
         ...
 
@@ -112,6 +128,18 @@ class Nothing:
 
     def abandon(self) -> None:
         """Do nothing."""
+
+
+def standing_shards(directory: Path, plan: Plan, path_of: Callable[[Shard], str]) -> Iterator[tuple[Path, bool]]:
+    """Yield what `Format.standing` does, for formats whose shards have a file or folder each, named by a number."""
+    first = directory / path_of(plan[0])
+    if not first.parent.is_dir() or first.parent.is_symlink():
+        return
+    named_like_one = re.compile(r"(\d{5,9})" + re.escape(first.suffix), re.ASCII)
+    for path in first.parent.iterdir():
+        if name := named_like_one.fullmatch(path.name):
+            number = int(name[1])
+            yield path, number < len(plan) and path == directory / path_of(plan[number])
 
 
 def get(name: str) -> Format:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli import bank, files, idx
 from mnist_seq_cli.bank import Source
-from mnist_seq_cli.compose import Batch, Truth, spans, truth
+from mnist_seq_cli.compose import ABSENT, Batch, Truth, spans, truth
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
@@ -32,6 +32,7 @@ FILES = ("images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz"
 SHARD_SIZE = 10_000
 SHARDS_STAND = False
 RANDOM_ACCESS = False
+ANY_WIDTH = False
 COMPRESSION: Compression = "small"
 
 _LEVELS: dict[Compression, int] = {"fast": 0, "small": 1}
@@ -47,6 +48,16 @@ def _waiting(directory: Path, shard: Shard) -> Path:
     return directory / STATE_NAME / "shards" / f"{shard.number:05d}"
 
 
+def folders(directory: Path, spec: Spec) -> list[Path]:
+    """Return nothing: there are none."""
+    return []
+
+
+def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
+    """Yield nothing: shards have no place of their own."""
+    yield from ()
+
+
 def prepare(directory: Path, spec: Spec) -> None:
     """Make the folder where shards wait. Raises OSError."""
     if spec.recipe.length > 255:
@@ -54,13 +65,13 @@ def prepare(directory: Path, spec: Spec) -> None:
     files.make_directory(directory / STATE_NAME / "shards")
 
 
-def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
     """Do nothing: what waits is all there is."""
 
 
 def _shapes(spec: Spec) -> tuple[tuple[int, ...], ...]:
     recipe, samples = spec.recipe, spec.samples
-    return (samples, recipe.glyph_height, recipe.width), (samples, recipe.length), (samples,)
+    return (samples, recipe.height, recipe.width), (samples, recipe.length), (samples,)
 
 
 def _arrays(batch: Batch) -> tuple[NDArray[np.uint8], ...]:
@@ -175,7 +186,7 @@ def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
 def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
     """Yield the samples of the shard in batches. Raises FormatError, OSError.
 
-    IDX has no place for glyph ids and left edges: they are worked out from the recipe, or are -1 where it draws from
+    IDX has no place for glyph ids, edges and boxes: they are worked out from the recipe, or are -1 where it draws from
     files of the user's own.
     """
     recipe = spec.recipe
@@ -188,11 +199,18 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
             file.skip(shard.first)
         for first, stop in spans(recipe, shard.first, shard.stop):
             images, digits, lengths = (file.rows(stop - first) for file in files_open)
-            glyphs = x = np.full(digits.shape, -1, dtype=np.int32)
+            unknown = np.full(digits.shape, ABSENT, dtype=np.int32)
+            traces: dict[str, Any] = {
+                "glyphs": unknown,
+                "x": unknown,
+                "y": unknown,
+                "boxes": np.repeat(unknown[:, :, None], 4, axis=2),
+            }
             if recipe.source in BUNDLED_SOURCES:
                 worked_out = truth(recipe, bank.load(Source(recipe.source)), first, stop)
-                glyphs, x = worked_out.glyphs, worked_out.x
-            yield checked(Batch(first, digits, lengths.astype(np.int32), glyphs, x, images), FILES[1])
+                traces = {name: getattr(worked_out, name) for name in traces}
+            sizes, widths = lengths.astype(np.int32), np.full(len(digits), recipe.width, dtype=np.int32)
+            yield checked(Batch(first, digits, sizes, widths=widths, images=images, **traces), FILES[1])
         if shard.stop == spec.samples:
             for file in files_open:
                 file.end()

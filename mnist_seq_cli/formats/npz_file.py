@@ -1,4 +1,4 @@
-"""Owns the format `npz`: one NumPy archive with `images`, `labels`, `lengths`, `glyphs` and `x`.
+"""Owns the format `npz`: one NumPy archive with `images`, `labels`, `lengths`, `glyphs`, `x`, `y`, `boxes`.
 
 The sizes of all arrays are known in advance, so the file gets its full size at once and every shard is written straight
 to its places in it: workers share it, and nothing is copied or held. Until all is there it stands in the state folder.
@@ -21,7 +21,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from mnist_seq_cli import files
-from mnist_seq_cli.compose import Batch, Truth, spans
+from mnist_seq_cli.compose import Batch, Truth, drawn_names, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
@@ -30,10 +30,12 @@ from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
 from mnist_seq_cli.recipe import Compression, Shard
 
 FILE_NAME = "dataset.npz"
+_FRACTIONS = {"slant", "rotate", "scale"}
 FILES = (FILE_NAME,)
 SHARD_SIZE = 10_000
 SHARDS_STAND = True
 RANDOM_ACCESS = True
+ANY_WIDTH = False
 COMPRESSION: Compression = "fast"
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
@@ -86,12 +88,17 @@ def layout(spec: Spec) -> list[Member]:
     """Return where everything stands in the archive; a function of the spec alone."""
     recipe = spec.recipe
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {
-        "images": ("u1", (recipe.glyph_height, recipe.width)),
+        "images": ("u1", (recipe.height, recipe.width)),
         "labels": ("u1", (recipe.length,)),
         "lengths": ("<i4", ()),
         "glyphs": ("<i4", (recipe.length,)),
         "x": ("<i4", (recipe.length,)),
+        "y": ("<i4", (recipe.length,)),
+        "boxes": ("<i4", (recipe.length, 4)),
     }
+    drawn_shapes: dict[str, tuple[int, ...]] = {"gaps": (recipe.length - 1,), "contrast": ()}
+    for name in drawn_names(recipe):
+        shapes[name] = "<f4" if name in _FRACTIONS else "<i4", drawn_shapes.get(name, (recipe.length,))
     members: list[Member] = []
     for name, (dtype, shape) in shapes.items():
         header = io.BytesIO()
@@ -111,6 +118,16 @@ def _growing(directory: Path) -> Path:
     return directory / STATE_NAME / FILE_NAME
 
 
+def folders(directory: Path, spec: Spec) -> list[Path]:
+    """Return nothing: there are none."""
+    return []
+
+
+def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
+    """Yield nothing: shards have no place of their own."""
+    yield from ()
+
+
 def prepare(directory: Path, spec: Spec) -> None:
     """Make the file in its full size, or take the finished one that has to be repaired. Raises OSError."""
     growing, finished, size = _growing(directory), directory / FILE_NAME, layout(spec)[-1].end
@@ -122,7 +139,7 @@ def prepare(directory: Path, spec: Spec) -> None:
         files.make_sized(growing, size)
 
 
-def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
     """Do nothing: what stands is all there is."""
 
 
@@ -142,7 +159,8 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
 
 
 def _arrays(batch: Batch) -> tuple[NDArray[Any], ...]:
-    return batch.images, batch.digits, batch.lengths, batch.glyphs, batch.x
+    plain = (batch.images, batch.digits, batch.lengths, batch.glyphs, batch.x, batch.y, batch.boxes)
+    return (*plain, *batch.drawn.values())
 
 
 def _standing(directory: Path) -> Path:
@@ -254,10 +272,12 @@ def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
 
 def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
     """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
-    names = ("labels", "lengths", "glyphs", "x", "images")
-    arrays = [_mapped(directory, spec, name) for name in names]
+    arrays = {member.name: _mapped(directory, spec, member.name) for member in layout(spec)}
     for first, stop in spans(spec.recipe, shard.first, shard.stop):
-        yield checked(Batch(first, *(np.array(array[first:stop]) for array in arrays)), FILE_NAME)
+        here = {name: np.array(array[first:stop]) for name, array in arrays.items()}
+        known = {name: here.pop(name) for name in ("images", "lengths", "glyphs", "x", "y", "boxes")}
+        widths = np.full(stop - first, spec.recipe.width, dtype=np.int32)
+        yield checked(Batch(first, digits=here.pop("labels"), widths=widths, **known, drawn=here), FILE_NAME)
 
 
 def _mapped(directory: Path, spec: Spec, name: str) -> NDArray[Any]:

@@ -7,7 +7,7 @@ because a column of digits would be taken for numbers and lose its zeros.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import islice
@@ -21,14 +21,15 @@ from mnist_seq_cli import files, png
 from mnist_seq_cli.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
-from mnist_seq_cli.formats import Written
-from mnist_seq_cli.formats.truths import MAX_ROW, parse_row, rows_of, to_batch
+from mnist_seq_cli.formats import Written, standing_shards
+from mnist_seq_cli.formats.truths import MAX_ROW, fits_canvas, parse_row, rows_of, to_batch
 from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.recipe import Compression, Shard
+from mnist_seq_cli.recipe import Compression, Recipe, Shard
 
 SHARD_SIZE = 1_000
 SHARDS_STAND = True
 RANDOM_ACCESS = True
+ANY_WIDTH = True
 COMPRESSION: Compression = "fast"
 
 IMAGES_NAME = "images"
@@ -48,6 +49,16 @@ def file_name(sample: int, shard: Shard) -> str:
     return f"{shard_path(shard)}/{sample:08d}.png"
 
 
+def folders(directory: Path, spec: Spec) -> list[Path]:
+    """Return the folder of the shards."""
+    return [directory / IMAGES_NAME]
+
+
+def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
+    """Yield folders that are named like shards, and whether they are of the plan."""
+    yield from standing_shards(directory, spec.plan, shard_path)
+
+
 def prepare(directory: Path, spec: Spec) -> None:
     """Make the folder of the shards. Raises OSError."""
     files.make_directory(directory / IMAGES_NAME)
@@ -57,14 +68,19 @@ def _side(directory: Path, shard: Shard) -> Path:
     return directory / STATE_NAME / "rows" / f"{shard.number:05d}"
 
 
+def _names(shard: Shard) -> Callable[[Truth], list[str]]:
+    folder = shard_path(shard)
+    return lambda truth: [f"{folder}/{sample:08d}.png" for sample in range(truth.first, truth.first + len(truth))]
+
+
 def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
     """Write a PNG file for each sample in a new folder, and give it its name; so with its rows. Raises OSError."""
     staged = stage / str(shard.number)
     digest, total = sha256(), 0
-    rows = _Rows(shard)
+    rows = Rows(spec.recipe, shard, _names(shard))
     with files.NewFolder(staged) as folder:
         for batch in batches:
-            contents = png.encode(batch.images, spec.compression)
+            contents = png.encode(batch.images, spec.compression, batch.widths)
             folder.write((f"{sample:08d}.png", content) for sample, content in enumerate(contents, batch.first))
             joined = b"".join(contents)
             digest.update(joined)
@@ -75,27 +91,27 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     return Written(shard.samples, total, digest.hexdigest())
 
 
-def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
     """Write the rows of a shard whose folder stands. Raises OSError."""
-    rows = _Rows(shard)
+    rows = Rows(spec.recipe, shard, _names(shard))
     for truth in truths:
         rows.add(truth)
     rows.place(directory, stage)
 
 
-class _Rows:
-    """The rows of a shard for labels.csv and metadata.jsonl."""
+class Rows:
+    """The rows of a shard for labels.csv and metadata.jsonl; `names` tells the names of the images."""
 
-    def __init__(self, shard: Shard) -> None:
+    def __init__(self, recipe: Recipe, shard: Shard, names: Callable[[Truth], list[str]]) -> None:
+        self._recipe = recipe
         self._shard = shard
+        self._names = names
         self._labels: list[str] = []
         self._metadata: list[str] = []
 
     def add(self, truth: Truth) -> None:
         """Append the rows of some samples."""
-        folder = shard_path(self._shard)
-        for sample, (text, row) in enumerate(rows_of(truth), truth.first):
-            name = f"{folder}/{sample:08d}.png"
+        for name, (text, row) in zip(self._names(truth), rows_of(self._recipe, truth), strict=True):
             self._labels.append(f"{name},{'-'.join(text)}\n")
             self._metadata.append(f'{{"file_name": "{name}", {row}}}\n')
 
@@ -177,6 +193,14 @@ def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
 
 def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
     """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
+    # A part of a shard has its number, and so its folder.
+    yield from read_named(
+        directory, spec, shard, lambda first, stop: [file_name(sample, shard) for sample in range(first, stop)]
+    )
+
+
+def read_named(directory: Path, spec: Spec, shard: Shard, names: Callable[[int, int], list[str]]) -> Iterator[Batch]:
+    """Yield samples as `read` does, of images that have these names. Raises FormatError, OSError."""
     recipe, before = spec.recipe, shard.first - shard.number * spec.shard_size
     with files.open_regular(directory / METADATA_NAME) as metadata:
         about = (directory / METADATA_NAME).stat()
@@ -186,12 +210,13 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
         metadata.seek(offsets[shard.number])
         lines = islice(_lines(metadata), before, None)
         for first, stop in spans(recipe, shard.first, shard.stop):
-            images = np.stack([_read_image(directory, spec, shard, sample) for sample in range(first, stop)])
+            expected = names(first, stop)
+            images = [_read_image(directory, spec, name) for name in expected]
             rows = []
-            for sample, line in enumerate(islice(lines, stop - first), first):
-                row = parse_row(line, ("file_name",))
-                if row["file_name"] != file_name(sample, shard):
-                    raise FormatError(f"{METADATA_NAME} has no row of sample {sample} where it should be")
+            for name, line in zip(expected, islice(lines, stop - first), strict=False):
+                row = parse_row(recipe, line, ("file_name",))
+                if row["file_name"] != name:
+                    raise FormatError(f"{METADATA_NAME} has no row of {name} where it should be")
                 rows.append(row)
             yield to_batch(recipe, first, rows, images)
 
@@ -201,11 +226,10 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
     return iter(partial(file.readline, MAX_ROW), b"")
 
 
-def _read_image(directory: Path, spec: Spec, shard: Shard, sample: int) -> NDArray[np.uint8]:
-    name = file_name(sample, shard)
+def _read_image(directory: Path, spec: Spec, name: str) -> NDArray[np.uint8]:
     with files.open_regular(directory / name) as file:
         image = png.decode(file.read(), name=name)
-    if image.shape != (spec.recipe.glyph_height, spec.recipe.width):
+    if not fits_canvas(spec.recipe, image):
         raise FormatError(f"{name} is {image.shape[1]}×{image.shape[0]} px, which is not what the recipe makes")
     return image
 

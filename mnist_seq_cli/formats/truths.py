@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.compose import ABSENT, Batch, Truth
+from mnist_seq_cli.compose import ABSENT, PAPER, Batch, Truth, drawn_names
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe import Recipe
 
@@ -19,54 +19,92 @@ MAX_ROW = 64_000
 
 def texts_of(truth: Truth) -> list[str]:
     """Return each sequence as plain text, `0042`."""
-    width = truth.digits.shape[1]
-    text = (truth.digits + np.uint8(ord("0"))).tobytes().decode("ascii")
+    return spelled(truth.digits, truth.lengths)
+
+
+def spelled(digits: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[str]:
+    """Return sequences, as in a Truth, as plain text, `0042`."""
+    width = digits.shape[1]
+    text = (digits + np.uint8(ord("0"))).tobytes().decode("ascii")
     starts = range(0, len(text), width)
-    return [text[start : start + length] for start, length in zip(starts, truth.lengths.tolist(), strict=True)]
+    return [text[start : start + length] for start, length in zip(starts, lengths.tolist(), strict=True)]
 
 
-def rows_of(truth: Truth) -> Iterator[tuple[str, str]]:
+def rows_of(recipe: Recipe, truth: Truth) -> Iterator[tuple[str, str]]:
     """Yield for each sample its text, and its ground truth as the inside of a JSON object."""
+    names = row_names(recipe)
+    columns = [(truth.drawn[name] if name in truth.drawn else getattr(truth, name)).tolist() for name in names]
     width = truth.digits.shape[1]
-    for text, glyphs, x in zip(texts_of(truth), truth.glyphs.tolist(), truth.x.tolist(), strict=True):
+    for text, *values in zip(texts_of(truth), *columns, strict=True):
         if len(text) < width:
-            glyphs, x = glyphs[: len(text)], x[: len(text)]
-        yield text, f'"text": "{text}", "glyphs": {glyphs}, "x": {x}'
+            count = {"gaps": len(text) - 1}
+            values = [
+                value if name == "contrast" else value[: count.get(name, len(text))]
+                for name, value in zip(names, values, strict=True)
+            ]
+        described = ", ".join([f'"{name}": {value}' for name, value in zip(names, values, strict=True)])
+        yield text, f'"text": "{text}", {described}'
 
 
-def parse_row(line: bytes, extra: Sequence[str] = ()) -> dict[str, Any]:
-    """Return a row of JSON with exactly `text`, `glyphs`, `x` and the `extra` keys. Raises FormatError."""
+def row_names(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of what a row tells beside the text: what can differ from sample to sample in this recipe."""
+    return ("glyphs", "x", *([] if recipe.is_level else ["y"]), "boxes", *drawn_names(recipe))
+
+
+def parse_row(recipe: Recipe, line: bytes, extra: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a row of JSON with exactly the keys that the recipe's rows have, and the `extra` ones.
+
+    Raises FormatError.
+    """
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         row = None
-    if not isinstance(row, dict) or row.keys() != {"text", "glyphs", "x", *extra} or not isinstance(row["text"], str):
+    known = {"text", *row_names(recipe), *extra}
+    if not isinstance(row, dict) or row.keys() != known or not isinstance(row["text"], str):
         raise FormatError(f"a row is not as we write it: {line[:80]!r}")
     return row
 
 
-def to_batch(recipe: Recipe, first: int, rows: Iterable[dict[str, Any]], images: NDArray[np.uint8]) -> Batch:
-    """Return rows of ground truth and the images beside them as a batch. Raises FormatError where they do not fit."""
+def to_batch(recipe: Recipe, first: int, rows: Iterable[dict[str, Any]], images: Sequence[NDArray[np.uint8]]) -> Batch:
+    """Return rows of ground truth and the images beside them as a batch. Raises FormatError where they do not fit.
+
+    Images that are narrower than the canvas are filled up with paper.
+    """
     listed = list(rows)
     shape = (len(listed), recipe.length)
-    digits, glyphs, x = np.zeros(shape, np.uint8), np.full(shape, ABSENT, np.int32), np.full(shape, ABSENT, np.int32)
-    lengths = np.zeros(len(listed), np.int32)
+    digits, lengths = np.zeros(shape, np.uint8), np.zeros(len(listed), np.int32)
+    places = {name: np.full(shape, ABSENT, np.int32) for name in ("glyphs", "x", "y")}
+    boxes = np.full((*shape, 4), ABSENT, np.int32)
     try:
         for place, row in enumerate(listed):
             text, count = row["text"], len(row["text"])
-            if not (text.isascii() and text.isdigit()) or any(
-                not _are_integers(row[key], count) for key in ("glyphs", "x")
-            ):
+            level = {"y": [0] * count}
+            known = [(values, row.get(name, level.get(name))) for name, values in places.items()]
+            if not (text.isascii() and text.isdigit()) or not all(_are_integers(found, count) for _, found in known):
+                raise ValueError
+            if len(row["boxes"]) != count or not all(_are_integers(box, 4) for box in row["boxes"]):
                 raise ValueError
             lengths[place] = count
             digits[place, :count] = [int(digit) for digit in text]
-            glyphs[place, :count] = row["glyphs"]
-            x[place, :count] = row["x"]
-    except (ValueError, OverflowError):
+            for values, found in known:
+                values[place, :count] = np.array(found, dtype=np.int32)
+            boxes[place, :count] = row["boxes"]
+    except (TypeError, ValueError, OverflowError):
         raise FormatError(f"the row of sample {first + place} does not fit the recipe") from None
-    if images.shape != (len(listed), recipe.glyph_height, recipe.width):
-        raise FormatError(f"{len(listed)} rows, and images of the shape {images.shape}")
-    return Batch(first, digits, lengths, glyphs, x, images)
+    widths = np.array([image.shape[1] for image in images], dtype=np.int32)
+    if len(images) != len(listed) or not all(fits_canvas(recipe, image) for image in images):
+        raise FormatError(f"{len(listed)} rows, and {len(images)} images that are not all what the recipe makes")
+    canvas = np.full((len(listed), recipe.height, recipe.width), 0 if recipe.invert else PAPER, dtype=np.uint8)
+    for target, image in zip(canvas, images, strict=True):
+        target[:, : image.shape[1]] = image
+    return Batch(first, digits, lengths, places["glyphs"], places["x"], places["y"], boxes, widths, canvas)
+
+
+def fits_canvas(recipe: Recipe, image: NDArray[np.uint8]) -> bool:
+    """Tell whether an image has a size that the recipe makes."""
+    height, width = image.shape
+    return height == recipe.height and (width == recipe.width or (recipe.fit and width <= recipe.width))
 
 
 def _are_integers(values: object, count: int) -> bool:

@@ -20,22 +20,23 @@ from mnist_seq_cli import files, png
 from mnist_seq_cli.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.files import FileSum
-from mnist_seq_cli.formats import Nothing, Written
-from mnist_seq_cli.formats.truths import MAX_ROW, parse_row, rows_of, to_batch
+from mnist_seq_cli.formats import Nothing, Written, standing_shards
+from mnist_seq_cli.formats.truths import MAX_ROW, parse_row, row_names, rows_of, to_batch
 from mnist_seq_cli.manifest import Spec
-from mnist_seq_cli.recipe import Compression, Shard
+from mnist_seq_cli.recipe import Compression, Recipe, Shard
 
 FILES: tuple[str, ...] = ()
 SHARD_SIZE = 10_000
 SHARDS_STAND = True
 RANDOM_ACCESS = False
+ANY_WIDTH = True
 COMPRESSION: Compression = "small"
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
 
 _NAME = re.compile(rb"([0-9]{8})\.(png|json)\0+", re.ASCII)
-_ROW = re.compile(rb'\{"text": "([0-9]+)", "glyphs": \[[0-9, -]*\], "x": \[[0-9, -]*\]\}', re.ASCII)
+_VALUE = r"[0-9, .\[\]-]+"
 _OCTAL_DIGITS = re.compile(rb"[0-7]{11}", re.ASCII)
 _NO_NUMBER = b"00000000"
 _OWNER = b"0000644\0" + b"0000000\0" + b"0000000\0"
@@ -53,18 +54,28 @@ def shard_path(shard: Shard) -> str:
     return f"{shard.number:05d}.tar"
 
 
+def folders(directory: Path, spec: Spec) -> list[Path]:
+    """Return nothing: there are none."""
+    return []
+
+
+def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
+    """Yield tar files that are named like shards, and whether they are of the plan."""
+    yield from standing_shards(directory, spec.plan, shard_path)
+
+
 def prepare(directory: Path, spec: Spec) -> None:
     """Do nothing: shards stand in the directory itself."""
 
 
-def keep_shard(directory: Path, stage: Path, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
     """Do nothing: what stands is all there is."""
 
 
-def members(batch: Batch, compression: Compression) -> bytes:
+def members(recipe: Recipe, batch: Batch, compression: Compression) -> bytes:
     """Return the samples of a batch as the members of a tar file, headers and padding included."""
-    images = png.encode(batch.images, compression)
-    rows = [f"{{{row}}}".encode() for _, row in rows_of(batch)]
+    images = png.encode(batch.images, compression, batch.widths)
+    rows = [f"{{{row}}}".encode() for _, row in rows_of(recipe, batch)]
     columns = (*_files(batch.first, b".png", images), *_files(batch.first, b".json", rows))
     return b"".join(piece for sample in zip(*columns, strict=True) for piece in sample)
 
@@ -89,7 +100,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     """Write the tar file of the shard, and give it its name. Raises OSError."""
     with files.NewFile(stage / shard_path(shard)) as file:
         for batch in batches:
-            file.write(members(batch, spec.compression))
+            file.write(members(spec.recipe, batch, spec.compression))
         file.write(END)
     files.place(file.path, directory / shard_path(shard))
     return Written(1, *file.sum)
@@ -113,15 +124,20 @@ def collector(directory: Path, stage: Path, spec: Spec) -> Nothing:
 def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
     for shard in spec.plan:
-        texts = _texts_as_written(directory, shard)
-        yield from (parse_row(row)["text"] for _, _, row in _samples(directory, shard)) if texts is None else texts
+        texts = _texts_as_written(directory, spec.recipe, shard)
+        if texts is None:
+            yield from (parse_row(spec.recipe, row)["text"] for _, _, row in _samples(directory, shard))
+        else:
+            yield from texts
 
 
-def _texts_as_written(directory: Path, shard: Shard) -> list[str] | None:
+def _texts_as_written(directory: Path, recipe: Recipe, shard: Shard) -> list[str] | None:
     """Return the sequences in a tar file that is as we write it; None for any other, which is to be read with care.
 
     Five times as fast: only headers and rows are looked at, and nothing is copied.
     """
+    fields = "".join(rf', "{name}": {_VALUE}' for name in row_names(recipe))
+    as_written = re.compile(rf'\{{"text": "([0-9]+)"{fields}\}}'.encode(), re.ASCII)
     texts, place = [], 0
     with files.open_regular(directory / shard_path(shard)) as file:
         if os.fstat(file.fileno()).st_size == 0:
@@ -135,7 +151,7 @@ def _texts_as_written(directory: Path, shard: Shard) -> list[str] | None:
                         return None
                     start, length = place + BLOCK, int(size, 8)
                     place = start + length + -length % BLOCK
-                row = _ROW.fullmatch(content[start : start + length]) if length < MAX_ROW else None
+                row = as_written.fullmatch(content[start : start + length]) if length < MAX_ROW else None
                 if row is None:
                     return None
                 texts.append(row[1].decode())
@@ -149,10 +165,8 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
         images, rows = [], []
         for sample, content, row in islice(samples, stop - first):
             images.append(png.decode(content, name=f"{shard_path(shard)}, {sample:08d}.png"))
-            rows.append(parse_row(row))
-        if len({image.shape for image in images}) != 1:
-            raise FormatError(f"{shard_path(shard)} has images of different sizes")
-        yield to_batch(spec.recipe, first, rows, np.stack(images))
+            rows.append(parse_row(spec.recipe, row))
+        yield to_batch(spec.recipe, first, rows, images)
     next(samples, None)  # which looks for what should not be there
 
 
@@ -188,8 +202,8 @@ def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
             yield header[:100].rstrip(b"\0").decode(), content
 
 
-def stream(batches: Iterable[Batch], compression: Compression) -> Iterator[bytes]:
+def stream(recipe: Recipe, batches: Iterable[Batch], compression: Compression) -> Iterator[bytes]:
     """Yield one tar file with all samples, piece by piece."""
     for batch in batches:
-        yield members(batch, compression)
+        yield members(recipe, batch, compression)
     yield END

@@ -25,7 +25,9 @@ import numpy as np
 
 from mnist_seq_cli.bank import Source, bundled_directory, load
 from mnist_seq_cli.compose import compose
+from mnist_seq_cli.reading import Reader
 from mnist_seq_cli.recipe import Recipe
+from mnist_seq_cli.recognising import Recogniser
 
 MNISTSEQ = str(Path(sys.executable).with_name("mnistseq"))
 PLAIN_LOOP = 10_000
@@ -103,6 +105,36 @@ def in_memory(count: int, repeats: int) -> None:
         )
         per = 1e6 / count
         row(what, f"{mine * per:.2f} µs", "copying the bytes", f"{other * per:.2f} µs", f"{ratio:.2f} ×", budget)
+    table("The hand (4,000 strips of 4 digits)")
+    plain = Recipe.request(seed=1, length=4)
+    for what, budget, options in (
+        ("slant, rotation and scale", "≤ 80 µs", {"slant": (-15, 15), "rotate": (-15, 15), "scale": (80, 120)}),
+        ("tight crop, overlaps", "", {"crop": "tight", "min_gap": -4, "max_gap": 4}),
+        ("paper with grain, noise, contrast", "", {"paper": "grain", "noise": 20, "contrast": (50, 100)}),
+    ):
+        recipe = Recipe.request(seed=1, length=4, **options)
+        mine, other, ratio = paired(
+            lambda recipe=recipe: seconds(lambda: compose(recipe, bank, 0, 4_000)),
+            lambda: seconds(lambda: compose(plain, bank, 0, 4_000)),
+            repeats,
+        )
+        row(what, f"{mine * 250:.1f} µs", "without", f"{other * 250:.2f} µs", f"{ratio:.0f} ×", budget)
+
+
+def reading(count: int) -> None:
+    """Print how many strips a second are read, in memory: exactly, and by likeness."""
+    heading("Reading (strips of 4 digits, one process)")
+    print("| how | strips a second | budget |\n|---|---|---|")
+    made, bank = Recipe.request(seed=1, length=4, max_gap=10), load(Source("train"))
+    exact, images = Reader(bank), compose(made, bank, 0, count).images
+    exact.read_all(images[:256])
+    taken = seconds(lambda: [list(exact.read_all(images[start : start + 250])) for start in range(0, count, 250)])
+    print(f"| exactly | {count / taken:,.0f} | ≥ 5,000 |")
+    test, few = load(Source("test")), count // 50
+    unknown = compose(Recipe.request(seed=1, length=4, max_gap=10, source="test"), test, 0, few).images
+    likeness = Recogniser(bank)
+    taken = seconds(lambda: [likeness.read(image) for image in unknown])
+    print(f"| by likeness, of unknown hands | {few / taken:,.0f} | ≥ 50 |", flush=True)
 
 
 def bare_files(directory: Path, first: int, stop: int, size: int) -> None:
@@ -232,6 +264,7 @@ def main() -> None:
         scratch = Path(name)
         start_up(scratch, repeats * 2)
         in_memory(100_000, repeats * 3)
+        reading(10_000)
         writing(scratch, count, repeats)
         growth(scratch, [10_000, 100_000, 1_000_000] if wanted.million else [count // 10, count])
 
