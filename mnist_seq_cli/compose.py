@@ -28,7 +28,7 @@ ABSENT = -1
 _RUN, _SHAPED_RUN = 4096, 256
 """Samples worked out at a time: what is known of them stays in the processor's second-level cache."""
 
-_BLOCK = 384
+_BLOCK = 512
 """Strips painted at a time: they and their glyphs stay in the processor's second-level cache."""
 
 _OVERLAY = 1 << 19
@@ -110,7 +110,7 @@ def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
     bank = check_bank(recipe, bank)
     if first == stop:
         return nothing(recipe, first)
-    return _joined([shown for shown, _ in _runs(recipe, bank, first, stop)])
+    return _joined((shown for shown, _ in _runs(recipe, bank, first, stop)), stop - first)
 
 
 def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = False) -> Batch:
@@ -120,12 +120,14 @@ def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = 
         return nothing(recipe, first)
     shape = (stop - first, recipe.height, recipe.width)
     images, masked = np.empty(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8) if masks else None
-    runs = []
-    for shown, shaped in _runs(recipe, bank, first, stop):
-        here = slice(shown.first - first, shown.first - first + len(shown))
-        paint(recipe, bank, shown, shaped, images[here], None if masked is None else masked[here])
-        runs.append(shown)
-    shown = _joined(runs)
+
+    def painted() -> Iterator[Truth]:
+        for run, shaped in _runs(recipe, bank, first, stop):
+            here = slice(run.first - first, run.first - first + len(run))
+            paint(recipe, bank, run, shaped, images[here], None if masked is None else masked[here])
+            yield run
+
+    shown = _joined(painted(), stop - first)
     arrays: dict[str, Any] = {name: getattr(shown, name) for name in ARRAYS}
     return Batch(first, **arrays, images=images, drawn=shown.drawn, masks=masked)
 
@@ -140,14 +142,27 @@ def nothing(recipe: Recipe, first: int) -> Batch:
     return Batch(first, ids.astype(np.uint8), numbers, ids, ids, ids, boxes, numbers, images)
 
 
-def _joined(runs: list[Truth]) -> Truth:
-    """Return one truth for consecutive runs of samples, of which there is at least one."""
-    first = runs[0]
-    if len(runs) == 1:
-        return first
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(run, name) for run in runs]) for name in ARRAYS}
-    drawn = {name: np.concatenate([run.drawn[name] for run in runs]) for name in first.drawn}
-    return Truth(first.first, **arrays, drawn=drawn)
+def _joined(runs: Iterator[Truth], count: int) -> Truth:
+    """Return one truth for consecutive runs of samples, `count` in all; none of the runs is kept."""
+    run = next(runs)
+    if len(run) == count:
+        return run
+    known = {name: getattr(run, name) for name in ARRAYS}
+    arrays, drawn = (
+        {name: np.empty((count, *values.shape[1:]), values.dtype) for name, values in part.items()}
+        for part in (known, run.drawn)
+    )
+    first = run.first
+    while True:
+        here = slice(run.first - first, run.first - first + len(run))
+        for name, values in arrays.items():
+            values[here] = getattr(run, name)
+        for name, values in drawn.items():
+            values[here] = run.drawn[name]
+        following = next(runs, None)
+        if following is None:
+            return Truth(first, **arrays, drawn=drawn)
+        run = following
 
 
 def _runs(recipe: Recipe, bank: Bank, first: int, stop: int) -> Iterator[tuple[Truth, _Glyphs | None]]:
@@ -170,9 +185,10 @@ def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Gly
         cells, places, ink = _shaped(recipe, bank, glyphs, ink, first, drawn)
     x, widths = layout.lefts(recipe, ink, lengths, first, stop)
     y = layout.tops(recipe, first, stop)
-    boxes = ink.copy()
+    boxes = ink
     boxes[:, :, 0] += x
-    boxes[:, :, 1] += y
+    if y.any():
+        boxes[:, :, 1] += y
     shaped = None
     if cells is not None:
         # What reaches out of the canvas is moved in; the canvas is large enough for any glyph.
@@ -187,7 +203,7 @@ def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Gly
         for values in (glyphs, x, y, boxes):
             values[beyond] = ABSENT
     if not recipe.fit:
-        widths = np.full_like(widths, recipe.width)
+        widths.fill(recipe.width)
     if recipe.contrast != RANGES["contrast"][0]:
         from mnist_seq_cli.paper import contrasts
 
