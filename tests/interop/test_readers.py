@@ -47,10 +47,11 @@ def test_pandas_reads_the_metadata(written: Written, data: SequenceDataset) -> N
     import pandas as pd
 
     frame = pd.read_json(written("png") / "metadata.jsonl", lines=True, dtype={"text": str})
-    assert list(frame.columns) == ["file_name", "text", "glyphs", "x"]
+    assert list(frame.columns) == ["file_name", "text", "glyphs", "x", "boxes", "gaps"]
     assert frame["text"].tolist() == texts_of(data)
     assert frame["glyphs"].tolist() == [sample.glyphs.tolist() for sample in data]
     assert frame["x"].tolist() == [sample.x.tolist() for sample in data]
+    assert frame["boxes"].tolist() == [sample.boxes.tolist() for sample in data]
 
 
 def test_arrow_reads_labels_as_strings(written: Written, data: SequenceDataset) -> None:
@@ -63,7 +64,10 @@ def test_arrow_reads_labels_as_strings(written: Written, data: SequenceDataset) 
     table = json.read_json(written("png") / "metadata.jsonl")
     numbers = pa.list_(pa.int64())
     assert table.schema == pa.schema(
-        [("file_name", pa.string()), ("text", pa.string()), ("glyphs", numbers), ("x", numbers)]
+        [
+            *(("file_name", pa.string()), ("text", pa.string()), ("glyphs", numbers), ("x", numbers)),
+            *(("boxes", pa.list_(numbers)), ("gaps", numbers)),
+        ]
     )
     assert table["text"].to_pylist() == texts_of(data)
     assert table["x"].to_pylist() == [sample.x.tolist() for sample in data]
@@ -92,12 +96,13 @@ def test_imagefolder_reads_a_dataset_as_it_is(
     assert list(loaded) == ["train"]
     rows = loaded["train"]
     assert len(rows) == len(data)
-    assert set(rows.features) == {"image", "text", "glyphs", "x"}
+    assert set(rows.features) == {"image", "text", "glyphs", "x", "boxes", "gaps"}
     assert rows.features["text"].dtype == "string"
     assert rows["text"][:] == texts_of(data)
     for row, sample in zip(rows, data, strict=True):
         np.testing.assert_array_equal(np.asarray(row["image"]), sample.image)
         assert (row["glyphs"], row["x"]) == (sample.glyphs.tolist(), sample.x.tolist())
+        assert row["boxes"] == sample.boxes.tolist()
 
 
 def test_imagefolder_reads_train_and_test_beside_each_other(
@@ -137,6 +142,8 @@ def test_webdataset_reads_the_shards(written: Written, data: SequenceDataset) ->
             "text": sample.label.replace("-", ""),
             "glyphs": sample.glyphs.tolist(),
             "x": sample.x.tolist(),
+            "boxes": sample.boxes.tolist(),
+            "gaps": (np.diff(sample.x) - 28).tolist(),
         }
     gc.collect()  # while the warning is still ignored
 

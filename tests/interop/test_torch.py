@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded, use of fork:DeprecationWarning"
 )
 
-NAMES = ("image", "digits", "length", "glyphs", "x", "number")
+NAMES = ("image", "digits", "length", "glyphs", "x", "y", "boxes", "number")
 
 
 @pytest.fixture(scope="module")
