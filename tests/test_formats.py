@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import pickle
 import shutil
 import struct
 import subprocess
@@ -274,6 +275,23 @@ def test_processes_and_the_order_of_shards_change_no_byte(name: str, made: Calla
 def test_the_size_of_shards_changes_no_sample(name: str, shard_size: int, place: Path) -> None:
     dataset.build(place / "out", spec_of(name, shard_size=shard_size), SOURCE, workers=1)
     assert_holds(place / "out", expected())
+
+
+@each_format
+def test_what_goes_between_processes_for_a_shard_is_under_a_kilobyte(name: str, place: Path) -> None:
+    settled: list[dataset.Settled] = []
+
+    def watch(landed: Iterable[dataset.Settled]) -> Iterator[dataset.Settled]:
+        for each in landed:
+            settled.append(each)
+            yield each
+
+    spec = spec_of(name)
+    dataset.build(place / "out", spec, SOURCE, workers=1, watch=watch)
+    assert len(settled) == len(spec.plan)
+    for shard, each in zip(spec.plan, settled, strict=True):
+        assert len(pickle.dumps(each)) < 1000
+        assert len(pickle.dumps(dataset.Task(shard, each.record))) < 1000
 
 
 def content_of(name: str, directory: Path) -> object:
