@@ -25,8 +25,8 @@ PAPER, INK = 255, 0
 ABSENT = -1
 """Glyph id, place and box of positions beyond the length of a sequence."""
 
-_RUN, _SHAPED_RUN = 4096, 256
-"""Samples worked out at a time: what is known of them stays in the processor's second-level cache."""
+_RUN, _SHAPED_RUN = 16_384, 256
+"""Samples worked out at a time: enough that tables are read again while they are still in the cache, and few megabytes."""
 
 _BLOCK = 512
 """Strips painted at a time: they and their glyphs stay in the processor's second-level cache."""
