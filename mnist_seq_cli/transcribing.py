@@ -243,6 +243,7 @@ def to_json(name: str, found: Reading | Recognition) -> dict[str, Any]:
         "text": "".join(map(str, found.digits)),
         "glyphs": list(found.glyphs),
         "x": list(found.x),
+        **({"y": list(found.y)} if isinstance(found, Reading) else {}),
         "gaps": list(found.gaps),
         "inverted": found.inverted,
         "exact": isinstance(found, Reading),

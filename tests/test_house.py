@@ -78,7 +78,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stored": {"sampling", "formats", "manifest", "compose", "errors", "recipe"},
     "original": {"bank", "files", "png", "compose", "errors", "recipe"},
     "strips": {"bank", "files", "png", "compose", "errors", "recipe"},
-    "reading": {"errors", "bank"},
+    "finding": {"bank"},
+    "reading": {"errors", "bank", "finding"},
     "recognising": {"errors", "bank"},
     "decoding": {"errors", "recipe", "idx", "png", "files"},
     "transcribing": {
