@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from mnist_seq_cli import SequenceDataset, idx, png
 
@@ -668,7 +668,31 @@ NOTHING: dict[str, Callable[[], Image.Image]] = {
     "stripes": lambda: Image.fromarray((np.indices((28, 84))[1] // 3 % 2 * 255).astype(np.uint8)),
     "a ramp": lambda: Image.linear_gradient("L"),
     "a frame": lambda: Image.fromarray(np.pad(np.full((60, 200), 255, dtype=np.uint8), 6)),
+    "a square": lambda: drawn(lambda pen, x: pen.rectangle((x + 5, 5, x + 23, 23), fill=0)),
+    "a small square": lambda: drawn(lambda pen, x: pen.rectangle((x + 9, 9, x + 18, 18), fill=0)),
+    "squares": lambda: drawn(lambda pen, x: pen.rectangle((x + 5, 5, x + 23, 23), fill=0), 3),
+    "a disc": lambda: drawn(lambda pen, x: pen.ellipse((x + 5, 5, x + 23, 23), fill=0)),
+    "discs": lambda: drawn(lambda pen, x: pen.ellipse((x + 4, 4, x + 24, 24), fill=0), 4),
+    "a large disc": lambda: drawn(lambda pen, x: pen.ellipse((x + 4, 4, x + 24, 24), fill=0)).resize((280, 280)),
+    "a triangle": lambda: drawn(lambda pen, x: pen.polygon([(x + 14, 4), (x + 24, 24), (x + 4, 24)], fill=0)),
+    "a line across": lambda: drawn(lambda pen, x: pen.rectangle((x + 4, 12, x + 24, 15), fill=0)),
+    "wide stripes": lambda: Image.fromarray((np.indices((28, 84))[1] // 12 % 2 * 255).astype(np.uint8)),
+    "stripes across": lambda: Image.fromarray((np.indices((28, 84))[0] // 4 % 2 * 255).astype(np.uint8)),
+    "a chessboard": lambda: Image.fromarray((np.indices((28, 84)) // 4).sum(axis=0).astype(np.uint8) % 2 * 255),
+    "the letter A": lambda: drawn(lambda pen, x: pen.text((x + 4, 0), "A", font=ImageFont.load_default(24), fill=0)),
+    "the letter N": lambda: drawn(lambda pen, x: pen.text((x + 4, 0), "N", font=ImageFont.load_default(24), fill=0)),
+    "letters": lambda: drawn(
+        lambda pen, x: pen.text((x + 4, 0), "HAKE"[x // 28], font=ImageFont.load_default(24), fill=0), 4
+    ),
 }
+
+
+def drawn(draw: Callable[[ImageDraw.ImageDraw, int], None], count: int = 1) -> Image.Image:
+    """A strip on which something is drawn in each square of 28 px, `x` px from the left."""
+    image = Image.new("L", (28 * count, 28), 255)
+    for number in range(count):
+        draw(ImageDraw.Draw(image), 28 * number)
+    return image
 
 
 @pytest.mark.parametrize("make", NOTHING.values(), ids=NOTHING.keys())
