@@ -4,10 +4,13 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 import zipfile
 import zlib
@@ -17,10 +20,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mnist_seq_cli import SequenceDataset, idx, png
+from mnist_seq_cli import SequenceDataset, dataset, idx, png, transcribing
+from mnist_seq_cli.bank import Source, load
+from mnist_seq_cli.compose import compose
+from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.reading import Reading
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -392,6 +401,12 @@ def test_one_strip_becomes_its_digits(mnistseq: Run) -> None:
     assert mnistseq("decode", "a.png") == (0, "0-0-4-2\n", "")
 
 
+def test_one_strip_is_named_when_asked(mnistseq: Run) -> None:
+    strip_file("a.png", "0-0-4-2")
+    assert mnistseq("decode", "-H", "a.png") == (0, "a.png\t0-0-4-2\n", "")
+    assert mnistseq("decode", "a.png", "--names") == (0, "a.png\t0-0-4-2\n", "")
+
+
 def test_several_strips_are_named(mnistseq: Run) -> None:
     strip_file("a.png", "1-2-3")
     strip_file("b.png", "7")
@@ -450,6 +465,11 @@ def test_stdin_that_is_nothing_of_ours_is_refused(monkeypatch: pytest.MonkeyPatc
     for content in (b"", b"\n", b"1-2-3\n", b"\0\0", b"<html>"):
         give_stdin(monkeypatch, content)
         assert_one_line(mnistseq("decode", "-"), 2, "stdin")
+
+
+def test_names_on_stdin_are_sent_to_xargs(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    give_stdin(monkeypatch, b"out/1.png\nout/2.png\n")
+    assert_one_line(mnistseq("decode", "-"), 2, "stdin is text, not an image", "xargs mnistseq decode")
 
 
 def test_a_strip_that_cannot_be_read_does_not_keep_the_others_back(mnistseq: Run) -> None:
@@ -883,6 +903,165 @@ def test_a_dataset_that_is_incomplete_or_not_one_is_told(mnistseq: Run) -> None:
     assert_one_line(mnistseq("decode", "empty"), 2, "empty holds no images")
 
 
+@settings(deadline=None, max_examples=25)
+@given(
+    format_name=st.sampled_from(FORMAT_NAMES),
+    crop=st.sampled_from(["box", "tight"]),
+    gaps=st.tuples(st.integers(1, 9), st.integers(0, 9)),
+    spacing=st.sampled_from(["equal", "random"]),
+    align=st.sampled_from(["left", "center", "right", "random"]),
+    larger=st.tuples(st.integers(0, 40), st.integers(0, 30)),
+    margin=st.integers(0, 6),
+    jitter_y=st.integers(-1, 5),
+    invert=st.booleans(),
+    source=st.sampled_from(["train", "test", "all"]),
+    lengths=st.tuples(st.integers(1, 3), st.integers(0, 3)),
+    seed=st.integers(0, 2**64 - 1),
+)
+def test_what_a_dataset_holds_is_decoded_whatever_its_layout_and_format(
+    format_name: str,
+    gaps: tuple[int, int],
+    larger: tuple[int, int],
+    source: str,
+    lengths: tuple[int, int],
+    seed: int,
+    **layout: Any,
+) -> None:
+    place = Source(source)
+    asked = layout | {"length": tuple((n, 1) for n in range(lengths[0], sum(lengths) + 1)), "seed": seed}
+    asked |= {"min_gap": gaps[0], "max_gap": sum(gaps)}
+    height = 28 + 2 * (layout["margin"] + max(layout["jitter_y"], 0)) + larger[1]
+    with tempfile.TemporaryDirectory() as directory:
+        out = Path(directory, "out")
+        request = dataset.request(
+            out, source=place, samples=12, format_name=format_name, shard_size=5, height=height, **asked
+        )
+        dataset.build(out, request, place, workers=1)
+        made = compose(request.recipe, load(place), 0, 12)
+        found = list(transcribing.transcribe(transcribing.of_path(str(out)), Source("all"), 1))
+    readings = {}
+    for name, reading in found:
+        assert isinstance(reading, Reading)
+        assert reading.inverted is layout["invert"]
+        readings[int(re.findall(r"(\d+)(?:_\d+)?(?:\.png)?$", name)[0])] = reading
+    assert sorted(readings) == list(range(12))
+    for row, reading in readings.items():
+        expected = [values[row, : made.lengths[row]].tolist() for values in (made.digits, made.glyphs, made.x, made.y)]
+        assert [*map(list, (reading.digits, reading.glyphs, reading.x, reading.y))] == expected
+
+
+@pytest.mark.parametrize("format_name", ["webdataset", "npz"])
+def test_one_shard_is_read_by_itself(format_name: str, mnistseq: Run) -> None:
+    asked = ("-n", "30", "--len", "1-3", "--max", "4", "--seed", "8", "--shard-size", "20", "--invert")
+    assert mnistseq("dataset", *asked, "--format", format_name, "-o", "out").code == 0
+    labels = [sample.label for sample in SequenceDataset(length="1-3", max_gap=4, seed=8, samples=30)]
+    shards = ["out/00000.tar", "out/00001.tar"] if format_name == "webdataset" else ["out/dataset.npz"]
+    ending = ".png" if format_name == "webdataset" else ""
+    names = [f"{shards[number // 20 if ending else 0]}/{number:08d}{ending}" for number in range(30)]
+    expected = [f"{name}\t{label}" for name, label in zip(names, labels, strict=True)]
+    assert mnistseq("decode", *shards) == (0, "".join(f"{line}\n" for line in expected), "")
+    code, text, _ = mnistseq("decode", shards[-1])
+    assert (code, text.splitlines()) == (0, expected[20 if ending else 0 :])
+    readings = list(map(json.loads, mnistseq("decode", *shards, "--json").out.splitlines()))
+    assert {reading["inverted"] for reading in readings} == {True}
+    Path("readings.tsv").write_text(text)
+    assert mnistseq("inspect", shards[-1], "--predictions", "readings.tsv")[0] == 0  # the names are known there
+
+
+@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+def test_splits_are_read_one_after_the_other(format_name: str, mnistseq: Run) -> None:
+    splits = ("--split", "train=12", "--split", "test=6", "--len", "3", "--seed", "1")
+    assert mnistseq("dataset", *splits, "--format", format_name, "-o", "parts").code == 0
+    expected = [mnistseq("decode", f"parts/{name}").out for name in ("test", "train")]
+    assert [len(text.splitlines()) for text in expected] == [6, 12]
+    assert mnistseq("decode", "parts") == (0, "".join(expected), "")
+    if format_name in ("webdataset", "npz", "idx"):
+        Path("parts/test/manifest.json").unlink()
+        code, text, err = mnistseq("decode", "parts")
+        assert (code, text, err.count("\n")) == (2, expected[1], 1)
+        assert err.startswith("mnistseq: parts/test is incomplete")
+
+
+# Tar files
+
+
+def tar_of(*members: tuple[str, bytes | None]) -> bytes:
+    """A tar file with these members; of those without content, something that is no file."""
+    out = io.BytesIO()
+    kinds = [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE]
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for number, (name, content) in enumerate(members):
+            member = tarfile.TarInfo(name)
+            if content is None:
+                member.type, member.linkname = kinds[number % len(kinds)], "/etc/passwd"
+            member.size = len(content or b"")
+            archive.addfile(member, io.BytesIO(content or b""))
+    return out.getvalue()
+
+
+def test_a_tar_file_is_read_from_stdin(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    content = tar_of(("a/1.png", png.encode(strip("4-2")[None])[0]), ("a/1.json", b"{}"), ("b.JPG", picture("JPEG")))
+    give_stdin(monkeypatch, content)
+    assert mnistseq("decode", "-")[:2] == (0, "a/1.png\t4-2\nb.JPG\t9-0-8\n")
+    Path("x").write_bytes(content)
+    assert mnistseq("decode", "x")[:2] == (0, "x/a/1.png\t4-2\nx/b.JPG\t9-0-8\n")
+
+
+def test_of_a_strange_tar_file_the_images_alone_are_read(here: Path, mnistseq: Run) -> None:
+    one = png.encode(strip("4-2")[None])[0]
+    links = [(f"{number}.png", None) for number in range(5)]
+    names = [
+        "../../x.png",
+        "/abs.png",
+        "two\nlines.png",
+        "\x1b[31m.png",
+        "long" * 60 + ".png",
+        "again.png",
+        "again.png",
+    ]
+    Path("x.tar").write_bytes(tar_of(*links, *((name, one) for name in names), ("bad.png", b"no"), ("y.txt", b"hi")))
+    code, text, err = mnistseq("decode", "x.tar")
+    assert (code, [line.partition("\t")[2] for line in text.splitlines()]) == (2, ["4-2"] * len(names))
+    assert err.startswith("mnistseq: x.tar/bad.png is neither an image nor")
+    assert err.count("\n") == 1
+    assert text.replace("\n", "").replace("\t", "").isprintable()
+    assert [path.name for path in here.iterdir()] == ["x.tar"]
+
+
+def test_a_tar_file_that_is_cut_off_is_told_after_what_was_there(mnistseq: Run) -> None:
+    one = png.encode(strip("4-2")[None])[0]
+    whole = tar_of(("a.png", one), ("b.png", one))
+    second = whole.index(b"b.png")
+    for stop, read in ((second - 512, 0), (second, 1), (second + 100, 1), (second + 600, 1), (second * 2, 2)):
+        Path("x.tar").write_bytes(whole[:stop])
+        code, text, err = mnistseq("decode", "x.tar")
+        assert (code, err.count("\n")) == (2, 1)
+        assert len(text.splitlines()) <= read
+        assert "x.tar" in err
+    Path("x.tar").write_bytes(whole.replace(b"b.png", b"b.pnG", 1))  # and the sum of its header is wrong
+    assert mnistseq("decode", "x.tar").code == 2
+    Path("x.tar").write_bytes(tar_of(("a.txt", b"hello")))
+    assert_one_line(mnistseq("decode", "x.tar"), 2, "x.tar holds no images")
+
+
+def test_a_tar_file_of_impossible_sizes_is_refused(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    member = tarfile.TarInfo("././@LongLink")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 7 << 30
+    with Path("x.tar").open("wb") as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(64 << 20)
+    assert_one_line(mnistseq("decode", "x.tar"), 2, "x.tar is not a sound tar file", "an impossible size")
+    monkeypatch.setattr(transcribing, "MAX_FILE", 100)
+    Path("x.tar").write_bytes(tar_of(("a.png", bytes(101))))
+    assert_one_line(mnistseq("decode", "x.tar"), 2, "x.tar/a.png is too large")
+
+
+@pytest.mark.parametrize("content", [b"PK\3\4" + bytes(100), b"PK\3\4"])
+def test_a_zip_file_that_is_no_npz_file_is_refused(content: bytes, mnistseq: Run) -> None:
+    Path("x.npz").write_bytes(content)
+    assert_one_line(mnistseq("decode", "x.npz"), 2, "x.npz is not an npz file as we write them")
+
+
 def test_a_dataset_of_folders_is_read_under_the_names_of_its_files(mnistseq: Run) -> None:
     assert mnistseq("dataset", "-n", "60", "--len", "2", "--format", "folders", "-o", "out").code == 0
     code, text, err = mnistseq("decode", "out")
@@ -1214,6 +1393,46 @@ def pipe(command: str, environment: dict[str, str]) -> tuple[int, str, str]:
 def test_what_generate_writes_decode_reads(layout: str, environment: dict[str, str]) -> None:
     command = f"mnistseq generate 1-2-3 {layout} --seed 6 -o - | mnistseq decode -"
     assert pipe(command, environment) == (0, "1-2-3\n", "")
+
+
+def test_a_dataset_goes_through_a_pipe_as_a_tar_file(environment: dict[str, str]) -> None:
+    made = "mnistseq dataset -n 1500 --len 2-5 --seed 3 --margin 2 --format webdataset -o - 2> said"
+    code, text, err = pipe(f"{made} | mnistseq decode --min-confidence 1 - | cut -f2", environment)
+    assert (code, err) == (0, "")
+    assert text.split() == [sample.label for sample in SequenceDataset(length="2-5", seed=3, samples=1500)]
+    code, _, err = pipe(f"{made} | head -c 300000 | mnistseq decode - | wc -l", environment)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "stdin is not a sound tar file" in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mnistseq decode out | cut -f2",
+        "mnistseq decode out/images/*/*.png | cut -f2",
+        "shopt -s globstar; mnistseq decode out/images/**/*.png | cut -f2",
+        "find out -name '*.png' -print0 | xargs -0 -n 7 -P 3 mnistseq decode -H | sort | cut -f2",
+        "find out -name '*.png' | sort | xargs -n 1 mnistseq decode",
+        "tar cf - -C out/images . --sort=name | mnistseq decode - | cut -f2",
+    ],
+)
+def test_a_dataset_is_read_in_a_shell(command: str, environment: dict[str, str]) -> None:
+    made = "mnistseq dataset -n 15 --len 3 --seed 3 --shard-size 6 -o out 2> said"
+    expected = "".join(f"{sample.label}\n" for sample in SequenceDataset(length=3, seed=3, samples=15))
+    assert pipe(f"{made}; {command}", environment) == (0, expected, "")
+
+
+def test_lines_of_programs_that_share_a_pipe_stay_whole(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    pieces: list[str] = []
+    monkeypatch.setattr("mnist_seq_cli.cli.click.echo", pieces.append)
+    Path("strips").mkdir()
+    for number in range(100):
+        strip_file(f"strips/{number:0100d}é.png", f"{number // 10}-{number % 10}")
+    assert mnistseq("decode", "strips").code == 0
+    lines = [line for piece in pieces for line in piece.split("\n")]
+    assert [line.partition("\t")[2] for line in lines] == [f"{n // 10}-{n % 10}" for n in range(100)]
+    assert 2 < len(pieces) < 10
+    assert max(len(piece.encode()) + 1 for piece in pieces) <= 4096
 
 
 def test_bytes_in_a_pipe_are_those_of_the_file(environment: dict[str, str]) -> None:

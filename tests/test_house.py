@@ -84,7 +84,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "decoding": {"errors", "recipe", "idx", "png", "files"},
     "transcribing": {
         *("errors", "recipe", "bank", "idx", "png", "files", "manifest", "stored", "reading", "recognising"),
-        "decoding",
+        *("decoding", "collection"),
     },
     "repairing": {
         *("errors", "recipe", "bank", "compose", "png", "files", "manifest", "reading"),
