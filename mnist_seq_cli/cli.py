@@ -816,16 +816,19 @@ def decode(
 ) -> int:
     """Turn encoded files back into what they mean; - is stdin.
 
-    A strip becomes its digits: an image file (PNG, JPEG and others), a folder of them or a dataset. One that stands as
-    it was made is read exactly, by its glyphs in --source. One that was compressed, scaled or otherwise changed is read
-    by likeness, and is left unread (exit 1) where that is not sure enough. IDX labels become digits, one a line. IDX
-    images become PNG files, with --labels in a folder for each digit, one npz or CSV file, or text.
+    A strip becomes its digits: an image file (PNG, JPEG and others), a folder of them, a dataset, a tar or npz file.
+    One that stands as it was made is read exactly, by its glyphs in --source, whatever its layout. One whose ink was
+    slanted, compressed, scaled or otherwise changed is read by likeness, and is left unread (exit 1) where that is not
+    sure enough. IDX labels become digits, one a line. IDX images become PNG files, with --labels in a folder for each
+    digit, one npz or CSV file, or text.
 
     \b
       mnistseq decode 1-2-3.png photo.jpg --json
       mnistseq decode out/ --min-confidence 1
       mnistseq decode out/ --repair-labels
       mnistseq generate 1-2-3 -o - | mnistseq decode -
+      mnistseq dataset -n 1000 --len 4 --format webdataset -o - | mnistseq decode -
+      find out/ -name '*.png' | xargs -n 1000 -P 4 mnistseq decode -H
       mnistseq decode data/t10k-images-idx3-ubyte --labels data/t10k-labels-idx1-ubyte -o digits/
       mnistseq decode data/t10k-images-idx3-ubyte --range :10 --as text | less
     """
