@@ -869,6 +869,9 @@ def decode(
             code = max(code, _print_transcripts(found, as_json=as_json, named=named))
             continue
         for name, array in group:
+            if names or as_json or min_confidence is not None:
+                hint = "--names, --json and --min-confidence are for strips"
+                raise RequestError(f"{one_line(name)} holds rows, not strips", hint=hint)
             rows = decoding.rows_of(array, name, span=span, labels=known, digit=digit)
             chosen = decoding.form_of(rows, form, output)
             if chosen == "text" and rows.are_images:

@@ -290,7 +290,7 @@ class Reader:
         return CheckError(
             f"from column {column} on, the strip is not made of glyphs of the source {self._bank.identity}; "
             f"{digits} digit{' was' if digits == 1 else 's were'} read before it",
-            hint="give the source it was made from; glyphs that were reshaped, resized or lossily compressed have none",
+            hint="give the source it was made from; glyphs that overlap much, or are changed, cannot be read exactly",
         )
 
 

@@ -19,7 +19,7 @@ from mnist_seq_cli.compose import ABSENT, Truth, drawn_names
 from mnist_seq_cli.errors import CheckError, FormatError, RequestError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import png_folder
-from mnist_seq_cli.manifest import MANIFEST_NAME, STATE_NAME, Record, Spec
+from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Record, Spec
 from mnist_seq_cli.reading import Reader, Reading
 from mnist_seq_cli.recipe import Recipe, Shard
 
@@ -64,9 +64,11 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
             with suppress(OSError):
                 files.remove(work)
                 files.remove_if_empty(work.parent)
+    reasons = "an image is not what it was, or the source has glyphs that look alike"
+    if spec is None:
+        reasons += ", or gaps were not between boxes"
     notes = [
-        f"{path.name} is not the one that {MANIFEST_NAME} is about: an image is not what it was, or the source has "
-        "glyphs that look alike"
+        f"{path.name} is not the one that {MANIFEST_NAME} is about: {reasons}"
         for path, total in finished.items()
         if complete is not None and complete.files.get(path.name) != total
     ]
@@ -211,8 +213,8 @@ def _spec(directory: Path, source: Source | None) -> Spec | None:
     spec = manifest.read_spec(directory)
     if spec is not None and spec.format != "png":
         raise RequestError(
-            f"{directory} is of the format {spec.format}, which holds labels and images in the same files",
-            hint="the dataset command repairs it",
+            f"{directory} is of the format {spec.format}, and labels are repaired in the format png",
+            hint=f"mnistseq dataset --recipe {directory / RECIPE_NAME} -o {directory} makes again what is missing",
         )
     if spec is not None and source is None and not spec.recipe.source.isalpha():
         raise RequestError(
