@@ -254,13 +254,13 @@ def read_named(directory: Path, spec: Spec, shard: Shard, names: Callable[[int, 
         for first, stop in spans(recipe, shard.first, shard.stop):
             expected = names(first, stop)
             images = [_read_image(directory, spec, name) for name in expected]
-            masks = [_read_image(directory, spec, _mask_name(name)) for name in expected] if spec.masks else None
             rows = []
             for name, line in zip(expected, islice(lines, stop - first), strict=False):
                 row = parse_row(recipe, line, keys)
                 if [row[key] for key in keys] != [name, _mask_name(name)][: len(keys)]:
                     raise FormatError(f"{METADATA_NAME} has no row of {name} where it should be")
                 rows.append(row)
+            masks = [_read_image(directory, spec, _mask_name(name)) for name in expected] if spec.masks else None
             yield to_batch(recipe, first, rows, images, masks)
 
 
