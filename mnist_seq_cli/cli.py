@@ -104,6 +104,7 @@ _HEADINGS = {
     ),
     "Hand and paper": ("slant", "rotate", "scale", "stroke", "contrast", "paper", "noise", "invert"),
     "Glyphs": ("source", "source_labels", "glyphs", "exclude_mislabeled"),
+    "Ground truth": ("masks",),
     "Running": ("seed", "workers", "shard_size", "overwrite"),
 }
 """The options of `generate` and `dataset`, by the headings that they have in the help."""
@@ -157,6 +158,11 @@ source_option = click.option(
 )
 source_labels_option = click.option(
     "--source-labels", metavar="LABELS", help="IDX label file that belongs to your own image file."
+)
+
+
+masks_option = click.option(
+    "--masks", is_flag=True, help="Write a mask of each image: a pixel's value is its digit's place, from 1 on."
 )
 
 
@@ -309,13 +315,20 @@ def layout_options(command: Command) -> Command:
 @click.option("-o", "--output", default=".", metavar="FILE|DIR|-", help="PNG file, directory, or - for stdout.")
 @click.option("--count", type=int, default=1, show_default=True, help="Images of each sequence.")
 @layout_options
+@masks_option
 def generate(
-    sequences: tuple[str, ...], output: str, count: int, source: str | None, source_labels: str | None, **layout: Any
+    sequences: tuple[str, ...],
+    output: str,
+    count: int,
+    source: str | None,
+    source_labels: str | None,
+    masks: bool,
+    **layout: Any,
 ) -> None:
     """Write an image of each SEQUENCE as a PNG file, and print its path.
 
     A sequence is written 1-2-3, 123, 1,2,3 or '1 2 3'. With - sequences are read from stdin, one a line. The file is
-    named after the sequence, 1-2-3.png; with --count, 1-2-3_0.png and so on.
+    named after the sequence, 1-2-3.png; with --count, 1-2-3_0.png and so on. Its mask is 1-2-3.mask.png.
 
     \b
       mnistseq generate 1-2-3 --min 0 --max 10 --width 100
@@ -341,9 +354,14 @@ def generate(
             raise RequestError(
                 f"{len(plan)} images do not go to stdout, only one does", hint="give a directory with -o"
             )
-        _write_stdout([strips.encode(plan[0], place)], "PNG")
+        if masks:
+            raise RequestError(
+                "an image and its mask are two files, and do not go to stdout", hint="give a file with -o"
+            )
+        _write_stdout(strips.encode(plan[0], place), "PNG")
     else:
-        for path in strips.write(plan, Path(output), place, to_directory=output.endswith(("/", os.sep))):
+        to_directory = output.endswith(("/", os.sep))
+        for path in strips.write(plan, Path(output), place, to_directory=to_directory, masks=masks):
             click.echo(path)
     if given is None:
         say(f"seed {seed}: with --seed {seed} the same images come again")
@@ -407,6 +425,7 @@ def _show_preset(context: click.Context, _: object, show: bool) -> bool:
 @writing_options
 @layout_options
 @glyph_options
+@masks_option
 @split_options
 @click.pass_context
 def dataset(
@@ -432,6 +451,7 @@ def dataset(
     recipe_file: Path | None,
     preset: str | None,
     show: bool,
+    masks: bool,
     **layout: Any,
 ) -> None:
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a directory.
@@ -482,6 +502,7 @@ def dataset(
         length=None if length is None else parse_lengths(length),
         repeat=not no_repeat,
         check=check or "",
+        masks=masks,
         **layout,
     )
     if recipe_file is not None:

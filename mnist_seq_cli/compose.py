@@ -25,8 +25,14 @@ PAPER, INK = 255, 0
 ABSENT = -1
 """Glyph id, place and box of positions beyond the length of a sequence."""
 
-_RUN, _SHAPED_RUN = 16_384, 256
-"""Samples worked out at a time: enough that tables are read again while they are still in the cache, and few megabytes."""
+MAX_MASKED = 255
+"""Digits of a sequence that a mask can tell apart."""
+
+_RUN, _SHAPED_RUN = 4096, 256
+"""Samples worked out at a time: what is known of them stays in the processor's second-level cache."""
+
+_THREADS_FROM = 4 * _RUN
+"""Samples from which runs are worked out on threads, all at once: more than a shard or a loader asks for."""
 
 _BLOCK = 512
 """Strips painted at a time: they and their glyphs stay in the processor's second-level cache."""
@@ -74,9 +80,12 @@ class Batch(Truth):
     masks: NDArray[np.uint8] | None = field(default=None, kw_only=True)
 
     def first_difference(self, other: Batch) -> int | None:
-        """Return the number of the first sample in which `other` differs; None where there is none."""
+        """Return the number of the first sample in which `other` differs; None where there is none.
+
+        Masks are compared where both have them.
+        """
         different = np.zeros(len(self), dtype=bool)
-        for name in (*ARRAYS, "images"):
+        for name in (*ARRAYS, "images", *([] if self.masks is None or other.masks is None else ["masks"])):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine.shape != theirs.shape:
                 return self.first
@@ -86,9 +95,9 @@ class Batch(Truth):
     def part(self, start: int, stop: int) -> Batch:
         """Return rows `start` to `stop`, without copying."""
         rows: dict[str, Any] = {name: getattr(self, name)[start:stop] for name in (*ARRAYS, "images")}
-        return Batch(
-            self.first + start, **rows, drawn={name: values[start:stop] for name, values in self.drawn.items()}
-        )
+        drawn = {name: values[start:stop] for name, values in self.drawn.items()}
+        masks = None if self.masks is None else self.masks[start:stop]
+        return Batch(self.first + start, **rows, drawn=drawn, masks=masks)
 
 
 class _Glyphs(NamedTuple):
@@ -110,36 +119,44 @@ def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
     bank = check_bank(recipe, bank)
     if first == stop:
         return nothing(recipe, first)
-    return _joined((shown for shown, _ in _runs(recipe, bank, first, stop)), stop - first)
+    runs = _runs(recipe, first, stop)
+    return _joined((_run(recipe, bank, run.start, run.stop)[0] for run in runs), stop - first)
 
 
 def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = False) -> Batch:
-    """Return samples `first` to `stop` of the recipe. Raises RequestError for a bank of another content."""
+    """Return samples `first` to `stop` of the recipe, with masks if they are asked for.
+
+    Raises RequestError for a bank of another content, and where `check_masks` does.
+    """
     bank = check_bank(recipe, bank)
+    if masks:
+        check_masks(recipe)
     if first == stop:
-        return nothing(recipe, first)
+        return nothing(recipe, first, masks=masks)
     shape = (stop - first, recipe.height, recipe.width)
     images, masked = np.empty(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8) if masks else None
 
-    def painted() -> Iterator[Truth]:
-        for run, shaped in _runs(recipe, bank, first, stop):
-            here = slice(run.first - first, run.first - first + len(run))
-            paint(recipe, bank, run, shaped, images[here], None if masked is None else masked[here])
-            yield run
+    def made(run: range) -> Truth:
+        shown, shaped = _run(recipe, bank, run.start, run.stop)
+        here = slice(run.start - first, run.stop - first)
+        paint(recipe, bank, shown, shaped, images[here], None if masked is None else masked[here])
+        return shown
 
-    shown = _joined(painted(), stop - first)
+    shown = _joined(_each(made, _runs(recipe, first, stop), stop - first), stop - first)
     arrays: dict[str, Any] = {name: getattr(shown, name) for name in ARRAYS}
     return Batch(first, **arrays, images=images, drawn=shown.drawn, masks=masked)
 
 
-def nothing(recipe: Recipe, first: int) -> Batch:
+def nothing(recipe: Recipe, first: int, *, masks: bool = False) -> Batch:
     """Return no samples, in the shape of those that the recipe makes."""
     ids, numbers = np.empty((0, recipe.length), dtype=np.int32), np.empty(0, dtype=np.int32)
     boxes, images = (
         np.empty((0, recipe.length, 4), dtype=np.int32),
         np.empty((0, recipe.height, recipe.width), np.uint8),
     )
-    return Batch(first, ids.astype(np.uint8), numbers, ids, ids, ids, boxes, numbers, images)
+    return Batch(
+        first, ids.astype(np.uint8), numbers, ids, ids, ids, boxes, numbers, images, masks=images if masks else None
+    )
 
 
 def _joined(runs: Iterator[Truth], count: int) -> Truth:
@@ -165,14 +182,26 @@ def _joined(runs: Iterator[Truth], count: int) -> Truth:
         run = following
 
 
-def _runs(recipe: Recipe, bank: Bank, first: int, stop: int) -> Iterator[tuple[Truth, _Glyphs | None]]:
-    """Yield runs of samples: what they show, and the glyphs where their shapes are not those of the bank."""
+def _runs(recipe: Recipe, first: int, stop: int) -> Iterator[range]:
+    """Yield samples `first` to `stop` in runs that are worked out at a time."""
     size = _SHAPED_RUN if recipe.is_shaped else _RUN
     for start in range(first, stop, size):
-        yield _run(recipe, bank, start, min(start + size, stop))
+        yield range(start, min(start + size, stop))
+
+
+def _each(made: Callable[[range], Truth], runs: Iterator[range], samples: int) -> Iterator[Truth]:
+    """Yield what is made of each run, in order; of many samples on two threads, which wait for memory in turn."""
+    if samples < _THREADS_FROM:
+        yield from map(made, runs)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as threads:
+        yield from threads.map(made, runs)
 
 
 def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Glyphs | None]:
+    """Return what a run of samples shows, and the glyphs where their shapes are not those of the bank."""
     digits, lengths = sequences(recipe, first, stop)
     if recipe.glyphs == "once":
         glyphs = bank.deal(digits, occurrences(recipe, first, stop), recipe.seed)
@@ -345,6 +374,15 @@ def spans(recipe: Recipe, first: int, stop: int) -> Iterator[tuple[int, int]]:
     size = max(1, min(1_000, (4 << 20) // (recipe.height * recipe.width)))
     for start in range(first, stop, size):
         yield start, min(start + size, stop)
+
+
+def check_masks(recipe: Recipe) -> None:
+    """Raise RequestError where the positions of digits are too many for the bytes of a mask."""
+    if recipe.length > MAX_MASKED:
+        raise RequestError(
+            f"masks tell digits apart by a byte, and sequences have up to {recipe.length} digits",
+            hint=f"{MAX_MASKED} at most, or no masks",
+        )
 
 
 def check_bank(recipe: Recipe, bank: Bank) -> Bank:

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.recipe import Compression
 
+MASK_SUFFIX = ".mask.png"
+"""How the name of a mask ends that stands beside its strip: 1-2-3.mask.png beside 1-2-3.png."""
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 64_000_000
 

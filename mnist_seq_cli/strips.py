@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mnist_seq_cli import bank, files, png
 from mnist_seq_cli.bank import Source
-from mnist_seq_cli.compose import compose
+from mnist_seq_cli.compose import check_masks, compose
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import Digits, Recipe, format_sequence, parse_sequence
 
@@ -56,32 +56,41 @@ def plan(sequences: Iterable[Digits], source: Source, *, seed: int, count: int =
     return strips
 
 
-def encode(strip: Strip, source: Source) -> bytes:
-    """Return a strip as the bytes of a PNG file."""
-    batch = compose(strip.recipe, bank.load(source), strip.number, strip.number + 1)
-    return png.encode(batch.images, "small", batch.widths)[0]
+def encode(strip: Strip, source: Source, *, masks: bool = False) -> list[bytes]:
+    """Return a strip as the bytes of a PNG file, and its mask, if that is asked for, as those of another."""
+    batch = compose(strip.recipe, bank.load(source), strip.number, strip.number + 1, masks=masks)
+    arrays = [batch.images] if batch.masks is None else [batch.images, batch.masks]
+    return [content for array in arrays for content in png.encode(array, "small", batch.widths)]
 
 
-def write(strips: list[Strip], output: Path, source: Source, *, to_directory: bool = False) -> Iterator[Path]:
-    """Write each strip, and yield the path of each file once it is there.
+def write(
+    strips: list[Strip], output: Path, source: Source, *, to_directory: bool = False, masks: bool = False
+) -> Iterator[Path]:
+    """Write each strip, with `masks` its mask beside it, and yield the path of each file once it is there.
 
     `output` is the file itself for one strip and a name that ends in .png, unless `to_directory`; else a directory,
-    made where it is missing. Raises RequestError for a file name that cannot be, OSError.
+    made where it is missing. The mask of 1-2-3.png is 1-2-3.mask.png. Raises RequestError, before anything is written,
+    for a file name or a mask that cannot be; OSError.
     """
+    if masks:
+        for strip in strips:
+            check_masks(strip.recipe)
     to_file = output.suffix.lower() == ".png" and not to_directory and not output.is_dir()
     if to_file and len(strips) > 1:
         raise RequestError(f"{len(strips)} strips do not go into one file, {output}", hint="give a directory with -o")
-    paths = [output if to_file else output / f"{strip.name}.png" for strip in strips]
-    longest = max(paths, key=lambda path: len(path.name))
+    pictures = [output if to_file else output / f"{strip.name}.png" for strip in strips]
+    paths = [[path, *([path.with_name(path.stem + png.MASK_SUFFIX)] if masks else [])] for path in pictures]
+    longest = max((path for both in paths for path in both), key=lambda path: len(path.name))
     if len(longest.name) > MAX_NAME - len(files.partial_name(Path("x")).name):
         raise RequestError(
             f"the name of a strip would have {len(longest.name)} characters, too many for a file",
             hint="name the file with -o FILE.png",
         )
-    files.make_directory(paths[0].parent)
-    for strip, path in zip(strips, paths, strict=True):
-        files.write_whole(path, encode(strip, source), sync=False)
-        yield path
+    files.make_directory(pictures[0].parent)
+    for strip, both in zip(strips, paths, strict=True):
+        for path, content in zip(both, encode(strip, source, masks=masks), strict=True):
+            files.write_whole(path, content, sync=False)
+            yield path
 
 
 def read_sequences(lines: Iterable[str]) -> list[Digits]:

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from mnist_seq_cli import bank, decoding, files, idx, manifest, png
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError, one_line
+from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
 from mnist_seq_cli.manifest import RECIPE_NAME
+from mnist_seq_cli.png import MASK_SUFFIX
 from mnist_seq_cli.reading import Reader, Reading
 from mnist_seq_cli.recipe import format_sequence
 from mnist_seq_cli.recognising import Recogniser, Recognition
@@ -124,10 +126,15 @@ def of_path(name: str) -> Content:
 
 
 def _of_directory(path: Path) -> Iterator[Strip]:
-    """Yield the strips of a folder, and of those in it, by name; hidden ones and links to folders are left out."""
+    """Yield the strips of a folder, and of those in it, by name.
+
+    Left out are hidden ones, links to folders, and masks: what is beside its strips under the name of a mask, and a
+    folder `masks` beside one `images`.
+    """
     found = False
     for folder, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        without = MASKS_NAME if IMAGES_NAME in folders else ""
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != without)
         try:
             spec = manifest.read_spec(Path(folder)) if RECIPE_NAME in names else None
             if spec is not None and spec.format not in _FILE_EACH:
@@ -139,7 +146,7 @@ def _of_directory(path: Path) -> Iterator[Strip]:
             yield Strip(folder, error)
             continue
         for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if _is_strip(name) and not name.startswith("."):
                 found = True
                 yield _strip_file(Path(folder, name), str(Path(folder, name)))
     if not found:
@@ -207,7 +214,7 @@ def _of_tar(stream: _TarStream, name: str, prefix: str) -> Iterator[Strip]:
             for member in iter(archive.next, None):
                 archive.members.clear()  # which would grow with the stream
                 stream.expected = member.size + _BETWEEN
-                if not member.isreg() or not member.name.lower().endswith(SUFFIXES):
+                if not member.isreg() or not _is_strip(member.name):
                     continue
                 found, shown = True, f"{prefix}{member.name}"
                 file = archive.extractfile(member) if member.size <= MAX_FILE else None
@@ -263,6 +270,11 @@ def _kind(content: bytes) -> str | None:
     if content.startswith(png.SIGNATURE):
         return "PNG"
     return next((kind for start, kind in _PICTURES.items() if content.startswith(start)), None)
+
+
+def _is_strip(name: str) -> bool:
+    """Tell by its name whether a file is an image of a strip, and no mask."""
+    return name.lower().endswith(SUFFIXES) and not name.endswith(MASK_SUFFIX)
 
 
 def _is_tar(start: bytes) -> bool:

@@ -129,6 +129,7 @@ def command(spec: Spec, directory: str) -> str:
     if spec.recipe.source not in BUNDLED_SOURCES:
         words += ["--source", "IMAGES", "--source-labels", "LABELS"]
     words += ["--format", spec.format, "--compression", spec.compression, "--shard-size", str(spec.shard_size)]
+    words += ["--masks"] if spec.masks else []
     return shlex.join([*words, "-o", "again/"])
 
 
@@ -158,6 +159,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
     if report.kind == "dataset":
         done = f"{report.samples_done:,}" + ("" if report.complete else f" of {report.samples:,}: INCOMPLETE")
         about = [("samples", done), ("format", f"{report.format}, {size_text(report.bytes)}"), *report.facts]
+        about += [("masks", "one for each strip")] if report.masks else []
         return [*about, *_sampled(report)]
     sizes = [f"{width}×{height} px" for height, width in report.sizes]
     about = [("samples", f"{report.samples:,}"), ("strips", ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else ""))]

@@ -857,7 +857,7 @@ def test_in_a_folder_bad_files_are_told_and_the_others_read(mnistseq: Run) -> No
 @pytest.mark.parametrize("format_name", ["png", "webdataset", "npz", "idx"])
 def test_a_dataset_of_any_format_is_read(format_name: str, mnistseq: Run) -> None:
     asked = ("-n", "330", "--len", "2-5", "--max", "7", "--seed", "8", "--shard-size", "100")
-    assert mnistseq("dataset", *asked, "--format", format_name, "-o", "out").code == 0
+    assert mnistseq("dataset", *asked, *form(format_name), "-o", "out").code == 0
     code, text, err = mnistseq("decode", "out")
     rows = [line.split("\t") for line in text.splitlines()]
     data = SequenceDataset(length="2-5", max_gap=7, seed=8, samples=330)
@@ -953,7 +953,7 @@ def test_what_a_dataset_holds_is_decoded_whatever_its_layout_and_format(
 @pytest.mark.parametrize("format_name", ["webdataset", "npz"])
 def test_one_shard_is_read_by_itself(format_name: str, mnistseq: Run) -> None:
     asked = ("-n", "30", "--len", "1-3", "--max", "4", "--seed", "8", "--shard-size", "20", "--invert")
-    assert mnistseq("dataset", *asked, "--format", format_name, "-o", "out").code == 0
+    assert mnistseq("dataset", *asked, *form(format_name), "-o", "out").code == 0
     labels = [sample.label for sample in SequenceDataset(length="1-3", max_gap=4, seed=8, samples=30)]
     shards = ["out/00000.tar", "out/00001.tar"] if format_name == "webdataset" else ["out/dataset.npz"]
     ending = ".png" if format_name == "webdataset" else ""
@@ -971,7 +971,7 @@ def test_one_shard_is_read_by_itself(format_name: str, mnistseq: Run) -> None:
 @pytest.mark.parametrize("format_name", FORMAT_NAMES)
 def test_splits_are_read_one_after_the_other(format_name: str, mnistseq: Run) -> None:
     splits = ("--split", "train=12", "--split", "test=6", "--len", "3", "--seed", "1")
-    assert mnistseq("dataset", *splits, "--format", format_name, "-o", "parts").code == 0
+    assert mnistseq("dataset", *splits, *form(format_name), "-o", "parts").code == 0
     expected = [mnistseq("decode", f"parts/{name}").out for name in ("test", "train")]
     assert [len(text.splitlines()) for text in expected] == [6, 12]
     assert mnistseq("decode", "parts") == (0, "".join(expected), "")

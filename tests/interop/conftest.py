@@ -24,14 +24,17 @@ def data() -> SequenceDataset:
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The same samples on disk, in three shards: `written("png")` is a directory, not to be changed."""
+    """The same samples on disk, in three shards: `written("png")` is a directory, not to be changed.
+
+    So is `written("png --masks")`.
+    """
     place = tmp_path_factory.mktemp("written")
 
     def write(format_name: str) -> Path:
         directory = place / format_name
         if not directory.exists():
             asked = ["-n", str(SAMPLES), "--len", "4", "--seed", "11", "--max", "6", "--shard-size", "100"]
-            assert cli.run(["dataset", *asked, "--format", format_name, "-o", str(directory)]) == 0
+            assert cli.run(["dataset", *asked, "--format", *format_name.split(), "-o", str(directory)]) == 0
         return directory
 
     return write
