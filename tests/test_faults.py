@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from faulty import FaultySystem, copy, difference, fast_directory, tree, under, visible
+from forms import form
 
 from mnist_seq_cli import cli
 from mnist_seq_cli.formats import FORMAT_NAMES
@@ -27,7 +28,7 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 
 def command(format_name: str, samples: int = SAMPLES) -> list[str]:
     sizes = ["-n", str(samples), "--len", "2", "--shard-size", str(SHARD_SIZE)]
-    return ["dataset", *sizes, "--seed", "5", "--workers", "1", "--format", format_name, "-o"]
+    return ["dataset", *sizes, "--seed", "5", "--workers", "1", *form(format_name), "-o"]
 
 
 class Case(NamedTuple):

@@ -17,8 +17,8 @@ from mnist_seq_cli.recipe import Recipe
 from mnist_seq_cli.sequences import copies, sequences
 
 Run = Callable[..., Any]
-BALANCED = ["dataset", "--len", "2", "--per-label", "3", "--seed", "5", "--format", "folders", "--shard-size", "70"]
-DRAWN = ["dataset", "-n", "40", "--len", "1-2", "--seed", "5", "--format", "folders", "--shard-size", "7"]
+BALANCED = ["dataset", "--len", "2", "--per-label", "3", "--seed", "5", "--layout", "folders", "--shard-size", "70"]
+DRAWN = ["dataset", "-n", "40", "--len", "1-2", "--seed", "5", "--layout", "folders", "--shard-size", "7"]
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def test_no_two_samples_have_the_same_name(pool: Any) -> None:
 
 def test_splits_are_trees_of_folders(mnistseq: Run) -> None:
     splits = ["--split", "train=64", "--split", "val=16", "--split", "test=20", "--split-by", "label"]
-    assert mnistseq("dataset", *splits, "--len", "2", "--per-label", "1", "--format", "folders", "-o", "out").code == 0
+    assert mnistseq("dataset", *splits, "--len", "2", "--per-label", "1", "--layout", "folders", "-o", "out").code == 0
     trees = [{path.parent.name for path in Path("out", name).glob("*/0_*.png")} for name in ("train", "val", "test")]
     assert [len(labels) for labels in trees] == [64, 16, 20]
     assert len(set().union(*trees)) == 100
@@ -208,10 +208,10 @@ def test_a_link_in_place_of_a_folder_is_refused(mnistseq: Run, place: Path) -> N
 
 
 def test_labels_that_are_too_long_for_a_name_are_refused(mnistseq: Run) -> None:
-    assert mnistseq("dataset", "-n", "2", "--len", "230", "--format", "folders", "-o", "long").code == 0
-    done = mnistseq("dataset", "-n", "2", "--len", "231", "--format", "folders", "-o", "out")
+    assert mnistseq("dataset", "-n", "2", "--len", "230", "--layout", "folders", "-o", "long").code == 0
+    done = mnistseq("dataset", "-n", "2", "--len", "231", "--layout", "folders", "-o", "out")
     message = (
-        "folders are named after sequences, and 231 digits are too many for a name; 230 at most, or another --format"
+        "folders are named after sequences, and 231 digits are too many for a name; 230 at most, or leave --layout out"
     )
     assert done == (2, "", f"mnistseq: {message}\n")
     assert not Path("out").exists()

@@ -26,6 +26,9 @@ _MODULES = {
 }
 FORMAT_NAMES = tuple(_MODULES)
 
+LAYOUTS = ("shards", "folders")
+"""How PNG files can be arranged. The second one is a format of that name, which is asked for with --layout."""
+
 
 class Written(NamedTuple):
     """What the content of a shard came out as; `sha256` is over its files in the order of their names."""

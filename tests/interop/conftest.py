@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forms import form
 
 from mnist_seq_cli import SequenceDataset, cli
 
@@ -31,7 +32,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         directory = place / format_name
         if not directory.exists():
             asked = ["-n", str(SAMPLES), "--len", "4", "--seed", "11", "--max", "6", "--shard-size", "100"]
-            assert cli.run(["dataset", *asked, "--format", format_name, "-o", str(directory)]) == 0
+            assert cli.run(["dataset", *asked, *form(format_name), "-o", str(directory)]) == 0
         return directory
 
     return write
