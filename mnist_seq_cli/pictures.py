@@ -33,14 +33,17 @@ def read(
             warnings.simplefilter("error")
             with Image.open(io.BytesIO(content), formats=formats) as image:
                 if not 0 < image.width * image.height <= max_pixels:
-                    raise ValueError(f"it claims {image.width}×{image.height} px, which is out of bounds")
+                    most = f"{max_pixels // 1_000_000} million at most"
+                    raise ValueError(f"it claims {image.width}×{image.height} px, and may have {most}")
                 if image.format in _PROGRAMS:
                     raise ValueError("it is a program that draws a picture")
                 image.draft("L", image.size)  # which spares the colours of a JPEG file
                 return _grey(image)
     except UnidentifiedImageError:
         reason = "it does not begin like one"
-    except (*_ERRORS, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        reason = "it claims far too many px"
+    except _ERRORS as error:
         reason = one_line(str(error), 120)
     raise FormatError(f"{name} is not a sound {kind}: {reason}")
 

@@ -76,7 +76,7 @@ def _written(recipe: Recipe) -> str:
 def _canvas(recipe: Recipe) -> str:
     size = f"{recipe.width}×{recipe.height} px" + (" at most, each as wide as it has to be" if recipe.fit else "")
     papers = {"plain": "", "gradient": ", on paper with a gradient", "grain": ", on paper with grain"}
-    paper = papers.get(recipe.paper, f", on the paper {recipe.paper}")
+    paper = papers.get(recipe.paper, f", on a paper of one's own ({recipe.paper[:15]}…)")
     noise = f", noise of {recipe.noise} grey levels" if recipe.noise else ""
     return size + (", white on black" if recipe.invert else "") + paper + noise
 
