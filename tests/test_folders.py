@@ -1,5 +1,6 @@
 """The format of a folder for each label: names, what is in the way, what is too much, and what is left over."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -215,6 +216,71 @@ def test_labels_that_are_too_long_for_a_name_are_refused(mnistseq: Run) -> None:
     )
     assert done == (2, "", f"mnistseq: {message}\n")
     assert not Path("out").exists()
+
+
+def test_folders_are_for_png_files(mnistseq: Run) -> None:
+    for name in ("npz", "idx", "webdataset"):
+        done = mnistseq("dataset", "-n", "9", "--len", "2", "--layout", "folders", "--format", name, "-o", "out")
+        message = f"--layout folders is for PNG files, and --format {name} has none; leave one of them out"
+        assert done == (2, "", f"mnistseq: {message}\n")
+        assert not Path("out").exists()
+    done = mnistseq("dataset", "-n", "9", "--len", "2", "--format", "folders", "-o", "out")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "'folders' is not one of 'png', 'webdataset', 'npz', 'idx'" in done.err
+
+
+def test_png_files_in_shards_are_what_there_is_without_it(mnistseq: Run, place: Path) -> None:
+    asked = ["dataset", "-n", "9", "--len", "2", "--seed", "5"]
+    assert mnistseq(*asked, "-o", "plain").code == 0
+    assert mnistseq(*asked, "--layout", "shards", "--format", "png", "-o", "shards").code == 0
+    assert tree(place / "plain") == tree(place / "shards")
+    assert mnistseq(*asked, "--layout", "folders", "-o", "folders").code == 0
+    assert mnistseq(*asked, "--layout", "folders", "--format", "png", "-o", "png").code == 0
+    assert tree(place / "folders") == tree(place / "png")
+    assert mnistseq(*asked, "--layout", "shards", "--format", "npz", "-o", "npz").code == 0
+    assert Path("npz/dataset.npz").exists()
+    done = mnistseq(*asked, "-o", "folders")
+    assert done.code == 2
+    assert "folders holds another dataset: format png instead of folders" in done.err
+
+
+PRESET = ["--preset", "double-mnist", "-n", "9"]
+
+
+@pytest.mark.parametrize(
+    ("options", "format_name"),
+    [
+        (PRESET, "folders"),
+        ([*PRESET, "--layout", "shards"], "png"),
+        ([*PRESET, "--format", "npz"], "npz"),
+        ([*PRESET, "--format", "png"], "folders"),
+        (["--recipe", "folders.toml"], "folders"),
+        (["--recipe", "folders.toml", "--layout", "folders"], "folders"),
+        (["--recipe", "folders.toml", "--layout", "shards"], "png"),
+        (["--recipe", "folders.toml", "--format", "png"], "png"),
+        (["--recipe", "folders.toml", "--format", "npz", "--layout", "shards"], "npz"),
+        (["--recipe", "npz.toml"], "npz"),
+        (["--recipe", "npz.toml", "--layout", "shards"], "npz"),
+        (["--recipe", "npz.toml", "--layout", "folders"], "folders"),
+        (["--recipe", "plain.toml", "--layout", "folders"], "folders"),
+        (["--recipe", "plain.toml", "--layout", "shards"], "png"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_typed_goes_before_presets_and_recipes(options: list[str], format_name: str, mnistseq: Run) -> None:
+    for name in ("folders", "npz", "plain"):
+        said = "" if name == "plain" else f'format = "{name}"\n'
+        Path(f"{name}.toml").write_text(f"length = 2\nsamples = 9\n{said}")
+    done = mnistseq("dataset", *options, "-o", "out")
+    assert done.code == 0, done.err
+    spec = read_spec(Path("out"))
+    assert spec is not None
+    assert spec.format == format_name
+
+
+def test_the_report_says_how_it_is_made_again(mnistseq: Run) -> None:
+    assert mnistseq(*DRAWN, "-o", "out").code == 0
+    assert " --layout folders " in json.loads(mnistseq("inspect", "out", "--json").out)["command"]
 
 
 def test_what_stands_is_told_from_what_is_too_much(mnistseq: Run) -> None:

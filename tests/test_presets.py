@@ -103,3 +103,13 @@ def test_every_option_has_its_heading(command: str, mnistseq: Run) -> None:
     headings = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert headings == [title for title, heading in cli._HEADINGS.items() if options & {*heading.options}]
     assert len(headings) >= 5
+
+
+def test_every_heading_is_followed_by_a_line_of_its_own(mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    abouts = [heading.about for heading in cli._HEADINGS.values()]
+    assert len(set(abouts)) == len(abouts)
+    text = mnistseq("dataset", "--help").out
+    for title, heading in cli._HEADINGS.items():
+        assert f"\n{title}:\n  {heading.about}\n\n  -" in text
+        assert heading.about.endswith(".")
