@@ -291,6 +291,26 @@ def test_errors_of_pillow_and_warnings_are_told_in_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "webp", "bmp", "ppm", "tga", "jp2", "ico"])
+def test_damage_is_read_as_a_picture_or_refused_as_none(kind: str) -> None:
+    draw("scan.png", 20, 31)
+    with Image.open("scan.png") as image:
+        image.save(f"scan.{kind}")
+    whole, chance = Path(f"scan.{kind}").read_bytes(), np.random.default_rng(4)
+    said = []
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in chance.integers(0, min(len(whole), 400), 3).tolist():
+            damaged[place] = int(chance.integers(256))
+        try:
+            levels = pictures.read(bytes(damaged), name="a", kind="picture")
+            assert (levels.ndim, levels.dtype) == (2, np.uint8)
+        except FormatError as error:
+            said.append(str(error))
+    assert said
+    assert all(line.startswith("a is not a sound picture: ") and line.isprintable() for line in said)
+
+
 # Datasets
 
 SHARDS = ["-n", "20", "--len", "2", "--shard-size", "7", "--paper", "scan.png"]
