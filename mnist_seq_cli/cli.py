@@ -124,6 +124,7 @@ _HEADINGS = {
         "Which handwritten digits the images are made of.",
         ("source", "source_labels", "glyphs", "exclude_mislabeled"),
     ),
+    "Ground truth": _Heading("What is told of each image beside its label.", ("masks",)),
     "Running": _Heading(
         "How the work is done; of these the seed alone changes what is made.",
         ("seed", "workers", "shard_size", "overwrite"),
@@ -190,6 +191,9 @@ paper_option = click.option(
     default="plain",
     show_default=True,
     help="What is under the ink; FILE is a picture, of which each image has another part.",
+)
+masks_option = click.option(
+    "--masks", is_flag=True, help="Write a mask of each image: a pixel's value is its digit's place, from 1 on."
 )
 
 
@@ -341,13 +345,20 @@ def layout_options(command: Command) -> Command:
 @click.option("--count", type=int, default=1, show_default=True, help="Images of each sequence.")
 @layout_options
 @glyph_options
+@masks_option
 def generate(
-    sequences: tuple[str, ...], output: str, count: int, source: str | None, source_labels: str | None, **layout: Any
+    sequences: tuple[str, ...],
+    output: str,
+    count: int,
+    source: str | None,
+    source_labels: str | None,
+    masks: bool,
+    **layout: Any,
 ) -> None:
     """Write an image of each SEQUENCE as a PNG file, and print its path.
 
     A sequence is written 1-2-3, 123, 1,2,3 or '1 2 3'. With - sequences are read from stdin, one a line. The file is
-    named after the sequence, 1-2-3.png; with --count, 1-2-3_0.png and so on.
+    named after the sequence, 1-2-3.png; with --count, 1-2-3_0.png and so on. Its mask is 1-2-3.mask.png.
 
     \b
       mnistseq generate 1-2-3 --min 0 --max 10 --width 100
@@ -373,9 +384,14 @@ def generate(
             raise RequestError(
                 f"{len(plan)} images do not go to stdout, only one does", hint="give a directory with -o"
             )
-        _write_stdout(strips.encode(plan, place), "PNG")
+        if masks:
+            raise RequestError(
+                "an image and its mask are two files, and do not go to stdout", hint="give a file with -o"
+            )
+        _write_stdout(next(strips.encode(plan, place)), "PNG")
     else:
-        for path in strips.write(plan, Path(output), place, to_directory=output.endswith(("/", os.sep))):
+        to_directory = output.endswith(("/", os.sep))
+        for path in strips.write(plan, Path(output), place, to_directory=to_directory, masks=masks):
             click.echo(path)
     if given is None:
         say(f"seed {seed}: with --seed {seed} the same images come again")
@@ -452,6 +468,7 @@ def _show_preset(context: click.Context, _: object, show: bool) -> bool:
 @writing_options
 @layout_options
 @glyph_options
+@masks_option
 @split_options
 @click.pass_context
 def dataset(
@@ -478,6 +495,7 @@ def dataset(
     recipe_file: Path | None,
     preset: str | None,
     show: bool,
+    masks: bool,
     **layout: Any,
 ) -> None:
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a directory.
@@ -528,6 +546,7 @@ def dataset(
         length=None if length is None else parse_lengths(length),
         repeat=not no_repeat,
         check=check or "",
+        masks=masks,
         **layout,
     )
     if recipe_file is not None:

@@ -14,6 +14,9 @@ from mnist_seq_cli import pictures
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe import Compression
 
+MASK_SUFFIX = ".mask.png"
+"""How the name of a mask ends that stands beside its strip: 1-2-3.mask.png beside 1-2-3.png."""
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 64_000_000
 

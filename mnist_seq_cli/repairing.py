@@ -109,7 +109,14 @@ def _spec_of_images(directory: Path, shards: list[Shard], reader: Reader, glyphs
     recipe = Recipe.request(
         seed=0, length=longest, min_gap=min(gaps, default=0), max_gap=max(gaps, default=0), **glyphs.facts
     )
-    return Spec(recipe=recipe, samples=shards[-1].stop, format="png", compression="fast", shard_size=shards[0].samples)
+    return Spec(
+        recipe=recipe,
+        samples=shards[-1].stop,
+        format="png",
+        compression="fast",
+        shard_size=shards[0].samples,
+        masks=(directory / png_folder.MASKS_NAME).is_dir(),
+    )
 
 
 def _names(shard: Shard) -> Iterator[tuple[int, list[str]]]:

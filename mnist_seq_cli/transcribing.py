@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from mnist_seq_cli import bank, decoding, files, idx, manifest, pictures, png
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError
+from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
+from mnist_seq_cli.png import MASK_SUFFIX
 from mnist_seq_cli.reading import Reader, Reading
 from mnist_seq_cli.recipe import format_sequence
 from mnist_seq_cli.recognising import Recogniser, Recognition
@@ -110,11 +112,16 @@ def _of_directory(path: Path) -> Iterator[Strip]:
 
 
 def image_files(directory: Path) -> Iterator[Path]:
-    """Yield the image files in a folder and those in it, by name; hidden ones and links to folders are left out."""
+    """Yield the image files in a folder and those in it, by name.
+
+    Left out are hidden ones, links to folders, and masks: what is beside its strips under the name of a mask, and a
+    folder `masks` beside one `images`.
+    """
     for folder, folders, names in os.walk(directory):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        without = MASKS_NAME if IMAGES_NAME in folders else ""
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != without)
         for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(SUFFIXES) and not name.endswith(MASK_SUFFIX) and not name.startswith("."):
                 yield Path(folder, name)
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mnist_seq_cli import formats
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, FULL, RANGES, Recipe, format_sequence
 
 if TYPE_CHECKING:
@@ -130,8 +131,8 @@ def command(spec: Spec, directory: str) -> str:
     if spec.recipe.source not in BUNDLED_SOURCES:
         words += ["--source", "IMAGES", "--source-labels", "LABELS"]
     words += ["--paper", "PICTURE"] * spec.recipe.has_own_paper
-    words += ["--layout" if spec.format == "folders" else "--format", spec.format]
-    words += ["--compression", spec.compression, "--shard-size", str(spec.shard_size)]
+    words += [*formats.option(spec.format).split(), "--compression", spec.compression]
+    words += ["--shard-size", str(spec.shard_size), *(["--masks"] if spec.masks else [])]
     return shlex.join([*words, "-o", "again/"])
 
 
@@ -161,6 +162,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
     if report.kind == "dataset":
         done = f"{report.samples_done:,}" + ("" if report.complete else f" of {report.samples:,}: INCOMPLETE")
         about = [("samples", done), ("format", f"{report.format}, {size_text(report.bytes)}"), *report.facts]
+        about += [("masks", "one for each strip")] if report.masks else []
         return [*about, *_sampled(report)]
     sizes = [f"{width}×{height} px" for height, width in report.sizes]
     about = [("samples", f"{report.samples:,}"), ("strips", ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else ""))]

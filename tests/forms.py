@@ -2,5 +2,5 @@
 
 
 def form(name: str) -> list[str]:
-    """Return the options for a format, one of which the command line knows as a layout of files."""
-    return ["--layout" if name == "folders" else "--format", name]
+    """Return the options for a format, and what may follow its name: `npz`, `png --masks`."""
+    return ["--layout" if name == "folders" else "--format", *name.split()]

@@ -250,8 +250,8 @@ def test_a_tar_file_is_read_the_quick_way_and_the_careful_way_alike(made: Path, 
     spec = manifest.read_spec(made / "webdataset")
     assert spec is not None
     place = made / "webdataset"
-    careful = [json.loads(row)["text"] for shard in spec.plan for *_, row in webdataset._samples(place, shard)]
-    quick = [webdataset._texts_as_written(place, spec.recipe, shard) for shard in spec.plan]
+    careful = [json.loads(row)["text"] for shard in spec.plan for *_, row in webdataset._samples(place, spec, shard)]
+    quick = [webdataset._texts_as_written(place, spec, shard) for shard in spec.plan]
     assert [text for texts in quick for text in texts or []] == careful
     assert list(webdataset.read_texts(made / "webdataset", spec)) == careful
     shutil.copytree(made / "webdataset", tmp_path / "out")
@@ -271,9 +271,9 @@ def test_a_tar_file_is_read_the_quick_way_and_the_careful_way_alike(made: Path, 
         content.replace(b"00000003.png", b"00000004.png"),
     ):
         first.write_bytes(changed)
-        assert webdataset._texts_as_written(tmp_path / "out", spec.recipe, spec.plan[0]) is None
+        assert webdataset._texts_as_written(tmp_path / "out", spec, spec.plan[0]) is None
     first.write_bytes(content.replace(b'"text": "', b'"text" :"', 1))  # JSON all the same
-    assert webdataset._texts_as_written(tmp_path / "out", spec.recipe, spec.plan[0]) is None
+    assert webdataset._texts_as_written(tmp_path / "out", spec, spec.plan[0]) is None
     assert list(webdataset.read_texts(tmp_path / "out", spec)) == careful
 
 

@@ -543,7 +543,7 @@ def data_files(name: str, directory: Path) -> list[Path]:
         return [directory / "images/00001/00000007.png", directory / "labels.csv", directory / "metadata.jsonl"]
     if name == "webdataset":
         return [directory / "00001.tar", directory / "00003.tar"]
-    return [directory / file for file in formats.get(name).FILES]
+    return [directory / file for file in formats.get(name).file_names(spec_of(name))]
 
 
 DAMAGE: dict[str, Callable[[Path], Any]] = {

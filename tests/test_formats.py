@@ -303,7 +303,7 @@ def content_of(name: str, directory: Path) -> object:
         return b"".join(path.read_bytes()[:-1024] for path in sorted(directory.glob("*.tar")))
     if name == "npz":
         return (directory / "dataset.npz").read_bytes()
-    return [gzip.decompress((directory / file).read_bytes()) for file in formats.get(name).FILES]
+    return [gzip.decompress((directory / file).read_bytes()) for file in formats.get(name).file_names(spec_of(name))]
 
 
 @each_format
@@ -411,7 +411,7 @@ def test_only_tar_files_are_streams(name: str) -> None:
 
 
 def test_gzip_files_are_of_one_member_and_sound(made: Callable[[str], Path]) -> None:
-    for name in formats.get("idx").FILES:
+    for name in formats.get("idx").file_names(spec_of("idx")):
         path = made("idx") / name
         content = path.read_bytes()
         inflater = zlib.decompressobj(wbits=31)
@@ -629,7 +629,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", ["idx"])
-@pytest.mark.parametrize("file", formats.get("idx").FILES)
+@pytest.mark.parametrize("file", formats.get("idx").file_names(spec_of("idx")))
 @pytest.mark.parametrize("change", PACKED.values(), ids=PACKED.keys())
 def test_a_hostile_gzip_file_is_refused(out: Path, file: str, change: Callable[[bytes], bytes]) -> None:
     (out / file).write_bytes(change((out / file).read_bytes()))
@@ -746,7 +746,7 @@ def test_records_without_checksums_are_made_good(name: str, made: Callable[[str]
         (out / "manifest.json").write_text(
             json.dumps(values | {"shards": [entry | {"crcs": crcs} for entry in values["shards"]]})
         )
-        (out / (formats.get(name).FILES or ("00001.tar",))[0]).write_bytes(b"damaged")
+        (out / (formats.get(name).file_names(spec_of(name)) or ("00001.tar",))[0]).write_bytes(b"damaged")
         dataset.build(out, spec_of(name), SOURCE, workers=1)
         assert difference(tree(out), whole) == []
 

@@ -187,7 +187,7 @@ def test_a_missing_mnist_file_is_told(package: Path, environment: dict[str, str]
 # A dataset
 
 KEYS = [
-    *("kind", "path", "complete", "samples", "samples_done", "bytes", "format", "height", "width", "recipe"),
+    *("kind", "path", "complete", "samples", "samples_done", "bytes", "format", "masks", "height", "width", "recipe"),
     *("lengths", "digits", "positions", "gaps", "glyphs", "ink", "command", "problems"),
 ]
 
@@ -259,6 +259,7 @@ def test_a_dataset_as_json(out: Path, mnistseq: Run) -> None:
         "samples_done": len(images),
         "bytes": sum(path.stat().st_size for path in images),
         "format": "png",
+        "masks": False,
         "height": height,
         "width": width,
         "recipe": json.loads((out / "recipe.json").read_bytes())["recipe"],

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -358,6 +359,16 @@ def test_any_options_together_show_what_they_say_in_any_batch(wanted: dict[str, 
                     left, top, wide, tall = box
                     image[top : top + tall, left : left + wide] = True
         assert not ink[~covered].any()
+    masked = compose(recipe, BANK, first, first + 9, masks=True)
+    assert masked.masks is not None
+    assert whole.first_difference(masked) is None
+    bare = replace(recipe, contrast=(100, 100), paper="plain", noise=0, invert=True)
+    np.testing.assert_array_equal(masked.masks > 0, compose(bare, BANK, first, first + 9).images > 0)
+    for mask, boxes in zip(masked.masks, whole.boxes.tolist(), strict=True):
+        for position in set(mask[mask > 0].tolist()):
+            left, top, wide, tall = boxes[position - 1]
+            inside = mask[top : top + tall, left : left + wide] == position
+            assert inside.sum() == (mask == position).sum()
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())))
     assert again == recipe
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from mnist_seq_cli import cli as program
-from mnist_seq_cli import errors, open_dataset
+from mnist_seq_cli import errors, formats, open_dataset
 from mnist_seq_cli.cli import cli
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.recipe import PAPERS
@@ -339,6 +339,18 @@ def test_the_formats_are_those_of_the_program(
             assert standing == set(named)
     with np.load(place / "arrays/dataset.npz", allow_pickle=False) as arrays:
         assert [f"`{array}`" for array in arrays.files] == re.findall(r"`\w+`", rows["npz"])
+
+
+def test_masks_are_where_the_readme_says(place: Path, results: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    rows = {written.strip("`"): re.findall(r"`([^`]+)`", masks) for written, masks in table("written by")}
+    with_masks = [f"--format {name}" for name in FORMAT_NAMES if formats.get(name).MASKS]
+    assert list(rows) == ["generate", *with_masks]
+    assert sorted(path.name for path in (place / "masked").iterdir()) == ["4-2-0-7.mask.png", "4-2-0-7.png"]
+    first, key, *_ = rows["--format png"]
+    assert (place / "instances" / first).is_file()
+    row = json.loads((place / "instances/metadata.jsonl").read_text().splitlines()[0])
+    assert row[key] == first
+    assert open_dataset(place / "segments").masks
 
 
 def test_what_lies_on_disk_is_what_the_readme_shows(

@@ -35,7 +35,10 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The same samples on disk, in three shards: `written("png")` is a directory, not to be changed."""
+    """The same samples on disk, in three shards: `written("png")` is a directory, not to be changed.
+
+    So is `written("png --masks")`.
+    """
     place = tmp_path_factory.mktemp("written")
 
     def write(format_name: str) -> Path:

@@ -23,6 +23,10 @@ def texts_of(data: SequenceDataset) -> list[str]:
     return [sample.label.replace("-", "") for sample in data]
 
 
+def data_with_masks(data: SequenceDataset) -> SequenceDataset:
+    return SequenceDataset.from_recipe(data.recipe, samples=len(data), masks=True)
+
+
 def test_there_are_leading_zeros_to_be_lost(data: SequenceDataset) -> None:
     assert sum(text.startswith("0") for text in texts_of(data)) > 10
     assert sum(text.startswith("00") for text in texts_of(data)) > 0
@@ -105,6 +109,27 @@ def test_imagefolder_reads_a_dataset_as_it_is(
         assert row["boxes"] == sample.boxes.tolist()
 
 
+def test_imagefolder_reads_masks_as_a_column_of_images(
+    datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
+) -> None:
+    directory = written("png --masks")
+    for split in ("train", "test"):
+        shutil.copytree(directory, tmp_path / "both" / split)
+    for place, splits in ((directory, ["train"]), (tmp_path / "both", ["train", "test"])):
+        loaded = datasets.load_dataset("imagefolder", data_dir=str(place), cache_dir=str(tmp_path / place.name))
+        assert sorted(loaded) == sorted(splits)
+        for split in splits:
+            rows = loaded[split]
+            assert len(rows) == len(data)
+            assert set(rows.features) == {"image", "mask", "text", "glyphs", "x", "boxes", "gaps"}
+            assert rows.features["mask"] == rows.features["image"]
+            assert rows["text"][:] == texts_of(data)
+            masks = data_with_masks(data).batch(0, len(data)).masks
+            for row, sample, mask in zip(rows, data, masks, strict=True):
+                np.testing.assert_array_equal(np.asarray(row["image"]), sample.image)
+                np.testing.assert_array_equal(np.asarray(row["mask"]), mask)
+
+
 def test_imagefolder_reads_train_and_test_beside_each_other(
     datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
 ) -> None:
@@ -163,6 +188,17 @@ def test_datasets_reads_webdataset_shards(
         assert row["json"]["glyphs"] == sample.glyphs.tolist()
 
 
+def test_datasets_reads_masks_in_webdataset_shards(
+    datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
+) -> None:
+    shards = sorted(map(str, written("webdataset --masks").glob("*.tar")))
+    loaded = datasets.load_dataset("webdataset", data_files={"train": shards}, cache_dir=str(tmp_path))["train"]
+    assert [row["text"] for row in loaded["json"]] == texts_of(data)
+    for row, sample in zip(loaded, data_with_masks(data), strict=True):
+        np.testing.assert_array_equal(np.asarray(row["png"]), sample.image)
+        np.testing.assert_array_equal(np.asarray(row["mask.png"]), sample.mask)
+
+
 # webdataset and tarfile
 
 
@@ -183,6 +219,22 @@ def test_webdataset_reads_the_shards(written: Written, data: SequenceDataset) ->
             "boxes": sample.boxes.tolist(),
             "gaps": (np.diff(sample.x) - 28).tolist(),
         }
+    gc.collect()  # while the warning is still ignored
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset leaves the shards open
+def test_webdataset_reads_masks(written: Written, data: SequenceDataset) -> None:
+    import webdataset
+
+    shards = sorted(map(str, written("webdataset --masks").glob("*.tar")))
+    rows = webdataset.WebDataset(shards, shardshuffle=False).decode("l8").to_tuple("png", "mask.png", "json")
+    count = 0
+    for (image, mask, row), sample in zip(rows, data_with_masks(data), strict=True):
+        np.testing.assert_array_equal(image, sample.image)
+        np.testing.assert_array_equal(mask, sample.mask)
+        assert row["text"] == sample.label.replace("-", "")
+        count += 1
+    assert count == len(data)
     gc.collect()  # while the warning is still ignored
 
 
@@ -250,6 +302,14 @@ def test_idx2numpy_reads_a_dataset(written: Written, data: SequenceDataset) -> N
     np.testing.assert_array_equal(images, batch.images)
     np.testing.assert_array_equal(labels, batch.digits)
     np.testing.assert_array_equal(lengths, batch.lengths)
+
+
+def test_idx2numpy_reads_masks(written: Written, data: SequenceDataset) -> None:
+    import idx2numpy
+
+    with gzip.open(written("idx --masks") / "masks-idx3-ubyte.gz") as file:
+        masks = idx2numpy.convert_from_string(file.read())
+    np.testing.assert_array_equal(masks, data_with_masks(data).batch(0, len(data)).masks)
 
 
 # NumPy

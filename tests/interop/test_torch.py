@@ -119,6 +119,24 @@ def test_torchvision_takes_folders_for_classes(torch: ModuleType, classes: Path)
         assert sorted(found) == expected
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_samples_with_masks_are_collated_too(
+    torch: ModuleType, data: SequenceDataset, written: Callable[[str], Path], workers: int
+) -> None:
+    fresh = SequenceDataset.from_recipe(data.recipe, samples=len(data), masks=True)
+    masks = fresh.batch(0, len(data)).masks
+    for source in (fresh, open_dataset(written("png --masks")), open_dataset(written("npz --masks"))):
+        seen = 0
+        for batch in torch.utils.data.DataLoader(source, batch_size=64, num_workers=workers):
+            assert type(batch)._fields == (*NAMES, "mask")
+            assert batch.mask.dtype == torch.uint8
+            here = slice(seen, seen + len(batch.number))
+            np.testing.assert_array_equal(batch.mask.numpy(), masks[here])
+            np.testing.assert_array_equal(batch.image.numpy(), data.batch(here.start, here.stop).images)
+            seen = here.stop
+        assert seen == len(data)
+
+
 def test_a_batch_becomes_tensors_without_a_copy(torch: ModuleType, data: SequenceDataset) -> None:
     batch = data.batch(0, 100)
     for name in ("images", "digits", "lengths", "glyphs", "x"):
