@@ -116,7 +116,7 @@ def drawn_names(recipe: Recipe) -> tuple[str, ...]:
 
 def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
     """Return what samples `first` to `stop` of the recipe show. Raises RequestError for a bank of another content."""
-    bank = check_bank(recipe, bank)
+    bank = _allowed(recipe, bank)
     if first == stop:
         return nothing(recipe, first)
     runs = _runs(recipe, first, stop)
@@ -291,7 +291,7 @@ def paint(
     if recipe.is_finished:
         from mnist_seq_cli.paper import finish
 
-        finish(recipe, images, shown.first)
+        finish(recipe, images, shown.first, bank.sheet)
         if recipe.invert:
             np.invert(images, out=images)
     if recipe.fit:
@@ -390,6 +390,18 @@ def check_bank(recipe: Recipe, bank: Bank) -> Bank:
 
     Raises RequestError unless it holds what the recipe was written for, and each digit that it may ask for.
     """
+    given = bank.sheet.identity if bank.sheet else ""
+    if given != (recipe.paper if recipe.has_own_paper else ""):
+        raise RequestError(
+            f"the recipe is for the paper {recipe.paper}, and "
+            + (f"this one is {given}" if given else "none is given"),
+            hint="give the same picture with --paper" if recipe.has_own_paper else "leave the picture out",
+        )
+    return _allowed(recipe, bank)
+
+
+def _allowed(recipe: Recipe, bank: Bank) -> Bank:
+    """Return what `check_bank` does. What samples show does not depend on the paper that they are on."""
     if bank.identity != recipe.source:
         raise RequestError(f"the recipe draws from the source {recipe.source}, and this one is {bank.identity}")
     if (bank.height, bank.width) != (recipe.glyph_height, recipe.glyph_width):

@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -80,7 +80,8 @@ def request(
     """Return the spec for a request; what it leaves open comes from the dataset that is there, or from the format.
 
     `wanted` is as for `Recipe.request`. Without `samples`, everything that the recipe lists is written once. An
-    interrupted run is continued with its own seed and shard size. Raises RequestError for what cannot be.
+    interrupted run is continued with its own seed and shard size. A paper of the source's goes before one that is
+    wanted. Raises RequestError for what cannot be.
     """
     format_ = formats.get(format_name)
     glyphs = bank.load(source)
@@ -92,14 +93,14 @@ def request(
         seed = before.recipe.seed if seed is None else seed
         shard_size = before.shard_size if shard_size is None else shard_size
         compression = compression or before.compression
-    recipe = Recipe.request(seed=seed, **glyphs.facts, **wanted)
+    recipe = Recipe.request(seed=seed, **{**wanted, **glyphs.facts})
     if recipe.fit and not format_.ANY_WIDTH:
         raise RequestError(f"--format {format_name} takes images of one width only", hint="take png or webdataset")
     if masks:
         if not format_.MASKS:
             raise RequestError(
-                f"--format {format_name} has no place for masks: its readers take every folder for a label",
-                hint="take another format, or leave out --masks",
+                f"{formats.option(format_name)} has no place for masks: its readers take every folder for a label",
+                hint="leave --masks out, or take --layout shards",
             )
         compose.check_masks(recipe)
     if samples is None and recipe.round is None:
@@ -482,18 +483,19 @@ def verify(
                 yield f"{' and '.join(paths) or f'shard {task.shard.number}'}: {problem}"
 
 
-def regenerate(directory: Path, source: Source | None = None, *, shards: int) -> tuple[int, list[str]]:
+def regenerate(
+    directory: Path, source: Source | None = None, *, paper: Path | None = None, shards: int
+) -> tuple[int, list[str]]:
     """Make up to that many shards again from the recipe, chosen at random, and compare them with what is on disk.
 
     Return how many were compared, and a line for each that differs. Pixels, labels and masks are compared, not file
-    bytes.
-    `source` is where the glyphs are, when they are not the bundled ones. Raises FormatError when the directory is not a
-    dataset.
+    bytes. `source` is where the glyphs are, when they are not the bundled ones, and `paper` a picture, when strips are
+    on one. Raises FormatError when the directory is not a dataset, RequestError for glyphs or paper of another content.
     """
     spec = manifest.read_spec(directory)
     if spec is None:
         raise FormatError(f"{directory} is not a dataset of ours: it has no {RECIPE_NAME}")
-    glyphs = bank.load(source or Source(spec.recipe.source))
+    glyphs = bank.load(replace(source or Source(spec.recipe.source), paper=paper))
     numbers = sorted(range(len(spec.plan)), key=lambda _: os.urandom(8))[:shards]
     problems = [_difference(directory, spec, glyphs, spec.plan[number]) for number in sorted(numbers)]
     return len(numbers), [problem for problem in problems if problem]

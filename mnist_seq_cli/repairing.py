@@ -223,6 +223,11 @@ def _spec(directory: Path, source: Source | None) -> Spec | None:
             f"{directory} is of the format {spec.format}, and labels are repaired in the format png",
             hint=f"mnistseq dataset --recipe {directory / RECIPE_NAME} -o {directory} makes again what is missing",
         )
+    if spec is not None and spec.recipe.has_own_paper:
+        raise RequestError(
+            f"{directory} is on a paper of your own, on which images cannot be read exactly",
+            hint="the dataset command repairs it",
+        )
     if spec is not None and source is None and not spec.recipe.source.isalpha():
         raise RequestError(
             f"{directory} is made of glyphs of your own", hint="give them with --source, --source-labels"

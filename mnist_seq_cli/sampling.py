@@ -145,16 +145,18 @@ class SequenceDataset(Samples):
     two alike if not `repeat`; or the given `sequences` in turn ("1-2-3" or tuples of digits); or a `pattern`; or with
     `per_label` every sequence that many times. `check` "luhn" makes the last digit a check digit. `samples` is what
     `len` says: an epoch. `looks` are what else `Recipe.request` takes: `height`, `crop`, `align`, `margin`, `jitter_x`,
-    `jitter_y`, `slant`, `rotate`, `scale`, `stroke`, `contrast` (these five as (from, to)), `paper`, `noise`, `invert`;
-    for them and the gaps see `Recipe`, and `resolve_layout` for `width`. `source` is "train", "test",
-    "all", or the path of an IDX image file with `source_labels` beside it. Without `seed` one is drawn; `recipe.seed`
+    `jitter_y`, `slant`, `rotate`, `scale`, `stroke`, `contrast` (these five as (from, to)), `noise`, `invert`;
+    for them and the gaps see `Recipe`, and `resolve_layout` for `width`. `paper` is "plain", "gradient", "grain", or
+    the path of a picture. `source` is "train", "test", "all", or the path of an IDX image file with `source_labels`
+    beside it. Without `seed` one is drawn; `recipe.seed`
     tells it. `exclude_mislabeled`, `glyphs`, `pool` and `label_pool` say which glyphs and sequences, as in `Recipe`:
     with `pool` (0, 9, 10) and (9, 10, 10) two datasets share no glyph. With `masks` samples and batches have a mask of
     each image.
 
     A map-style dataset for `torch.utils.data.DataLoader`: it travels to workers without its glyphs, and has no state.
 
-    Raises RequestError for what cannot be, FormatError for source files that are not a pair of images and labels.
+    Raises RequestError for what cannot be, FormatError for source files that are not a pair of images and labels and
+    for paper that is not a picture.
 
     >>> data = SequenceDataset(length=4, seed=7)
     >>> data[12345].image.shape
@@ -178,6 +180,7 @@ class SequenceDataset(Samples):
         max_gap: int | None = None,
         width: int | Literal["fit"] | None = None,
         spacing: Spacing | None = None,
+        paper: str | PathLike[str] = "plain",
         source: str | PathLike[str] = "train",
         source_labels: str | PathLike[str] | None = None,
         exclude_mislabeled: bool = False,
@@ -187,7 +190,7 @@ class SequenceDataset(Samples):
         masks: bool = False,
         **looks: Any,
     ) -> None:
-        place = bank.find(source, source_labels)
+        place = bank.find(source, source_labels, paper)
         loaded = bank.load(place)
         recipe = Recipe.request(
             seed=seed,
@@ -209,8 +212,7 @@ class SequenceDataset(Samples):
             glyphs=glyphs,
             pool=tuple(pool),
             label_pool=tuple(label_pool),
-            **loaded.facts,
-            **looks,
+            **{"paper": paper, **looks, **loaded.facts},
         )
         if masks:
             check_masks(recipe)
@@ -222,7 +224,7 @@ class SequenceDataset(Samples):
     def from_recipe(
         cls, recipe: Recipe, *, samples: int = DEFAULT_SAMPLES, source: Source | None = None, masks: bool = False
     ) -> Self:
-        """Return the samples of a recipe; `source` is where its glyphs are, when they are not the bundled ones.
+        """Return the samples of a recipe; `source` is where glyphs and paper are that are the user's own.
 
         Raises RequestError for masks that cannot be.
         """

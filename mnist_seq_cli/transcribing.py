@@ -5,10 +5,8 @@ A strip that stands as it was made is read exactly; one that was changed since, 
 
 from __future__ import annotations
 
-import io
 import math
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import bank, decoding, files, idx, manifest, png
+from mnist_seq_cli import bank, decoding, files, idx, manifest, pictures, png
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError, one_line
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
@@ -32,9 +30,6 @@ MIN_CONFIDENCE = 0.7
 """Least chance of being right with which a strip counts as read by likeness."""
 
 MAX_FILE = 256 << 20
-MAX_PICTURE = 16_000_000
-"""Pixels of the largest image that is opened in a format other than PNG."""
-
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 
 _PICTURES: dict[bytes, str] = {
@@ -251,19 +246,7 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
         return png.decode(content, name=name)
     if kind is None:
         raise _neither(content, name)
-    from PIL import Image
-
-    expected = (*png.PILLOW_ERRORS, Image.DecompressionBombError, ArithmeticError, LookupError, TypeError, RuntimeError)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(io.BytesIO(content), formats=[kind]) as image:
-                if image.width * image.height > MAX_PICTURE:
-                    raise ValueError(f"it claims {image.width}×{image.height} px, which is out of bounds")
-                image.draft("L", image.size)  # which spares the colours of a JPEG file
-                return png.grey(image)
-    except expected as error:
-        raise FormatError(f"{name} is not a sound {kind} file: {one_line(str(error), 120)}") from None
+    return pictures.read(content, (kind,), name=name, kind=f"{kind} file")
 
 
 def _kind(content: bytes) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import form
 from numpy.typing import NDArray
 
 from mnist_seq_cli import SequenceDataset, cli, collection, idx, inspecting, manifest, png
@@ -30,8 +31,8 @@ DATA = SequenceDataset(length="1-3", max_gap=4, seed=6, samples=45)
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("collections")
     for name in FORMAT_NAMES:
-        assert cli.run(["dataset", *ASKED, "--format", name, "-o", str(place / name)]) == 0
-        assert cli.run(["dataset", *ASKED, "--format", name, "--invert", "-o", str(place / f"inverted-{name}")]) == 0
+        assert cli.run(["dataset", *ASKED, *form(name), "-o", str(place / name)]) == 0
+        assert cli.run(["dataset", *ASKED, *form(name), "--invert", "-o", str(place / f"inverted-{name}")]) == 0
     return place
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import form
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -1007,6 +1008,15 @@ def test_a_tar_file_is_read_from_stdin(monkeypatch: pytest.MonkeyPatch, mnistseq
     assert mnistseq("decode", "x")[:2] == (0, "x/a/1.png\t4-2\nx/b.JPG\t9-0-8\n")
 
 
+def test_masks_in_tar_files_and_splits_are_no_strips(mnistseq: Run) -> None:
+    for format_name in ("png", "webdataset", "npz"):
+        asked = ("--split", "a=3", "--split", "b=2", "--len", "2", "--seed", "4", "--masks", "--format", format_name)
+        assert mnistseq("dataset", *asked, "-o", format_name).code == 0
+        assert len(mnistseq("decode", format_name, "--min-confidence", "1").out.splitlines()) == 5
+    code, text, err = mnistseq("decode", "webdataset/a/00000.tar", "--min-confidence", "1")
+    assert (code, len(text.splitlines()), err) == (0, 3, "")
+
+
 def test_of_a_strange_tar_file_the_images_alone_are_read(here: Path, mnistseq: Run) -> None:
     one = png.encode(strip("4-2")[None])[0]
     links = [(f"{number}.png", None) for number in range(5)]
@@ -1063,7 +1073,7 @@ def test_a_zip_file_that_is_no_npz_file_is_refused(content: bytes, mnistseq: Run
 
 
 def test_a_dataset_of_folders_is_read_under_the_names_of_its_files(mnistseq: Run) -> None:
-    assert mnistseq("dataset", "-n", "60", "--len", "2", "--format", "folders", "-o", "out").code == 0
+    assert mnistseq("dataset", "-n", "60", "--len", "2", "--layout", "folders", "-o", "out").code == 0
     code, text, err = mnistseq("decode", "out")
     rows = [line.split("\t") for line in text.splitlines()]
     assert (code, err) == (0, "")

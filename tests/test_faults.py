@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from faulty import FaultySystem, copy, difference, fast_directory, tree, under, visible
+from forms import form
 
 from mnist_seq_cli import cli
 from mnist_seq_cli.formats import FORMAT_NAMES
@@ -29,9 +30,9 @@ FORMS = (*FORMAT_NAMES, "png --masks")
 """What follows --format: the formats, and the one whose masks are files and folders of their own."""
 
 
-def command(form: str, samples: int = SAMPLES) -> list[str]:
+def command(name: str, samples: int = SAMPLES) -> list[str]:
     sizes = ["-n", str(samples), "--len", "2", "--shard-size", str(SHARD_SIZE)]
-    return ["dataset", *sizes, "--seed", "5", "--workers", "1", "--format", *form.split(), "-o"]
+    return ["dataset", *sizes, "--seed", "5", "--workers", "1", *form(name), "-o"]
 
 
 class Case(NamedTuple):

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from faulty import difference, fast_directory, tree
+from forms import form
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -480,7 +481,7 @@ def peak_memory(*arguments: object) -> int:
 @each_format
 def test_a_wide_canvas_needs_no_more_memory_than_a_narrow_one(name: str, place: Path) -> None:
     """100 strips of 100,000 px are 280 MB."""
-    wide = ("--len", 2, "--width", 100_000, "--seed", 1, "--workers", 1, "--format", name)
+    wide = ("--len", 2, "--width", 100_000, "--seed", 1, "--workers", 1, *form(name))
     few = peak_memory("dataset", "-n", 20, *wide, "-o", place / "few")
     many = peak_memory("dataset", "-n", 100, *wide, "-o", place / "many")
     assert few < 150

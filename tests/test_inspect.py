@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import form
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -41,7 +42,7 @@ def datasets_made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A small dataset of three shards in each format, not to be changed."""
     place = tmp_path_factory.mktemp("made")
     for name in FORMAT_NAMES:
-        assert cli.run(["dataset", *ASKED, "--format", name, "-o", str(place / name)]) == 0
+        assert cli.run(["dataset", *ASKED, *form(name), "-o", str(place / name)]) == 0
     return {name: place / name for name in FORMAT_NAMES}
 
 
@@ -819,7 +820,7 @@ def test_any_byte_of_any_file_counts_in_every_format(
             assert code in {1, 2}, (path, place)
             assert err.startswith("mnistseq: ")
             assert "Traceback" not in err
-            assert mnistseq("dataset", *ASKED, "--format", name, "-o", out).code == 0
+            assert mnistseq("dataset", *ASKED, *form(name), "-o", out).code == 0
             assert tree(out) == whole
 
 

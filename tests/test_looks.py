@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import form
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -278,7 +279,7 @@ def test_masks_tell_which_glyph_a_pixel_is_of() -> None:
         ({"jitter_y": FULL}, "--jitter-y full is over the whole height, which is not given; give --height"),
         ({"slant": (-60, 0)}, "--slant is -60; it has to be -45 to 45"),
         ({"rotate": (10, -10)}, "--rotate is -10"),
-        ({"paper": "lined"}, "--paper is 'lined'; it is one of plain, gradient, grain"),
+        ({"paper": "lined"}, "--paper is 'lined'; it is one of plain, gradient, grain, or a picture that is given"),
         ({"align": "middle"}, "--align is 'middle'"),
         ({"noise": 300}, "--noise is 300"),
         ({"width": "fit", "align": "right"}, "--width fit leaves no room to align in"),
@@ -402,7 +403,7 @@ LOOKS = [
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_every_format_holds_them(name: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert run(["dataset", "-n", "40", "--shard-size", "15", *LOOKS, "--format", name, "-o", str(out)]) == 0
+    assert run(["dataset", "-n", "40", "--shard-size", "15", *LOOKS, *form(name), "-o", str(out)]) == 0
     assert run(["inspect", str(out), "--verify", "--regenerate", "3"]) == 0
     stored = open_dataset(out)
     batch = stored.batch(0, 40)
@@ -432,7 +433,7 @@ def test_images_of_their_own_width_go_where_there_is_room_for_them(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    command = ["dataset", "-n", "30", "--len", "1-5", "--width", "fit", "--max", "6", "--seed", "2", "--format", name]
+    command = ["dataset", "-n", "30", "--len", "1-5", "--width", "fit", "--max", "6", "--seed", "2", *form(name)]
     code = run([*command, "-o", str(out)])
     if name in ("npz", "idx"):
         assert code == 2

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from faulty import difference, fast_directory, tree
+from forms import form
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -254,7 +255,7 @@ def test_texts_are_read_past_masks_the_quick_way() -> None:
 
 @pytest.mark.parametrize("name", ["png", "webdataset"])
 def test_a_mask_is_as_wide_as_its_image(name: str, mnistseq: Run) -> None:
-    asked = ("-n", "30", "--len", "1-4", "--max", "9", "--width", "fit", "--masks", "--format", name)
+    asked = ("-n", "30", "--len", "1-4", "--max", "9", "--width", "fit", "--masks", *form(name))
     assert mnistseq("dataset", *asked, "--seed", "6", "-o", "out").code == 0
     masks = READERS[name](Path("out"))
     stored = open_dataset("out")
@@ -265,7 +266,7 @@ def test_a_mask_is_as_wide_as_its_image(name: str, mnistseq: Run) -> None:
 
 @each_format
 def test_nothing_else_is_changed_by_them(name: str, mnistseq: Run) -> None:
-    asked = ("dataset", "-n", "50", "--len", "2", "--seed", "6", "--shard-size", "20", "--format", name)
+    asked = ("dataset", "-n", "50", "--len", "2", "--seed", "6", "--shard-size", "20", *form(name))
     assert mnistseq(*asked, "-o", "plain").code == 0
     assert mnistseq(*asked, "--masks", "-o", "masked").code == 0
     one, other = open_dataset("plain"), open_dataset("masked")
@@ -280,7 +281,7 @@ def test_nothing_else_is_changed_by_them(name: str, mnistseq: Run) -> None:
 
 @each_format
 def test_workers_shards_and_growth_change_no_byte(name: str, mnistseq: Run) -> None:
-    asked = ("dataset", "--len", "2", "--min", "-9", "--seed", "6", "--masks", "--format", name)
+    asked = ("dataset", "--len", "2", "--min", "-9", "--seed", "6", "--masks", *form(name))
     for output, options in {
         "one": ("-n", "50", "--workers", "1", "--shard-size", "20"),
         "two": ("-n", "50", "--workers", "2", "--shard-size", "20"),
@@ -427,7 +428,7 @@ def test_a_tar_file_without_them_is_not_taken_for_one_with_them(mnistseq: Run) -
 def test_asked_to_stop_a_run_is_finished_by_the_same_command(mnistseq: Run) -> None:
     """A signal comes in the middle of each format's run; what is there then is sound, and the rest follows."""
     for name in WITH_MASKS:
-        asked = (*ASKED[:-1], name, "--format", name)
+        asked = (*ASKED[:-1], name, *form(name))
         assert mnistseq(*asked[:-3], f"{name}-whole", *asked[-2:]).code == 0
 
         def stopped(settled: Any) -> Any:
@@ -487,19 +488,19 @@ def test_what_stands_in_their_place_is_told_before_work_starts(kind: str, mnists
 
 
 def test_folders_of_labels_have_no_place_for_them(mnistseq: Run) -> None:
-    done = mnistseq(*ASKED, "--format", "folders")
-    message = "--format folders has no place for masks: its readers take every folder for a label; "
-    assert done == (2, "", f"mnistseq: {message}take another format, or leave out --masks\n")
+    done = mnistseq(*ASKED, "--layout", "folders")
+    message = "--layout folders has no place for masks: its readers take every folder for a label; "
+    assert done == (2, "", f"mnistseq: {message}leave --masks out, or take --layout shards\n")
     assert mnistseq("dataset", "--preset", "double-mnist", "-n", "9", "--masks", "-o", "double").code == 2
     assert not Path("out").exists()
-    done = mnistseq("dataset", "--preset", "double-mnist", "-n", "9", "--masks", "--format", "png", "-o", "double")
+    done = mnistseq("dataset", "--preset", "double-mnist", "-n", "9", "--masks", "--layout", "shards", "-o", "double")
     assert done.code == 0
     assert open_dataset("double").masks
 
 
 def test_a_recipe_that_asks_folders_for_them_is_no_dataset(mnistseq: Run) -> None:
     without = [word for word in ASKED if word != "--masks"]
-    assert mnistseq(*without, "--format", "folders").code == 0
+    assert mnistseq(*without, "--layout", "folders").code == 0
     spec = read_spec(Path("out"))
     assert spec is not None
     Path("out/recipe.json").write_text(json.dumps(replace(spec, masks=True).to_json()))
@@ -582,7 +583,7 @@ def test_they_are_told_of_and_taken_for_no_strips(mnistseq: Run, whole: dict[str
 
 @each_format
 def test_other_forms_are_told_of_too(name: str, mnistseq: Run) -> None:
-    asked = ("dataset", "-n", "30", "--len", "2", "--seed", "6", "--masks", "--format", name, "-o", "out")
+    asked = ("dataset", "-n", "30", "--len", "2", "--seed", "6", "--masks", *form(name), "-o", "out")
     assert mnistseq(*asked).code == 0
     labels = [sample.label for sample in open_dataset("out")]
     assert [line.split("\t")[1] for line in mnistseq("decode", "out").out.splitlines()] == labels

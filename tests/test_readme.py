@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mnist_seq_cli import cli as program
 from mnist_seq_cli import errors, formats, open_dataset
 from mnist_seq_cli.cli import cli
 from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.recipe import PAPERS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -195,6 +197,17 @@ def test_every_picture_has_its_command_and_is_shown() -> None:
     assert {f"tests/readme/{path.name}" for path in (ROOT / "tests" / "readme").iterdir()} == set(SHOWN)
 
 
+def test_every_option_of_how_it_looks_has_a_picture(mnistseq: Run) -> None:
+    shown = {option for row in table("image") for option in OPTION.findall(row[1])}
+    named = {name for title in ("Layout", "Hand and paper") for name in program._HEADINGS[title].options}
+    options = {option.name: option.opts[0] for option in cli.commands["generate"].params}
+    assert shown == {options[name] for name in named}
+    assert [row[1].split()[1].strip("`") for row in table("image") if "--paper" in row[1]] == [
+        *PAPERS[1:],
+        "squared.pgm",
+    ]
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_is_what_its_command_makes(
     name: str, place: Path, results: dict[str, subprocess.CompletedProcess[str]]
@@ -310,7 +323,7 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
 def test_the_formats_are_those_of_the_program(
     place: Path, results: dict[str, subprocess.CompletedProcess[str]]
 ) -> None:
-    rows = {name.strip("`"): files for name, files, *_ in table("format")}
+    rows = {re.findall(r"\w+", name)[-1]: files for name, files, *_ in table("format")}
     assert tuple(rows) == FORMAT_NAMES
     directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx", "folders": "classes"}
     for name, files in rows.items():

@@ -26,6 +26,14 @@ _MODULES = {
 }
 FORMAT_NAMES = tuple(_MODULES)
 
+LAYOUTS = ("shards", "folders")
+"""How PNG files can be arranged. The second one is a format of that name, which is asked for with --layout."""
+
+
+def option(name: str) -> str:
+    """Return how the command line is asked for a format: `--format npz`, `--layout folders`."""
+    return f"{'--layout' if name in LAYOUTS else '--format'} {name}"
+
 
 class Written(NamedTuple):
     """What the content of a shard came out as; `sha256` is over its files, sample by sample."""

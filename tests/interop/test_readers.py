@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_seq_cli import SequenceDataset, idx
+from mnist_seq_cli import SequenceDataset, idx, open_dataset
 
 Written = Callable[[str], Path]
 
@@ -137,6 +137,44 @@ def test_imagefolder_reads_train_and_test_beside_each_other(
         shutil.copytree(written("png"), tmp_path / "both" / split)
     loaded = datasets.load_dataset("imagefolder", data_dir=str(tmp_path / "both"), cache_dir=str(tmp_path / "cache"))
     assert {split: loaded[split]["text"][:] for split in loaded} == {"train": texts_of(data), "test": texts_of(data)}
+
+
+def shown_by(directory: Path) -> dict[str, list[bytes]]:
+    """The pixels of all images of each label."""
+    found: dict[str, list[bytes]] = {}
+    for sample in open_dataset(directory):
+        found.setdefault(sample.label.replace("-", ""), []).append(sample.image.tobytes())
+    return {label: sorted(images) for label, images in found.items()}
+
+
+def test_imagefolder_takes_folders_for_classes_where_it_is_given_images_alone(
+    datasets: Any, classes: Path, tmp_path: Path
+) -> None:
+    files = {split: str(classes / split / "*" / "*.png") for split in ("train", "val", "test")}
+    loaded = datasets.load_dataset("imagefolder", data_files=files, cache_dir=str(tmp_path))
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 128, "val": 32, "test": 40}
+    for split, rows in loaded.items():
+        assert set(rows.features) == {"image", "label"}
+        names = rows.features["label"].names
+        assert names == [f"{number:02}" for number in range(100)]
+        found: dict[str, list[bytes]] = {}
+        for row in rows:
+            found.setdefault(names[row["label"]], []).append(np.asarray(row["image"]).tobytes())
+        assert {label: sorted(images) for label, images in found.items()} == shown_by(classes / split)
+
+
+def test_imagefolder_takes_our_metadata_for_more_than_the_names_of_folders(
+    datasets: Any, classes: Path, tmp_path: Path
+) -> None:
+    loaded = datasets.load_dataset("imagefolder", data_dir=str(classes), cache_dir=str(tmp_path))
+    assert set(loaded) == {"train", "validation", "test"}
+    for split, name in (("train", "train"), ("validation", "val"), ("test", "test")):
+        rows, stored = loaded[split], open_dataset(classes / name)
+        assert set(rows.features) == {"image", "text", "glyphs", "x", "boxes"}
+        assert rows["text"][:] == [sample.label.replace("-", "") for sample in stored]
+        np.testing.assert_array_equal(
+            np.stack([np.asarray(row["image"]) for row in rows]), stored.batch(0, len(stored)).images
+        )
 
 
 def test_datasets_reads_webdataset_shards(

@@ -99,6 +99,26 @@ def test_a_dataset_on_disk_is_loaded_in_the_same_way(
     assert first == len(data)
 
 
+def test_torchvision_takes_folders_for_classes(torch: ModuleType, classes: Path) -> None:
+    folders = pytest.importorskip(
+        "torchvision.datasets", reason="torchvision is not installed: pip install torchvision"
+    )
+    for split, count in (("train", 64), ("val", 16), ("test", 20)):
+        data, stored = folders.ImageFolder(classes / split), open_dataset(classes / split)
+        labels = [sample.label.replace("-", "") for sample in stored]
+        assert len(data.classes) == count
+        assert data.classes == sorted(set(labels))
+        assert len(data) == len(stored) == 2 * count
+        expected = sorted((label, sample.image.tobytes()) for label, sample in zip(labels, stored, strict=True))
+        found = []
+        for image, target in data:
+            red, green, blue = np.moveaxis(np.asarray(image), 2, 0)  # it makes everything RGB
+            np.testing.assert_array_equal(red, green)
+            np.testing.assert_array_equal(red, blue)
+            found.append((data.classes[target], red.tobytes()))
+        assert sorted(found) == expected
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_samples_with_masks_are_collated_too(
     torch: ModuleType, data: SequenceDataset, written: Callable[[str], Path], workers: int
