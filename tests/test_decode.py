@@ -468,6 +468,15 @@ def test_stdin_that_is_nothing_of_ours_is_refused(monkeypatch: pytest.MonkeyPatc
         assert_one_line(mnistseq("decode", "-"), 2, "stdin")
 
 
+def test_more_than_can_be_held_is_not_taken_from_stdin(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    monkeypatch.setattr("mnist_seq_cli.cli.MAX_STDIN", 2 << 20)
+    give_stdin(monkeypatch, bytes(3 << 20))
+    assert_one_line(mnistseq("decode", "-"), 2, "more than 2 MiB come from stdin; give the name of a file")
+    one = png.encode(strip("4-2")[None])[0]
+    give_stdin(monkeypatch, tar_of(("a.txt", bytes(3 << 20)), ("a.png", one)))  # of which not all is held at once
+    assert mnistseq("decode", "-") == (0, "a.png\t4-2\n", "")
+
+
 def test_names_on_stdin_are_sent_to_xargs(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
     give_stdin(monkeypatch, b"out/1.png\nout/2.png\n")
     assert_one_line(mnistseq("decode", "-"), 2, "stdin is text, not an image", "xargs mnistseq decode")
