@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mnist_seq_cli.errors import one_line
-from mnist_seq_cli.wording import charts, score_bars, size_text, summary
+from mnist_seq_cli.wording import charts, first_of, score_bars, size_text, splits_summary, summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mnist_seq_cli.collection import Strip
     from mnist_seq_cli.dataset import Summary
-    from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport
+    from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport, SplitsReport
     from mnist_seq_cli.manifest import Spec
     from mnist_seq_cli.scoring import Score
     from mnist_seq_cli.splits import Splits
@@ -33,6 +33,12 @@ def say(message: str) -> None:
     """Tell a person something, on stderr: stdout is for data."""
     if sys.stderr is not None:  # print would take stdout instead
         print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def say_problems(problems: Sequence[str]) -> None:
+    """Tell a person what is wrong; of very much, the first of it and how much more there is."""
+    for problem in first_of(problems):
+        say(f"mnistseq: {one_line(problem)}")
 
 
 def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[Iterable[Item]], Iterator[Item]]:
@@ -156,6 +162,22 @@ def show_report(report: Report) -> None:
         _show_positions(report)
 
 
+def show_splits(report: SplitsReport) -> None:
+    """Print what can be said of a directory of splits as tables on stdout."""
+    print_table(report.path, ("splits", ""), splits_summary(report))
+    rows = [
+        (
+            part.name,
+            part.samples,
+            "complete" if part.complete else f"{part.samples_done:,} done" if part.samples_done else "NOT complete",
+            part.source or "",
+            "" if part.seed is None else str(part.seed),
+        )
+        for part in report.splits
+    ]
+    print_table("each of them a dataset", ("split", "samples", "", "source", "seed"), rows)
+
+
 _BINS = 12
 _BAR = 24
 
@@ -190,20 +212,28 @@ def _drawn_bar(count: int, most: int, width: int) -> str:
     return "█" * (halves // 2) + "▌" * (halves % 2)
 
 
-def show_sample(strip: Strip, origins: NDArray[np.uint8] | None, glyph_width: int) -> None:
-    """Print one sample: its strip, what is known of each digit, and the MNIST digits that it is made of."""
-    print_strip(strip.image, strip.caption + (f", {strip.name}" if strip.name else ""))
+def show_sample(strip: Strip, origins: NDArray[np.uint8] | None, *, drawn: bool = True) -> None:
+    """Print one sample: its strip, what is known of each digit, and the MNIST digits that it is made of.
+
+    `drawn` tells whether to draw. Of one that was read by likeness, it says how sure each digit is.
+    """
+    if drawn:
+        print_strip(strip.image, strip.caption + (f", {strip.name}" if strip.name else ""))
     if strip.glyphs:
-        gaps = ["", *(str(b - a - glyph_width) for a, b in zip(strip.x, strip.x[1:], strict=False))]
-        rows = [
-            (digit, str(glyph), str(x), gap, f"{box.x}, {box.y}", f"{box.width}×{box.height}")
-            for digit, glyph, x, gap, box in zip(
-                strip.text or "", strip.glyphs, strip.x, gaps, strip.boxes, strict=False
-            )
+        boxes = [(f"{box.x}, {box.y}", f"{box.width}×{box.height}") for box in strip.boxes]
+        columns: list[tuple[str, Sequence[str]]] = [
+            ("digit", strip.text or ""),
+            *([("sure", [f"{sure:.0%}" for sure in strip.confidences])] if strip.confidences else []),
+            ("nearest glyph" if strip.confidences else "glyph", list(map(str, strip.glyphs))),
+            ("x", list(map(str, strip.x))),
+            *([("gap", ["", *map(str, strip.gaps)])] if strip.gaps else []),
+            ("ink at", [place for place, _ in boxes]),
+            ("ink", [size for _, size in boxes]),
         ]
-        print_table("its digits, from left to right", ("digit", "glyph", "x", "gap", "ink at", "ink"), rows)
-    if origins is not None:
-        print_strip(origins, "the MNIST digits that it is made of")
+        rows = zip(*(values for _, values in columns), strict=True)
+        print_table("its digits, from left to right", [name for name, _ in columns], rows)
+    if origins is not None and drawn:
+        print_strip(origins, f"the MNIST digits that {'are most like these' if strip.confidences else 'it is made of'}")
 
 
 def show_score(score: Score) -> None:

@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import bank, collection, files, wording
+from mnist_seq_cli import bank, collection, files, manifest, splits, wording
 from mnist_seq_cli.bank import BUNDLED_FILES, Source
-from mnist_seq_cli.collection import Arrays, Collection, Dataset, Folder, Rows, Strip
-from mnist_seq_cli.errors import CheckError, FormatError
-from mnist_seq_cli.reading import Reader
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, format_sequence
+from mnist_seq_cli.collection import NO_GAP, Arrays, Collection, Dataset, Single, Strip
+from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.manifest import SPLITS_NAME
+from mnist_seq_cli.recipe import BUNDLED_SOURCES
+from mnist_seq_cli.splits import Splits
 
 SAMPLED = 2_000
 """Samples whose pixels are looked at; and glyphs, where these have to be read from disk sample by sample."""
@@ -47,10 +48,10 @@ class Counted(NamedTuple):
     """The numbers of a collection.
 
     `lengths` counts samples by number of digits, `digits` counts digits, `positions` counts them by position. `gaps`
-    counts gaps by their width in px. `glyphs` tells how many `different` ones `samples` samples use, how many are used
-    so many times (`times`), and which are used `most` (id, times). `ink` tells the part of a strip that is ink over
-    `samples` samples, of which some may be `unreadable`, and counts them by whole `percent`; `sizes` are the different
-    (height, width) of these, in px.
+    counts the gaps that were drawn by their width in px, and is None where none is known. `glyphs` tells how many
+    `different` ones `samples` samples use, how many are used so many times (`times`), and which are used `most` (id,
+    times). `ink` tells the part of a strip that is ink over `samples` samples, of which some may be `unreadable`, and
+    counts them by whole `percent`; `sizes` are the different (height, width) of these, in px.
     """
 
     samples: int
@@ -109,7 +110,11 @@ class SamplesReport:
 
 @dataclass(frozen=True, slots=True)
 class StripReport:
-    """A PNG image: its size, the part of it that is ink, and its reading where it has one."""
+    """A PNG image: its size, the part of it that is ink, and its reading where it has one.
+
+    `exact` tells whether it is made of these `glyphs`; of one that was read by likeness they are the nearest ones, and
+    `confidence` is the chance that all digits are right. `note` says why it is unread, or what else there is to say.
+    """
 
     kind: ClassVar[Literal["strip"]] = "strip"
     path: str
@@ -120,6 +125,10 @@ class StripReport:
     glyphs: list[int] | None
     x: list[int] | None
     gaps: list[int] | None
+    boxes: list[list[int]] | None
+    exact: bool | None
+    confidence: float | None
+    confidences: list[float] | None
     note: str
     problems: tuple[str, ...] = ()
 
@@ -141,7 +150,36 @@ class IdxReport:
 Report = MnistReport | DatasetReport | SamplesReport | StripReport | IdxReport
 
 
-def to_json(report: Report) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One split: what it is to have, and what is there. Without a recipe that can be read, `samples_done` is 0."""
+
+    name: str
+    samples: int
+    samples_done: int
+    bytes: int
+    complete: bool
+    format: str | None
+    source: str | None
+    seed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SplitsReport:
+    """A directory of splits: what was asked for, its parts, and whether their recipes keep `by` apart."""
+
+    kind: ClassVar[Literal["splits"]] = "splits"
+    path: str
+    seed: int
+    by: splits.By
+    samples: int
+    complete: bool
+    apart: bool
+    splits: list[Part]
+    problems: list[str]
+
+
+def to_json(report: Report | SplitsReport) -> dict[str, Any]:
     """Return a report as JSON values."""
     values = {"kind": report.kind, **asdict(report), "problems": list(report.problems)}
     values.pop("facts", None)
@@ -159,11 +197,53 @@ def inspect(path: Path | None, found: Collection | None = None) -> Report:
     found = found if found is not None else collection.of(path)
     if isinstance(found, Dataset):
         return _inspect_dataset(found)
-    if isinstance(found, Folder) and found.kind == "strip":
-        return _inspect_strip(path)
+    if isinstance(found, Single):
+        return _inspect_strip(found)
     if isinstance(found, Arrays) and found.kind == "idx":
         return _inspect_idx(path, found.array)
     return _inspect_samples(path, found)
+
+
+def inspect_splits(path: Path, whole: Splits) -> SplitsReport:
+    """Return what can be said of a directory of splits, from their recipes and manifests alone. Raises OSError."""
+    parts, recipes, problems = [], {}, []
+    for name, samples in whole.sizes.items():
+        found, wrong = None, []
+        try:
+            spec = manifest.read_spec(path / name)
+            found = None if spec is None else Dataset(path / name, spec)
+        except FormatError as error:
+            wrong = [str(error)]
+        else:
+            wrong = ["it is not there yet: the dataset command makes it"] if found is None else found.problems
+        if found is not None:
+            recipes[name] = found.spec.recipe
+            if (found.spec.samples, found.spec.recipe.seed) != (samples, splits.seed_of(whole.seed, name)):
+                wrong = [*wrong, f"it is another dataset than {SPLITS_NAME} asks for"]
+        problems += [f"{name}: {problem}" for problem in wrong]
+        parts.append(
+            Part(
+                name=name,
+                samples=samples,
+                samples_done=found.done if found else 0,
+                bytes=found.bytes if found else 0,
+                complete=not wrong,
+                format=found.spec.format if found else None,
+                source=wording.source(found.spec.recipe) if found else None,
+                seed=found.spec.recipe.seed if found else None,
+            )
+        )
+    shared = splits.shared(whole.by, recipes)
+    return SplitsReport(
+        path=str(path),
+        seed=whole.seed,
+        by=whole.by,
+        samples=sum(whole.sizes.values()),
+        complete=all(part.complete for part in parts),
+        apart=not shared,
+        splits=parts,
+        problems=problems + shared,
+    )
 
 
 def examples(found: Collection, count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -192,28 +272,30 @@ def origins(strip: Strip, source: str) -> NDArray[np.uint8] | None:
 
 def count(found: Collection) -> Counted:
     """Return the numbers of a collection, in memory that does not grow with it. Raises FormatError, OSError."""
-    labels, glyphs = _Labels(), _GlyphUse()
+    labels, glyphs, gaps = _Labels(), _GlyphUse(), _Gaps()
     for rows in found.rows():
         told = [text for text in rows.texts if text is not None]
         labels.add(told)
         labels.unlabelled += len(rows.texts) - len(told)
-        glyphs.add(rows, found.glyph_width)
+        glyphs.add(rows.glyphs)
+        gaps.add(rows.gaps)
     ink = _Ink()
     strips = list(islice(found.picked(1), 1))
     pixels = strips[0].image.size if strips and strips[0] else 1 << 17
-    known = glyphs.samples > 0
+    knows_glyphs, knows_gaps = glyphs.samples > 0, bool(gaps.counts)
     for strip in found.picked(max(10, min(SAMPLED, _SAMPLED_PIXELS // pixels))):
         ink.add(strip)
-        if strip and not known and strip.glyphs:
-            one = np.array([strip.glyphs], dtype=np.int32), np.array([strip.x], dtype=np.int32)
-            glyphs.add(Rows(strip.number, [strip.text], *one), found.glyph_width)
+        if strip and not knows_glyphs and strip.glyphs:
+            glyphs.add(np.array([strip.glyphs], dtype=np.int32))
+        if strip and not knows_gaps:
+            gaps.add(np.array(strip.gaps, dtype=np.int32))
     return Counted(
         labels.samples + labels.unlabelled,
         labels.samples,
         {str(length): int(n) for length, n in enumerate(labels.lengths) if n},
         labels.positions.sum(axis=0).tolist(),
         labels.positions.tolist(),
-        {str(gap): n for gap, n in sorted(glyphs.gaps.items())} if glyphs.samples else None,
+        {str(gap): n for gap, n in sorted(gaps.counts.items())} or None,
         glyphs.to_json() if glyphs.samples else None,
         ink.to_json() if ink.values or ink.unreadable else None,
         sorted(ink.sizes),
@@ -242,18 +324,28 @@ class _Labels:
                 self.positions[position] += np.bincount(values[:, position], minlength=10)
 
 
+class _Gaps:
+    """Counts gaps by their width."""
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+
+    def add(self, gaps: NDArray[np.int32]) -> None:
+        """Take the gaps of some samples; those that are not known do not count."""
+        for gap, times in zip(*np.unique(gaps[gaps != NO_GAP], return_counts=True), strict=True):
+            self.counts[int(gap)] = self.counts.get(int(gap), 0) + int(times)
+
+
 class _GlyphUse:
-    """Counts how often each glyph is used, and gaps by their width."""
+    """Counts how often each glyph is used."""
 
     def __init__(self) -> None:
         self.samples = 0
-        self.gaps: dict[int, int] = {}
         self._uses = np.zeros(70_000, dtype=np.int64)
 
-    def add(self, rows: Rows, glyph_width: int) -> None:
-        """Take some samples; those whose glyphs are not known do not count."""
-        known = rows.glyphs[:, 0] >= 0
-        glyphs, x = rows.glyphs[known], rows.x[known]
+    def add(self, glyphs: NDArray[np.int32]) -> None:
+        """Take some samples, int32 (n, length); those whose glyphs are not known do not count."""
+        glyphs = glyphs[glyphs[:, 0] >= 0]
         self.samples += len(glyphs)
         used = glyphs[glyphs >= 0]
         if not len(used):
@@ -263,9 +355,6 @@ class _GlyphUse:
         uses = np.bincount(used, minlength=len(self._uses))
         uses[: len(self._uses)] += self._uses
         self._uses = uses
-        between = (x[:, 1:].astype(np.int64) - x[:, :-1] - glyph_width)[(glyphs[:, 1:] >= 0) & (glyphs[:, :-1] >= 0)]
-        for gap, times in zip(*np.unique(between, return_counts=True), strict=True):
-            self.gaps[int(gap)] = self.gaps.get(int(gap), 0) + int(times)
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
@@ -369,19 +458,27 @@ def _inspect_samples(path: Path, found: Collection) -> SamplesReport:
     return SamplesReport(kind=found.kind, path=str(path), **counted._asdict())  # type: ignore[arg-type]
 
 
-def _inspect_strip(path: Path) -> StripReport:
-    image = collection.read_png(path)
-    sequence, glyphs, x, gaps, note = None, None, None, None, ""
-    try:
-        reading = Reader(bank.load(Source("all"))).read(image)
-    except CheckError as error:
-        note = str(error)
-    else:
-        sequence, glyphs, x = format_sequence(reading.digits), list(reading.glyphs), list(reading.x)
-        gaps, note = list(reading.gaps), "white ink on black paper" if reading.inverted else ""
-    height, width = image.shape
-    ink = round(ink_of(collection.on_white(image)), 4)
-    return StripReport(str(path), height, width, ink, sequence, glyphs, x, gaps, note)
+def _inspect_strip(found: Single) -> StripReport:
+    strip, inverted, unread = found.look
+    height, width = strip.image.shape
+    read = strip.text is not None
+    exact = read and not strip.confidences
+    sure = [1.0] * len(strip.glyphs) if exact else list(strip.confidences)
+    return StripReport(
+        path=str(found.path),
+        height=height,
+        width=width,
+        ink=round(ink_of(strip.image), 4),
+        sequence=strip.label if read else None,
+        glyphs=list(strip.glyphs) if read else None,
+        x=list(strip.x) if read else None,
+        gaps=list(strip.gaps) if exact else None,
+        boxes=list(map(list, strip.boxes)) if read else None,
+        exact=exact if read else None,
+        confidence=round(math.prod(sure), 4) if read else None,
+        confidences=sure if read else None,
+        note=unread or ("white ink on black paper" if inverted else ""),
+    )
 
 
 def _inspect_idx(path: Path, array: NDArray[Any]) -> IdxReport:

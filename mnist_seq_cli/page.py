@@ -21,7 +21,7 @@ from mnist_seq_cli.errors import one_line
 from mnist_seq_cli.inspecting import Report
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, format_sequence
 from mnist_seq_cli.scoring import Score
-from mnist_seq_cli.wording import charts, score_bars, summary
+from mnist_seq_cli.wording import charts, first_of, score_bars, summary
 
 GALLERY = 300
 """Strips in the gallery, at most; worst readings come in addition, as many again."""
@@ -57,7 +57,7 @@ def render(report: Report, found: Collection, score: Score | None, problems: Seq
         "version": _text(__version__),
         "title": _text(path),
         "kind": _KINDS[report.kind],
-        "problems": "".join(f'<p class="bad" role="alert">{_text(problem)}</p>' for problem in problems),
+        "problems": "".join(f'<p class="bad" role="alert">{_text(problem)}</p>' for problem in first_of(problems)),
         "summary": _facts(summary(report)),
         "score": _score(score, found) if score else "",
         "plots": _plots(report),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, FULL, RANGES, Recipe, format_sequence
 
 if TYPE_CHECKING:
-    from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport
+    from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport, SplitsReport
     from mnist_seq_cli.manifest import Spec
     from mnist_seq_cli.scoring import Score
 
@@ -34,7 +34,7 @@ def facts(recipe: Recipe) -> list[tuple[str, str]]:
         ("gaps", _gaps(recipe)),
         *([("places", places)] if (places := _places(recipe)) else []),
         *([("hand", hand)] if (hand := _hand(recipe)) else []),
-        ("source", _source(recipe)),
+        ("source", source(recipe)),
         ("seed", str(recipe.seed)),
     ]
 
@@ -104,7 +104,8 @@ def _hand(recipe: Recipe) -> str:
     return ", ".join(f"{name} {low} to {high}{units[name]}" for name, (low, high) in ranges.items())
 
 
-def _source(recipe: Recipe) -> str:
+def source(recipe: Recipe) -> str:
+    """Return which glyphs and sequences a recipe draws from, in a few words."""
     size = (recipe.glyph_width, recipe.glyph_height)
     text = recipe.source
     if size != (28, 28):
@@ -148,9 +149,13 @@ def summary(report: Report) -> list[tuple[str, str]]:
         sound = "all of them as published" if not report.problems else "NOT as published"
         return [("digits", total), ("files", f"{len(report.files)}, {sound}")]
     if report.kind == "strip":
-        read = (("sequence", report.sequence), ("glyphs", report.glyphs), ("x", report.x), ("gaps", report.gaps))
         facts = [("size", f"{report.width}×{report.height} px"), ("ink", f"{report.ink:.1%}")]
-        facts += [(name, _listed(value)) for name, value in read if value is not None]
+        if report.sequence is None:
+            return [*facts, ("sequence", "unread"), ("why", report.note)]
+        how = "exactly: it is made of glyphs of MNIST, pixel for pixel"
+        if not report.exact:
+            how = f"by likeness: all of it is right with a chance of {report.confidence:.0%}"
+        facts += [("sequence", report.sequence), ("read", how)]
         return [*facts, *([("note", report.note)] if report.note else [])]
     if report.kind == "idx":
         shape = "×".join(map(str, report.shape))
@@ -166,8 +171,28 @@ def summary(report: Report) -> list[tuple[str, str]]:
     return [*about, *_sampled(report)]
 
 
-def _listed(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def splits_summary(report: SplitsReport) -> list[tuple[str, str]]:
+    """Return what there is to be said of splits as a whole, as pairs of a name and a few words."""
+    kept = {"glyph": "glyph", "label": "sequence", "both": "glyph and no sequence"}[report.by]
+    parts = [part for part in report.splits if part.complete]
+    done = "all complete" if report.complete else f"{len(parts)} complete"
+    size = sum(part.bytes for part in report.splits)
+    return [
+        ("samples", f"{report.samples:,}, {size_text(size)}"),
+        ("splits", f"{len(report.splits)}, {done}"),
+        ("apart", f"no {kept} is in two of them" if report.apart else f"NOT kept: no {kept} in two of them"),
+        ("seed", str(report.seed)),
+    ]
+
+
+SHOWN = 20
+"""Problems that a person is told, at most."""
+
+
+def first_of(problems: Sequence[str]) -> list[str]:
+    """Return the first problems, and how many more there are."""
+    left = len(problems) - SHOWN
+    return [*problems[:SHOWN], *([f"and {left:,} more like these: --json lists all of them"] if left > 0 else [])]
 
 
 def _sampled(report: DatasetReport | SamplesReport) -> list[tuple[str, str]]:
