@@ -627,6 +627,15 @@ class Single(Collection):
         sure = found.result.confidences
         return Look(Strip(0, self.path.name, shown, digits, *places, boxes, confidences=sure), inverted)
 
+    @property
+    def sample(self) -> tuple[Path, int] | None:
+        """The directory and the number, if it is a sample of a dataset of ours that stands in its place."""
+        place, number = self.path.absolute().parent, re.fullmatch(r"([0-9]{8})\.png", self.path.name, re.ASCII)
+        if number is None or place.parent.name != IMAGES_NAME or not (place.parent.parent / RECIPE_NAME).is_file():
+            return None
+        whole = place.parent.parent
+        return whole if self.path.is_absolute() else Path(os.path.relpath(whole)), int(number[1])
+
     def rows(self) -> Iterator[Rows]:
         """Yield what was read."""
         strip = self.look.strip

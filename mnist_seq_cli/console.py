@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mnist_seq_cli.errors import one_line
-from mnist_seq_cli.wording import charts, first_of, score_bars, size_text, splits_summary, summary
+from mnist_seq_cli.wording import chance, charts, first_of, score_bars, size_text, splits_summary, summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,13 +82,13 @@ def splits_text(
     """Return what a person wants to know when all splits are done."""
     names = ", ".join(f"{name} {size:,}" for name, size in splits.sizes.items())
     samples, made = sum(splits.sizes.values()), sum(summary.made for summary in summaries)
-    recipe, first = specs[0].recipe, next(iter(splits.sizes))
+    recipe = specs[0].recipe
     return (
         f"{directory}: {samples:,} strips ({names}), {recipe.width}×{recipe.height} px, "
         f"{size_text(sum(summary.bytes for summary in summaries))}\n"
         f"{_work_text(samples, made, any(summary.repaired for summary in summaries), seconds)}\n"
         f"seed {splits.seed}: with --seed {splits.seed} the same splits come again\n"
-        f"look at one: mnistseq inspect {shlex.quote(str(directory / first))}"
+        f"look at them: mnistseq inspect {shlex.quote(str(directory))}"
     )
 
 
@@ -123,7 +123,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
     listed = [list(row) for row in rows]
     page().print(Text(one_line(title), style="bold"), no_wrap=True, overflow="ellipsis")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if tight else 1))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if tight else 1), show_header=any(columns))
     for place, column in enumerate(columns):
         numeric = (tight and place > 0) or all(isinstance(row[place], int | float) for row in listed)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -223,7 +223,7 @@ def show_sample(strip: Strip, origins: NDArray[np.uint8] | None, *, drawn: bool 
         boxes = [(f"{box.x}, {box.y}", f"{box.width}×{box.height}") for box in strip.boxes]
         columns: list[tuple[str, Sequence[str]]] = [
             ("digit", strip.text or ""),
-            *([("sure", [f"{sure:.0%}" for sure in strip.confidences])] if strip.confidences else []),
+            *([("sure", list(map(chance, strip.confidences)))] if strip.confidences else []),
             ("nearest glyph" if strip.confidences else "glyph", list(map(str, strip.glyphs))),
             ("x", list(map(str, strip.x))),
             *([("gap", ["", *map(str, strip.gaps)])] if strip.gaps else []),
@@ -294,12 +294,22 @@ def _share(part: int, whole: int) -> str:
 def print_strip(image: NDArray[np.uint8], caption: str) -> None:
     """Draw a grey image, uint8 (height, width), dark ink on white, on stdout: two rows of pixels to a line.
 
-    One that is wider than the terminal is drawn at half, a third … of its size.
+    One that is wider than the terminal is drawn at half, a third … of its size; empty paper at its right end, where
+    shorter sequences leave it, is left out then.
     """
     print(one_line(caption))  # noqa: T201
-    coloured = page().color_system is not None and not page().no_color
-    for line in draw(image, page().width, coloured=coloured):
+    coloured, columns = page().color_system is not None and not page().no_color, page().width
+    shown = image if image.shape[1] <= columns else image[:, : max(columns, _inked_width(image))]
+    for line in draw(shown, columns, coloured=coloured):
         print(line)  # noqa: T201
+
+
+def _inked_width(image: NDArray[np.uint8]) -> int:
+    """Return how many columns there are up to the last with ink."""
+    import numpy as np
+
+    inked = np.flatnonzero((image < 255).any(axis=0))
+    return int(inked[-1]) + 1 if len(inked) else 0
 
 
 def draw(image: NDArray[np.uint8], columns: int, *, coloured: bool) -> list[str]:

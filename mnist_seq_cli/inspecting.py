@@ -113,7 +113,8 @@ class StripReport:
     """A PNG image: its size, the part of it that is ink, and its reading where it has one.
 
     `exact` tells whether it is made of these `glyphs`; of one that was read by likeness they are the nearest ones, and
-    `confidence` is the chance that all digits are right. `note` says why it is unread, or what else there is to say.
+    `confidence` is the chance that all digits are right. Where it stands in a dataset it is `sample` of `dataset`.
+    `note` says why it is unread, or what else there is to say.
     """
 
     kind: ClassVar[Literal["strip"]] = "strip"
@@ -129,6 +130,8 @@ class StripReport:
     exact: bool | None
     confidence: float | None
     confidences: list[float] | None
+    dataset: str | None
+    sample: int | None
     note: str
     problems: tuple[str, ...] = ()
 
@@ -478,6 +481,8 @@ def _inspect_strip(found: Single) -> StripReport:
         confidence=round(math.prod(sure), 4) if read else None,
         confidences=sure if read else None,
         note=unread or ("white ink on black paper" if inverted else ""),
+        dataset=str(found.sample[0]) if found.sample else None,
+        sample=found.sample[1] if found.sample else None,
     )
 
 

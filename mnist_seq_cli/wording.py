@@ -150,16 +150,25 @@ def summary(report: Report) -> list[tuple[str, str]]:
         return [("digits", total), ("files", f"{len(report.files)}, {sound}")]
     if report.kind == "strip":
         facts = [("size", f"{report.width}×{report.height} px"), ("ink", f"{report.ink:.1%}")]
+        if report.dataset is not None:
+            whole = shlex.quote(report.dataset)
+            facts.append(
+                ("sample", f"{report.sample}: mnistseq inspect {whole} --index {report.sample} tells its truth")
+            )
         if report.sequence is None:
             return [*facts, ("sequence", "unread"), ("why", report.note)]
         how = "exactly: it is made of glyphs of MNIST, pixel for pixel"
         if not report.exact:
-            how = f"by likeness: all of it is right with a chance of {report.confidence:.0%}"
+            how = f"by likeness, {chance(report.confidence or 0)} sure: it is not made of glyphs of MNIST as they are"
         facts += [("sequence", report.sequence), ("read", how)]
         return [*facts, *([("note", report.note)] if report.note else [])]
     if report.kind == "idx":
         shape = "×".join(map(str, report.shape))
-        return [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest} to {report.largest}")]
+        facts = [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest} to {report.largest}")]
+        if len(report.shape) == 3 and report.type == "uint8":
+            count, height, width = report.shape
+            return [("images", f"{count:,} of {width}×{height} px"), *facts]
+        return [("labels", f"{report.shape[0]:,}"), *facts] if report.counts else facts
     if report.kind == "dataset":
         done = f"{report.samples_done:,}" + ("" if report.complete else f" of {report.samples:,}: INCOMPLETE")
         about = [("samples", done), ("format", f"{report.format}, {size_text(report.bytes)}"), *report.facts]
@@ -169,6 +178,11 @@ def summary(report: Report) -> list[tuple[str, str]]:
     if report.labelled < report.samples:
         about.append(("labels", f"{report.labelled:,}" if report.labelled else "none"))
     return [*about, *_sampled(report)]
+
+
+def chance(value: float) -> str:
+    """Return a chance as whole percents, and never as certainty."""
+    return f"{min(99, int(100 * value))}%"
 
 
 def splits_summary(report: SplitsReport) -> list[tuple[str, str]]:
