@@ -733,7 +733,7 @@ def _inspect_splits(
 
     report = inspecting.inspect_splits(path, whole)
     problems, checks = list(report.problems), []
-    sound = [part.name for part in report.splits if part.complete]
+    sound = [part.name for part in report.splits if part.state == "complete"]
     if verify:
         watch = console.bar(None, "shards", lambda _: 1)
         problems += [f"{name}: {line}" for name in sound for line in datasets.verify(path / name, watch=watch)]

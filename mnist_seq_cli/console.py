@@ -169,7 +169,7 @@ def show_splits(report: SplitsReport) -> None:
         (
             part.name,
             part.samples,
-            "complete" if part.complete else f"{part.samples_done:,} done" if part.samples_done else "NOT complete",
+            f"{part.samples_done:,} done" if part.state == "incomplete" else part.state,
             part.source or "",
             "" if part.seed is None else str(part.seed),
         )

@@ -155,13 +155,16 @@ Report = MnistReport | DatasetReport | SamplesReport | StripReport | IdxReport
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One split: what it is to have, and what is there. Without a recipe that can be read, `samples_done` is 0."""
+    """One split: what it is to have, and what is there; `samples_done` is 0 without a recipe that can be read.
+
+    Its `state` is "other" where what is there is not what was asked for.
+    """
 
     name: str
+    state: Literal["complete", "incomplete", "missing", "damaged", "other"]
     samples: int
     samples_done: int
     bytes: int
-    complete: bool
     format: str | None
     source: str | None
     seed: int | None
@@ -169,7 +172,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class SplitsReport:
-    """A directory of splits: what was asked for, its parts, and whether their recipes keep `by` apart."""
+    """A directory of splits: what was asked for, its parts, and whether their recipes, as far as there are, keep apart
+    what `by` says."""
 
     kind: ClassVar[Literal["splits"]] = "splits"
     path: str
@@ -211,38 +215,34 @@ def inspect_splits(path: Path, whole: Splits) -> SplitsReport:
     """Return what can be said of a directory of splits, from their recipes and manifests alone. Raises OSError."""
     parts, recipes, problems = [], {}, []
     for name, samples in whole.sizes.items():
-        found, wrong = None, []
+        found, wrong = None, ""
+        state: Literal["complete", "incomplete", "missing", "damaged", "other"] = "complete"
         try:
             spec = manifest.read_spec(path / name)
             found = None if spec is None else Dataset(path / name, spec)
         except FormatError as error:
-            wrong = [str(error)]
+            state, wrong = "damaged", str(error)
         else:
-            wrong = ["it is not there yet: the dataset command makes it"] if found is None else found.problems
-        if found is not None:
-            recipes[name] = found.spec.recipe
-            if (found.spec.samples, found.spec.recipe.seed) != (samples, splits.seed_of(whole.seed, name)):
-                wrong = [*wrong, f"it is another dataset than {SPLITS_NAME} asks for"]
-        problems += [f"{name}: {problem}" for problem in wrong]
-        parts.append(
-            Part(
-                name=name,
-                samples=samples,
-                samples_done=found.done if found else 0,
-                bytes=found.bytes if found else 0,
-                complete=not wrong,
-                format=found.spec.format if found else None,
-                source=wording.source(found.spec.recipe) if found else None,
-                seed=found.spec.recipe.seed if found else None,
-            )
-        )
+            if found is None:
+                state, wrong = "missing", "it is not there yet: the dataset command makes it"
+            elif (found.spec.samples, found.spec.recipe.seed) != (samples, splits.seed_of(whole.seed, name)):
+                state, wrong = "other", f"it is another dataset than {SPLITS_NAME} asks for"
+            elif found.problems:
+                state, wrong = "incomplete", found.problems[0]
+        problems += [f"{name}: {wrong}"] if wrong else []
+        if found is None:
+            parts.append(Part(name, state, samples, 0, 0, None, None, None))
+            continue
+        recipe = recipes[name] = found.spec.recipe
+        known = (found.spec.format, wording.source(recipe), recipe.seed)
+        parts.append(Part(name, state, samples, found.done, found.bytes, *known))
     shared = splits.shared(whole.by, recipes)
     return SplitsReport(
         path=str(path),
         seed=whole.seed,
         by=whole.by,
         samples=sum(whole.sizes.values()),
-        complete=all(part.complete for part in parts),
+        complete=all(part.state == "complete" for part in parts),
         apart=not shared,
         splits=parts,
         problems=problems + shared,

@@ -191,6 +191,8 @@ def read(directory: Path) -> Splits | None:
         sizes = parse_splits(f"{name}={size}" for name, size in checked["splits"].items())
     except RequestError as error:
         raise FormatError(f"{SPLITS_NAME} is not valid: {error}") from None
+    if not sizes:
+        raise FormatError(f"{SPLITS_NAME} is not valid: it names no splits")
     return Splits(checked["seed"], checked["by"], sizes)
 
 

@@ -153,7 +153,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
         if report.dataset is not None:
             whole = shlex.quote(report.dataset)
             facts.append(
-                ("sample", f"{report.sample}: mnistseq inspect {whole} --index {report.sample} tells its truth")
+                ("sample", f"{report.sample}: mnistseq inspect {whole} --index {report.sample} tells what it is")
             )
         if report.sequence is None:
             return [*facts, ("sequence", "unread"), ("why", report.note)]
@@ -187,14 +187,19 @@ def chance(value: float) -> str:
 
 def splits_summary(report: SplitsReport) -> list[tuple[str, str]]:
     """Return what there is to be said of splits as a whole, as pairs of a name and a few words."""
-    kept = {"glyph": "glyph", "label": "sequence", "both": "glyph and no sequence"}[report.by]
-    parts = [part for part in report.splits if part.complete]
-    done = "all complete" if report.complete else f"{len(parts)} complete"
+    kept, lost = {
+        "glyph": ("no glyph is", "glyphs"),
+        "label": ("no sequence is", "sequences"),
+        "both": ("no glyph and no sequence is", "glyphs or sequences"),
+    }[report.by]
+    complete = sum(part.state == "complete" for part in report.splits)
+    done = "all complete" if report.complete else f"{complete} complete"
+    known = "them" if all(part.seed is not None for part in report.splits) else "those that are there"
     size = sum(part.bytes for part in report.splits)
     return [
         ("samples", f"{report.samples:,}, {size_text(size)}"),
         ("splits", f"{len(report.splits)}, {done}"),
-        ("apart", f"no {kept} is in two of them" if report.apart else f"NOT kept: no {kept} in two of them"),
+        ("apart", f"{kept} in two of {known}" if report.apart else f"NOT so: the same {lost} may be in two of {known}"),
         ("seed", str(report.seed)),
     ]
 
