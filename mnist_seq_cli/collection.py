@@ -226,6 +226,16 @@ def boxes_of(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tu
     return tuple(boxes)
 
 
+def _boxes(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int, recorded: tuple[Box, ...]) -> tuple[Box, ...]:
+    """Return the boxes that were recorded for digits, if they can be; else what `boxes_of` finds."""
+    height, width = image.shape
+    in_it = all(
+        min(box) >= 0 and box.x + box.width <= width and box.y + box.height <= height and box.x < width
+        for box in recorded
+    )
+    return recorded if len(recorded) == len(x) and in_it else boxes_of(image, x, glyph_width)
+
+
 def _likely_boxes(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tuple[Box, ...]:
     """Return the boxes of the ink of digits of which it is only known about where they stand.
 
@@ -273,11 +283,9 @@ def _strips_of(
         image = batch.images[row, :, : batch.widths[row]]
         image = on_white(image) if invert is None else 255 - image if invert else image
         glyphs, x = (tuple(values[row, :size].tolist()) for values in (batch.glyphs, batch.x))
-        if ABSENT in glyphs:
+        if min(glyphs, default=0) < 0:
             glyphs = x = ()
-        given = batch.boxes[row, :size]
-        boxes = boxes_of(image, x, glyph_width) if (given < 0).any() else tuple(Box(*box) for box in given.tolist())
-        boxes = boxes if x else ()
+        boxes = _boxes(image, x, glyph_width, tuple(Box(*box) for box in batch.boxes[row, :size].tolist()))
         text = "".join(map(str, batch.digits[row, :size].tolist()))
         between = tuple(gaps[row, : size - 1].tolist())
         yield Strip(number, "", image, text, glyphs, x, boxes, () if NO_GAP in between else between)
@@ -458,18 +466,21 @@ class Arrays(Collection):
         digits = np.array(others["labels"][first:stop]) if "labels" in others else np.zeros((count, 1), np.uint8)
         sizes = np.array(others["lengths"][first:stop]) if "lengths" in others else np.full(count, length, np.int32)
         glyphs, x = (np.array(others[name][first:stop]) if name in others else absent for name in ("glyphs", "x"))
-        if "labels" in others and count and (digits.max() > 9 or sizes.min() < 1 or sizes.max() > length):
+        is_wrong = digits.min() < 0 or digits.max() > 9 or sizes.min() < 1 or sizes.max() > length
+        if "labels" in others and is_wrong:
             raise FormatError(f"{self.path} has a label that is not a sequence of 1 to {length} digits")
         boxes = np.array(others["boxes"][first:stop]) if "boxes" in others else np.stack([absent] * 4, axis=2)
         images = np.asarray(self.array[first:stop])
         widths = np.full(count, images.shape[2], dtype=np.int32)
-        return Batch(first, digits, sizes, glyphs, x, np.zeros_like(x), boxes, widths, images=images)
+        places = (sizes, glyphs, x, np.zeros_like(x), boxes, widths)
+        return Batch(first, digits.astype(np.uint8), *places, images=images)
 
     def _gaps(self, batch: Batch) -> NDArray[np.int32]:
         count, length = batch.digits.shape
         gaps = np.full((count, length - 1), self._gap, dtype=np.int32)
         if "gaps" in self._others:
-            gaps[:] = self._others["gaps"][batch.first : batch.first + count]
+            listed = self._others["gaps"][batch.first : batch.first + count]
+            gaps[:] = np.where(np.abs(listed.astype(np.float64)) < -NO_GAP, listed, NO_GAP)
         gaps[np.arange(1, length) >= batch.lengths[:, None]] = NO_GAP
         return gaps
 
@@ -551,7 +562,7 @@ class _Listed(Collection):
             text = "".join(map(str, reading.digits))
             if row is None or row.text == text:
                 row = _Row(text, reading.glyphs, reading.x, gaps=None if row is None else row.gaps)
-        boxes = row.boxes or boxes_of(shown, row.x, self.glyph_width)
+        boxes = _boxes(shown, row.x, self.glyph_width, row.boxes)
         return Strip(number, name, shown, row.text, row.glyphs, row.x, boxes, self._gaps(row))
 
 

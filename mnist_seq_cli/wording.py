@@ -164,7 +164,9 @@ def summary(report: Report) -> list[tuple[str, str]]:
         return [*facts, *([("note", report.note)] if report.note else [])]
     if report.kind == "idx":
         shape = "×".join(map(str, report.shape))
-        facts = [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest} to {report.largest}")]
+        finite = report.smallest is not None and report.largest is not None
+        ends = f"{report.smallest} to {report.largest}" if finite else "some values are not finite"
+        facts = [("values", f"{shape} of {report.type}"), ("range", ends)]
         if len(report.shape) == 3 and report.type == "uint8":
             count, height, width = report.shape
             return [("images", f"{count:,} of {width}×{height} px"), *facts]

@@ -271,6 +271,32 @@ def test_an_npz_of_single_digits_has_gaps_without_values(tmp_path: Path, mnistse
     assert (report["samples"], report["gaps"]) == (5, None)
 
 
+def test_an_npz_of_another_make_is_believed_in_nothing(tmp_path: Path, mnistseq: Run) -> None:
+    images = np.full((3, 28, 56), 255, dtype=np.uint8)
+    images[:, 5:20, 30:40] = 0
+    labels = np.array([[1, 2], [3, 4], [5, 6]])  # of 8 bytes each, as NumPy makes them by itself
+    far = np.full((3, 2), 10**12)
+    np.savez(tmp_path / "a.npz", images=images, labels=labels, glyphs=-far, x=far, gaps=10**15 * far[:, :1])
+    report = json.loads(mnistseq("inspect", tmp_path / "a.npz", "--json")[1])
+    assert (report["labelled"], report["digits"]) == (3, [0, 1, 1, 1, 1, 1, 1, 0, 0, 0])
+    assert (report["gaps"], report["glyphs"]) == (None, None)
+    assert mnistseq("inspect", tmp_path / "a.npz", "--index", "0")[0] == 0
+    np.savez(tmp_path / "b.npz", images=images, labels=labels - 2)
+    code, text, err = mnistseq("inspect", tmp_path / "b.npz")
+    assert (code, text, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("box", [[5000, 0, 5, 5], [0, 5000, 5, 5], [0, 0, 2**31 - 1, 5], [56, 0, 0, 0]])
+def test_boxes_that_cannot_be_are_looked_for(box: list[int], tmp_path: Path, mnistseq: Run) -> None:
+    image = np.full((28, 56), 255, dtype=np.uint8)
+    image[4:9, 3:7] = image[6:20, 31:50] = 0
+    (tmp_path / "a.png").write_bytes(png.encode(image[None], "small")[0])
+    row = {"file_name": "a.png", "text": "12", "glyphs": [3, 4], "x": [0, 28], "boxes": [[3, 4, 4, 5], box]}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
+    assert collection.of(tmp_path).chosen([0])[0].boxes == ((3, 4, 4, 5), (31, 6, 19, 14))
+    assert mnistseq("inspect", tmp_path, "--sheet", tmp_path / "s.png", "--boxes")[0] == 0
+
+
 def test_gaps_are_known_without_the_glyphs_of_a_source(tmp_path: Path, mnistseq: Run) -> None:
     data = Path(__file__).resolve().parent.parent / "data"
     own = ("--source", data / "t10k-images-idx3-ubyte", "--source-labels", data / "t10k-labels-idx1-ubyte")

@@ -1116,6 +1116,13 @@ def test_idx_images(here: Path, mnistseq: Run) -> None:
     assert text.splitlines()[-9:] == ["image 0", "", "", "image 1", "  █", "  █", "image 2", "██████", "██████"]
 
 
+def test_values_that_are_not_finite_have_no_range(here: Path, mnistseq: Run) -> None:
+    Path("values").write_bytes(idx.encode(np.array([1, np.nan, np.inf], dtype=np.float32)))
+    report = json.loads(mnistseq("inspect", "values", "--json").out)
+    assert (report["smallest"], report["largest"]) == (None, None)
+    assert facts(mnistseq("inspect", "values").out)["range"] == ["some", "values", "are", "not", "finite"]
+
+
 def test_gzip_idx_is_looked_into(here: Path, mnistseq: Run) -> None:
     array = np.arange(12, dtype=np.int16).reshape(3, 4) - 5
     Path("plain").write_bytes(idx.encode(array))
