@@ -614,8 +614,8 @@ def inspect(
 ) -> int:
     """Tell what PATH is, and what is in it; without PATH, the bundled MNIST.
 
-    PATH is a dataset, one of its shards, a PNG strip or a folder of them, an npz or an IDX file. Pixels of large ones
-    are sampled. Exits 1 when a dataset is incomplete or a check does not hold, or when two datasets share what they may
+    PATH is a dataset, one of its shards, a directory of splits, a PNG strip or a folder of them, an npz or an IDX file.
+    Pixels of large ones are sampled. A single strip is read as decode reads it. Exits 1 when a dataset is incomplete or a check does not hold, or when two datasets share what they may
     not, and names what is wrong.
 
     Predictions are CSV or JSON lines (file name or index, then what was read, 1-2-3 or 123), or one a line in order.
@@ -629,6 +629,8 @@ def inspect(
       mnistseq inspect out/ --sheet sheet.png --boxes --html report.html
       mnistseq inspect out/ --predictions predictions.csv --html report.html
       mnistseq inspect out/ --verify --regenerate 3
+      mnistseq inspect parts/ --verify
+      mnistseq inspect 1-2-3.png --show 1
       mnistseq inspect out/ --json | jq .digits
       mnistseq inspect train/ --against test/ --may-share label
     """
