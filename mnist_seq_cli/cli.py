@@ -615,8 +615,8 @@ def inspect(
     """Tell what PATH is, and what is in it; without PATH, the bundled MNIST.
 
     PATH is a dataset, one of its shards, a directory of splits, a PNG strip or a folder of them, an npz or an IDX file.
-    Pixels of large ones are sampled. A single strip is read as decode reads it. Exits 1 when a dataset is incomplete or a check does not hold, or when two datasets share what they may
-    not, and names what is wrong.
+    Pixels of large ones are sampled. A single strip is read as decode reads it. Exits 1 when a dataset is incomplete or
+    a check does not hold, or when two datasets share what they may not, and names what is wrong.
 
     Predictions are CSV or JSON lines (file name or index, then what was read, 1-2-3 or 123), or one a line in order.
     They are scored digit by digit, down to the MNIST digits that are read wrongly; the sheet then shows the worst

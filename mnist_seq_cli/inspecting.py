@@ -253,24 +253,31 @@ def examples(found: Collection, count: int) -> Iterator[tuple[str, NDArray[np.ui
     """Yield up to `count` images with a caption each, to be drawn: uint8 (height, width), dark ink on white paper."""
     if found.kind == "mnist":
         glyphs = bank.load(Source("train"))
-        row = np.hstack([255 - glyphs.images(glyphs.glyphs_of(digit)[:1])[0] for digit in range(10)])
-        yield from islice([("the first glyph of each digit in the train file", row)], count)
+        first = _side_by_side(glyphs.images(np.hstack([glyphs.glyphs_of(digit)[:1] for digit in range(10)])))
+        yield from islice([("the first glyph of each digit in the train file", first)], count)
         return
     for strip in found.strips(range(min(count, len(found)))):
         yield {"strip": strip.name, "idx": f"image {strip.number}"}.get(found.kind, strip.caption), strip.image
 
 
 def origins(strip: Strip, source: str) -> NDArray[np.uint8] | None:
-    """Return the MNIST digits that a strip is made of side by side, uint8 (28, n), as they are in the file.
+    """Return the MNIST digits that a strip is made of side by side, uint8 (height, width), as they are in the file.
 
-    Without an answer (None) where they are not known, or not of the bundled MNIST.
+    There are five in a row. Without an answer (None) where they are not known, or not of the bundled MNIST.
     """
     if not strip.glyphs or source not in BUNDLED_SOURCES or not all(0 <= glyph < 70_000 for glyph in strip.glyphs):
         return None
-    images = bank.load(Source("all")).images(np.array(strip.glyphs))
-    apart = np.zeros((len(images), 28, 30), dtype=np.uint8)
-    apart[:, :, :28] = images
-    return 255 - np.hstack(list(apart))[:, :-2]
+    return _side_by_side(bank.load(Source("all")).images(np.array(strip.glyphs)))
+
+
+def _side_by_side(glyphs: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return glyphs, white on black, as one picture, dark on white: five in a row, 2 px apart, that they stay large."""
+    count, height, width = glyphs.shape
+    columns = min(count, 5)
+    cells = np.zeros((-(-count // columns) * columns, height + 2, width + 2), dtype=np.uint8)
+    cells[:count, :height, :width] = glyphs
+    rows = cells.reshape(-1, columns, height + 2, width + 2).swapaxes(1, 2)
+    return 255 - rows.reshape(-1, columns * (width + 2))[:-2, :-2]
 
 
 def count(found: Collection) -> Counted:

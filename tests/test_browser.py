@@ -47,7 +47,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset `out`, its report `plain.html`, `scored.html` with predictions for it, and `strip.html` of one strip."""
+    """A dataset `out`, its report `plain.html`, `scored.html` with predictions for it, `strip.html` of one strip."""
     place = tmp_path_factory.mktemp("pages")
     command = ["dataset", "-n", "60", "--len", "2-5", "--max", "6", "--source", "test", "--seed", "3"]
     assert cli.run([*command, "-o", str(place / "out")]) == 0

@@ -375,6 +375,20 @@ def test_one_sample_is_told_to_the_last(made: Path, mnistseq: Run) -> None:
         )
 
 
+@pytest.mark.parametrize("size", [1, 4, 5, 6, 12])
+def test_the_digits_that_a_sample_is_made_of_stand_five_in_a_row(size: int) -> None:
+    sample = SequenceDataset(length=size, seed=6)[0]
+    strip = collection.Strip(0, "", sample.image, sample.label.replace("-", ""), tuple(sample.glyphs.tolist()))
+    origins = inspecting.origins(strip, "train")
+    assert origins is not None
+    expected = np.full((30 * -(-size // 5), 30 * min(size, 5)), 255, dtype=np.uint8)
+    for place in range(size):
+        top, left = 30 * (place // 5), 30 * (place % 5)
+        expected[top : top + 28, left : left + 28] = sample.image[:, 28 * place : 28 * place + 28]
+    np.testing.assert_array_equal(origins, expected[:-2, :-2], strict=True)
+    assert inspecting.origins(strip, "sha256:0") is None
+
+
 def test_samples_that_are_named_stand_in_the_json(made: Path, mnistseq: Run) -> None:
     report = json.loads(mnistseq("inspect", made / "npz", "--index", "9,3", "--json")[1])
     for number, shown in zip((9, 3), report["chosen"], strict=True):

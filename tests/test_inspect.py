@@ -138,7 +138,7 @@ def test_the_first_glyph_of_each_digit_is_drawn(mnistseq: Run) -> None:
     assert text.startswith(plain)
     caption, *drawn = text[len(plain) :].splitlines()
     assert caption == "the first glyph of each digit in the train file"
-    assert len(drawn) == 5  # 28 rows at a third of their size, two to a line, since 280 columns are not to be had
+    assert len(drawn) == 15  # two rows of five digits, 58 px high and 148 wide, at half their size and two to a line
     assert set("".join(drawn)) == set(" ▀▄█")
 
 
