@@ -9,6 +9,7 @@ from functools import lru_cache
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -101,6 +102,7 @@ class Bank:
         self._starts = np.cumsum(self.counts) - self.counts
         self._by_digit = np.argsort(labels, kind="stable").astype(np.int32) + np.int32(first_id)
         self._ink = np.full((len(labels), 4), _UNKNOWN, dtype=np.int32)
+        self._ink_lock = Lock()
         self._name = "the source"
         self._narrowed: dict[object, Self] = {}
 
@@ -207,13 +209,14 @@ class Bank:
         In px from the corner of the glyph's box; a glyph without ink has width and height 0. Worked out once for each.
         """
         places = np.asarray(glyphs) - self.first_id
-        boxes = self._ink.take(places, axis=0)
-        if boxes.size and boxes[..., 0].min() == _UNKNOWN:
-            new = np.unique(places[boxes[..., 0] == _UNKNOWN])
-            for start in range(0, len(new), 4096):
-                block = new[start : start + 4096]
-                self._ink[block] = ink_boxes(self.images(block + self.first_id))
+        with self._ink_lock:
             boxes = self._ink.take(places, axis=0)
+            if boxes.size and boxes[..., 0].min() == _UNKNOWN:
+                new = np.unique(places[boxes[..., 0] == _UNKNOWN])
+                for start in range(0, len(new), 4096):
+                    block = new[start : start + 4096]
+                    self._ink[block] = ink_boxes(self.images(block + self.first_id))
+                boxes = self._ink.take(places, axis=0)
         return boxes
 
     @property

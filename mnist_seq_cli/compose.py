@@ -25,8 +25,11 @@ PAPER, INK = 255, 0
 ABSENT = -1
 """Glyph id, place and box of positions beyond the length of a sequence."""
 
-_RUN, _SHAPED_RUN = 16_384, 256
-"""Samples worked out at a time: enough that tables are read again while they are still in the cache, and few megabytes."""
+_RUN, _SHAPED_RUN = 4096, 256
+"""Samples worked out at a time: what is known of them stays in the processor's second-level cache."""
+
+_THREADS_FROM = 4 * _RUN
+"""Samples from which runs are worked out on threads, all at once: more than a shard or a loader asks for."""
 
 _BLOCK = 512
 """Strips painted at a time: they and their glyphs stay in the processor's second-level cache."""
@@ -110,7 +113,8 @@ def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
     bank = check_bank(recipe, bank)
     if first == stop:
         return nothing(recipe, first)
-    return _joined((shown for shown, _ in _runs(recipe, bank, first, stop)), stop - first)
+    runs = _runs(recipe, first, stop)
+    return _joined((_run(recipe, bank, run.start, run.stop)[0] for run in runs), stop - first)
 
 
 def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = False) -> Batch:
@@ -121,13 +125,13 @@ def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = 
     shape = (stop - first, recipe.height, recipe.width)
     images, masked = np.empty(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8) if masks else None
 
-    def painted() -> Iterator[Truth]:
-        for run, shaped in _runs(recipe, bank, first, stop):
-            here = slice(run.first - first, run.first - first + len(run))
-            paint(recipe, bank, run, shaped, images[here], None if masked is None else masked[here])
-            yield run
+    def made(run: range) -> Truth:
+        shown, shaped = _run(recipe, bank, run.start, run.stop)
+        here = slice(run.start - first, run.stop - first)
+        paint(recipe, bank, shown, shaped, images[here], None if masked is None else masked[here])
+        return shown
 
-    shown = _joined(painted(), stop - first)
+    shown = _joined(_each(made, _runs(recipe, first, stop), stop - first), stop - first)
     arrays: dict[str, Any] = {name: getattr(shown, name) for name in ARRAYS}
     return Batch(first, **arrays, images=images, drawn=shown.drawn, masks=masked)
 
@@ -165,14 +169,26 @@ def _joined(runs: Iterator[Truth], count: int) -> Truth:
         run = following
 
 
-def _runs(recipe: Recipe, bank: Bank, first: int, stop: int) -> Iterator[tuple[Truth, _Glyphs | None]]:
-    """Yield runs of samples: what they show, and the glyphs where their shapes are not those of the bank."""
+def _runs(recipe: Recipe, first: int, stop: int) -> Iterator[range]:
+    """Yield samples `first` to `stop` in runs that are worked out at a time."""
     size = _SHAPED_RUN if recipe.is_shaped else _RUN
     for start in range(first, stop, size):
-        yield _run(recipe, bank, start, min(start + size, stop))
+        yield range(start, min(start + size, stop))
+
+
+def _each(made: Callable[[range], Truth], runs: Iterator[range], samples: int) -> Iterator[Truth]:
+    """Yield what is made of each run, in order; of many samples on two threads, which wait for memory in turn."""
+    if samples < _THREADS_FROM:
+        yield from map(made, runs)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as threads:
+        yield from threads.map(made, runs)
 
 
 def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Glyphs | None]:
+    """Return what a run of samples shows, and the glyphs where their shapes are not those of the bank."""
     digits, lengths = sequences(recipe, first, stop)
     if recipe.glyphs == "once":
         glyphs = bank.deal(digits, occurrences(recipe, first, stop), recipe.seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,13 +65,15 @@ class _Sums:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
         self._sums = [np.zeros(10, dtype=np.int64)]
+        self._lock = Lock()
 
     def before(self, sample: int) -> NDArray[np.int64]:
         """Return how often each digit is written before a sample: int64 (10,)."""
         step, rest = divmod(sample, _STEP)
-        while len(self._sums) <= step:
-            start = (len(self._sums) - 1) * _STEP
-            self._sums.append(self._sums[-1] + self._count(start, start + _STEP))
+        with self._lock:
+            while len(self._sums) <= step:
+                start = (len(self._sums) - 1) * _STEP
+                self._sums.append(self._sums[-1] + self._count(start, start + _STEP))
         return self._sums[step] + self._count(sample - rest, sample)
 
     def _count(self, first: int, stop: int) -> NDArray[np.int64]:

@@ -195,6 +195,31 @@ def test_the_borders_of_what_is_worked_out_at_a_time_do_not_show(name: str) -> N
         assert_is_what_the_reference_says(recipe, index, index + 1)
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"max_gap": 8},
+        {"glyphs": "once", "min_gap": 2},
+        {"crop": "tight", "min_gap": -3, "max_gap": 3, "slant": (-10, 10), "jitter_y": 2, "height": 40},
+        {"length": ((2, 1), (5, 2)), "paper": "grain", "noise": 9},
+    ],
+    ids=["random gaps", "each glyph once", "hand", "paper"],
+)
+def test_what_is_worked_out_on_threads_is_the_same(wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    length = wanted.pop("length", 4)
+    with monkeypatch.context() as patch:
+        for name, value in (("_RUN", 64), ("_SHAPED_RUN", 32), ("_THREADS_FROM", 512)):
+            patch.setattr(f"mnist_seq_cli.compose.{name}", value)
+        # A bank of which nothing is known yet, so that what is worked out once is worked out on threads.
+        new_bank = load.__wrapped__(Source("train"))
+        together = compose(Recipe.request(seed=19, length=length, **wanted), new_bank, 3, 900, masks=True)
+    alone = compose(Recipe.request(seed=19, length=length, **wanted), load(Source("train")), 3, 900, masks=True)
+    assert_same(together, alone)
+    assert together.masks is not None
+    assert alone.masks is not None
+    np.testing.assert_array_equal(together.masks, alone.masks)
+
+
 def test_given_sequences_come_round_again_wherever_a_run_begins() -> None:
     recipe = RECIPES["given sequences"]
     for first in (0, 1, 2, 4094, 10**7):
