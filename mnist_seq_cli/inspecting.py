@@ -172,8 +172,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class SplitsReport:
-    """A directory of splits: what was asked for, its parts, and whether their recipes, as far as there are, keep apart
-    what `by` says."""
+    """A directory of splits: what was asked for, and its parts.
+
+    `apart` tells whether their recipes, of those that are there, keep apart what `by` says.
+    """
 
     kind: ClassVar[Literal["splits"]] = "splits"
     path: str
