@@ -644,7 +644,7 @@ def inspect(
             raise RequestError("--against compares two datasets, and does nothing else", hint="give two paths alone")
         return _compare(path, against, may_share, as_json)
     if path is not None and (whole := _splits_at(path)):
-        if show is not None or index or sheet or html or predictions:
+        if show is not None or index or sheet or boxes or html or predictions:
             parts = ", ".join(list(whole.sizes)[:8]) + ", …" * (len(whole.sizes) > 8)
             raise RequestError(
                 f"{path} holds splits, {parts}, and these options look at one",

@@ -38,7 +38,7 @@ def say(message: str) -> None:
 def say_problems(problems: Sequence[str]) -> None:
     """Tell a person what is wrong; of very much, the first of it and how much more there is."""
     for problem in first_of(problems):
-        say(f"mnistseq: {one_line(problem)}")
+        say(f"mnistseq: {one_line(problem, 4000)}")
 
 
 def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[Iterable[Item]], Iterator[Item]]:
