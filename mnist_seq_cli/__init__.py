@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, OutputError, RequestError
     from mnist_seq_cli.original import MNIST_Sequence_API, generate_numbers_sequence
     from mnist_seq_cli.recipe import Recipe
-    from mnist_seq_cli.sampling import Sample, SequenceDataset
+    from mnist_seq_cli.sampling import MaskedSample, Sample, SequenceDataset
     from mnist_seq_cli.stored import StoredDataset, open_dataset
 
 __version__ = "0.1.0"
@@ -21,6 +21,7 @@ _HOMES = {
     "CheckError": "errors",
     "FormatError": "errors",
     "MNIST_Sequence_API": "original",
+    "MaskedSample": "sampling",
     "MnistseqError": "errors",
     "OutputError": "errors",
     "Recipe": "recipe",
@@ -36,6 +37,7 @@ __all__ = [
     "CheckError",
     "FormatError",
     "MNIST_Sequence_API",
+    "MaskedSample",
     "MnistseqError",
     "OutputError",
     "Recipe",

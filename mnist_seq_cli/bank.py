@@ -1,16 +1,16 @@
-"""Owns the glyphs that a recipe may draw from, by digit: the bundled MNIST, or a pair of the user's IDX files."""
+"""Owns what a recipe draws from: glyphs by digit, of the bundled MNIST or two IDX files, and paper of one's own."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,10 @@ from mnist_seq_cli import idx
 from mnist_seq_cli.draws import below, words
 from mnist_seq_cli.errors import FormatError, OutputError, RequestError
 from mnist_seq_cli.permute import permute
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, Pool
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, PAPERS, Pool
+
+if TYPE_CHECKING:
+    from mnist_seq_cli.paper import Sheet
 
 TRAIN_SIZE, TEST_SIZE = 60_000, 10_000
 _UNKNOWN = -1
@@ -64,11 +67,15 @@ BUNDLED_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where glyphs come from: `name` for the bundled MNIST, or two IDX files of the user's own."""
+    """Where glyphs come from: `name` for the bundled MNIST, or two IDX files of the user's own.
+
+    `paper` is a picture of the user's own that strips lie on, if they do.
+    """
 
     name: str = "train"
     images: Path | None = None
     labels: Path | None = None
+    paper: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.images is None) != (self.labels is None):
@@ -85,7 +92,7 @@ class Bank:
 
     `height` and `width` are those of a glyph in px; `labels` uint8 (n,); `counts` int64 (10,), the glyphs of each
     digit; `identity` names the content in a recipe: "train", "test", "all" or "sha256:…". Glyph ids are
-    `first_id` to `first_id` + n - 1.
+    `first_id` to `first_id` + n - 1. `sheet` is the paper of one's own that is given with them.
 
     `part` and `without` give a bank that has the same images, labels and ids, and fewer glyphs to draw from.
     """
@@ -105,6 +112,13 @@ class Bank:
         self._ink_lock = Lock()
         self._name = "the source"
         self._narrowed: dict[object, Self] = {}
+        self.sheet: Sheet | None = None
+
+    def on(self, sheet: Sheet) -> Self:
+        """Return the bank with a paper of one's own."""
+        other = copy(self)
+        other.sheet, other._narrowed = sheet, {}
+        return other
 
     def part(self, pool: Pool) -> Self:
         """Return the bank with a part of each digit's glyphs: of every `whole` of them, from `low` to `high`.
@@ -229,6 +243,7 @@ class Bank:
             "glyph_width": self.width,
             "ink_height": ink_height,
             "ink_width": ink_width,
+            **({} if self.sheet is None else {"paper": self.sheet.identity}),
         }
 
     @property
@@ -261,19 +276,32 @@ def _order(seed: int, digit: int, number: int, size: int) -> NDArray[np.int32]:
     return np.argsort(words(seed, f"once/{digit}", number, number + 1, size)[0], kind="stable").astype(np.int32)
 
 
-def find(source: str | PathLike[str], labels: str | PathLike[str] | None = None) -> Source:
-    """Return the source that goes by this name, or that is in these two IDX files. Raises RequestError."""
+def find(
+    source: str | PathLike[str],
+    labels: str | PathLike[str] | None = None,
+    paper: str | PathLike[str] = "plain",
+) -> Source:
+    """Return the source that goes by this name, or that is in these two IDX files. Raises RequestError.
+
+    `paper` is a kind of paper, which is none of the source's, or a picture.
+    """
+    sheet = None if paper in PAPERS else Path(paper).absolute()
     if labels is None:
-        return Source(fspath(source))
-    return Source("own", Path(source).absolute(), Path(labels).absolute())
+        return Source(fspath(source), paper=sheet)
+    return Source("own", Path(source).absolute(), Path(labels).absolute(), sheet)
 
 
 @lru_cache(maxsize=4)
 def load(source: Source) -> Bank:
     """Return the bank of a source; the same object for the same source, so that a process maps its files once.
 
-    Raises FormatError for files that are not a pair of images and labels, OutputError when bundled ones are missing.
+    Raises FormatError for files that are not a pair of images and labels, and for paper that is not a picture;
+    OutputError when bundled files are missing; RequestError, OSError.
     """
+    if source.paper is not None:
+        from mnist_seq_cli import paper
+
+        return load(replace(source, paper=None)).on(paper.read(source.paper))
     if source.images is None or source.labels is None:
         directory = bundled_directory()
         files = {"train": BUNDLED_FILES[:2], "test": BUNDLED_FILES[2:], "all": BUNDLED_FILES}[source.name]

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 import click
 
@@ -34,7 +34,7 @@ from mnist_seq_cli.errors import (
     RequestError,
     one_line,
 )
-from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.formats import FORMAT_NAMES, LAYOUTS
 from mnist_seq_cli.presets import PRESET_NAMES, PRESETS
 from mnist_seq_cli.recipe import (
     ALIGNS,
@@ -95,18 +95,42 @@ class _Jitter(_NumberOr):
     word, meaning = "full", FULL
 
 
+class _Heading(NamedTuple):
+    """A heading of the help: a line that says what it is about, and the options under it."""
+
+    about: str
+    options: tuple[str, ...]
+
+
 _HEADINGS = {
-    "Output": (
-        *("samples", "output", "format_name", "compression", "splits", "split_by", "preset", "show", "recipe_file"),
-        "count",
+    "Output": _Heading(
+        "How many images, where they go, and in which form.",
+        (
+            *("samples", "output", "format_name", "arrangement", "compression", "splits", "split_by", "preset"),
+            *("show", "recipe_file", "count"),
+        ),
     ),
-    "Sequences": ("length", "labels", "shuffle", "pattern", "per_label", "digits", "no_repeat", "check"),
-    "Layout": (
-        *("min_gap", "max_gap", "width", "spacing", "crop", "height", "align", "margin", "jitter_x", "jitter_y"),
+    "Sequences": _Heading(
+        "What is written; random digits, unless a list or a rule says otherwise.",
+        ("length", "labels", "shuffle", "pattern", "per_label", "digits", "no_repeat", "check"),
     ),
-    "Hand and paper": ("slant", "rotate", "scale", "stroke", "contrast", "paper", "noise", "invert"),
-    "Glyphs": ("source", "source_labels", "glyphs", "exclude_mislabeled"),
-    "Running": ("seed", "workers", "shard_size", "overwrite"),
+    "Layout": _Heading(
+        "Where digits stand, and how large the image is, in px.",
+        ("min_gap", "max_gap", "width", "spacing", "crop", "height", "align", "margin", "jitter_x", "jitter_y"),
+    ),
+    "Hand and paper": _Heading(
+        "How digits and paper look. A range A-B is drawn from; one number stays.",
+        ("slant", "rotate", "scale", "stroke", "contrast", "paper", "noise", "invert"),
+    ),
+    "Glyphs": _Heading(
+        "Which handwritten digits the images are made of.",
+        ("source", "source_labels", "glyphs", "exclude_mislabeled"),
+    ),
+    "Ground truth": _Heading("What is told of each image beside its label.", ("masks",)),
+    "Running": _Heading(
+        "How the work is done; of these the seed alone changes what is made.",
+        ("seed", "workers", "shard_size", "overwrite"),
+    ),
 }
 """The options of `generate` and `dataset`, by the headings that they have in the help."""
 
@@ -116,7 +140,7 @@ class _Grouped(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _HEADINGS}
-        place = {name: heading for heading, names in _HEADINGS.items() for name in names}
+        place = {name: heading for heading, (_, names) in _HEADINGS.items() for name in names}
         for option in self.get_params(ctx):
             row = option.get_help_record(ctx) if isinstance(option, click.Option) else None
             if row is not None:
@@ -124,6 +148,8 @@ class _Grouped(click.Command):
         for heading, listed in rows.items():
             if listed:
                 with formatter.section(heading):
+                    formatter.write_text(_HEADINGS[heading].about)
+                    formatter.write_paragraph()
                     formatter.write_dl(listed)
 
 
@@ -158,6 +184,18 @@ source_option = click.option(
 )
 source_labels_option = click.option(
     "--source-labels", metavar="LABELS", help="IDX label file that belongs to your own image file."
+)
+
+
+paper_option = click.option(
+    "--paper",
+    metavar="|".join((*PAPERS, "FILE")),
+    default="plain",
+    show_default=True,
+    help="What is under the ink; FILE is a picture, of which each image has another part.",
+)
+masks_option = click.option(
+    "--masks", is_flag=True, help="Write a mask of each image: a pixel's value is its digit's place, from 1 on."
 )
 
 
@@ -282,9 +320,7 @@ def layout_options(command: Command) -> Command:
                 ("contrast", "Darkness of the ink of each image, in percent.  [default: 100]"),
             )
         ),
-        click.option(
-            "--paper", type=click.Choice(PAPERS), default="plain", show_default=True, help="What is under it."
-        ),
+        paper_option,
         click.option(
             "--noise",
             metavar="LEVELS",
@@ -310,13 +346,21 @@ def layout_options(command: Command) -> Command:
 @click.option("-o", "--output", default=".", metavar="FILE|DIR|-", help="PNG file, directory, or - for stdout.")
 @click.option("--count", type=int, default=1, show_default=True, help="Images of each sequence.")
 @layout_options
+@glyph_options
+@masks_option
 def generate(
-    sequences: tuple[str, ...], output: str, count: int, source: str | None, source_labels: str | None, **layout: Any
+    sequences: tuple[str, ...],
+    output: str,
+    count: int,
+    source: str | None,
+    source_labels: str | None,
+    masks: bool,
+    **layout: Any,
 ) -> None:
     """Write an image of each SEQUENCE as a PNG file, and print its path.
 
     A sequence is written 1-2-3, 123, 1,2,3 or '1 2 3'. With - sequences are read from stdin, one a line. The file is
-    named after the sequence, 1-2-3.png; with --count, 1-2-3_0.png and so on.
+    named after the sequence, 1-2-3.png; with --count, 1-2-3_0.png and so on. Its mask is 1-2-3.mask.png.
 
     \b
       mnistseq generate 1-2-3 --min 0 --max 10 --width 100
@@ -330,7 +374,7 @@ def generate(
 
     given = layout.pop("seed")
     seed = draw_seed() if given is None else given
-    place = bank.find(source or "train", source_labels)
+    place = bank.find(source or "train", source_labels, layout["paper"])
     wanted = [
         sequence
         for text in sequences
@@ -342,9 +386,14 @@ def generate(
             raise RequestError(
                 f"{len(plan)} images do not go to stdout, only one does", hint="give a directory with -o"
             )
-        _write_stdout([strips.encode(plan[0], place)], "PNG")
+        if masks:
+            raise RequestError(
+                "an image and its mask are two files, and do not go to stdout", hint="give a file with -o"
+            )
+        _write_stdout(next(strips.encode(plan, place)), "PNG")
     else:
-        for path in strips.write(plan, Path(output), place, to_directory=output.endswith(("/", os.sep))):
+        to_directory = output.endswith(("/", os.sep))
+        for path in strips.write(plan, Path(output), place, to_directory=to_directory, masks=masks):
             click.echo(path)
     if given is None:
         say(f"seed {seed}: with --seed {seed} the same images come again")
@@ -388,7 +437,20 @@ def _show_preset(context: click.Context, _: object, show: bool) -> bool:
     help="Directory, or - for a tar stream.",
 )
 @click.option(
-    "--format", "format_name", type=click.Choice(FORMAT_NAMES), default="png", show_default=True, help="Form on disk."
+    "--format",
+    "format_name",
+    type=click.Choice([name for name in FORMAT_NAMES if name not in LAYOUTS]),
+    default="png",
+    show_default=True,
+    help="Form on disk.",
+)
+@click.option(
+    "--layout",
+    "arrangement",
+    type=click.Choice(LAYOUTS),
+    default="shards",
+    show_default=True,
+    help="Folders of PNG files: one a shard, or one a label, <label>/<k>_<label>.png.",
 )
 @click.option(
     "--compression",
@@ -408,6 +470,7 @@ def _show_preset(context: click.Context, _: object, show: bool) -> bool:
 @writing_options
 @layout_options
 @glyph_options
+@masks_option
 @split_options
 @click.pass_context
 def dataset(
@@ -416,6 +479,7 @@ def dataset(
     samples: int | None,
     output: Path,
     format_name: str,
+    arrangement: str,
     compression: Any,
     workers: str,
     shard_size: int | None,
@@ -433,6 +497,7 @@ def dataset(
     recipe_file: Path | None,
     preset: str | None,
     show: bool,
+    masks: bool,
     **layout: Any,
 ) -> None:
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a directory.
@@ -476,13 +541,14 @@ def dataset(
             raise RequestError(f"there are no sequences in {labels}", hint="give one a line")
     wanted: dict[str, Any] = dict(
         samples=samples,
-        format_name=format_name,
+        format_name=_format(format_name, arrangement, _typed(context)),
         compression=compression,
         shard_size=shard_size,
         seed=seed,
         length=None if length is None else parse_lengths(length),
         repeat=not no_repeat,
         check=check or "",
+        masks=masks,
         **layout,
     )
     if recipe_file is not None:
@@ -491,10 +557,10 @@ def dataset(
         raise RequestError("it is not said what to write", hint="give --len, --labels or --pattern")
     if sizes:
         wanted.pop("samples", None)
-        place = None if source is None else bank.find(source, source_labels)
+        place = None if source is None else bank.find(source, source_labels, wanted.get("paper", "plain"))
         _build_splits(output, sizes, split_by, place, wanted_workers, {**wanted, "overwrite": overwrite})
         return
-    place = bank.find(source or "train", source_labels)
+    place = bank.find(source or "train", source_labels, wanted.get("paper", "plain"))
     request = datasets.request(output, source=place, overwrite=overwrite, **wanted)
     if str(output) == "-":
         _write_stdout(datasets.stream(request, place), "tar")
@@ -520,9 +586,15 @@ def _from_recipe_file(
     """Return what a file asks for, changed by the options that were typed; and the source."""
     from mnist_seq_cli import recipe_file
 
-    names = {"no_repeat": "repeat", "labels": "sequences"}
-    typed = {names.get(name, name) for name in _typed(context, preset=True)}
+    names = {"no_repeat": "repeat", "labels": "sequences", "arrangement": "format_name"}
+    given = _typed(context, preset=True)
     words = recipe_file.read(path)
+    is_other = words.get("format_name") != "folders" and "format_name" not in given
+    if is_other and context.params["arrangement"] == "shards":
+        given.discard("arrangement")  # which is how other formats are anyway
+    typed = {names.get(name, name) for name in given}
+    if words.get("paper", "plain") not in PAPERS:
+        _check_paper(path, words["paper"], context.params["paper"] if "paper" in typed else None)
     own = words.pop("source", None)
     if context.params["splits"]:
         for name in ("pool", "label_pool"):
@@ -539,6 +611,32 @@ def _from_recipe_file(
         if bank.load(bank.find(source or "", labels)).identity != own:
             raise RequestError(f"{path} is about other images than those in {source}", hint="give the same files")
     return recipe_file.changed(words, {name: value for name, value in options.items() if name in typed}), source
+
+
+def _check_paper(path: Path, own: str, given: str | None) -> None:
+    """Raise RequestError unless the paper of a recipe in a file is the one that is given, or another kind is.
+
+    Raises FormatError, OSError for a picture that cannot be read.
+    """
+    if given is None:
+        raise RequestError(f"{path} is about a paper of your own", hint="give the picture with --paper")
+    from mnist_seq_cli import paper
+
+    if given not in PAPERS and paper.read(Path(given)).identity != own:
+        raise RequestError(f"{path} is about another paper than {given}", hint="give the same picture")
+
+
+def _format(name: str, arrangement: str, typed: set[str]) -> str:
+    """Return the format that --format and --layout ask for; what was typed goes before what a preset says."""
+    if arrangement == "shards":
+        return name
+    if name == "png" or "format_name" not in typed:
+        return arrangement
+    if "arrangement" in typed:
+        raise RequestError(
+            f"--layout {arrangement} is for PNG files, and --format {name} has none", hint="leave one of them out"
+        )
+    return name
 
 
 def _split_sizes(splits: tuple[str, ...], samples: int | None, output: Path) -> dict[str, int]:
@@ -596,6 +694,7 @@ def _build_splits(
 )
 @source_option
 @source_labels_option
+@click.option("--paper", metavar="FILE", help="Picture that a dataset is on, for --regenerate.")
 def inspect(
     path: Path | None,
     as_json: bool,
@@ -611,6 +710,7 @@ def inspect(
     may_share: tuple[str, ...],
     source: str | None,
     source_labels: str | None,
+    paper: str | None,
 ) -> int:
     """Tell what PATH is, and what is in it; without PATH, the bundled MNIST.
 
@@ -667,7 +767,12 @@ def inspect(
             problems = list(datasets.verify(path, watch=console.bar(None, "shards", lambda _: 1))) or problems
         checks.append("every file is as the manifest says")
     if regenerate and path is not None:
-        compared, different = datasets.regenerate(path, _own_source(source, source_labels), shards=regenerate)
+        compared, different = datasets.regenerate(
+            path,
+            _own_source(source, source_labels),
+            paper=None if paper is None else Path(paper).absolute(),
+            shards=regenerate,
+        )
         problems += different
         checks.append(f"the recipe makes the same samples again ({compared} shards)")
     score = None

@@ -24,9 +24,9 @@ from mnist_seq_cli import bank, compose, decoding, files, formats, idx, layout, 
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.compose import ABSENT, Batch
 from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError
-from mnist_seq_cli.formats.png_folder import IMAGES_NAME, LABELS_NAME, METADATA_NAME
+from mnist_seq_cli.formats.png_folder import IMAGES_NAME, LABELS_NAME, MASKS_NAME, METADATA_NAME
 from mnist_seq_cli.formats.truths import MAX_ROW, texts_of
-from mnist_seq_cli.formats.webdataset import read_members
+from mnist_seq_cli.formats.webdataset import IMAGE, ROW, read_members
 from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, Spec
 from mnist_seq_cli.reading import Reader, Reading
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, MAX_LENGTH, Recipe, Shard, format_sequence, parse_sequence
@@ -674,12 +674,14 @@ class TarShard(_Listed):
         names: list[str] = []
         rows: dict[str, _Row] = {}
         for name, content in read_members(path):
-            if name.endswith(".png"):
+            if name.endswith(png.MASK_SUFFIX):
+                continue
+            if name.endswith(IMAGE):
                 if len(names) == MAX_SAMPLES:
                     raise FormatError(f"{path} holds more than {MAX_SAMPLES} samples")
                 names.append(name)
             else:
-                rows[f"{name.removesuffix('.json')}.png"] = _row_of(content, f"{path}, {name}")[1]
+                rows[f"{name.removesuffix(ROW)}{IMAGE}"] = _row_of(content, f"{path}, {name}")[1]
         if len(set(names)) < len(names) or not names:
             raise FormatError(f"{path} holds {'a sample twice' if names else 'no samples'}")
         super().__init__(names, rows, _recipe_beside(path.parent))
@@ -729,7 +731,8 @@ def _folder(path: Path) -> Folder:
     names = []
     with os.scandir(path) as entries:
         for entry in entries:
-            if entry.name.lower().endswith(".png") and entry.is_file():
+            name = entry.name.lower()
+            if name.endswith(".png") and not name.endswith(png.MASK_SUFFIX) and entry.is_file():
                 names.append(entry.name)
                 if len(names) > MAX_SAMPLES:
                     raise FormatError(f"{path} holds more than {MAX_SAMPLES} PNG files")
@@ -737,6 +740,9 @@ def _folder(path: Path) -> Folder:
         raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
     names.sort()
     place = path.absolute()
+    images = place.parent.with_name(IMAGES_NAME) / place.name
+    if place.parent.name == MASKS_NAME and images.is_dir():
+        raise FormatError(f"{path} holds masks, and no strips", hint=f"the strips are in {images}")
     if place.parent.name == IMAGES_NAME and re.fullmatch(r"[0-9]{5}", place.name):
         above = place.parent.parent
         rows = _labels(above, set(names), f"{IMAGES_NAME}/{place.name}/")

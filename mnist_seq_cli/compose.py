@@ -25,6 +25,9 @@ PAPER, INK = 255, 0
 ABSENT = -1
 """Glyph id, place and box of positions beyond the length of a sequence."""
 
+MAX_MASKED = 255
+"""Digits of a sequence that a mask can tell apart."""
+
 _RUN, _SHAPED_RUN = 4096, 256
 """Samples worked out at a time: what is known of them stays in the processor's second-level cache."""
 
@@ -77,9 +80,12 @@ class Batch(Truth):
     masks: NDArray[np.uint8] | None = field(default=None, kw_only=True)
 
     def first_difference(self, other: Batch) -> int | None:
-        """Return the number of the first sample in which `other` differs; None where there is none."""
+        """Return the number of the first sample in which `other` differs; None where there is none.
+
+        Masks are compared where both have them.
+        """
         different = np.zeros(len(self), dtype=bool)
-        for name in (*ARRAYS, "images"):
+        for name in (*ARRAYS, "images", *([] if self.masks is None or other.masks is None else ["masks"])):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine.shape != theirs.shape:
                 return self.first
@@ -89,9 +95,9 @@ class Batch(Truth):
     def part(self, start: int, stop: int) -> Batch:
         """Return rows `start` to `stop`, without copying."""
         rows: dict[str, Any] = {name: getattr(self, name)[start:stop] for name in (*ARRAYS, "images")}
-        return Batch(
-            self.first + start, **rows, drawn={name: values[start:stop] for name, values in self.drawn.items()}
-        )
+        drawn = {name: values[start:stop] for name, values in self.drawn.items()}
+        masks = None if self.masks is None else self.masks[start:stop]
+        return Batch(self.first + start, **rows, drawn=drawn, masks=masks)
 
 
 class _Glyphs(NamedTuple):
@@ -110,7 +116,7 @@ def drawn_names(recipe: Recipe) -> tuple[str, ...]:
 
 def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
     """Return what samples `first` to `stop` of the recipe show. Raises RequestError for a bank of another content."""
-    bank = check_bank(recipe, bank)
+    bank = _allowed(recipe, bank)
     if first == stop:
         return nothing(recipe, first)
     runs = _runs(recipe, first, stop)
@@ -118,10 +124,15 @@ def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
 
 
 def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = False) -> Batch:
-    """Return samples `first` to `stop` of the recipe. Raises RequestError for a bank of another content."""
+    """Return samples `first` to `stop` of the recipe, with masks if they are asked for.
+
+    Raises RequestError for a bank of another content, and where `check_masks` does.
+    """
     bank = check_bank(recipe, bank)
+    if masks:
+        check_masks(recipe)
     if first == stop:
-        return nothing(recipe, first)
+        return nothing(recipe, first, masks=masks)
     shape = (stop - first, recipe.height, recipe.width)
     images, masked = np.empty(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8) if masks else None
 
@@ -136,14 +147,16 @@ def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = 
     return Batch(first, **arrays, images=images, drawn=shown.drawn, masks=masked)
 
 
-def nothing(recipe: Recipe, first: int) -> Batch:
+def nothing(recipe: Recipe, first: int, *, masks: bool = False) -> Batch:
     """Return no samples, in the shape of those that the recipe makes."""
     ids, numbers = np.empty((0, recipe.length), dtype=np.int32), np.empty(0, dtype=np.int32)
     boxes, images = (
         np.empty((0, recipe.length, 4), dtype=np.int32),
         np.empty((0, recipe.height, recipe.width), np.uint8),
     )
-    return Batch(first, ids.astype(np.uint8), numbers, ids, ids, ids, boxes, numbers, images)
+    return Batch(
+        first, ids.astype(np.uint8), numbers, ids, ids, ids, boxes, numbers, images, masks=images if masks else None
+    )
 
 
 def _joined(runs: Iterator[Truth], count: int) -> Truth:
@@ -278,7 +291,7 @@ def paint(
     if recipe.is_finished:
         from mnist_seq_cli.paper import finish
 
-        finish(recipe, images, shown.first)
+        finish(recipe, images, shown.first, bank.sheet)
         if recipe.invert:
             np.invert(images, out=images)
     if recipe.fit:
@@ -363,11 +376,32 @@ def spans(recipe: Recipe, first: int, stop: int) -> Iterator[tuple[int, int]]:
         yield start, min(start + size, stop)
 
 
+def check_masks(recipe: Recipe) -> None:
+    """Raise RequestError where the positions of digits are too many for the bytes of a mask."""
+    if recipe.length > MAX_MASKED:
+        raise RequestError(
+            f"masks tell digits apart by a byte, and sequences have up to {recipe.length} digits",
+            hint=f"{MAX_MASKED} at most, or no masks",
+        )
+
+
 def check_bank(recipe: Recipe, bank: Bank) -> Bank:
     """Return `bank` with those glyphs only that the recipe may draw.
 
     Raises RequestError unless it holds what the recipe was written for, and each digit that it may ask for.
     """
+    given = bank.sheet.identity if bank.sheet else ""
+    if given != (recipe.paper if recipe.has_own_paper else ""):
+        raise RequestError(
+            f"the recipe is for the paper {recipe.paper}, and "
+            + (f"this one is {given}" if given else "none is given"),
+            hint="give the same picture with --paper" if recipe.has_own_paper else "leave the picture out",
+        )
+    return _allowed(recipe, bank)
+
+
+def _allowed(recipe: Recipe, bank: Bank) -> Bank:
+    """Return what `check_bank` does. What samples show does not depend on the paper that they are on."""
     if bank.identity != recipe.source:
         raise RequestError(f"the recipe draws from the source {recipe.source}, and this one is {bank.identity}")
     if (bank.height, bank.width) != (recipe.glyph_height, recipe.glyph_width):

@@ -67,9 +67,9 @@ def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[I
 
 def summary_text(directory: Path, spec: Spec, summary: Summary, seconds: float) -> str:
     """Return what a person wants to know when a dataset is done."""
-    recipe = spec.recipe
+    recipe, what = spec.recipe, "strips and masks" if spec.masks else "strips"
     return (
-        f"{directory}: {spec.samples:,} strips, {recipe.width}×{recipe.height} px, {size_text(summary.bytes)}\n"
+        f"{directory}: {spec.samples:,} {what}, {recipe.width}×{recipe.height} px, {size_text(summary.bytes)}\n"
         f"{_work_text(spec.samples, summary.made, summary.repaired, seconds)}\n"
         f"seed {recipe.seed}: with --seed {recipe.seed} the same dataset comes again\n"
         f"look at it: mnistseq inspect {shlex.quote(str(directory))}"
@@ -83,8 +83,9 @@ def splits_text(
     names = ", ".join(f"{name} {size:,}" for name, size in splits.sizes.items())
     samples, made = sum(splits.sizes.values()), sum(summary.made for summary in summaries)
     recipe = specs[0].recipe
+    what = "strips and masks" if specs[0].masks else "strips"
     return (
-        f"{directory}: {samples:,} strips ({names}), {recipe.width}×{recipe.height} px, "
+        f"{directory}: {samples:,} {what} ({names}), {recipe.width}×{recipe.height} px, "
         f"{size_text(sum(summary.bytes for summary in summaries))}\n"
         f"{_work_text(samples, made, any(summary.repaired for summary in summaries), seconds)}\n"
         f"seed {splits.seed}: with --seed {splits.seed} the same splits come again\n"

@@ -10,7 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -73,13 +73,15 @@ def request(
     compression: Compression | None = None,
     shard_size: int | None = None,
     seed: int | None = None,
+    masks: bool = False,
     overwrite: bool = False,
     **wanted: Any,
 ) -> Spec:
     """Return the spec for a request; what it leaves open comes from the dataset that is there, or from the format.
 
     `wanted` is as for `Recipe.request`. Without `samples`, everything that the recipe lists is written once. An
-    interrupted run is continued with its own seed and shard size. Raises RequestError for what cannot be.
+    interrupted run is continued with its own seed and shard size. A paper of the source's goes before one that is
+    wanted. Raises RequestError for what cannot be.
     """
     format_ = formats.get(format_name)
     glyphs = bank.load(source)
@@ -91,9 +93,16 @@ def request(
         seed = before.recipe.seed if seed is None else seed
         shard_size = before.shard_size if shard_size is None else shard_size
         compression = compression or before.compression
-    recipe = Recipe.request(seed=seed, **glyphs.facts, **wanted)
+    recipe = Recipe.request(seed=seed, **{**wanted, **glyphs.facts})
     if recipe.fit and not format_.ANY_WIDTH:
         raise RequestError(f"--format {format_name} takes images of one width only", hint="take png or webdataset")
+    if masks:
+        if not format_.MASKS:
+            raise RequestError(
+                f"{formats.option(format_name)} has no place for masks: its readers take every folder for a label",
+                hint="leave --masks out, or take --layout shards",
+            )
+        compose.check_masks(recipe)
     if samples is None and recipe.round is None:
         raise RequestError("it is not said how many samples to make", hint="give -n")
     spec = Spec(
@@ -102,6 +111,7 @@ def request(
         format=format_name,
         compression=compression or format_.COMPRESSION,
         shard_size=format_.SHARD_SIZE if shard_size is None else shard_size,
+        masks=masks,
     )
     len(spec.plan)  # which checks the numbers
     return spec
@@ -232,7 +242,7 @@ def _settle(job: Job, stage: Path, task: Task) -> Settled:
         truths = (compose.truth(spec.recipe, glyphs, first, stop) for first, stop in spans)
         format_.keep_shard(directory, stage, spec, shard, truths)
         return Settled(record, kept=True)
-    batches = (compose.compose(spec.recipe, glyphs, first, stop) for first, stop in spans)
+    batches = (compose.compose(spec.recipe, glyphs, first, stop, masks=spec.masks) for first, stop in spans)
     written = format_.write_shard(directory, stage, spec, shard, batches)
     made = Record(
         shard=shard.number,
@@ -335,7 +345,7 @@ def _check_path(directory: Path, spec: Spec) -> None:
     for inside in folders:
         if inside.exists() and not inside.is_dir():
             raise RequestError(f"{inside} is a file where a directory should be", hint="remove it")
-    for inside in (directory / name for name in (RECIPE_NAME, MANIFEST_NAME, *format_.FILES)):
+    for inside in (directory / name for name in (RECIPE_NAME, MANIFEST_NAME, *format_.file_names(spec))):
         if inside.is_dir() and not inside.is_symlink():
             raise RequestError(f"{inside} is a directory where a file should be", hint="remove it")
 
@@ -377,8 +387,9 @@ def _clear(directory: Path, spec: Spec) -> None:
     except FormatError:
         earlier = spec  # a damaged recipe.json: what it was about is anybody's guess
     if earlier is None:
-        names = {MANIFEST_NAME, *formats.get(spec.format).FILES} & {entry.name for entry in directory.iterdir()}
-        shards = {str(path.relative_to(directory)) for path, _ in formats.get(spec.format).standing(directory, spec)}
+        format_ = formats.get(spec.format)
+        names = {MANIFEST_NAME, *format_.file_names(spec)} & {entry.name for entry in directory.iterdir()}
+        shards = {str(path.relative_to(directory)) for path, _ in format_.standing(directory, spec)}
         if others := sorted(names | shards):
             raise RequestError(
                 f"{directory} holds no dataset of ours, and {_some(others)} is in the way",
@@ -389,7 +400,7 @@ def _clear(directory: Path, spec: Spec) -> None:
         format_ = formats.get(earlier.format)
         for path, _ in list(format_.standing(directory, earlier)):
             files.remove(path)
-        for name in format_.FILES:
+        for name in format_.file_names(earlier):
             files.remove(directory / name)
         for folder in format_.folders(directory, earlier):
             files.remove_if_empty(folder)
@@ -468,21 +479,23 @@ def verify(
         for task, outcome in watch(outcomes):
             problem = outcome.message if isinstance(outcome, Failure) else outcome
             if problem:
-                where = formats.get(spec.format).shard_path(task.shard) or f"shard {task.shard.number}"
-                yield f"{where}: {problem}"
+                paths = formats.get(spec.format).shard_paths(spec, task.shard)
+                yield f"{' and '.join(paths) or f'shard {task.shard.number}'}: {problem}"
 
 
-def regenerate(directory: Path, source: Source | None = None, *, shards: int) -> tuple[int, list[str]]:
+def regenerate(
+    directory: Path, source: Source | None = None, *, paper: Path | None = None, shards: int
+) -> tuple[int, list[str]]:
     """Make up to that many shards again from the recipe, chosen at random, and compare them with what is on disk.
 
-    Return how many were compared, and a line for each that differs. Pixels and labels are compared, not file bytes.
-    `source` is where the glyphs are, when they are not the bundled ones. Raises FormatError when the directory is not a
-    dataset.
+    Return how many were compared, and a line for each that differs. Pixels, labels and masks are compared, not file
+    bytes. `source` is where the glyphs are, when they are not the bundled ones, and `paper` a picture, when strips are
+    on one. Raises FormatError when the directory is not a dataset, RequestError for glyphs or paper of another content.
     """
     spec = manifest.read_spec(directory)
     if spec is None:
         raise FormatError(f"{directory} is not a dataset of ours: it has no {RECIPE_NAME}")
-    glyphs = bank.load(source or Source(spec.recipe.source))
+    glyphs = bank.load(replace(source or Source(spec.recipe.source), paper=paper))
     numbers = sorted(range(len(spec.plan)), key=lambda _: os.urandom(8))[:shards]
     problems = [_difference(directory, spec, glyphs, spec.plan[number]) for number in sorted(numbers)]
     return len(numbers), [problem for problem in problems if problem]
@@ -492,7 +505,7 @@ def _difference(directory: Path, spec: Spec, glyphs: Bank, shard: Shard) -> str:
     """Return in what a shard is not what the recipe makes, or nothing."""
     try:
         for found in formats.get(spec.format).read(directory, spec, shard):
-            made = compose.compose(spec.recipe, glyphs, found.first, found.first + len(found))
+            made = compose.compose(spec.recipe, glyphs, found.first, found.first + len(found), masks=spec.masks)
             if (wrong := made.first_difference(found)) is not None:
                 return f"shard {shard.number}: sample {wrong} is not what the recipe makes"
     except (FormatError, OSError) as error:
@@ -509,15 +522,16 @@ def stream(spec: Spec, source: Source) -> Iterator[bytes]:
     glyphs = bank.load(source)
     compose.check_bank(spec.recipe, glyphs)
     batches = (
-        compose.compose(spec.recipe, glyphs, first, stop) for first, stop in compose.spans(spec.recipe, 0, spec.samples)
+        compose.compose(spec.recipe, glyphs, first, stop, masks=spec.masks)
+        for first, stop in compose.spans(spec.recipe, 0, spec.samples)
     )
     yield from webdataset.stream(spec.recipe, batches, spec.compression)
 
 
 def _wrong_files(directory: Path, spec: Spec, complete: Manifest) -> Iterator[str]:
     format_ = formats.get(spec.format)
-    if set(complete.files) != set(format_.FILES):
-        yield f"{MANIFEST_NAME} is not about {' and '.join(format_.FILES) or 'shards alone'}"
+    if set(complete.files) != set(format_.file_names(spec)):
+        yield f"{MANIFEST_NAME} is not about {' and '.join(format_.file_names(spec)) or 'shards alone'}"
         return
     for name, known in complete.files.items():
         try:

@@ -76,6 +76,7 @@ class DatasetReport:
     samples_done: int
     bytes: int
     format: str
+    masks: bool
     height: int
     width: int
     recipe: dict[str, Any]
@@ -447,6 +448,7 @@ def _inspect_dataset(found: Dataset) -> DatasetReport:
         samples_done=found.done,
         bytes=found.bytes,
         format=spec.format,
+        masks=spec.masks,
         height=spec.recipe.height,
         width=spec.recipe.width,
         recipe=spec.recipe.to_json(),

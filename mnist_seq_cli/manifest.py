@@ -37,13 +37,17 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What was asked of a dataset: the samples (recipe and number) and the form that they have on disk."""
+    """What was asked of a dataset: the samples (recipe and number) and the form that they have on disk.
+
+    With `masks` there is one of each strip beside it, which changes no pixel and no label.
+    """
 
     recipe: Recipe
     samples: int
     format: str
     compression: Compression
     shard_size: int
+    masks: bool = False
 
     @property
     def plan(self) -> Plan:
@@ -51,20 +55,22 @@ class Spec:
         return Plan(self.samples, self.shard_size)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of recipe.json."""
+        """Return the content of recipe.json; it says nothing of masks where there are none."""
         return {
             "recipe": self.recipe.to_json(),
             "samples": self.samples,
             "format": self.format,
             "compression": self.compression,
             "shard_size": self.shard_size,
+            **({"masks": True} if self.masks else {}),
         }
 
     @classmethod
     def from_json(cls, values: object) -> Self:
         """Return what recipe.json says. Raises FormatError for anything that `to_json` would not have written."""
-        known = {"recipe": dict, "samples": int, "format": str, "compression": str, "shard_size": int}
-        checked = typed_fields(values, known, RECIPE_NAME)
+        known = {"recipe": dict, "samples": int, "format": str, "compression": str, "shard_size": int, "masks": bool}
+        given = {"masks": False, **values} if isinstance(values, dict) else values
+        checked = typed_fields(given, known, RECIPE_NAME)
         checked["recipe"] = Recipe.from_json(checked["recipe"])
         try:
             if checked["compression"] not in COMPRESSIONS:
@@ -77,7 +83,7 @@ class Spec:
 
     def differences(self, other: Spec) -> list[str]:
         """Return, field by field, where `other` asks for something else: `--max 7 instead of 0` and the like."""
-        mine, theirs = self.to_json(), other.to_json()
+        mine, theirs = ({"masks": False, **spec.to_json()} for spec in (self, other))
         mine |= mine.pop("recipe")
         theirs |= theirs.pop("recipe")
         return [
@@ -93,7 +99,7 @@ def _shown(value: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What a shard came out as. `sha256` is over the content of its files in the order of their names.
+    """What a shard came out as. `sha256` is over the content of its files, sample by sample.
 
     `recipe` is the fingerprint of its recipe. `crcs` are CRC-32s of its parts, for formats that join shards.
     """

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import struct
-import warnings
 import zlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from mnist_seq_cli.errors import FormatError, one_line
+from mnist_seq_cli import pictures
+from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe import Compression
+
+MASK_SUFFIX = ".mask.png"
+"""How the name of a mask ends that stands beside its strip: 1-2-3.mask.png beside 1-2-3.png."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 64_000_000
@@ -76,9 +78,9 @@ def decode(content: bytes, *, name: str = "PNG data") -> NDArray[np.uint8]:
             rows = np.frombuffer(pixels, dtype=np.uint8).reshape(header.height, header.width + 1)
             if not rows[:, 0].any():  # no filters, as we write it: nothing is left to do
                 return rows[:, 1:].copy()
-        return _through_pillow(needed)
     except FormatError as error:
         raise FormatError(f"{name} is not a sound PNG file: {error.args[0]}") from None
+    return pictures.read(needed, ("PNG",), max_pixels=MAX_PIXELS, name=name, kind="PNG file")
 
 
 class _Header(NamedTuple):
@@ -133,32 +135,3 @@ def _checked(content: bytes) -> tuple[_Header, bytes | None, bytes]:
     if len(pixels) != header.height * line or not inflater.eof:
         raise FormatError(f"it has not the {header.height * line} bytes of pixels that it claims")
     return header, pixels, b"".join(kept)
-
-
-def _through_pillow(content: bytes) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-                return grey(image)
-    except PILLOW_ERRORS as error:
-        raise FormatError(one_line(str(error), 120)) from None
-
-
-PILLOW_ERRORS = (OSError, ValueError, SyntaxError, EOFError, AssertionError, MemoryError, Warning)
-"""What Pillow is known to raise for files that are not sound, with warnings as errors."""
-
-
-def grey(image: Any) -> NDArray[np.uint8]:
-    """Return an image of Pillow's as grey on white: uint8 (height, width). Raises any of `PILLOW_ERRORS`."""
-    from PIL import Image
-
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip rather than scale
-        return (np.array(image) >> 8).astype(np.uint8)
-    shown: Any = image
-    if "A" in image.mode or "transparency" in image.info:
-        paper = Image.new("RGBA", image.size, "white")
-        shown = Image.alpha_composite(paper, image.convert("RGBA"))
-    return np.array(shown.convert("L"), dtype=np.uint8)

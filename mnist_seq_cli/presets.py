@@ -5,12 +5,12 @@ from __future__ import annotations
 PRESETS = {
     # MultiDigitMNIST (S.-H. Sun, 2019): each digit anywhere in its own column of 32 px; 64, 16 and 20 classes.
     "double-mnist": (
-        "--len 2 --per-label 1000 --min 4 --jitter-x 2 --height 64 --jitter-y full --invert --format folders "
+        "--len 2 --per-label 1000 --min 4 --jitter-x 2 --height 64 --jitter-y full --invert --layout folders "
         "--split train=64000 --split val=16000 --split test=20000 --split-by label"
     ),
     # The same with three digits on 84×84 px, which leave no room beside them; 640, 160 and 200 classes.
     "triple-mnist": (
-        "--len 3 --per-label 100 --height 84 --jitter-y full --invert --format folders "
+        "--len 3 --per-label 100 --height 84 --jitter-y full --invert --layout folders "
         "--split train=64000 --split val=16000 --split test=20000 --split-by label"
     ),
     # Sabour, Frosst and Hinton, "Dynamic routing between capsules", NeurIPS 2017, section 6: two different digits on

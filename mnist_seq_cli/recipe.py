@@ -29,8 +29,7 @@ Crop = Literal["box", "tight"]
 CROPS: tuple[Crop, ...] = get_args(Crop)
 Align = Literal["left", "center", "right", "random"]
 ALIGNS: tuple[Align, ...] = get_args(Align)
-Paper = Literal["plain", "gradient", "grain"]
-PAPERS: tuple[Paper, ...] = get_args(Paper)
+PAPERS = ("plain", "gradient", "grain")
 Range = tuple[int, int]
 Compression = Literal["fast", "small"]
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
@@ -61,6 +60,9 @@ RANGES: dict[str, tuple[Range, Range]] = {
 """What is drawn from a range: the range that changes nothing, and the widest that there may be."""
 
 _SHAPES = ("slant", "rotate", "scale", "stroke")
+
+_CONTENT = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+"""The name of what is known by its content alone."""
 
 _SEQUENCE = re.compile(r"[0-9](?:(?:[- ]|, ?)?[0-9])*", re.ASCII)
 
@@ -291,8 +293,8 @@ class Recipe:
     whole height). With `fit` each image is only as wide as its strip.
 
     How it looks: the ranges of `slant`, `rotate`, `scale` and `stroke` are drawn from for each glyph (see the module
-    `hand`), `contrast` (in percent) for each strip; `paper` and `noise` (grey levels either way) are the module
-    `paper`'s. `invert` gives white ink on black paper.
+    `hand`), `contrast` (in percent) for each strip; `paper` (plain, gradient, grain, or "sha256:…" for the content of a
+    picture) and `noise` (grey levels either way) are the module `paper`'s. `invert` gives white ink on black paper.
 
     `source` names the bank. No glyph of it is larger than `glyph_height` × `glyph_width` px, and the ink of none larger
     than `ink_height` × `ink_width` px.
@@ -331,7 +333,7 @@ class Recipe:
     scale: Range = RANGES["scale"][0]
     stroke: Range = RANGES["stroke"][0]
     contrast: Range = RANGES["contrast"][0]
-    paper: Paper = "plain"
+    paper: str = "plain"
     noise: int = 0
     source: str = "train"
     glyph_height: int = 28
@@ -362,7 +364,10 @@ class Recipe:
             _check_range(f"--{name}", low, lowest, highest)
             _check_range(f"--{name}", high, low, highest)
         _check_range("--noise", self.noise, 0, 255)
-        _check_choice("--paper", self.paper, PAPERS)
+        if self.paper not in PAPERS and not (isinstance(self.paper, str) and _CONTENT.fullmatch(self.paper)):
+            raise RequestError(
+                f"--paper is {self.paper!r}", hint=f"it is one of {', '.join(PAPERS)}, or a picture that is given"
+            )
 
     def _check_layout(self) -> None:
         for name, value, choices in (
@@ -407,6 +412,11 @@ class Recipe:
     def is_finished(self) -> bool:
         """Whether strips are more than ink on white paper."""
         return bool(self.contrast != RANGES["contrast"][0] or self.paper != "plain" or self.noise)
+
+    @property
+    def has_own_paper(self) -> bool:
+        """Whether strips are on a picture of the user's own, which the recipe knows by its content alone."""
+        return self.paper not in PAPERS
 
     @property
     def is_row(self) -> bool:

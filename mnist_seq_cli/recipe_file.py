@@ -18,7 +18,7 @@ from mnist_seq_cli.recipe import COMPRESSIONS, RANGES, Recipe, parse_lengths, pa
 
 MAX_FILE = 256 << 20
 
-_FORM = {"samples": int, "format": str, "compression": str, "shard_size": int}
+_FORM = {"samples": int, "format": str, "compression": str, "shard_size": int, "masks": bool}
 _OF_THE_SOURCE = ("glyph_height", "glyph_width", "ink_height", "ink_width")
 _FOLLOWING = ("width", "height", "align", "spacing")
 """What may follow from other words, and need not have been said."""

@@ -109,7 +109,14 @@ def _spec_of_images(directory: Path, shards: list[Shard], reader: Reader, glyphs
     recipe = Recipe.request(
         seed=0, length=longest, min_gap=min(gaps, default=0), max_gap=max(gaps, default=0), **glyphs.facts
     )
-    return Spec(recipe=recipe, samples=shards[-1].stop, format="png", compression="fast", shard_size=shards[0].samples)
+    return Spec(
+        recipe=recipe,
+        samples=shards[-1].stop,
+        format="png",
+        compression="fast",
+        shard_size=shards[0].samples,
+        masks=(directory / png_folder.MASKS_NAME).is_dir(),
+    )
 
 
 def _names(shard: Shard) -> Iterator[tuple[int, list[str]]]:
@@ -198,6 +205,11 @@ def _spec(directory: Path, source: Source | None) -> Spec | None:
     if spec is not None and spec.format != "png":
         raise RequestError(
             f"{directory} is of the format {spec.format}, which holds labels and images in the same files",
+            hint="the dataset command repairs it",
+        )
+    if spec is not None and spec.recipe.has_own_paper:
+        raise RequestError(
+            f"{directory} is on a paper of your own, on which images cannot be read exactly",
             hint="the dataset command repairs it",
         )
     if spec is not None and source is None and not spec.recipe.source.isalpha():

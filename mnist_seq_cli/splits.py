@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import accumulate, combinations
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -110,6 +111,7 @@ def plan(
     by: By = "glyph",
     *,
     source: Source | None = None,
+    paper: str | PathLike[str] = "plain",
     seed: int | None = None,
     overwrite: bool = False,
     sequences: Sequence[Digits] = (),
@@ -119,16 +121,17 @@ def plan(
 
     By "glyph", a split named `test` draws from MNIST's test file, and the others from parts of its train file; with a
     `source` all of them draw from parts of that. By "label", parts of the sequences are written, with any glyphs of the
-    source; by "both", both. `wanted` is as for `dataset.request`. Without `seed` that of an earlier run is taken, or
+    source; by "both", both. `paper` is one that has a name, or a picture: the same as the source has, where one is
+    given. `wanted` is as for `dataset.request`. Without `seed` that of an earlier run is taken, or
     one is drawn. Raises RequestError for what cannot be, and for a directory that holds something else.
     """
     splits = _settled(directory, Splits(draw_seed() if seed is None else seed, by, sizes), seed is None, overwrite)
     labels = pools(sizes)
     if source is None and by != "label":
-        sources = {name: Source("test" if name == "test" else "train") for name in sizes}
+        sources = {name: bank.find("test" if name == "test" else "train", paper=paper) for name in sizes}
         glyphs = pools({name: size for name, size in sizes.items() if name != "test"}) | {"test": EVERYTHING}
     else:
-        sources = dict.fromkeys(sizes, source or Source("train"))
+        sources = dict.fromkeys(sizes, source or bank.find("train", paper=paper))
         glyphs = labels if by != "label" else dict.fromkeys(sizes, EVERYTHING)
     planned = []
     for name, size in sizes.items():
@@ -146,6 +149,7 @@ def plan(
             overwrite=overwrite,
             sequences=listed,
             pool=glyphs[name],
+            paper=paper,
             **wanted,
         )
         compose.check_bank(spec.recipe, bank.load(sources[name]))

@@ -17,8 +17,9 @@ from mnist_seq_cli.sampling import Samples, joined
 class StoredDataset(Samples):
     """The samples of a complete dataset directory, in the form that SequenceDataset gives them.
 
-    `recipe` and `spec` tell what was asked for. Formats that cannot be read at any place (webdataset, idx) are read a
-    shard at a time, and the last shard is kept: go through them in order.
+    `recipe` and `spec` tell what was asked for; samples have masks where these were written. Formats that cannot be
+    read at any place (webdataset, idx) are read a shard at a time, and the last shard is kept: go through them in
+    order.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -30,7 +31,7 @@ class StoredDataset(Samples):
             raise FormatError(
                 f"{self.path} is incomplete: it has no {MANIFEST_NAME}", hint="the dataset command does the rest"
             )
-        super().__init__(spec.recipe, range(spec.samples))
+        super().__init__(spec.recipe, range(spec.samples), masks=spec.masks)
         self.spec = spec
         self._kept: tuple[int, Batch] | None = None
 

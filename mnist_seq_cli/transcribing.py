@@ -5,10 +5,8 @@ A strip that stands as it was made is read exactly; one that was changed since, 
 
 from __future__ import annotations
 
-import io
 import math
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import bank, decoding, files, idx, manifest, png
+from mnist_seq_cli import bank, decoding, files, idx, manifest, pictures, png
 from mnist_seq_cli.bank import Source
-from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError, one_line
+from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError
+from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
+from mnist_seq_cli.png import MASK_SUFFIX
 from mnist_seq_cli.reading import Reader, Reading
 from mnist_seq_cli.recipe import format_sequence
 from mnist_seq_cli.recognising import Recogniser, Recognition
@@ -29,9 +29,6 @@ MIN_CONFIDENCE = 0.7
 """Least chance of being right with which a strip counts as read by likeness."""
 
 MAX_FILE = 256 << 20
-MAX_PICTURE = 16_000_000
-"""Pixels of the largest image that is opened in a format other than PNG."""
-
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 
 _PICTURES: dict[bytes, str] = {
@@ -115,11 +112,16 @@ def _of_directory(path: Path) -> Iterator[Strip]:
 
 
 def image_files(directory: Path) -> Iterator[Path]:
-    """Yield the image files in a folder and those in it, by name; hidden ones and links to folders are left out."""
+    """Yield the image files in a folder and those in it, by name.
+
+    Left out are hidden ones, links to folders, and masks: what is beside its strips under the name of a mask, and a
+    folder `masks` beside one `images`.
+    """
     for folder, folders, names in os.walk(directory):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        without = MASKS_NAME if IMAGES_NAME in folders else ""
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != without)
         for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(SUFFIXES) and not name.endswith(MASK_SUFFIX) and not name.startswith("."):
                 yield Path(folder, name)
 
 
@@ -144,19 +146,7 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
         return png.decode(content, name=name)
     if kind is None:
         raise _neither(content, name)
-    from PIL import Image
-
-    expected = (*png.PILLOW_ERRORS, Image.DecompressionBombError, ArithmeticError, LookupError, TypeError, RuntimeError)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(io.BytesIO(content), formats=[kind]) as image:
-                if image.width * image.height > MAX_PICTURE:
-                    raise ValueError(f"it claims {image.width}×{image.height} px, which is out of bounds")
-                image.draft("L", image.size)  # which spares the colours of a JPEG file
-                return png.grey(image)
-    except expected as error:
-        raise FormatError(f"{name} is not a sound {kind} file: {one_line(str(error), 120)}") from None
+    return pictures.read(content, (kind,), name=name, kind=f"{kind} file")
 
 
 def _kind(content: bytes) -> str | None:

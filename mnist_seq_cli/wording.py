@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mnist_seq_cli import formats
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, FULL, RANGES, Recipe, format_sequence
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def _written(recipe: Recipe) -> str:
 
 def _canvas(recipe: Recipe) -> str:
     size = f"{recipe.width}×{recipe.height} px" + (" at most, each as wide as it has to be" if recipe.fit else "")
-    paper = {"plain": "", "gradient": ", on paper with a gradient", "grain": ", on paper with grain"}[recipe.paper]
+    papers = {"plain": "", "gradient": ", on paper with a gradient", "grain": ", on paper with grain"}
+    paper = papers.get(recipe.paper, f", on a paper of one's own ({recipe.paper[:15]}…)")
     noise = f", noise of {recipe.noise} grey levels" if recipe.noise else ""
     return size + (", white on black" if recipe.invert else "") + paper + noise
 
@@ -124,12 +126,14 @@ def _and(values: list[int]) -> str:
 def command(spec: Spec, directory: str) -> str:
     """Return the command that makes the same dataset again from the recipe in `directory`, in a directory `again`.
 
-    A source of the user's own is known by its sum only, so that its files have to be filled in.
+    A source or a paper of the user's own is known by its sum only, so that its files have to be filled in.
     """
     words = ["mnistseq", "dataset", "--recipe", f"{directory.rstrip('/')}/recipe.json", "-n", str(spec.samples)]
     if spec.recipe.source not in BUNDLED_SOURCES:
         words += ["--source", "IMAGES", "--source-labels", "LABELS"]
-    words += ["--format", spec.format, "--compression", spec.compression, "--shard-size", str(spec.shard_size)]
+    words += ["--paper", "PICTURE"] * spec.recipe.has_own_paper
+    words += [*formats.option(spec.format).split(), "--compression", spec.compression]
+    words += ["--shard-size", str(spec.shard_size), *(["--masks"] if spec.masks else [])]
     return shlex.join([*words, "-o", "again/"])
 
 
@@ -174,6 +178,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
     if report.kind == "dataset":
         done = f"{report.samples_done:,}" + ("" if report.complete else f" of {report.samples:,}: INCOMPLETE")
         about = [("samples", done), ("format", f"{report.format}, {size_text(report.bytes)}"), *report.facts]
+        about += [("masks", "one for each strip")] if report.masks else []
         return [*about, *_sampled(report)]
     sizes = [f"{width}×{height} px" for height, width in report.sizes]
     about = [("samples", f"{report.samples:,}"), ("strips", ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else ""))]

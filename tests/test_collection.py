@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import form
 from numpy.typing import NDArray
 
 from mnist_seq_cli import SequenceDataset, cli, collection, idx, inspecting, manifest, png
@@ -31,8 +32,8 @@ DATA = SequenceDataset(length="1-3", max_gap=4, seed=6, samples=45)
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("collections")
     for name in FORMAT_NAMES:
-        assert cli.run(["dataset", *ASKED, "--format", name, "-o", str(place / name)]) == 0
-        assert cli.run(["dataset", *ASKED, "--format", name, "--invert", "-o", str(place / f"inverted-{name}")]) == 0
+        assert cli.run(["dataset", *ASKED, *form(name), "-o", str(place / name)]) == 0
+        assert cli.run(["dataset", *ASKED, *form(name), "--invert", "-o", str(place / f"inverted-{name}")]) == 0
     return place
 
 
@@ -199,12 +200,12 @@ def counted(gaps: list[list[int]]) -> dict[str, int]:
     return {str(gap): every.count(gap) for gap in sorted(set(every))}
 
 
-@pytest.mark.parametrize("form", FORMAT_NAMES)
+@pytest.mark.parametrize("kind", FORMAT_NAMES)
 @pytest.mark.parametrize("name", LAID_OUT)
-def test_gaps_are_those_that_were_drawn(name: str, form: str, tmp_path: Path, mnistseq: Run) -> None:
+def test_gaps_are_those_that_were_drawn(name: str, kind: str, tmp_path: Path, mnistseq: Run) -> None:
     out = tmp_path / "out"
     asked = ("-n", "70", "--len", "1-4", "--seed", "8", "--shard-size", "30", *LAID_OUT[name][0])
-    assert mnistseq("dataset", *asked, "--format", form, "-o", out)[0] == 0
+    assert mnistseq("dataset", *asked, *form(kind), "-o", out)[0] == 0
     gaps = drawn_gaps(name)
     report = json.loads(mnistseq("inspect", out, "--json")[1])
     assert report["gaps"] == counted(gaps)
@@ -214,7 +215,7 @@ def test_gaps_are_those_that_were_drawn(name: str, form: str, tmp_path: Path, mn
     told = [line.split() for line in lines if "×" in line]
     assert [row[3] for row in told[1:]] == list(map(str, gaps[number]))
     parts = {"webdataset": ["00000.tar", "00002.tar"], "npz": ["dataset.npz"], "png": ["images/00000", "images/00002"]}
-    for part, (first, stop) in zip(parts.get(form, []), [(0, 70 if form == "npz" else 30), (60, 70)], strict=False):
+    for part, (first, stop) in zip(parts.get(kind, []), [(0, 70 if kind == "npz" else 30), (60, 70)], strict=False):
         report = json.loads(mnistseq("inspect", out / part, "--json")[1])
         assert report["gaps"] == counted(gaps[first:stop])
 
@@ -421,8 +422,8 @@ def test_a_tar_file_is_read_the_quick_way_and_the_careful_way_alike(made: Path, 
     spec = manifest.read_spec(made / "webdataset")
     assert spec is not None
     place = made / "webdataset"
-    careful = [json.loads(row)["text"] for shard in spec.plan for *_, row in webdataset._samples(place, shard)]
-    quick = [webdataset._texts_as_written(place, spec.recipe, shard) for shard in spec.plan]
+    careful = [json.loads(row)["text"] for shard in spec.plan for *_, row in webdataset._samples(place, spec, shard)]
+    quick = [webdataset._texts_as_written(place, spec, shard) for shard in spec.plan]
     assert [text for texts in quick for text in texts or []] == careful
     assert list(webdataset.read_texts(made / "webdataset", spec)) == careful
     shutil.copytree(made / "webdataset", tmp_path / "out")
@@ -442,9 +443,9 @@ def test_a_tar_file_is_read_the_quick_way_and_the_careful_way_alike(made: Path, 
         content.replace(b"00000003.png", b"00000004.png"),
     ):
         first.write_bytes(changed)
-        assert webdataset._texts_as_written(tmp_path / "out", spec.recipe, spec.plan[0]) is None
+        assert webdataset._texts_as_written(tmp_path / "out", spec, spec.plan[0]) is None
     first.write_bytes(content.replace(b'"text": "', b'"text" :"', 1))  # JSON all the same
-    assert webdataset._texts_as_written(tmp_path / "out", spec.recipe, spec.plan[0]) is None
+    assert webdataset._texts_as_written(tmp_path / "out", spec, spec.plan[0]) is None
     assert list(webdataset.read_texts(tmp_path / "out", spec)) == careful
 
 

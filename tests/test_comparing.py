@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import form
 
 from mnist_seq_cli import comparing, idx, open_dataset
 from mnist_seq_cli.formats import FORMAT_NAMES
@@ -34,7 +35,7 @@ def slowly(one: str, other: str) -> tuple[set[int], set[str], set[bytes]]:
 
 @pytest.mark.parametrize("format_name", FORMAT_NAMES)
 def test_what_is_shared_is_found_in_every_format(format_name: str, mnistseq: Run) -> None:
-    common = ["--format", format_name, "--shard-size", "60"]
+    common = [*form(format_name), "--shard-size", "60"]
     assert mnistseq("dataset", "-n", "150", "--len", "1-3", "--seed", "1", *common, "-o", "one").code == 0
     assert mnistseq("dataset", "-n", "400", "--len", "1-3", "--seed", "2", "-o", "other").code == 0
     assert mnistseq("dataset", "-n", "150", "--len", "1-3", "--seed", "1", "-o", "readable").code == 0

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import form
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -774,7 +775,7 @@ def test_in_a_folder_bad_files_are_told_and_the_others_read(mnistseq: Run) -> No
 @pytest.mark.parametrize("format_name", ["png", "webdataset", "npz", "idx"])
 def test_a_dataset_of_any_format_is_read(format_name: str, mnistseq: Run) -> None:
     asked = ("-n", "330", "--len", "2-5", "--max", "7", "--seed", "8", "--shard-size", "100")
-    assert mnistseq("dataset", *asked, "--format", format_name, "-o", "out").code == 0
+    assert mnistseq("dataset", *asked, *form(format_name), "-o", "out").code == 0
     code, text, err = mnistseq("decode", "out")
     rows = [line.split("\t") for line in text.splitlines()]
     data = SequenceDataset(length="2-5", max_gap=7, seed=8, samples=330)
@@ -821,7 +822,7 @@ def test_a_dataset_that_is_incomplete_or_not_one_is_told(mnistseq: Run) -> None:
 
 
 def test_a_dataset_of_folders_is_read_under_the_names_of_its_files(mnistseq: Run) -> None:
-    assert mnistseq("dataset", "-n", "60", "--len", "2", "--format", "folders", "-o", "out").code == 0
+    assert mnistseq("dataset", "-n", "60", "--len", "2", "--layout", "folders", "-o", "out").code == 0
     code, text, err = mnistseq("decode", "out")
     rows = [line.split("\t") for line in text.splitlines()]
     assert (code, err) == (0, "")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from faulty import FaultySystem, copy, difference, fast_directory, tree, under, visible
+from forms import form
 
 from mnist_seq_cli import cli
 from mnist_seq_cli.formats import FORMAT_NAMES
@@ -25,13 +26,17 @@ BEGINNINGS = ("nothing", "grown", "damaged", "killed")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 
 
-def command(format_name: str, samples: int = SAMPLES) -> list[str]:
+FORMS = (*FORMAT_NAMES, "png --masks")
+"""What follows --format: the formats, and the one whose masks are files and folders of their own."""
+
+
+def command(name: str, samples: int = SAMPLES) -> list[str]:
     sizes = ["-n", str(samples), "--len", "2", "--shard-size", str(SHARD_SIZE)]
-    return ["dataset", *sizes, "--seed", "5", "--workers", "1", "--format", format_name, "-o"]
+    return ["dataset", *sizes, "--seed", "5", "--workers", "1", *form(name), "-o"]
 
 
 class Case(NamedTuple):
-    """A format and a beginning: `start` is what is there before, `end` the tree of an undisturbed run."""
+    """A form and a beginning: `start` is what is there before, `end` the tree of an undisturbed run."""
 
     arguments: list[str]
     directory: Path
@@ -87,24 +92,24 @@ def place() -> Iterator[Path]:
 def cases(place: Path) -> Callable[[str, str], Case]:
     made: dict[tuple[str, str], Case] = {}
 
-    def case(format_name: str, beginning: str) -> Case:
-        if (format_name, beginning) not in made:
-            inside = place / format_name / beginning
+    def case(form: str, beginning: str) -> Case:
+        if (form, beginning) not in made:
+            inside = place / form / beginning
             whole, start, directory = inside / "whole", inside / "start", inside / "out"
-            assert cli.run([*command(format_name), str(whole)]) == 0
+            assert cli.run([*command(form), str(whole)]) == 0
             if beginning == "grown":
-                assert cli.run([*command(format_name, BEFORE), str(start)]) == 0
+                assert cli.run([*command(form, BEFORE), str(start)]) == 0
             elif beginning == "damaged":
                 copy(whole, start)
                 damaged(start)
             elif beginning == "killed":
-                halfway = len(run_with(FaultySystem(), [*command(format_name), str(directory)]).log) // 2
+                halfway = len(run_with(FaultySystem(), [*command(form), str(directory)]).log) // 2
                 copy(Path("/nonexistent"), directory)
                 snapshot = FaultySystem(watch=lambda number, _: copy(directory, start) if number == halfway else None)
-                run_with(snapshot, [*command(format_name), str(directory)])
+                run_with(snapshot, [*command(form), str(directory)])
                 assert (start / ".mnistseq").is_dir()
-            made[format_name, beginning] = Case([*command(format_name), str(directory)], directory, start, tree(whole))
-        return made[format_name, beginning]
+            made[form, beginning] = Case([*command(form), str(directory)], directory, start, tree(whole))
+        return made[form, beginning]
 
     return case
 
@@ -115,7 +120,7 @@ def run_with(system: FaultySystem, arguments: list[str]) -> FaultySystem:
     return system
 
 
-each_format = pytest.mark.parametrize("format_name", FORMAT_NAMES)
+each_form = pytest.mark.parametrize("form", FORMS)
 each_beginning = pytest.mark.parametrize("beginning", BEGINNINGS)
 
 
@@ -125,12 +130,12 @@ def full(request: pytest.FixtureRequest) -> bool:
 
 
 @each_beginning
-@each_format
+@each_form
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
 def test_any_operation_may_fail(
-    format_name: str, beginning: str, lasting: bool, cases: Callable[[str, str], Case], full: bool
+    form: str, beginning: str, lasting: bool, cases: Callable[[str, str], Case], full: bool
 ) -> None:
-    case = cases(format_name, beginning)
+    case = cases(form, beginning)
     left = set(ERRORS)
     for number in count(1, 1 if full or not lasting else 2):
         for error in left & set(ERRORS if full else (ERRORS[number % len(ERRORS)],)):
@@ -153,10 +158,10 @@ def test_any_operation_may_fail(
 
 
 @each_beginning
-@each_format
-def test_any_write_may_be_torn(format_name: str, beginning: str, cases: Callable[[str, str], Case]) -> None:
+@each_form
+def test_any_write_may_be_torn(form: str, beginning: str, cases: Callable[[str, str], Case]) -> None:
     """Half of it is written, and the disk is full."""
-    case = cases(format_name, beginning)
+    case = cases(form, beginning)
     for number in count(1):
         before = case.begin()
         system = FaultySystem(number, errno.ENOSPC, torn=True, only=frozenset(("write",)))
@@ -171,10 +176,10 @@ def test_any_write_may_be_torn(format_name: str, beginning: str, cases: Callable
 
 
 @each_beginning
-@each_format
+@each_form
 @pytest.mark.parametrize("piece", [1, 1000])
-def test_writes_may_be_short(format_name: str, beginning: str, piece: int, cases: Callable[[str, str], Case]) -> None:
-    case = cases(format_name, beginning)
+def test_writes_may_be_short(form: str, beginning: str, piece: int, cases: Callable[[str, str], Case]) -> None:
+    case = cases(form, beginning)
     case.begin()
     with under(FaultySystem(piece=piece)) as system:
         assert case.run() == 0
@@ -183,13 +188,13 @@ def test_writes_may_be_short(format_name: str, beginning: str, piece: int, cases
 
 
 @each_beginning
-@each_format
+@each_form
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 def test_ctrl_c_may_come_at_any_operation(
-    format_name: str, beginning: str, done: bool, cases: Callable[[str, str], Case], full: bool
+    form: str, beginning: str, done: bool, cases: Callable[[str, str], Case], full: bool
 ) -> None:
     """The second Ctrl-C does, to be exact: the first one is a request that is looked at between shards."""
-    case = cases(format_name, beginning)
+    case = cases(form, beginning)
     for number in count(1 + done, 1 if full else 2):
         before = case.begin()
         system = FaultySystem(number, KeyboardInterrupt, done=done)
@@ -219,12 +224,12 @@ def survived() -> Iterator[None]:
 
 @pytest.mark.usefixtures("survived")
 @each_beginning
-@each_format
+@each_form
 @pytest.mark.parametrize(("asked", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_request_to_stop_may_come_at_any_operation(
-    format_name: str, beginning: str, asked: signal.Signals, code: int, cases: Callable[[str, str], Case]
+    form: str, beginning: str, asked: signal.Signals, code: int, cases: Callable[[str, str], Case]
 ) -> None:
-    case = cases(format_name, beginning)
+    case = cases(form, beginning)
     for number in count(1, 3):
         before = case.begin()
 
@@ -247,13 +252,13 @@ def test_a_request_to_stop_may_come_at_any_operation(
 
 
 @each_beginning
-@each_format
+@each_form
 @pytest.mark.parametrize("power_cut", [False, True], ids=["killed", "power cut"])
 def test_any_operation_may_be_the_last(
-    format_name: str, beginning: str, power_cut: bool, cases: Callable[[str, str], Case], full: bool
+    form: str, beginning: str, power_cut: bool, cases: Callable[[str, str], Case], full: bool
 ) -> None:
     """A snapshot before each operation is what SIGKILL leaves; less what was not synced, what a power cut can leave."""
-    case = cases(format_name, beginning)
+    case = cases(form, beginning)
     before = case.begin()
     snapshots: list[Path] = []
 
@@ -279,9 +284,9 @@ def test_any_operation_may_be_the_last(
         copy(Path("/nonexistent"), target)
 
 
-@each_format
-def test_overwriting_may_fail_at_any_operation(format_name: str, cases: Callable[[str, str], Case], full: bool) -> None:
-    case = cases(format_name, "grown")
+@each_form
+def test_overwriting_may_fail_at_any_operation(form: str, cases: Callable[[str, str], Case], full: bool) -> None:
+    case = cases(form, "grown")
     for number in count(1, 1 if full else 2):
         before = case.begin()
         with under(FaultySystem(number, errno.EIO)) as system:

@@ -20,6 +20,7 @@ from typing import Any
 import chores
 import pytest
 from faulty import copy, difference, fast_directory, tree, visible
+from forms import form
 
 from mnist_seq_cli import cli, dataset, formats
 from mnist_seq_cli.bank import Source
@@ -56,7 +57,7 @@ def whole() -> Iterator[Callable[..., dict[str, object]]]:
             key = " ".join(map(str, (name, *arguments)))
             if key not in made:
                 out = directory / f"{len(made)}"
-                assert cli.run(["dataset", *map(str, arguments), "--format", name, "-o", str(out)]) == 0
+                assert cli.run(["dataset", *map(str, arguments), *form(name), "-o", str(out)]) == 0
                 made[key] = tree(out)
                 copy(Path("/nonexistent"), out)
             return made[key]
@@ -168,7 +169,7 @@ def rubbish(out: Path) -> list[str]:
 def test_asked_once_it_ends_its_shards_and_stops(
     name: str, number: int, workers: int, place: Path, whole: Callable[..., dict[str, object]]
 ) -> None:
-    arguments = ["dataset", *LONG, "--format", name, "--workers", workers, "-o", place / "out"]
+    arguments = ["dataset", *LONG, *form(name), "--workers", workers, "-o", place / "out"]
     with Run(*arguments) as run:
         wait_for(lambda: recorded(place / "out") >= 3)
         run.signal(number)
@@ -235,7 +236,7 @@ def test_a_signal_to_the_whole_group_is_one_request(place: Path, whole: Callable
 @pytest.mark.parametrize("name", [name for name in FORMAT_NAMES if formats.get(name).SHARDS_STAND])
 def test_asked_while_it_checks_what_is_there_it_changes_nothing(name: str, place: Path) -> None:
     out = place / "out"
-    assert cli.run(["dataset", *map(str, SMALL), "--format", name, "-o", str(out)]) == 0
+    assert cli.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == 0
     before = tree(out)
 
     def run(work: Any, tasks: Any, stop: Any) -> Any:
@@ -260,7 +261,7 @@ def test_killed_at_any_time_its_workers_go_and_the_same_command_does_the_rest(
     end = whole(name, *LONG)
     for trial in range(trials):
         out = place / f"{trial}"
-        arguments = ["dataset", *LONG, "--format", name, "--workers", 2, "-o", out]
+        arguments = ["dataset", *LONG, *form(name), "--workers", 2, "-o", out]
         killed = 0
         with Run(*arguments) as run:
             wait_for(lambda out=out: (out / "recipe.json").exists())
@@ -281,7 +282,7 @@ def test_killed_at_any_time_its_workers_go_and_the_same_command_does_the_rest(
 
 @each_format
 def test_a_worker_that_is_killed_is_replaced(name: str, place: Path, whole: Callable[..., dict[str, object]]) -> None:
-    with Run("dataset", *LONG, "--format", name, "--workers", 2, "-o", place / "out") as run:
+    with Run("dataset", *LONG, *form(name), "--workers", 2, "-o", place / "out") as run:
         wait_for(lambda: recorded(place / "out") >= 2)
         victims = run.workers()
         assert victims
@@ -334,7 +335,7 @@ def test_a_shard_that_cannot_be_made_is_named_and_the_others_are_made(
     )
     assert_nothing_lies(out, whole(name, *SMALL))
     assert MANIFEST_NAME not in tree(out)
-    code, _, err = run_to_the_end("dataset", *SMALL, "--format", name, "-o", out)
+    code, _, err = run_to_the_end("dataset", *SMALL, *form(name), "-o", out)
     assert (code, "made 6 in" in err, "kept 14" in err) == (0, True, True)
     assert difference(tree(out), whole(name, *SMALL)) == []
 
@@ -366,7 +367,7 @@ def test_a_full_disk_is_told_and_with_room_the_same_command_does_the_rest(
         (disk / "ballast").write_bytes(bytes(2_900_000 if name in ("idx", "webdataset") else 2_500_000))
         out = disk / "out"
         arguments = ["-n", 400, "--len", 5, "--seed", 3, "--shard-size", 100]
-        command = ["dataset", *arguments, "--format", name, "--workers", workers, "-o", out]
+        command = ["dataset", *arguments, *form(name), "--workers", workers, "-o", out]
         code, _, err = run_to_the_end(*command)
         assert code == 1
         assert "o space left" in assert_one_message(err) or "are free" in err
@@ -392,8 +393,7 @@ def test_what_the_disk_cannot_hold_is_told_after_the_first_shard(name: str) -> N
             3,
             "--shard-size",
             100,
-            "--format",
-            name,
+            *form(name),
             "-o",
             out,
         ]
@@ -408,7 +408,7 @@ def test_what_the_disk_cannot_hold_is_told_after_the_first_shard(name: str) -> N
 @pytest.mark.parametrize("name", ["webdataset", "npz", "idx"])
 def test_a_limit_on_the_size_of_files_is_told(name: str, place: Path, whole: Callable[..., dict[str, object]]) -> None:
     arguments = ["-n", 400, "--len", 5, "--seed", 3, "--shard-size", 400]
-    command = ["dataset", *arguments, "--format", name, "--workers", 1, "-o", place / "out"]
+    command = ["dataset", *arguments, *form(name), "--workers", 1, "-o", place / "out"]
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
     code, _, err = run_to_the_end(*command, preexec_fn=limit)
     assert code == 1
@@ -424,7 +424,7 @@ def test_few_open_files_are_enough_or_are_told(
     name: str, workers: int, place: Path, whole: Callable[..., dict[str, object]]
 ) -> None:
     arguments = ["-n", 3000, "--len", 2, "--seed", 3, "--shard-size", 50]
-    command = ["dataset", *arguments, "--format", name, "--workers", workers, "-o", place / "out"]
+    command = ["dataset", *arguments, *form(name), "--workers", workers, "-o", place / "out"]
     for files in (32, 16):
         limit = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (files, files))
         code, _, err = run_to_the_end(*command, preexec_fn=limit)
@@ -491,7 +491,7 @@ def test_what_is_no_directory_is_told_before_work_starts(
 def test_a_link_in_the_state_folder_is_not_followed(name: str, victim: str, place: Path) -> None:
     """What a run that was interrupted has left may have been tampered with."""
     out = place / "out"
-    arguments = ["dataset", *SMALL, "--format", name, "-o", str(out)]
+    arguments = ["dataset", *SMALL, *form(name), "-o", str(out)]
     assert cli.run(arguments) == 0
     (out / MANIFEST_NAME).unlink()
     (out / ".mnistseq").mkdir()
@@ -543,7 +543,7 @@ def data_files(name: str, directory: Path) -> list[Path]:
         return [directory / "images/00001/00000007.png", directory / "labels.csv", directory / "metadata.jsonl"]
     if name == "webdataset":
         return [directory / "00001.tar", directory / "00003.tar"]
-    return [directory / file for file in formats.get(name).FILES]
+    return [directory / file for file in formats.get(name).file_names(spec_of(name))]
 
 
 DAMAGE: dict[str, Callable[[Path], Any]] = {
@@ -568,7 +568,7 @@ def assert_named_and_repaired(
     assert err.startswith("mnistseq: ")
     assert "Traceback" not in err
     assert any(named in problem for problem in dataset.verify(out))
-    assert cli.run(["dataset", *map(str, SMALL), "--format", name, "-o", str(out)]) == repaired
+    assert cli.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == repaired
     if not repaired:
         assert difference(tree(out), end) == []
 
@@ -579,7 +579,7 @@ def test_damage_is_named_and_repaired(
     name: str, kind: str, place: Path, whole: Callable[..., dict[str, object]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = place / "out"
-    assert cli.run(["dataset", *map(str, SMALL), "--format", name, "-o", str(out)]) == 0
+    assert cli.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == 0
     for path in data_files(name, out):
         DAMAGE[kind](path)
         by_shard = {"dataset.npz": "", "00000007.png": "images/00001"}
@@ -590,7 +590,7 @@ def test_damage_is_named_and_repaired(
         )
         if a_file_should_be:
             path.rmdir()
-            assert cli.run(["dataset", *map(str, SMALL), "--format", name, "-o", str(out)]) == 0
+            assert cli.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == 0
             assert difference(tree(out), whole(name, *SMALL)) == []
 
 
@@ -638,13 +638,13 @@ def test_a_damaged_manifest_is_named_and_repaired(
     name: str, kind: str, place: Path, whole: Callable[..., dict[str, object]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = place / "out"
-    assert cli.run(["dataset", *map(str, SMALL), "--format", name, "-o", str(out)]) == 0
+    assert cli.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == 0
     MANIFESTS[kind](out / MANIFEST_NAME)
     if name == "idx" and kind in ("another sum", "another size", "records swapped", "other checksums"):
         # Nothing is left of a shard of this format that its record could be held against; what matters is that nothing
         # comes of it.
         assert list(dataset.verify(out)) == []
-        grown = ["-n", "21", *map(str, SMALL[2:]), "--format", name]
+        grown = ["-n", "21", *map(str, SMALL[2:]), *form(name)]
         assert cli.run(["dataset", *grown, "-o", str(out)]) == 0
         assert difference(tree(out), whole(name, *grown)) == []
         return
@@ -663,7 +663,7 @@ def test_stray_shards_are_named_and_removed(
     name: str, place: Path, whole: Callable[..., dict[str, object]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = place / "out"
-    assert cli.run(["dataset", *map(str, SMALL), "--format", name, "-o", str(out)]) == 0
+    assert cli.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == 0
     for stray in STRAYS[name]:
         (out / stray).parent.mkdir(exist_ok=True)
         (out / stray).write_bytes(b"stray")
@@ -690,7 +690,7 @@ def test_what_waits_in_the_state_folder_is_not_taken_on_trust(
         for at in {0, size // 3, size // 2, size - 2}:
             copy(place / "interrupted", out)
             flip(out / ".mnistseq" / path, at)
-            assert cli.run(["dataset", *map(str, SMALL), "--format", name, "-o", str(out)]) == 0
+            assert cli.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == 0
             assert difference(tree(out), whole(name, *SMALL)) == []
 
 
@@ -714,7 +714,7 @@ def test_no_byte_of_a_journal_is_taken_on_trust(
         changed = bytearray(journal)
         changed[at] = ord("0") + (changed[at] - ord("0") + 1) % 10
         (out / ".mnistseq" / "records.jsonl").write_bytes(changed)
-        assert cli.run(["dataset", *map(str, SMALL), "--format", name, "-o", str(out)]) == 0
+        assert cli.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == 0
         assert difference(tree(out), whole(name, *SMALL)) == []
 
 
@@ -727,11 +727,12 @@ def test_another_recipe_is_refused_with_the_difference_and_nothing_is_touched(
     name: str, finished: bool, place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = place / "out"
-    command = ["dataset", *map(str, SMALL), "--format", name, "-o", str(out)]
+    command = ["dataset", *map(str, SMALL), *form(name), "-o", str(out)]
     assert cli.run(command) == 0
     if not finished:
         (out / MANIFEST_NAME).unlink()
     before = tree(out)
+    other = ["--layout", "shards"] if name == "folders" else form("folders" if name == "png" else "png")
     for options, told in (
         (["--seed", "6"], "seed 6 instead of 5"),
         (["--len", "3"], "length 3 instead of 2"),
@@ -740,7 +741,7 @@ def test_another_recipe_is_refused_with_the_difference_and_nothing_is_touched(
         (["--source", "test"], "source test instead of train"),
         (["--shard-size", "7"], "shard_size 7 instead of 6"),
         (["-n", "19"], "holds 20 samples, and 19 were asked for"),
-        (["--format", next(other for other in FORMAT_NAMES if other != name)], f"instead of {name}"),
+        (other, f"instead of {name}"),
     ):
         capfd.readouterr()
         assert cli.run([*command, *options]) == 2

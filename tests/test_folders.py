@@ -1,5 +1,6 @@
 """The format of a folder for each label: names, what is in the way, what is too much, and what is left over."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,8 @@ from mnist_seq_cli.recipe import Recipe
 from mnist_seq_cli.sequences import copies, sequences
 
 Run = Callable[..., Any]
-BALANCED = ["dataset", "--len", "2", "--per-label", "3", "--seed", "5", "--format", "folders", "--shard-size", "70"]
-DRAWN = ["dataset", "-n", "40", "--len", "1-2", "--seed", "5", "--format", "folders", "--shard-size", "7"]
+BALANCED = ["dataset", "--len", "2", "--per-label", "3", "--seed", "5", "--layout", "folders", "--shard-size", "70"]
+DRAWN = ["dataset", "-n", "40", "--len", "1-2", "--seed", "5", "--layout", "folders", "--shard-size", "7"]
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,7 @@ def test_no_two_samples_have_the_same_name(pool: Any) -> None:
 
 def test_splits_are_trees_of_folders(mnistseq: Run) -> None:
     splits = ["--split", "train=64", "--split", "val=16", "--split", "test=20", "--split-by", "label"]
-    assert mnistseq("dataset", *splits, "--len", "2", "--per-label", "1", "--format", "folders", "-o", "out").code == 0
+    assert mnistseq("dataset", *splits, "--len", "2", "--per-label", "1", "--layout", "folders", "-o", "out").code == 0
     trees = [{path.parent.name for path in Path("out", name).glob("*/0_*.png")} for name in ("train", "val", "test")]
     assert [len(labels) for labels in trees] == [64, 16, 20]
     assert len(set().union(*trees)) == 100
@@ -208,13 +209,78 @@ def test_a_link_in_place_of_a_folder_is_refused(mnistseq: Run, place: Path) -> N
 
 
 def test_labels_that_are_too_long_for_a_name_are_refused(mnistseq: Run) -> None:
-    assert mnistseq("dataset", "-n", "2", "--len", "230", "--format", "folders", "-o", "long").code == 0
-    done = mnistseq("dataset", "-n", "2", "--len", "231", "--format", "folders", "-o", "out")
+    assert mnistseq("dataset", "-n", "2", "--len", "230", "--layout", "folders", "-o", "long").code == 0
+    done = mnistseq("dataset", "-n", "2", "--len", "231", "--layout", "folders", "-o", "out")
     message = (
-        "folders are named after sequences, and 231 digits are too many for a name; 230 at most, or another --format"
+        "folders are named after sequences, and 231 digits are too many for a name; 230 at most, or leave --layout out"
     )
     assert done == (2, "", f"mnistseq: {message}\n")
     assert not Path("out").exists()
+
+
+def test_folders_are_for_png_files(mnistseq: Run) -> None:
+    for name in ("npz", "idx", "webdataset"):
+        done = mnistseq("dataset", "-n", "9", "--len", "2", "--layout", "folders", "--format", name, "-o", "out")
+        message = f"--layout folders is for PNG files, and --format {name} has none; leave one of them out"
+        assert done == (2, "", f"mnistseq: {message}\n")
+        assert not Path("out").exists()
+    done = mnistseq("dataset", "-n", "9", "--len", "2", "--format", "folders", "-o", "out")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "'folders' is not one of 'png', 'webdataset', 'npz', 'idx'" in done.err
+
+
+def test_png_files_in_shards_are_what_there_is_without_it(mnistseq: Run, place: Path) -> None:
+    asked = ["dataset", "-n", "9", "--len", "2", "--seed", "5"]
+    assert mnistseq(*asked, "-o", "plain").code == 0
+    assert mnistseq(*asked, "--layout", "shards", "--format", "png", "-o", "shards").code == 0
+    assert tree(place / "plain") == tree(place / "shards")
+    assert mnistseq(*asked, "--layout", "folders", "-o", "folders").code == 0
+    assert mnistseq(*asked, "--layout", "folders", "--format", "png", "-o", "png").code == 0
+    assert tree(place / "folders") == tree(place / "png")
+    assert mnistseq(*asked, "--layout", "shards", "--format", "npz", "-o", "npz").code == 0
+    assert Path("npz/dataset.npz").exists()
+    done = mnistseq(*asked, "-o", "folders")
+    assert done.code == 2
+    assert "folders holds another dataset: format png instead of folders" in done.err
+
+
+PRESET = ["--preset", "double-mnist", "-n", "9"]
+
+
+@pytest.mark.parametrize(
+    ("options", "format_name"),
+    [
+        (PRESET, "folders"),
+        ([*PRESET, "--layout", "shards"], "png"),
+        ([*PRESET, "--format", "npz"], "npz"),
+        ([*PRESET, "--format", "png"], "folders"),
+        (["--recipe", "folders.toml"], "folders"),
+        (["--recipe", "folders.toml", "--layout", "folders"], "folders"),
+        (["--recipe", "folders.toml", "--layout", "shards"], "png"),
+        (["--recipe", "folders.toml", "--format", "png"], "png"),
+        (["--recipe", "folders.toml", "--format", "npz", "--layout", "shards"], "npz"),
+        (["--recipe", "npz.toml"], "npz"),
+        (["--recipe", "npz.toml", "--layout", "shards"], "npz"),
+        (["--recipe", "npz.toml", "--layout", "folders"], "folders"),
+        (["--recipe", "plain.toml", "--layout", "folders"], "folders"),
+        (["--recipe", "plain.toml", "--layout", "shards"], "png"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_typed_goes_before_presets_and_recipes(options: list[str], format_name: str, mnistseq: Run) -> None:
+    for name in ("folders", "npz", "plain"):
+        said = "" if name == "plain" else f'format = "{name}"\n'
+        Path(f"{name}.toml").write_text(f"length = 2\nsamples = 9\n{said}")
+    done = mnistseq("dataset", *options, "-o", "out")
+    assert done.code == 0, done.err
+    spec = read_spec(Path("out"))
+    assert spec is not None
+    assert spec.format == format_name
+
+
+def test_the_report_says_how_it_is_made_again(mnistseq: Run) -> None:
+    assert mnistseq(*DRAWN, "-o", "out").code == 0
+    assert " --layout folders " in json.loads(mnistseq("inspect", "out", "--json").out)["command"]
 
 
 def test_what_stands_is_told_from_what_is_too_much(mnistseq: Run) -> None:

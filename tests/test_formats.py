@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from faulty import difference, fast_directory, tree
+from forms import form
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -302,7 +303,7 @@ def content_of(name: str, directory: Path) -> object:
         return b"".join(path.read_bytes()[:-1024] for path in sorted(directory.glob("*.tar")))
     if name == "npz":
         return (directory / "dataset.npz").read_bytes()
-    return [gzip.decompress((directory / file).read_bytes()) for file in formats.get(name).FILES]
+    return [gzip.decompress((directory / file).read_bytes()) for file in formats.get(name).file_names(spec_of(name))]
 
 
 @each_format
@@ -410,7 +411,7 @@ def test_only_tar_files_are_streams(name: str) -> None:
 
 
 def test_gzip_files_are_of_one_member_and_sound(made: Callable[[str], Path]) -> None:
-    for name in formats.get("idx").FILES:
+    for name in formats.get("idx").file_names(spec_of("idx")):
         path = made("idx") / name
         content = path.read_bytes()
         inflater = zlib.decompressobj(wbits=31)
@@ -480,7 +481,7 @@ def peak_memory(*arguments: object) -> int:
 @each_format
 def test_a_wide_canvas_needs_no_more_memory_than_a_narrow_one(name: str, place: Path) -> None:
     """100 strips of 100,000 px are 280 MB."""
-    wide = ("--len", 2, "--width", 100_000, "--seed", 1, "--workers", 1, "--format", name)
+    wide = ("--len", 2, "--width", 100_000, "--seed", 1, "--workers", 1, *form(name))
     few = peak_memory("dataset", "-n", 20, *wide, "-o", place / "few")
     many = peak_memory("dataset", "-n", 100, *wide, "-o", place / "many")
     assert few < 150
@@ -628,7 +629,7 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("name", ["idx"])
-@pytest.mark.parametrize("file", formats.get("idx").FILES)
+@pytest.mark.parametrize("file", formats.get("idx").file_names(spec_of("idx")))
 @pytest.mark.parametrize("change", PACKED.values(), ids=PACKED.keys())
 def test_a_hostile_gzip_file_is_refused(out: Path, file: str, change: Callable[[bytes], bytes]) -> None:
     (out / file).write_bytes(change((out / file).read_bytes()))
@@ -745,7 +746,7 @@ def test_records_without_checksums_are_made_good(name: str, made: Callable[[str]
         (out / "manifest.json").write_text(
             json.dumps(values | {"shards": [entry | {"crcs": crcs} for entry in values["shards"]]})
         )
-        (out / (formats.get(name).FILES or ("00001.tar",))[0]).write_bytes(b"damaged")
+        (out / (formats.get(name).file_names(spec_of(name)) or ("00001.tar",))[0]).write_bytes(b"damaged")
         dataset.build(out, spec_of(name), SOURCE, workers=1)
         assert difference(tree(out), whole) == []
 

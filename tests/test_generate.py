@@ -200,6 +200,53 @@ def test_glyphs_of_the_users_own(generate: Generate, tmp_path: Path) -> None:
     np.testing.assert_array_equal(image_in(tmp_path / "3-1.png"), expected, strict=True)
 
 
+# Which glyphs
+
+
+def test_glyphs_come_once_in_a_whole_run(generate: Generate, tmp_path: Path) -> None:
+    images, labels, glyphs = own_files(tmp_path / "mine", labels=[digit for digit in range(10) for _ in range(4)])
+    own = ("--source", images, "--source-labels", labels, "--glyphs", "once", "--seed", "5")
+    assert generate("121", "-", "--count", "2", "-o", "out", *own, stdin=b"212\n").code == 0
+    names = [f"{name}_{number}" for name in ("1-2-1", "2-1-2") for number in range(2)]
+    strips = [255 - image_in(tmp_path / "out" / f"{name}.png") for name in names]
+    shown = [cell.tobytes() for strip in strips for cell in np.hsplit(strip, 3)]
+    written = [int(digit) for name in names for digit in name.split("_")[0].split("-")]
+    known = {glyph.tobytes(): place // 4 for place, glyph in enumerate(glyphs)}
+    assert [known[cell] for cell in shown] == written
+    for digit in (1, 2):
+        came = [cell for cell, found in zip(shown, written, strict=True) if found == digit]
+        assert len(came) == 6
+        assert len(set(came[:4])) == 4  # all there are, before any comes again
+
+
+def test_a_run_with_glyphs_once_is_one_recipe(generate: Generate, tmp_path: Path) -> None:
+    wanted = [f"{number:02}" for number in range(100)]
+    done = generate("-", "--glyphs", "once", "--seed", "5", "--max", "4", stdin="\n".join(wanted).encode())
+    assert done.code == 0
+    batch = SequenceDataset(sequences=wanted, glyphs="once", seed=5, max_gap=4).batch(0, 100)
+    assert len(set(batch.glyphs.ravel().tolist())) == 200
+    for text, image in zip(wanted, batch.images, strict=True):
+        np.testing.assert_array_equal(image_in(tmp_path / f"{'-'.join(text)}.png"), image, strict=True)
+
+
+def test_a_single_strip_with_glyphs_once_repeats_none(generate: Generate, tmp_path: Path) -> None:
+    images, labels, glyphs = own_files(tmp_path / "mine", labels=[3] * 12)
+    own = ("--source", images, "--source-labels", labels, "--glyphs", "once")
+    assert generate("3" * 12, "-o", "x.png", *own).code == 0
+    cells = np.hsplit(255 - image_in(tmp_path / "x.png"), 12)
+    assert {cell.tobytes() for cell in cells} == {glyph.tobytes() for glyph in glyphs}
+
+
+def test_known_wrong_labels_are_left_out(generate: Generate, tmp_path: Path) -> None:
+    options = ("--source", "test", "--exclude-mislabeled", "--seed", "5")
+    assert generate("4-2", *options, "--count", "40", "-o", "out").code == 0
+    batch = SequenceDataset(sequences=["42"], source="test", exclude_mislabeled=True, seed=5, samples=40).batch(0, 40)
+    plain = SequenceDataset(sequences=["42"], source="test", seed=5, samples=40).batch(0, 40)
+    assert (batch.glyphs != plain.glyphs).any()
+    for number, image in enumerate(batch.images):
+        np.testing.assert_array_equal(image_in(tmp_path / "out" / f"4-2_{number}.png"), image, strict=True)
+
+
 # Where files go, and what they are called
 
 
@@ -380,6 +427,12 @@ def test_stdin_of_a_real_pipe(tmp_path: Path) -> None:
         (["12", "--spacing", "wide"], "'wide' is not one of"),
         (["12", "--spacing", "a\nb"], r"'a\nb' is not one of"),
         (["12", "--no\nsuch"], "No such option"),
+        (
+            ["12", "345", "6", "--glyphs", "once"],
+            "--glyphs once counts through strips of one length, and these have 1 to 3 digits; "
+            "mnistseq dataset --labels takes sequences of any lengths",
+        ),
+        (["12", "--glyphs", "twice"], "'twice' is not one of"),
         (["12", "--source", "fonts"], "no bundled source is called 'fonts'; take train, test, all"),
         (["12", "34", "-o", "one.png"], "2 strips do not go into one file, one.png; give a directory with -o"),
         (["12", "--count", "2", "-o", "-"], "2 images do not go to stdout, only one does"),

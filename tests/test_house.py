@@ -32,12 +32,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "draws": set(),
     "permute": {"draws"},
     "sequences": {"draws", "errors", "pattern", "permute", "recipe"},
-    "bank": {"errors", "idx", "recipe", "draws", "permute"},
+    "pictures": {"errors"},
+    "bank": {"errors", "idx", "recipe", "draws", "paper", "permute"},
     "hand": set(),
     "layout": {"errors", "recipe", "draws"},
-    "paper": {"recipe", "draws"},
+    "paper": {"errors", "recipe", "draws", "files", "pictures"},
     "compose": {"errors", "recipe", "idx", "bank", "draws", "hand", "layout", "paper", "sequences"},
-    "png": {"errors", "recipe"},
+    "png": {"errors", "pictures", "recipe"},
     "files": {"errors"},
     "manifest": {"errors", "files", "png", "recipe"},
     "formats": {"errors", "recipe"},
@@ -82,8 +83,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "recognising": {"errors", "bank"},
     "decoding": {"errors", "recipe", "idx", "png", "files"},
     "transcribing": {
-        *("errors", "recipe", "bank", "idx", "png", "files", "manifest", "stored", "reading", "recognising"),
-        "decoding",
+        *("errors", "recipe", "bank", "idx", "pictures", "png", "files", "manifest", "stored", "reading"),
+        *("recognising", "decoding", "formats.png_folder"),
     },
     "repairing": {
         *("errors", "recipe", "bank", "compose", "png", "files", "manifest", "reading"),
@@ -93,7 +94,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "recipe", "bank", "compose", "layout", "idx", "png", "files", "manifest", "reading", "decoding"),
         *("transcribing", "formats", "formats.png_folder", "formats.truths", "formats.webdataset"),
     },
-    "wording": {"recipe"},
+    "wording": {"formats", "recipe"},
     "inspecting": {"errors", "recipe", "bank", "files", "manifest", "collection", "splits", "wording"},
     "scoring": {"errors", "bank", "recipe", "collection"},
     "sheet": {"errors", "collection"},
@@ -318,7 +319,7 @@ def test_the_table_of_formats_is_the_modules_that_are_there() -> None:
 @pytest.mark.parametrize("name", formats.FORMAT_NAMES)
 def test_every_format_has_everything_that_a_format_is(name: str) -> None:
     format_ = formats.get(name)
-    assert isinstance(format_.FILES, tuple)
+    assert {type(format_.MASKS), type(format_.ANY_WIDTH)} == {bool}
     assert format_.SHARD_SIZE >= 1
     for part, method in vars(formats.Format).items():
         if inspect.isfunction(method) and not part.startswith("_"):
@@ -328,9 +329,15 @@ def test_every_format_has_everything_that_a_format_is(name: str) -> None:
 
 def test_the_command_line_offers_exactly_the_formats_that_there_are() -> None:
     options = {option.name: option for option in cli.commands["dataset"].params}
-    choice = options["format_name"].type
-    assert isinstance(choice, click.Choice)
-    assert tuple(choice.choices) == formats.FORMAT_NAMES
+    choices = {}
+    for name in ("format_name", "arrangement"):
+        choice = options[name].type
+        assert isinstance(choice, click.Choice)
+        choices[name] = tuple(choice.choices)
+    assert choices["arrangement"] == formats.LAYOUTS == ("shards", "folders")
+    offered = {*choices["format_name"], "folders"}
+    assert offered == {*formats.FORMAT_NAMES}
+    assert "folders" not in choices["format_name"]
 
 
 @pytest.mark.parametrize("name", sorted(set(mnist_seq_cli.__all__) - {"__version__"}))

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forms import form
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -41,7 +42,7 @@ def datasets_made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A small dataset of three shards in each format, not to be changed."""
     place = tmp_path_factory.mktemp("made")
     for name in FORMAT_NAMES:
-        assert cli.run(["dataset", *ASKED, "--format", name, "-o", str(place / name)]) == 0
+        assert cli.run(["dataset", *ASKED, *form(name), "-o", str(place / name)]) == 0
     return {name: place / name for name in FORMAT_NAMES}
 
 
@@ -186,7 +187,7 @@ def test_a_missing_mnist_file_is_told(package: Path, environment: dict[str, str]
 # A dataset
 
 KEYS = [
-    *("kind", "path", "complete", "samples", "samples_done", "bytes", "format", "height", "width", "recipe"),
+    *("kind", "path", "complete", "samples", "samples_done", "bytes", "format", "masks", "height", "width", "recipe"),
     *("lengths", "digits", "positions", "gaps", "glyphs", "ink", "command", "problems"),
 ]
 
@@ -258,6 +259,7 @@ def test_a_dataset_as_json(out: Path, mnistseq: Run) -> None:
         "samples_done": len(images),
         "bytes": sum(path.stat().st_size for path in images),
         "format": "png",
+        "masks": False,
         "height": height,
         "width": width,
         "recipe": json.loads((out / "recipe.json").read_bytes())["recipe"],
@@ -818,7 +820,7 @@ def test_any_byte_of_any_file_counts_in_every_format(
             assert code in {1, 2}, (path, place)
             assert err.startswith("mnistseq: ")
             assert "Traceback" not in err
-            assert mnistseq("dataset", *ASKED, "--format", name, "-o", out).code == 0
+            assert mnistseq("dataset", *ASKED, *form(name), "-o", out).code == 0
             assert tree(out) == whole
 
 

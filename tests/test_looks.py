@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from forms import form
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -277,7 +279,7 @@ def test_masks_tell_which_glyph_a_pixel_is_of() -> None:
         ({"jitter_y": FULL}, "--jitter-y full is over the whole height, which is not given; give --height"),
         ({"slant": (-60, 0)}, "--slant is -60; it has to be -45 to 45"),
         ({"rotate": (10, -10)}, "--rotate is -10"),
-        ({"paper": "lined"}, "--paper is 'lined'; it is one of plain, gradient, grain"),
+        ({"paper": "lined"}, "--paper is 'lined'; it is one of plain, gradient, grain, or a picture that is given"),
         ({"align": "middle"}, "--align is 'middle'"),
         ({"noise": 300}, "--noise is 300"),
         ({"width": "fit", "align": "right"}, "--width fit leaves no room to align in"),
@@ -357,6 +359,16 @@ def test_any_options_together_show_what_they_say_in_any_batch(wanted: dict[str, 
                     left, top, wide, tall = box
                     image[top : top + tall, left : left + wide] = True
         assert not ink[~covered].any()
+    masked = compose(recipe, BANK, first, first + 9, masks=True)
+    assert masked.masks is not None
+    assert whole.first_difference(masked) is None
+    bare = replace(recipe, contrast=(100, 100), paper="plain", noise=0, invert=True)
+    np.testing.assert_array_equal(masked.masks > 0, compose(bare, BANK, first, first + 9).images > 0)
+    for mask, boxes in zip(masked.masks, whole.boxes.tolist(), strict=True):
+        for position in set(mask[mask > 0].tolist()):
+            left, top, wide, tall = boxes[position - 1]
+            inside = mask[top : top + tall, left : left + wide] == position
+            assert inside.sum() == (mask == position).sum()
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())))
     assert again == recipe
 
@@ -391,7 +403,7 @@ LOOKS = [
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_every_format_holds_them(name: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert run(["dataset", "-n", "40", "--shard-size", "15", *LOOKS, "--format", name, "-o", str(out)]) == 0
+    assert run(["dataset", "-n", "40", "--shard-size", "15", *LOOKS, *form(name), "-o", str(out)]) == 0
     assert run(["inspect", str(out), "--verify", "--regenerate", "3"]) == 0
     stored = open_dataset(out)
     batch = stored.batch(0, 40)
@@ -421,7 +433,7 @@ def test_images_of_their_own_width_go_where_there_is_room_for_them(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    command = ["dataset", "-n", "30", "--len", "1-5", "--width", "fit", "--max", "6", "--seed", "2", "--format", name]
+    command = ["dataset", "-n", "30", "--len", "1-5", "--width", "fit", "--max", "6", "--seed", "2", *form(name)]
     code = run([*command, "-o", str(out)])
     if name in ("npz", "idx"):
         assert code == 2

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forms import form
 from PIL import Image
 
 from mnist_seq_cli import SequenceDataset, cli, idx, png
@@ -71,7 +72,7 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_the_page_tells_what_the_report_tells(name: str, tmp_path: Path, mnistseq: Run) -> None:
     asked = ("-n", "300", "--len", "2-4", "--max", "5", "--seed", "3", "--source", "test")
-    assert mnistseq("dataset", *asked, "--format", name, "-o", tmp_path / "out")[0] == 0
+    assert mnistseq("dataset", *asked, *form(name), "-o", tmp_path / "out")[0] == 0
     code, _, err = mnistseq("inspect", tmp_path / "out", "--html", tmp_path / "x.html")
     assert (code, err) == (0, f"{tmp_path / 'x.html'}: open it in a browser\n")
     report = json.loads(mnistseq("inspect", tmp_path / "out", "--json")[1])

@@ -92,7 +92,7 @@ def test_what_cannot_be_is_refused(mnistseq: Run) -> None:
 def test_every_option_has_its_heading(command: str, mnistseq: Run) -> None:
     group = cli.cli
     options = {option.name for option in group.commands[command].params if isinstance(option, click.Option)}
-    listed = [name for names in cli._HEADINGS.values() for name in names]
+    listed = [name for heading in cli._HEADINGS.values() for name in heading.options]
     assert len(listed) == len(set(listed))
     assert options <= set(listed)
     known = {option.name for name in ("generate", "dataset") for option in group.commands[name].params}
@@ -101,5 +101,15 @@ def test_every_option_has_its_heading(command: str, mnistseq: Run) -> None:
     assert "\nOptions:" not in text
     assert "Show this message and exit." in text
     headings = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == [heading for heading, names in cli._HEADINGS.items() if heading in text and options & {*names}]
+    assert headings == [title for title, heading in cli._HEADINGS.items() if options & {*heading.options}]
     assert len(headings) >= 5
+
+
+def test_every_heading_is_followed_by_a_line_of_its_own(mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    abouts = [heading.about for heading in cli._HEADINGS.values()]
+    assert len(set(abouts)) == len(abouts)
+    text = mnistseq("dataset", "--help").out
+    for title, heading in cli._HEADINGS.items():
+        assert f"\n{title}:\n  {heading.about}\n\n  -" in text
+        assert heading.about.endswith(".")

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_seq_cli import errors, open_dataset
+from mnist_seq_cli import cli as program
+from mnist_seq_cli import errors, formats, open_dataset
 from mnist_seq_cli.cli import cli
 from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.recipe import PAPERS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -193,6 +195,17 @@ def test_every_picture_has_its_command_and_is_shown() -> None:
     assert {f"tests/readme/{path.name}" for path in (ROOT / "tests" / "readme").iterdir()} == set(SHOWN)
 
 
+def test_every_option_of_how_it_looks_has_a_picture(mnistseq: Run) -> None:
+    shown = {option for row in table("image") for option in OPTION.findall(row[1])}
+    named = {name for title in ("Layout", "Hand and paper") for name in program._HEADINGS[title].options}
+    options = {option.name: option.opts[0] for option in cli.commands["generate"].params}
+    assert shown == {options[name] for name in named}
+    assert [row[1].split()[1].strip("`") for row in table("image") if "--paper" in row[1]] == [
+        *PAPERS[1:],
+        "squared.pgm",
+    ]
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_is_what_its_command_makes(
     name: str, place: Path, results: dict[str, subprocess.CompletedProcess[str]]
@@ -308,7 +321,7 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
 def test_the_formats_are_those_of_the_program(
     place: Path, results: dict[str, subprocess.CompletedProcess[str]]
 ) -> None:
-    rows = {name.strip("`"): files for name, files, *_ in table("format")}
+    rows = {re.findall(r"\w+", name)[-1]: files for name, files, *_ in table("format")}
     assert tuple(rows) == FORMAT_NAMES
     directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx", "folders": "classes"}
     for name, files in rows.items():
@@ -326,6 +339,18 @@ def test_the_formats_are_those_of_the_program(
             assert standing == set(named)
     with np.load(place / "arrays/dataset.npz", allow_pickle=False) as arrays:
         assert [f"`{array}`" for array in arrays.files] == re.findall(r"`\w+`", rows["npz"])
+
+
+def test_masks_are_where_the_readme_says(place: Path, results: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    rows = {written.strip("`"): re.findall(r"`([^`]+)`", masks) for written, masks in table("written by")}
+    with_masks = [f"--format {name}" for name in FORMAT_NAMES if formats.get(name).MASKS]
+    assert list(rows) == ["generate", *with_masks]
+    assert sorted(path.name for path in (place / "masked").iterdir()) == ["4-2-0-7.mask.png", "4-2-0-7.png"]
+    first, key, *_ = rows["--format png"]
+    assert (place / "instances" / first).is_file()
+    row = json.loads((place / "instances/metadata.jsonl").read_text().splitlines()[0])
+    assert row[key] == first
+    assert open_dataset(place / "segments").masks
 
 
 def test_what_lies_on_disk_is_what_the_readme_shows(

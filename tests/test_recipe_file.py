@@ -51,7 +51,7 @@ OPTIONS = [
     "-n 20 --len 3 --margin 4 --jitter-x 2 --jitter-y full --height 60 --slant -10-10 --width fit",
     "-n 20 --len 1-3 --crop tight --align center --width 200 --max 3 --scale 80-120",
     "-n 20 --len 3 --min -12 --noise 20 --paper grain --contrast 50 --stroke 1 --rotate -20-20",
-    "-n 20 --len 3 --align left --width 200 --format folders",
+    "-n 20 --len 3 --align left --width 200 --layout folders",
     "-n 20 --len 1 --align random --width 60 --height 40 --jitter-y 3",
 ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forms import form
 from rapidfuzz.distance import Levenshtein
 
 from mnist_seq_cli import SequenceDataset, cli, collection, scoring
@@ -37,7 +38,7 @@ def data() -> SequenceDataset:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("scored")
     for name in ("png", "webdataset", "npz", "idx"):
-        assert cli.run(["dataset", *ASKED, "--format", name, "-o", str(directory / name)]) == 0
+        assert cli.run(["dataset", *ASKED, *form(name), "-o", str(directory / name)]) == 0
     return directory
 
 

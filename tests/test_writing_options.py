@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from forms import form
 
 from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.formats import FORMAT_NAMES
@@ -109,9 +110,7 @@ def tree(directory: Path) -> dict[str, bytes]:
 def test_what_is_on_disk_is_what_was_asked_for(case: Case, format_name: str, mnistseq: Run, place: Path) -> None:
     count = [] if case.samples is None else ["-n", str(case.samples)]
     shards = ["--shard-size", "7"] if format_name in ("png", "webdataset") else []
-    done = mnistseq(
-        "dataset", *count, "--seed", "5", *case.options, "--format", format_name, *shards, "-o", place / "out"
-    )
+    done = mnistseq("dataset", *count, "--seed", "5", *case.options, *form(format_name), *shards, "-o", place / "out")
     assert (done.code, done.out) == (0, "")
     made = SequenceDataset(seed=5, samples=case.samples, **case.python)
     stored = open_dataset(place / "out")
@@ -193,7 +192,7 @@ def test_without_a_list_the_number_has_to_be_given(options: list[str], mnistseq:
 def test_a_listed_dataset_grows_into_what_a_fresh_run_makes(
     shuffle: list[str], format_name: str, mnistseq: Run, place: Path
 ) -> None:
-    common = ["--labels", "list.txt", *shuffle, "--seed", "5", "--format", format_name, "--shard-size", "4"]
+    common = ["--labels", "list.txt", *shuffle, "--seed", "5", *form(format_name), "--shard-size", "4"]
     assert mnistseq("dataset", *common, "-o", "grown").code == 0
     assert len(open_dataset("grown")) == 5
     assert mnistseq("dataset", *common, "-n", "17", "-o", "grown").code == 0

@@ -26,9 +26,17 @@ _MODULES = {
 }
 FORMAT_NAMES = tuple(_MODULES)
 
+LAYOUTS = ("shards", "folders")
+"""How PNG files can be arranged. The second one is a format of that name, which is asked for with --layout."""
+
+
+def option(name: str) -> str:
+    """Return how the command line is asked for a format: `--format npz`, `--layout folders`."""
+    return f"{'--layout' if name in LAYOUTS else '--format'} {name}"
+
 
 class Written(NamedTuple):
-    """What the content of a shard came out as; `sha256` is over its files in the order of their names."""
+    """What the content of a shard came out as; `sha256` is over its files, sample by sample."""
 
     files: int
     bytes: int
@@ -55,20 +63,24 @@ class Collector(Protocol):
 class Format(Protocol):
     """What each module of this package has.
 
-    `FILES` are the files of the dataset as a whole that the manifest sums up; `SHARDS_STAND` tells whether the shards
-    can be told apart in a finished dataset, to be checked one by one; `RANDOM_ACCESS`, whether a sample can be read
-    alone; `ANY_WIDTH`, whether each image may have a width of its own.
+    `SHARDS_STAND` tells whether the shards can be told apart in a finished dataset, to be checked one by one;
+    `RANDOM_ACCESS`, whether a sample can be read alone; `ANY_WIDTH`, whether each image may have a width of its own;
+    `MASKS`, whether there is a place for masks.
     """
 
-    FILES: tuple[str, ...]
     SHARDS_STAND: bool
     RANDOM_ACCESS: bool
     ANY_WIDTH: bool
+    MASKS: bool
     SHARD_SIZE: int
     COMPRESSION: Compression
 
-    def shard_path(self, shard: Shard) -> str:
-        """Return the file or folder of the shard, relative to the directory; nothing where it has none of its own."""
+    def file_names(self, spec: Spec) -> tuple[str, ...]:
+        """Return the files of the dataset as a whole, which the manifest sums up."""
+        ...
+
+    def shard_paths(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
+        """Return the files or folders of the shard alone, relative to the directory; there may be none."""
         ...
 
     def folders(self, directory: Path, spec: Spec) -> list[Path]:
@@ -96,7 +108,7 @@ class Format(Protocol):
         ...
 
     def sum_of(self, directory: Path, name: str, spec: Spec) -> FileSum:
-        """Return the sum of one of `FILES` as it stands in the directory. Raises OSError."""
+        """Return the sum of one of `file_names` as it stands in the directory. Raises OSError."""
         ...
 
     def collector(self, directory: Path, stage: Path, spec: Spec) -> Collector:
@@ -108,7 +120,7 @@ class Format(Protocol):
         ...
 
     def read(self, directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
-        """Yield the samples of the shard as they stand on disk, in batches of `compose.spans`.
+        """Yield the samples of the shard as they stand on disk, in batches of `compose.spans`, masks and all.
 
         With `RANDOM_ACCESS` the shard may be a part of one, read in time that does not grow with the rest. Raises
         FormatError, OSError.

@@ -1,7 +1,8 @@
 """Owns the format `folders`: a folder of PNG files a label, as readers of classes want it; with the tables of `png`.
 
 torchvision's ImageFolder, Keras' image_dataset_from_directory and pytorch-meta read `0042/0_0042.png`. A shard has no
-place of its own here: its files are made in the stage, and then each is given its name by one rename.
+place of its own here: its files are made in the stage, and then each is given its name by one rename. There is no place
+for masks: such readers take every folder for a label.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from mnist_seq_cli.formats import Written
 from mnist_seq_cli.formats.png_folder import (
     ANY_WIDTH,
     COMPRESSION,
-    FILES,
     RANDOM_ACCESS,
     SHARD_SIZE,
     SHARDS_STAND,
     Rows,
     collector,
+    file_names,
     read_named,
     read_texts,
     sum_of,
@@ -39,23 +40,25 @@ from mnist_seq_cli.sequences import copies, sequences
 __all__ = [
     "ANY_WIDTH",
     "COMPRESSION",
-    "FILES",
+    "MASKS",
     "RANDOM_ACCESS",
     "SHARDS_STAND",
     "SHARD_SIZE",
     "check_shard",
     "collector",
+    "file_names",
     "folders",
     "keep_shard",
     "prepare",
     "read",
     "read_texts",
-    "shard_path",
+    "shard_paths",
     "standing",
     "sum_of",
     "write_shard",
 ]
 
+MASKS = False
 MAX_LENGTH = 230
 """Digits of a label that leave room in a name of 255 characters."""
 
@@ -64,9 +67,9 @@ _IMAGE = re.compile(r"[0-9]{1,18}_([0-9]{1,230})\.png", re.ASCII)
 _CHUNK = 10_000
 
 
-def shard_path(shard: Shard) -> str:
+def shard_paths(spec: Spec, shard: Shard) -> tuple[str, ...]:
     """Return nothing: the files of a shard stand among those of others."""
-    return ""
+    return ()
 
 
 def folders(directory: Path, spec: Spec) -> list[Path]:
@@ -74,7 +77,7 @@ def folders(directory: Path, spec: Spec) -> list[Path]:
     if spec.recipe.length > MAX_LENGTH:
         raise RequestError(
             f"folders are named after sequences, and {spec.recipe.length} digits are too many for a name",
-            hint=f"{MAX_LENGTH} at most, or another --format",
+            hint=f"{MAX_LENGTH} at most, or leave --layout out",
         )
     return _label_folders(directory)
 

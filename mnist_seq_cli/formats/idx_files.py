@@ -1,7 +1,7 @@
-"""Owns the format `idx`: images, labels and lengths as gzip IDX files, which any reader of MNIST reads.
+"""Owns the format `idx`: images, labels, lengths and masks as gzip IDX files, which any reader of MNIST reads.
 
-A shard is three runs of deflate data that end on a byte, so that the runs of all shards, put one behind the other, are
-the body of one gzip member (RFC 1951, section 3.2.4; RFC 1952). IDX has no place for glyph ids and left edges.
+A shard is a run of deflate data a file that ends on a byte, so that the runs of all shards, put one behind the other,
+are the body of one gzip member (RFC 1951, section 3.2.4; RFC 1952). IDX has no place for glyph ids and left edges.
 """
 
 from __future__ import annotations
@@ -28,20 +28,27 @@ from mnist_seq_cli.formats.truths import checked
 from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, Compression, Shard
 
-FILES = ("images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz")
+IMAGES_NAME, LABELS_NAME, LENGTHS_NAME = "images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz"
+MASKS_NAME = "masks-idx3-ubyte.gz"
 SHARD_SIZE = 10_000
 SHARDS_STAND = False
 RANDOM_ACCESS = False
 ANY_WIDTH = False
+MASKS = True
 COMPRESSION: Compression = "small"
 
 _LEVELS: dict[Compression, int] = {"fast": 0, "small": 1}
 _LAST_BLOCK = b"\x03\x00"
 
 
-def shard_path(shard: Shard) -> str:
+def file_names(spec: Spec) -> tuple[str, ...]:
+    """Return all files."""
+    return (IMAGES_NAME, LABELS_NAME, LENGTHS_NAME, *([MASKS_NAME] if spec.masks else []))
+
+
+def shard_paths(spec: Spec, shard: Shard) -> tuple[str, ...]:
     """Return nothing: a shard ends up as a part of the files."""
-    return ""
+    return ()
 
 
 def _waiting(directory: Path, shard: Shard) -> Path:
@@ -69,25 +76,27 @@ def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: I
     """Do nothing: what waits is all there is."""
 
 
-def _shapes(spec: Spec) -> tuple[tuple[int, ...], ...]:
+def _shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
+    """Return the shape of what each file holds."""
     recipe, samples = spec.recipe, spec.samples
-    return (samples, recipe.height, recipe.width), (samples, recipe.length), (samples,)
+    images = (samples, recipe.height, recipe.width)
+    shapes = {IMAGES_NAME: images, LABELS_NAME: (samples, recipe.length), LENGTHS_NAME: (samples,), MASKS_NAME: images}
+    return {name: shapes[name] for name in file_names(spec)}
 
 
 def _arrays(batch: Batch) -> tuple[NDArray[np.uint8], ...]:
-    return batch.images, batch.digits, batch.lengths.astype(np.uint8)
+    plain = batch.images, batch.digits, batch.lengths.astype(np.uint8)
+    return plain if batch.masks is None else (*plain, batch.masks)
 
 
 def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
     """Write the shard's runs of deflate data in a new folder, and give it its name. Raises OSError."""
     staged = stage / str(shard.number)
     files.make_directory(staged)
-    level = _LEVELS[spec.compression]
-    # For rows of a few digits the faster codec is no faster, and what it made of them was not always the same.
-    small = (zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS) for _ in FILES[1:])
-    deflaters: list[Any] = [isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS), *small]
+    names = file_names(spec)
+    deflaters = [_deflater(name, spec.compression) for name in names]
     with ExitStack() as stack:
-        runs = [stack.enter_context(files.NewFile(staged / name)) for name in FILES]
+        runs = [stack.enter_context(files.NewFile(staged / name)) for name in names]
         for batch in batches:
             for run, deflater, values in zip(runs, deflaters, _arrays(batch), strict=True):
                 run.write(deflater.compress(np.ascontiguousarray(values).reshape(-1).data))
@@ -97,10 +106,17 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     return check_shard(directory, spec, shard)
 
 
+def _deflater(name: str, compression: Compression) -> Any:
+    if name in (LABELS_NAME, LENGTHS_NAME):
+        # For rows of a few digits the faster codec is no faster, and what it made of them was not always the same.
+        return zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return isal_zlib.compressobj(_LEVELS[compression], isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
+
+
 def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
     """Return what waits to be collected of the shard. Raises OSError, FormatError."""
     digest, total, crcs = sha256(), 0, []
-    for name in FILES:
+    for name in file_names(spec):
         inflater, crc = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS), 0
         for piece in _pieces(_waiting(directory, shard) / name):
             digest.update(piece)
@@ -110,7 +126,7 @@ def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
             except isal_zlib.error as error:  # type: ignore[misc]  # its stub takes the class for an exception
                 raise FormatError(f"{name} is damaged ({error})") from None
         crcs.append(crc)
-    return Written(len(FILES), total, digest.hexdigest(), tuple(crcs))
+    return Written(len(crcs), total, digest.hexdigest(), tuple(crcs))
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
@@ -121,15 +137,15 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 class Members:
-    """Joins the runs of the shards into three gzip files."""
+    """Joins the runs of the shards into gzip files."""
 
     def __init__(self, directory: Path, stage: Path, spec: Spec) -> None:
         self._directory = directory
         shapes = _shapes(spec)
-        self._row_bytes = [int(np.prod(shape[1:], dtype=np.int64)) for shape in shapes]
-        self._files = [files.NewFile(stage / name) for name in FILES]
+        self._row_bytes = [int(np.prod(shape[1:], dtype=np.int64)) for shape in shapes.values()]
+        self._files = [files.NewFile(stage / name) for name in shapes]
         self._crcs, self._sizes = [], []
-        for file, shape in zip(self._files, shapes, strict=True):
+        for file, shape in zip(self._files, shapes.values(), strict=True):
             header = idx.encode_header(np.dtype(np.uint8), shape)
             deflater = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
             file.write(idx.GZIP_HEADER + deflater.compress(header) + deflater.flush(zlib.Z_FULL_FLUSH))
@@ -138,10 +154,10 @@ class Members:
 
     def add(self, shard: Shard, record: Record) -> None:
         """Append the shard's runs. Raises OSError."""
-        if len(record.crcs) != len(FILES):
+        if len(record.crcs) != len(self._files):
             raise FormatError(f"the record of shard {shard.number} has no checksums")
-        for number, (file, name) in enumerate(zip(self._files, FILES, strict=True)):
-            for piece in _pieces(_waiting(self._directory, shard) / name):
+        for number, file in enumerate(self._files):
+            for piece in _pieces(_waiting(self._directory, shard) / file.path.name):
                 file.write(piece)
             size = shard.samples * self._row_bytes[number]
             self._crcs[number] = isal_zlib.crc32_combine(self._crcs[number], record.crcs[number], size)
@@ -172,8 +188,7 @@ def collector(directory: Path, stage: Path, spec: Spec) -> Members:
 
 def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
-    _, *shapes = _shapes(spec)
-    with _opened(directory, FILES[1], shapes[0]) as labels, _opened(directory, FILES[2], shapes[1]) as lengths:
+    with _opened(directory, LABELS_NAME, spec) as labels, _opened(directory, LENGTHS_NAME, spec) as lengths:
         for first in range(0, spec.samples, SHARD_SIZE):
             count = min(SHARD_SIZE, spec.samples - first)
             digits, sizes = labels.rows(count), lengths.rows(count)
@@ -191,14 +206,11 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
     """
     recipe = spec.recipe
     with ExitStack() as stack:
-        files_open = [
-            stack.enter_context(_opened(directory, name, shape))
-            for name, shape in zip(FILES, _shapes(spec), strict=True)
-        ]
+        files_open = [stack.enter_context(_opened(directory, name, spec)) for name in file_names(spec)]
         for file in files_open:
             file.skip(shard.first)
         for first, stop in spans(recipe, shard.first, shard.stop):
-            images, digits, lengths = (file.rows(stop - first) for file in files_open)
+            images, digits, lengths, *masks = (file.rows(stop - first) for file in files_open)
             unknown = np.full(digits.shape, ABSENT, dtype=np.int32)
             traces: dict[str, Any] = {
                 "glyphs": unknown,
@@ -210,7 +222,8 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
                 worked_out = truth(recipe, bank.load(Source(recipe.source)), first, stop)
                 traces = {name: getattr(worked_out, name) for name in traces}
             sizes, widths = lengths.astype(np.int32), np.full(len(digits), recipe.width, dtype=np.int32)
-            yield checked(Batch(first, digits, sizes, widths=widths, images=images, **traces), FILES[1])
+            traces["masks"] = masks[0] if masks else None
+            yield checked(Batch(first, digits, sizes, widths=widths, images=images, **traces), LABELS_NAME)
         if shard.stop == spec.samples:
             for file in files_open:
                 file.end()
@@ -258,6 +271,6 @@ class _Rows:
 
 
 @contextmanager
-def _opened(directory: Path, name: str, shape: tuple[int, ...]) -> Iterator[_Rows]:
+def _opened(directory: Path, name: str, spec: Spec) -> Iterator[_Rows]:
     with files.open_regular(directory / name) as packed, gzip.open(packed) as file:
-        yield _Rows(file, name, shape)
+        yield _Rows(file, name, _shapes(spec)[name])

@@ -1,4 +1,4 @@
-"""Owns the format `npz`: one NumPy archive with `images`, `labels`, `lengths`, `glyphs`, `x`, `y`, `boxes`.
+"""Owns the format `npz`: one NumPy archive with `images`, `labels`, `lengths`, `glyphs`, `x`, `y`, `boxes`, `masks`.
 
 The sizes of all arrays are known in advance, so the file gets its full size at once and every shard is written straight
 to its places in it: workers share it, and nothing is copied or held. Until all is there it stands in the state folder.
@@ -31,11 +31,11 @@ from mnist_seq_cli.recipe import Compression, Shard
 
 FILE_NAME = "dataset.npz"
 _FRACTIONS = {"slant", "rotate", "scale"}
-FILES = (FILE_NAME,)
 SHARD_SIZE = 10_000
 SHARDS_STAND = True
 RANDOM_ACCESS = True
 ANY_WIDTH = False
+MASKS = True
 COMPRESSION: Compression = "fast"
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
@@ -99,6 +99,8 @@ def layout(spec: Spec) -> list[Member]:
     drawn_shapes: dict[str, tuple[int, ...]] = {"gaps": (recipe.length - 1,), "contrast": ()}
     for name in drawn_names(recipe):
         shapes[name] = "<f4" if name in _FRACTIONS else "<i4", drawn_shapes.get(name, (recipe.length,))
+    if spec.masks:
+        shapes["masks"] = shapes["images"]
     members: list[Member] = []
     for name, (dtype, shape) in shapes.items():
         header = io.BytesIO()
@@ -109,9 +111,14 @@ def layout(spec: Spec) -> list[Member]:
     return members
 
 
-def shard_path(shard: Shard) -> str:
+def file_names(spec: Spec) -> tuple[str, ...]:
+    """Return the one file."""
+    return (FILE_NAME,)
+
+
+def shard_paths(spec: Spec, shard: Shard) -> tuple[str, ...]:
     """Return nothing: a shard is a part of the one file."""
-    return ""
+    return ()
 
 
 def _growing(directory: Path) -> Path:
@@ -160,7 +167,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
 
 def _arrays(batch: Batch) -> tuple[NDArray[Any], ...]:
     plain = (batch.images, batch.digits, batch.lengths, batch.glyphs, batch.x, batch.y, batch.boxes)
-    return (*plain, *batch.drawn.values())
+    return (*plain, *batch.drawn.values(), *([] if batch.masks is None else [batch.masks]))
 
 
 def _standing(directory: Path) -> Path:
@@ -274,10 +281,11 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
     """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
     arrays = {member.name: _mapped(directory, spec, member.name) for member in layout(spec)}
     for first, stop in spans(spec.recipe, shard.first, shard.stop):
-        here = {name: np.array(array[first:stop]) for name, array in arrays.items()}
+        here: dict[str, Any] = {name: np.array(array[first:stop]) for name, array in arrays.items()}
         known = {name: here.pop(name) for name in ("images", "lengths", "glyphs", "x", "y", "boxes")}
+        known |= {"digits": here.pop("labels"), "masks": here.pop("masks", None)}
         widths = np.full(stop - first, spec.recipe.width, dtype=np.int32)
-        yield checked(Batch(first, digits=here.pop("labels"), widths=widths, **known, drawn=here), FILE_NAME)
+        yield checked(Batch(first, widths=widths, **known, drawn=here), FILE_NAME)
 
 
 def _mapped(directory: Path, spec: Spec, name: str) -> NDArray[Any]:

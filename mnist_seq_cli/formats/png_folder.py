@@ -1,16 +1,18 @@
 """Owns the format `png`: a folder of PNG files a shard, labels.csv and metadata.jsonl beside the folders.
 
 Hugging Face's imagefolder reads metadata.jsonl; pandas and the like read labels.csv, whose labels are written 0-0-4-2
-because a column of digits would be taken for numbers and lose its zeros.
+because a column of digits would be taken for numbers and lose its zeros. Masks are in folders of their own, parallel to
+those of the images; imagefolder makes a column `mask` of images out of the key `mask_file_name`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import lru_cache, partial
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,18 +32,34 @@ SHARD_SIZE = 1_000
 SHARDS_STAND = True
 RANDOM_ACCESS = True
 ANY_WIDTH = True
+MASKS = True
 COMPRESSION: Compression = "fast"
 
 IMAGES_NAME = "images"
+MASKS_NAME = "masks"
 LABELS_NAME = "labels.csv"
 METADATA_NAME = "metadata.jsonl"
 FILES = (LABELS_NAME, METADATA_NAME)
 LABELS_HEADER = b"file_name,label\n"
 
 
-def shard_path(shard: Shard) -> str:
-    """Return the folder of the shard."""
-    return f"{IMAGES_NAME}/{shard.number:05d}"
+def file_names(spec: Spec) -> tuple[str, ...]:
+    """Return labels.csv and metadata.jsonl."""
+    return FILES
+
+
+def _kinds(spec: Spec) -> tuple[str, ...]:
+    return (IMAGES_NAME, MASKS_NAME) if spec.masks else (IMAGES_NAME,)
+
+
+def shard_path(shard: Shard, kind: str = IMAGES_NAME) -> str:
+    """Return the folder of the shard's images, or of its masks."""
+    return f"{kind}/{shard.number:05d}"
+
+
+def shard_paths(spec: Spec, shard: Shard) -> tuple[str, ...]:
+    """Return the folders of the shard."""
+    return tuple(shard_path(shard, kind) for kind in _kinds(spec))
 
 
 def file_name(sample: int, shard: Shard) -> str:
@@ -49,19 +67,26 @@ def file_name(sample: int, shard: Shard) -> str:
     return f"{shard_path(shard)}/{sample:08d}.png"
 
 
+def _mask_name(name: str) -> str:
+    """Return the name of the mask of the image of that name."""
+    return MASKS_NAME + name.removeprefix(IMAGES_NAME)
+
+
 def folders(directory: Path, spec: Spec) -> list[Path]:
-    """Return the folder of the shards."""
-    return [directory / IMAGES_NAME]
+    """Return the folders that those of the shards are in."""
+    return [directory / kind for kind in _kinds(spec)]
 
 
 def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
     """Yield folders that are named like shards, and whether they are of the plan."""
-    yield from standing_shards(directory, spec.plan, shard_path)
+    for kind in _kinds(spec):
+        yield from standing_shards(directory, spec.plan, partial(shard_path, kind=kind))
 
 
 def prepare(directory: Path, spec: Spec) -> None:
-    """Make the folder of the shards. Raises OSError."""
-    files.make_directory(directory / IMAGES_NAME)
+    """Make the folders that those of the shards are in. Raises OSError."""
+    for folder in folders(directory, spec):
+        files.make_directory(folder)
 
 
 def _side(directory: Path, shard: Shard) -> Path:
@@ -74,26 +99,34 @@ def _names(shard: Shard) -> Callable[[Truth], list[str]]:
 
 
 def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
-    """Write a PNG file for each sample in a new folder, and give it its name; so with its rows. Raises OSError."""
-    staged = stage / str(shard.number)
+    """Write a PNG file for each image and mask in new folders, and give them their names; so with the rows.
+
+    Raises OSError.
+    """
+    paths = shard_paths(spec, shard)
+    staged = [stage / f"{shard.number}.{kind}" for kind in _kinds(spec)]
     digest, total = sha256(), 0
-    rows = Rows(spec.recipe, shard, _names(shard))
-    with files.NewFolder(staged) as folder:
+    rows = Rows(spec.recipe, shard, _names(shard), masks=spec.masks)
+    with ExitStack() as stack:
+        new = [stack.enter_context(files.NewFolder(path)) for path in staged]
         for batch in batches:
-            contents = png.encode(batch.images, spec.compression, batch.widths)
-            folder.write((f"{sample:08d}.png", content) for sample, content in enumerate(contents, batch.first))
-            joined = b"".join(contents)
+            arrays = [batch.images] if batch.masks is None else [batch.images, batch.masks]
+            contents = [png.encode(array, spec.compression, batch.widths) for array in arrays]
+            for folder, encoded in zip(new, contents, strict=True):
+                folder.write((f"{sample:08d}.png", content) for sample, content in enumerate(encoded, batch.first))
+            joined = b"".join(chain.from_iterable(zip(*contents, strict=True)))
             digest.update(joined)
             total += len(joined)
             rows.add(batch)
     rows.place(directory, stage)
-    files.place(staged, directory / shard_path(shard))
-    return Written(shard.samples, total, digest.hexdigest())
+    for source, path in zip(staged, paths, strict=True):
+        files.place(source, directory / path)
+    return Written(shard.samples * len(paths), total, digest.hexdigest())
 
 
 def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
-    """Write the rows of a shard whose folder stands. Raises OSError."""
-    rows = Rows(spec.recipe, shard, _names(shard))
+    """Write the rows of a shard whose folders stand. Raises OSError."""
+    rows = Rows(spec.recipe, shard, _names(shard), masks=spec.masks)
     for truth in truths:
         rows.add(truth)
     rows.place(directory, stage)
@@ -102,10 +135,13 @@ def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: I
 class Rows:
     """The rows of a shard for labels.csv and metadata.jsonl; `names` tells the names of the images."""
 
-    def __init__(self, recipe: Recipe, shard: Shard, names: Callable[[Truth], list[str]]) -> None:
+    def __init__(
+        self, recipe: Recipe, shard: Shard, names: Callable[[Truth], list[str]], *, masks: bool = False
+    ) -> None:
         self._recipe = recipe
         self._shard = shard
         self._names = names
+        self._masks = masks
         self._labels: list[str] = []
         self._metadata: list[str] = []
 
@@ -113,7 +149,8 @@ class Rows:
         """Append the rows of some samples."""
         for name, (text, row) in zip(self._names(truth), rows_of(self._recipe, truth), strict=True):
             self._labels.append(f"{name},{'-'.join(text)}\n")
-            self._metadata.append(f'{{"file_name": "{name}", {row}}}\n')
+            mask = f'"mask_file_name": "{_mask_name(name)}", ' if self._masks else ""
+            self._metadata.append(f'{{"file_name": "{name}", {mask}{row}}}\n')
 
     def place(self, directory: Path, stage: Path) -> None:
         """Write the rows where they wait to be collected. Raises OSError."""
@@ -126,22 +163,26 @@ class Rows:
 
 
 def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
-    """Return what the folder holds. Raises OSError."""
-    folder = directory / shard_path(shard)
-    digest, total, whole = sha256(), 0, True
-    with os.scandir(folder) as entries:
-        kinds = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
-    names = sorted(kinds)
+    """Return what the folders hold. Raises OSError, FormatError."""
+    digest, total, whole, found = sha256(), 0, True, 0
     expected = [f"{sample:08d}.png" for sample in range(shard.first, shard.stop)]
-    if strange := sorted({name for name in names if not kinds[name]} | set(names) - set(expected)):
-        raise FormatError(f"it holds {strange[0]!r}, which is none of its samples")
-    for name in names:
-        content = (folder / name).read_bytes()
-        whole = whole and png.is_whole(content)
-        digest.update(content)
-        total += len(content)
+    listed = []
+    for path in shard_paths(spec, shard):
+        with os.scandir(directory / path) as entries:
+            are_files = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+        if strange := sorted({name for name in are_files if not are_files[name]} | are_files.keys() - set(expected)):
+            raise FormatError(f"{path} holds {strange[0]!r}, which is none of its samples")
+        listed.append((directory / path, are_files))
+    for name in expected:
+        for folder, names in listed:
+            if name in names:
+                content = (folder / name).read_bytes()
+                whole = whole and png.is_whole(content)
+                digest.update(content)
+                total += len(content)
+                found += 1
     # The sum is over all contents as one; where each file ends is known from how PNG files end.
-    return Written(len(names), total, digest.hexdigest() if whole else "")
+    return Written(found, total, digest.hexdigest() if whole else "")
 
 
 class Tables:
@@ -202,6 +243,7 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
 def read_named(directory: Path, spec: Spec, shard: Shard, names: Callable[[int, int], list[str]]) -> Iterator[Batch]:
     """Yield samples as `read` does, of images that have these names. Raises FormatError, OSError."""
     recipe, before = spec.recipe, shard.first - shard.number * spec.shard_size
+    keys = ("file_name", "mask_file_name") if spec.masks else ("file_name",)
     with files.open_regular(directory / METADATA_NAME) as metadata:
         about = (directory / METADATA_NAME).stat()
         offsets = _row_offsets(directory / METADATA_NAME, spec.shard_size, about.st_mtime_ns, about.st_size)
@@ -214,11 +256,12 @@ def read_named(directory: Path, spec: Spec, shard: Shard, names: Callable[[int, 
             images = [_read_image(directory, spec, name) for name in expected]
             rows = []
             for name, line in zip(expected, islice(lines, stop - first), strict=False):
-                row = parse_row(recipe, line, ("file_name",))
-                if row["file_name"] != name:
+                row = parse_row(recipe, line, keys)
+                if [row[key] for key in keys] != [name, _mask_name(name)][: len(keys)]:
                     raise FormatError(f"{METADATA_NAME} has no row of {name} where it should be")
                 rows.append(row)
-            yield to_batch(recipe, first, rows, images)
+            masks = [_read_image(directory, spec, _mask_name(name)) for name in expected] if spec.masks else None
+            yield to_batch(recipe, first, rows, images, masks)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

@@ -66,10 +66,16 @@ def parse_row(recipe: Recipe, line: bytes, extra: Sequence[str] = ()) -> dict[st
     return row
 
 
-def to_batch(recipe: Recipe, first: int, rows: Iterable[dict[str, Any]], images: Sequence[NDArray[np.uint8]]) -> Batch:
-    """Return rows of ground truth and the images beside them as a batch. Raises FormatError where they do not fit.
+def to_batch(
+    recipe: Recipe,
+    first: int,
+    rows: Iterable[dict[str, Any]],
+    images: Sequence[NDArray[np.uint8]],
+    masks: Sequence[NDArray[np.uint8]] | None = None,
+) -> Batch:
+    """Return rows of ground truth, and the images and masks beside them, as a batch.
 
-    Images that are narrower than the canvas are filled up with paper.
+    Images that are narrower than the canvas are filled up with paper. Raises FormatError where not all of it fits.
     """
     listed = list(rows)
     shape = (len(listed), recipe.length)
@@ -98,7 +104,15 @@ def to_batch(recipe: Recipe, first: int, rows: Iterable[dict[str, Any]], images:
     canvas = np.full((len(listed), recipe.height, recipe.width), 0 if recipe.invert else PAPER, dtype=np.uint8)
     for target, image in zip(canvas, images, strict=True):
         target[:, : image.shape[1]] = image
-    return Batch(first, digits, lengths, places["glyphs"], places["x"], places["y"], boxes, widths, canvas)
+    masked = None
+    if masks is not None:
+        masked = np.zeros_like(canvas)
+        for place, (mask, image) in enumerate(zip(masks, images, strict=True)):
+            if mask.shape != image.shape or mask.max() > lengths[place]:
+                raise FormatError(f"the mask of sample {first + place} does not fit its image and its sequence")
+            masked[place, :, : mask.shape[1]] = mask
+    known_places = places["glyphs"], places["x"], places["y"]
+    return Batch(first, digits, lengths, *known_places, boxes, widths, canvas, masks=masked)
 
 
 def fits_canvas(recipe: Recipe, image: NDArray[np.uint8]) -> bool:
@@ -112,7 +126,9 @@ def _are_integers(values: object, count: int) -> bool:
 
 
 def checked(batch: Batch, name: str) -> Batch:
-    """Return the batch. Raises FormatError when it has digits above 9, or lengths that its rows cannot have."""
+    """Return the batch. Raises FormatError when it has digits, lengths or masks that samples cannot have."""
     if batch.digits.max() > 9 or batch.lengths.min() < 1 or batch.lengths.max() > batch.digits.shape[1]:
         raise FormatError(f"{name} has a label that is not a sequence of 1 to {batch.digits.shape[1]} digits")
+    if batch.masks is not None and (batch.masks.max(axis=(1, 2)) > batch.lengths).any():
+        raise FormatError(f"{name} has labels that masks do not fit: they show more digits")
     return batch

@@ -1,5 +1,7 @@
 """Owns the format `webdataset`: a tar file a shard, with KEY.png and KEY.json for each sample, side by side.
 
+With masks KEY.mask.png comes after these: to its readers a key ends at the first dot.
+
 USTAR, with nothing in it that depends on when or by whom it was written; and a reader that takes exactly this, and
 nothing that a tar file can hold beside it (links, devices, long names), so that there is nothing to guard against.
 Layout of a header: POSIX.1-2017, pax, "ustar Interchange Format".
@@ -13,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,17 +28,20 @@ from mnist_seq_cli.formats.truths import MAX_ROW, parse_row, row_names, rows_of,
 from mnist_seq_cli.manifest import Spec
 from mnist_seq_cli.recipe import Compression, Recipe, Shard
 
-FILES: tuple[str, ...] = ()
 SHARD_SIZE = 10_000
 SHARDS_STAND = True
 RANDOM_ACCESS = False
 ANY_WIDTH = True
+MASKS = True
 COMPRESSION: Compression = "small"
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
 
-_NAME = re.compile(rb"([0-9]{8})\.(png|json)\0+", re.ASCII)
+IMAGE, ROW, MASK = ".png", ".json", png.MASK_SUFFIX
+"""How the names of a sample's members end, in their order."""
+
+_NAME = re.compile(rb"[0-9]{8}\.(png|json|mask\.png)\0+", re.ASCII)
 _VALUE = r"[0-9, .\[\]-]+"
 _OCTAL_DIGITS = re.compile(rb"[0-7]{11}", re.ASCII)
 _NO_NUMBER = b"00000000"
@@ -49,9 +55,23 @@ _OCTAL = 3 * np.arange(10, -1, -1)
 """How far the octal digits of a number are to be shifted."""
 
 
+def file_names(spec: Spec) -> tuple[str, ...]:
+    """Return nothing: the shards are all there is."""
+    return ()
+
+
 def shard_path(shard: Shard) -> str:
     """Return the tar file of the shard."""
     return f"{shard.number:05d}.tar"
+
+
+def shard_paths(spec: Spec, shard: Shard) -> tuple[str, ...]:
+    """Return the tar file of the shard."""
+    return (shard_path(shard),)
+
+
+def _endings(spec: Spec) -> tuple[str, ...]:
+    return (IMAGE, ROW, MASK) if spec.masks else (IMAGE, ROW)
 
 
 def folders(directory: Path, spec: Spec) -> list[Path]:
@@ -76,14 +96,17 @@ def members(recipe: Recipe, batch: Batch, compression: Compression) -> bytes:
     """Return the samples of a batch as the members of a tar file, headers and padding included."""
     images = png.encode(batch.images, compression, batch.widths)
     rows = [f"{{{row}}}".encode() for _, row in rows_of(recipe, batch)]
-    columns = (*_files(batch.first, b".png", images), *_files(batch.first, b".json", rows))
+    columns = [*_files(batch.first, IMAGE, images), *_files(batch.first, ROW, rows)]
+    if batch.masks is not None:
+        columns += _files(batch.first, MASK, png.encode(batch.masks, compression, batch.widths))
     return b"".join(piece for sample in zip(*columns, strict=True) for piece in sample)
 
 
-def _files(first: int, ending: bytes, contents: list[bytes]) -> tuple[list[bytes], list[bytes], list[bytes]]:
+def _files(first: int, ending: str, contents: list[bytes]) -> tuple[list[bytes], list[bytes], list[bytes]]:
     """Return headers, contents and what fills their last blocks, for files of samples `first` and on."""
     sizes = np.array(list(map(len, contents)))
-    template = _NO_NUMBER + ending + bytes(100 - len(_NO_NUMBER + ending)) + _OWNER + _NO_SIZE + _NO_TIME + _NO_SUM
+    name = _NO_NUMBER + ending.encode()
+    template = name + bytes(100 - len(name)) + _OWNER + _NO_SIZE + _NO_TIME + _NO_SUM
     headers = np.tile(np.frombuffer(template + _REST, dtype=np.uint8), (len(contents), 1))
     numbers = np.arange(first, first + len(contents))[:, None] // _TENS % 10
     lengths = sizes[:, None] >> _OCTAL[-11:] & 7
@@ -124,60 +147,66 @@ def collector(directory: Path, stage: Path, spec: Spec) -> Nothing:
 def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
     for shard in spec.plan:
-        texts = _texts_as_written(directory, spec.recipe, shard)
+        texts = _texts_as_written(directory, spec, shard)
         if texts is None:
-            yield from (parse_row(spec.recipe, row)["text"] for _, _, row in _samples(directory, shard))
+            yield from (parse_row(spec.recipe, row)["text"] for _, _, row, *_ in _samples(directory, spec, shard))
         else:
             yield from texts
 
 
-def _texts_as_written(directory: Path, recipe: Recipe, shard: Shard) -> list[str] | None:
+def _texts_as_written(directory: Path, spec: Spec, shard: Shard) -> list[str] | None:
     """Return the sequences in a tar file that is as we write it; None for any other, which is to be read with care.
 
     Five times as fast: only headers and rows are looked at, and nothing is copied.
     """
-    fields = "".join(rf', "{name}": {_VALUE}' for name in row_names(recipe))
+    fields = "".join(rf', "{name}": {_VALUE}' for name in row_names(spec.recipe))
     as_written = re.compile(rf'\{{"text": "([0-9]+)"{fields}\}}'.encode(), re.ASCII)
-    texts, place = [], 0
+    endings, texts, place = _endings(spec), [], 0
     with files.open_regular(directory / shard_path(shard)) as file:
         if os.fstat(file.fileno()).st_size == 0:
             return None
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             for sample in range(shard.first, shard.stop):
-                for ending in (b".png", b".json"):
+                for ending in endings:
                     header = content[place : place + BLOCK]
-                    name, size = b"%08d%b\0" % (sample, ending), header[_SIZE]
+                    name, size = f"{sample:08d}{ending}\0".encode(), header[_SIZE]
                     if not (header.startswith(name) and header[156:157] == b"0" and _OCTAL_DIGITS.fullmatch(size)):
                         return None
                     start, length = place + BLOCK, int(size, 8)
                     place = start + length + -length % BLOCK
-                row = as_written.fullmatch(content[start : start + length]) if length < MAX_ROW else None
-                if row is None:
-                    return None
-                texts.append(row[1].decode())
+                    if ending == ROW:
+                        row = as_written.fullmatch(content[start : start + length]) if length < MAX_ROW else None
+                        if row is None:
+                            return None
+                        texts.append(row[1].decode())
             return texts if content[place:] == END else None
 
 
 def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
     """Yield the samples of the shard in batches. Raises FormatError, OSError."""
-    samples = _samples(directory, shard)
+    samples = _samples(directory, spec, shard)
     for first, stop in spans(spec.recipe, shard.first, shard.stop):
-        images, rows = [], []
-        for sample, content, row in islice(samples, stop - first):
-            images.append(png.decode(content, name=f"{shard_path(shard)}, {sample:08d}.png"))
+        images, rows, masks = [], [], []
+        for sample, content, row, *mask in islice(samples, stop - first):
+            name = f"{shard_path(shard)}, {sample:08d}"
+            images.append(png.decode(content, name=f"{name}{IMAGE}"))
             rows.append(parse_row(spec.recipe, row))
-        yield to_batch(spec.recipe, first, rows, images)
+            masks += [png.decode(content, name=f"{name}{MASK}") for content in mask]
+        yield to_batch(spec.recipe, first, rows, images, masks if spec.masks else None)
     next(samples, None)  # which looks for what should not be there
 
 
-def _samples(directory: Path, shard: Shard) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield (number, PNG file, row of JSON) for each sample of a shard, which has to hold them all, in order."""
-    contents = read_members(directory / shard_path(shard))
+def _samples(directory: Path, spec: Spec, shard: Shard) -> Iterator[tuple[Any, ...]]:
+    """Yield (number, PNG file, row of JSON) for each sample of a shard, which has to hold them all, in order.
+
+    The PNG file of the mask comes after these where the spec says so.
+    """
+    contents, endings = read_members(directory / shard_path(shard)), _endings(spec)
     for sample in range(shard.first, shard.stop):
-        image, row = next(contents, None), next(contents, None)
-        if image is None or row is None or (image[0], row[0]) != (f"{sample:08d}.png", f"{sample:08d}.json"):
+        found = list(islice(contents, len(endings)))
+        if [name for name, _ in found] != [f"{sample:08d}{ending}" for ending in endings]:
             raise FormatError(f"{shard_path(shard)} has no sample {sample} where it should be")
-        yield sample, image[1], row[1]
+        yield sample, *(content for _, content in found)
     if next(contents, None) is not None:
         raise FormatError(f"{shard_path(shard)} holds more than its samples")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forms import form
 
 from mnist_seq_cli import SequenceDataset, cli
 
@@ -23,15 +24,28 @@ def data() -> SequenceDataset:
 
 
 @pytest.fixture(scope="session")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Splits with a folder for each label in them, by whose names readers know classes; not to be changed."""
+    directory = tmp_path_factory.mktemp("classes")
+    splits = ["--split", "train=128", "--split", "val=32", "--split", "test=40", "--split-by", "label"]
+    asked = ["--len", "2", "--per-label", "2", "--seed", "11", "--layout", "folders"]
+    assert cli.run(["dataset", *splits, *asked, "-o", str(directory)]) == 0
+    return directory
+
+
+@pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The same samples on disk, in three shards: `written("png")` is a directory, not to be changed."""
+    """The same samples on disk, in three shards: `written("png")` is a directory, not to be changed.
+
+    So is `written("png --masks")`.
+    """
     place = tmp_path_factory.mktemp("written")
 
     def write(format_name: str) -> Path:
         directory = place / format_name
         if not directory.exists():
             asked = ["-n", str(SAMPLES), "--len", "4", "--seed", "11", "--max", "6", "--shard-size", "100"]
-            assert cli.run(["dataset", *asked, "--format", format_name, "-o", str(directory)]) == 0
+            assert cli.run(["dataset", *asked, *form(format_name), "-o", str(directory)]) == 0
         return directory
 
     return write

@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_seq_cli import SequenceDataset, idx
+from mnist_seq_cli import SequenceDataset, idx, open_dataset
 
 Written = Callable[[str], Path]
 
 
 def texts_of(data: SequenceDataset) -> list[str]:
     return [sample.label.replace("-", "") for sample in data]
+
+
+def data_with_masks(data: SequenceDataset) -> SequenceDataset:
+    return SequenceDataset.from_recipe(data.recipe, samples=len(data), masks=True)
 
 
 def test_there_are_leading_zeros_to_be_lost(data: SequenceDataset) -> None:
@@ -105,6 +109,27 @@ def test_imagefolder_reads_a_dataset_as_it_is(
         assert row["boxes"] == sample.boxes.tolist()
 
 
+def test_imagefolder_reads_masks_as_a_column_of_images(
+    datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
+) -> None:
+    directory = written("png --masks")
+    for split in ("train", "test"):
+        shutil.copytree(directory, tmp_path / "both" / split)
+    for place, splits in ((directory, ["train"]), (tmp_path / "both", ["train", "test"])):
+        loaded = datasets.load_dataset("imagefolder", data_dir=str(place), cache_dir=str(tmp_path / place.name))
+        assert sorted(loaded) == sorted(splits)
+        for split in splits:
+            rows = loaded[split]
+            assert len(rows) == len(data)
+            assert set(rows.features) == {"image", "mask", "text", "glyphs", "x", "boxes", "gaps"}
+            assert rows.features["mask"] == rows.features["image"]
+            assert rows["text"][:] == texts_of(data)
+            masks = data_with_masks(data).batch(0, len(data)).masks
+            for row, sample, mask in zip(rows, data, masks, strict=True):
+                np.testing.assert_array_equal(np.asarray(row["image"]), sample.image)
+                np.testing.assert_array_equal(np.asarray(row["mask"]), mask)
+
+
 def test_imagefolder_reads_train_and_test_beside_each_other(
     datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
 ) -> None:
@@ -112,6 +137,44 @@ def test_imagefolder_reads_train_and_test_beside_each_other(
         shutil.copytree(written("png"), tmp_path / "both" / split)
     loaded = datasets.load_dataset("imagefolder", data_dir=str(tmp_path / "both"), cache_dir=str(tmp_path / "cache"))
     assert {split: loaded[split]["text"][:] for split in loaded} == {"train": texts_of(data), "test": texts_of(data)}
+
+
+def shown_by(directory: Path) -> dict[str, list[bytes]]:
+    """The pixels of all images of each label."""
+    found: dict[str, list[bytes]] = {}
+    for sample in open_dataset(directory):
+        found.setdefault(sample.label.replace("-", ""), []).append(sample.image.tobytes())
+    return {label: sorted(images) for label, images in found.items()}
+
+
+def test_imagefolder_takes_folders_for_classes_where_it_is_given_images_alone(
+    datasets: Any, classes: Path, tmp_path: Path
+) -> None:
+    files = {split: str(classes / split / "*" / "*.png") for split in ("train", "val", "test")}
+    loaded = datasets.load_dataset("imagefolder", data_files=files, cache_dir=str(tmp_path))
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 128, "val": 32, "test": 40}
+    for split, rows in loaded.items():
+        assert set(rows.features) == {"image", "label"}
+        names = rows.features["label"].names
+        assert names == [f"{number:02}" for number in range(100)]
+        found: dict[str, list[bytes]] = {}
+        for row in rows:
+            found.setdefault(names[row["label"]], []).append(np.asarray(row["image"]).tobytes())
+        assert {label: sorted(images) for label, images in found.items()} == shown_by(classes / split)
+
+
+def test_imagefolder_takes_our_metadata_for_more_than_the_names_of_folders(
+    datasets: Any, classes: Path, tmp_path: Path
+) -> None:
+    loaded = datasets.load_dataset("imagefolder", data_dir=str(classes), cache_dir=str(tmp_path))
+    assert set(loaded) == {"train", "validation", "test"}
+    for split, name in (("train", "train"), ("validation", "val"), ("test", "test")):
+        rows, stored = loaded[split], open_dataset(classes / name)
+        assert set(rows.features) == {"image", "text", "glyphs", "x", "boxes"}
+        assert rows["text"][:] == [sample.label.replace("-", "") for sample in stored]
+        np.testing.assert_array_equal(
+            np.stack([np.asarray(row["image"]) for row in rows]), stored.batch(0, len(stored)).images
+        )
 
 
 def test_datasets_reads_webdataset_shards(
@@ -123,6 +186,17 @@ def test_datasets_reads_webdataset_shards(
     for row, sample in zip(loaded, data, strict=True):
         np.testing.assert_array_equal(np.asarray(row["png"]), sample.image)
         assert row["json"]["glyphs"] == sample.glyphs.tolist()
+
+
+def test_datasets_reads_masks_in_webdataset_shards(
+    datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
+) -> None:
+    shards = sorted(map(str, written("webdataset --masks").glob("*.tar")))
+    loaded = datasets.load_dataset("webdataset", data_files={"train": shards}, cache_dir=str(tmp_path))["train"]
+    assert [row["text"] for row in loaded["json"]] == texts_of(data)
+    for row, sample in zip(loaded, data_with_masks(data), strict=True):
+        np.testing.assert_array_equal(np.asarray(row["png"]), sample.image)
+        np.testing.assert_array_equal(np.asarray(row["mask.png"]), sample.mask)
 
 
 # webdataset and tarfile
@@ -145,6 +219,22 @@ def test_webdataset_reads_the_shards(written: Written, data: SequenceDataset) ->
             "boxes": sample.boxes.tolist(),
             "gaps": (np.diff(sample.x) - 28).tolist(),
         }
+    gc.collect()  # while the warning is still ignored
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # webdataset leaves the shards open
+def test_webdataset_reads_masks(written: Written, data: SequenceDataset) -> None:
+    import webdataset
+
+    shards = sorted(map(str, written("webdataset --masks").glob("*.tar")))
+    rows = webdataset.WebDataset(shards, shardshuffle=False).decode("l8").to_tuple("png", "mask.png", "json")
+    count = 0
+    for (image, mask, row), sample in zip(rows, data_with_masks(data), strict=True):
+        np.testing.assert_array_equal(image, sample.image)
+        np.testing.assert_array_equal(mask, sample.mask)
+        assert row["text"] == sample.label.replace("-", "")
+        count += 1
+    assert count == len(data)
     gc.collect()  # while the warning is still ignored
 
 
@@ -212,6 +302,14 @@ def test_idx2numpy_reads_a_dataset(written: Written, data: SequenceDataset) -> N
     np.testing.assert_array_equal(images, batch.images)
     np.testing.assert_array_equal(labels, batch.digits)
     np.testing.assert_array_equal(lengths, batch.lengths)
+
+
+def test_idx2numpy_reads_masks(written: Written, data: SequenceDataset) -> None:
+    import idx2numpy
+
+    with gzip.open(written("idx --masks") / "masks-idx3-ubyte.gz") as file:
+        masks = idx2numpy.convert_from_string(file.read())
+    np.testing.assert_array_equal(masks, data_with_masks(data).batch(0, len(data)).masks)
 
 
 # NumPy

@@ -99,6 +99,44 @@ def test_a_dataset_on_disk_is_loaded_in_the_same_way(
     assert first == len(data)
 
 
+def test_torchvision_takes_folders_for_classes(torch: ModuleType, classes: Path) -> None:
+    folders = pytest.importorskip(
+        "torchvision.datasets", reason="torchvision is not installed: pip install torchvision"
+    )
+    for split, count in (("train", 64), ("val", 16), ("test", 20)):
+        data, stored = folders.ImageFolder(classes / split), open_dataset(classes / split)
+        labels = [sample.label.replace("-", "") for sample in stored]
+        assert len(data.classes) == count
+        assert data.classes == sorted(set(labels))
+        assert len(data) == len(stored) == 2 * count
+        expected = sorted((label, sample.image.tobytes()) for label, sample in zip(labels, stored, strict=True))
+        found = []
+        for image, target in data:
+            red, green, blue = np.moveaxis(np.asarray(image), 2, 0)  # it makes everything RGB
+            np.testing.assert_array_equal(red, green)
+            np.testing.assert_array_equal(red, blue)
+            found.append((data.classes[target], red.tobytes()))
+        assert sorted(found) == expected
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_samples_with_masks_are_collated_too(
+    torch: ModuleType, data: SequenceDataset, written: Callable[[str], Path], workers: int
+) -> None:
+    fresh = SequenceDataset.from_recipe(data.recipe, samples=len(data), masks=True)
+    masks = fresh.batch(0, len(data)).masks
+    for source in (fresh, open_dataset(written("png --masks")), open_dataset(written("npz --masks"))):
+        seen = 0
+        for batch in torch.utils.data.DataLoader(source, batch_size=64, num_workers=workers):
+            assert type(batch)._fields == (*NAMES, "mask")
+            assert batch.mask.dtype == torch.uint8
+            here = slice(seen, seen + len(batch.number))
+            np.testing.assert_array_equal(batch.mask.numpy(), masks[here])
+            np.testing.assert_array_equal(batch.image.numpy(), data.batch(here.start, here.stop).images)
+            seen = here.stop
+        assert seen == len(data)
+
+
 def test_a_batch_becomes_tensors_without_a_copy(torch: ModuleType, data: SequenceDataset) -> None:
     batch = data.batch(0, 100)
     for name in ("images", "digits", "lengths", "glyphs", "x"):

@@ -1,0 +1,67 @@
+"""Owns pictures in files of any kind that Pillow reads, as grey levels; and that nothing else of Pillow's comes out."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli.errors import FormatError, one_line
+
+MAX_PIXELS = 16_000_000
+"""Pixels of the largest picture that is opened, unless more are allowed: a page of A4 at 400 dots an inch has less."""
+
+_PROGRAMS = ("EPS",)
+"""Formats of programs that draw pictures, which Pillow would have another program run."""
+
+
+def read(
+    content: bytes, formats: tuple[str, ...] | None = None, *, max_pixels: int = MAX_PIXELS, name: str, kind: str
+) -> NDArray[np.uint8]:
+    """Return the picture in the bytes of a file as grey on white: uint8 (height, width), 0 black to 255 white.
+
+    It is of one of Pillow's `formats`, or of any. `name` is the file in messages, and `kind` what it should be. Raises
+    FormatError for anything that is no sound picture of at most `max_pixels`.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(io.BytesIO(content), formats=formats) as image:
+                if not 0 < image.width * image.height <= max_pixels:
+                    most = f"{max_pixels // 1_000_000} million at most"
+                    raise ValueError(f"it claims {image.width}×{image.height} px, and may have {most}")
+                if image.format in _PROGRAMS:
+                    raise ValueError("it is a program that draws a picture")
+                image.draft("L", image.size)  # which spares the colours of a JPEG file
+                return _grey(image)
+    except UnidentifiedImageError:
+        reason = "it does not begin like one"
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        reason = "it claims far too many px"
+    except _ERRORS as error:
+        reason = one_line(str(error), 120)
+    raise FormatError(f"{name} is not a sound {kind}: {reason}")
+
+
+_ERRORS = (
+    *(OSError, ValueError, SyntaxError, EOFError, AssertionError, MemoryError, Warning),
+    *(ArithmeticError, LookupError, TypeError, RuntimeError),
+)
+"""What Pillow is known to raise for files that are not sound, with warnings as errors."""
+
+
+def _grey(image: Any) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would clip rather than scale
+        return (np.array(image) >> 8).astype(np.uint8)
+    shown: Any = image
+    if "A" in image.mode or "transparency" in image.info:
+        paper = Image.new("RGBA", image.size, "white")
+        shown = Image.alpha_composite(paper, image.convert("RGBA"))
+    return np.array(shown.convert("L"), dtype=np.uint8)
