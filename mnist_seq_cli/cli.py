@@ -11,6 +11,7 @@ import gc
 import io
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.bank import Source
     from mnist_seq_cli.collection import Collection, Strip
     from mnist_seq_cli.scoring import Score
+    from mnist_seq_cli.splits import Splits
     from mnist_seq_cli.transcribing import Transcript
 
 
@@ -713,9 +715,9 @@ def inspect(
 ) -> int:
     """Tell what PATH is, and what is in it; without PATH, the bundled MNIST.
 
-    PATH is a dataset, one of its shards, a PNG strip or a folder of them, an npz or an IDX file. Pixels of large ones
-    are sampled. Exits 1 when a dataset is incomplete or a check does not hold, or when two datasets share what they may
-    not, and names what is wrong.
+    PATH is a dataset, one of its shards, a directory of splits, a PNG strip or a folder of them, an npz or an IDX file.
+    Pixels of large ones are sampled. A single strip is read as decode reads it. Exits 1 when a dataset is incomplete or
+    a check does not hold, or when two datasets share what they may not, and names what is wrong.
 
     Predictions are CSV or JSON lines (file name or index, then what was read, 1-2-3 or 123), or one a line in order.
     They are scored digit by digit, down to the MNIST digits that are read wrongly; the sheet then shows the worst
@@ -728,6 +730,8 @@ def inspect(
       mnistseq inspect out/ --sheet sheet.png --boxes --html report.html
       mnistseq inspect out/ --predictions predictions.csv --html report.html
       mnistseq inspect out/ --verify --regenerate 3
+      mnistseq inspect parts/ --verify
+      mnistseq inspect 1-2-3.png --show 1
       mnistseq inspect out/ --json | jq .digits
       mnistseq inspect train/ --against test/ --may-share label
     """
@@ -740,6 +744,14 @@ def inspect(
         if path is None or verify or regenerate or show is not None or index or sheet or html or predictions:
             raise RequestError("--against compares two datasets, and does nothing else", hint="give two paths alone")
         return _compare(path, against, may_share, as_json)
+    if path is not None and (whole := _splits_at(path)):
+        if show is not None or index or sheet or boxes or html or predictions:
+            parts = ", ".join(list(whole.sizes)[:8]) + ", …" * (len(whole.sizes) > 8)
+            raise RequestError(
+                f"{path} holds splits, {parts}, and these options look at one",
+                hint=f"give {path / next(iter(whole.sizes))} for example",
+            )
+        return _inspect_splits(path, whole, as_json, verify, regenerate or 0, _own_source(source, source_labels))
     if boxes and sheet is None:
         raise RequestError("--boxes are drawn on a sheet", hint="give --sheet FILE.png")
     if "-" in (str(sheet), str(html)):
@@ -784,22 +796,67 @@ def inspect(
             more["chosen"] = [strip.to_json() for strip in chosen]
         click.echo(json.dumps({**inspecting.to_json(report), **more, "problems": problems}, allow_nan=False))
     elif chosen is not None and len(chosen) == 1:
-        console.show_sample(chosen[0], inspecting.origins(chosen[0], found.source), found.glyph_width)
+        console.show_sample(chosen[0], inspecting.origins(chosen[0], found.source))
     elif score is not None:
         console.show_score(score)
         for strip, entry in _worst(found, score, 3 * console.on_terminal() if show is None else show):
             console.print_strip(strip.image, f"{strip.caption}, read as {_dashed(entry['prediction'])}")
     else:
         console.show_report(report)
-        drawn: Iterable[tuple[str, Any]]
-        if chosen is not None:
+        drawn: Iterable[tuple[str, Any]] = ()
+        if report.kind == "strip":
+            (strip,) = found.chosen([0])
+            console.show_sample(
+                strip,
+                inspecting.origins(strip, found.source),
+                drawn=console.on_terminal() if show is None else show > 0,
+            )
+        elif chosen is not None:
             drawn = ((strip.caption, strip.image) for strip in chosen)
         else:
             drawn = inspecting.examples(found, 3 * console.on_terminal() if show is None else show)
         for caption, image in drawn:
             console.print_strip(image, caption)
-    for line in [*written, *([f"mnistseq: {problem}" for problem in problems] or checks * (not as_json))]:
+    for line in [*written, *([] if problems or as_json else checks)]:
         console.say(line)
+    console.say_problems(problems)
+    return FAILED if problems else DONE
+
+
+def _splits_at(path: Path) -> Splits | None:
+    """Return the splits that a directory holds; None for anything else. Raises FormatError."""
+    from mnist_seq_cli import decoding, manifest, splits
+
+    if not decoding.is_directory(path) or (path / manifest.RECIPE_NAME).exists():
+        return None
+    return splits.read(path)
+
+
+def _inspect_splits(
+    path: Path, whole: Splits, as_json: bool, verify: bool, regenerate: int, source: Source | None
+) -> int:
+    """Tell what splits a directory holds, and check them one by one if that is wanted."""
+    from mnist_seq_cli import console, inspecting
+    from mnist_seq_cli import dataset as datasets
+
+    report = inspecting.inspect_splits(path, whole)
+    problems, checks = list(report.problems), []
+    sound = [part.name for part in report.splits if part.state == "complete"]
+    if verify:
+        watch = console.bar(None, "shards", lambda _: 1)
+        problems += [f"{name}: {line}" for name in sound for line in datasets.verify(path / name, watch=watch)]
+        checks.append("every file of every split is as its manifest says")
+    if regenerate:
+        for name in sound:
+            problems += [f"{name}: {line}" for line in datasets.regenerate(path / name, source, shards=regenerate)[1]]
+        checks.append("the recipes make the same samples again")
+    if as_json:
+        click.echo(json.dumps({**inspecting.to_json(report), "problems": problems}, allow_nan=False))
+    else:
+        console.show_splits(report)
+        for line in [] if problems else [*checks, f"look at one: mnistseq inspect {shlex.quote(str(path / sound[0]))}"]:
+            console.say(line)
+    console.say_problems(problems)
     return FAILED if problems else DONE
 
 
@@ -816,8 +873,7 @@ def _compare(path: Path, against: Path, may_share: tuple[str, ...], as_json: boo
             ("shared", "count", "the first of them"),
             [(name, part.shared if part.known else "unknown", comparing.listed(part.examples)) for name, part in rows],
         )
-    for problem in report.problems:
-        console.say(f"mnistseq: {problem}")
+    console.say_problems(report.problems)
     return FAILED if report.problems else DONE
 
 

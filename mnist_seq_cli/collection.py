@@ -12,27 +12,31 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from functools import cached_property
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import bank, compose, decoding, files, formats, idx, manifest, png
+from mnist_seq_cli import bank, compose, decoding, files, formats, idx, layout, manifest, png, transcribing
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.compose import ABSENT, Batch
-from mnist_seq_cli.errors import CheckError, FormatError, RequestError
+from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, LABELS_NAME, MASKS_NAME, METADATA_NAME
 from mnist_seq_cli.formats.truths import MAX_ROW, texts_of
 from mnist_seq_cli.formats.webdataset import IMAGE, ROW, read_members
-from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, SPLITS_NAME, Spec
-from mnist_seq_cli.reading import Reader
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, MAX_LENGTH, Shard, format_sequence, parse_sequence
+from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, Spec
+from mnist_seq_cli.reading import Reader, Reading
+from mnist_seq_cli.recipe import BUNDLED_SOURCES, MAX_LENGTH, Recipe, Shard, format_sequence, parse_sequence
 
 MAX_FILE = 256 << 20
 MAX_SAMPLES = 1_000_000
 """Samples of a folder or a shard, whose names and sequences are held."""
+
+NO_GAP = -(2**31)
+"""Stands in `Rows.gaps` where a gap is not known, and where there is none."""
 
 _NUMBERED = re.compile(r"(?:.*[/\\])?([0-9]{1,12})(?:\.(?:png|json))?", re.ASCII)
 _CHUNK = 10_000
@@ -54,6 +58,9 @@ class Strip:
     """One sample to look at. `image` is uint8 (height, width), dark ink on white paper whatever is on disk.
 
     `text` is its sequence, `0042`, and None where it is not known; glyph ids, left edges and boxes are then not there.
+    `gaps` are those that its recipe drew, one fewer than there are digits; none where they are not known.
+    `confidences` are there where it was read by likeness: the chance of each digit to be right. Glyphs are then those
+    most like it, and edges and boxes about where they are.
     """
 
     number: int
@@ -63,6 +70,8 @@ class Strip:
     glyphs: tuple[int, ...] = ()
     x: tuple[int, ...] = ()
     boxes: tuple[Box, ...] = ()
+    gaps: tuple[int, ...] = ()
+    confidences: tuple[float, ...] = ()
 
     @property
     def label(self) -> str:
@@ -77,16 +86,22 @@ class Strip:
     def to_json(self) -> dict[str, Any]:
         """Return all but the image as JSON values."""
         known = {"sample": self.number, "file_name": self.name or None, "text": self.text}
-        return {**known, "glyphs": list(self.glyphs), "x": list(self.x), "boxes": list(map(list, self.boxes))}
+        places = {"glyphs": list(self.glyphs), "x": list(self.x), "gaps": list(self.gaps)}
+        sure = {"confidences": list(self.confidences)} if self.confidences else {}
+        return {**known, **places, "boxes": list(map(list, self.boxes)), **sure}
 
 
 class Rows(NamedTuple):
-    """What samples `first` and on show: their sequences, and int32 (n, length) glyph ids and left edges, or -1."""
+    """What samples `first` and on show: their sequences, and int32 (n, length) glyph ids, or -1.
+
+    `gaps` int32 (n, length - 1) are those that the recipe drew, in px: between ink and ink in tight strips, and before
+    anything was moved. They are NO_GAP where that is not known.
+    """
 
     first: int
     texts: list[str | None]
     glyphs: NDArray[np.int32]
-    x: NDArray[np.int32]
+    gaps: NDArray[np.int32]
 
 
 class Collection:
@@ -163,7 +178,7 @@ def of(path: Path | None) -> Collection:
         return _folder(path) if spec is None else Dataset(path, spec)
     start = _start_of(path)
     if start.startswith(png.SIGNATURE):
-        return Folder(path.parent, [path.name], kind="strip")
+        return Single(path)
     if idx.looks_like_idx(start[:16]):
         return Arrays("idx", path, idx.read(path))
     if start.startswith(b"PK\3\4"):
@@ -211,6 +226,33 @@ def boxes_of(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tu
     return tuple(boxes)
 
 
+def _boxes(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int, recorded: tuple[Box, ...]) -> tuple[Box, ...]:
+    """Return the boxes that were recorded for digits, if they can be; else what `boxes_of` finds."""
+    height, width = image.shape
+    in_it = all(
+        min(box) >= 0 and box.x + box.width <= width and box.y + box.height <= height and box.x < width
+        for box in recorded
+    )
+    return recorded if len(recorded) == len(x) and in_it else boxes_of(image, x, glyph_width)
+
+
+def _likely_boxes(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tuple[Box, ...]:
+    """Return the boxes of the ink of digits of which it is only known about where they stand.
+
+    Each has the columns to the middle between it and its neighbours.
+    Ink is what is nearer to the darkest than to paper.
+    """
+    ink = image < (int(image.min()) + int(np.median(image))) / 2
+    between = [(left + right + glyph_width) // 2 for left, right in pairwise(x)]
+    boxes = []
+    for left, low, high in zip(x, [0, *between], [*between, image.shape[1]], strict=True):
+        start = max(left, low, 0)
+        part = 255 * ~ink[:, start : max(start, min(left + glyph_width, high))]
+        (box,) = boxes_of(part.astype(np.uint8), (0,), part.shape[1])
+        boxes.append(box._replace(x=box.x + start))
+    return tuple(boxes)
+
+
 def _is_images(array: NDArray[Any]) -> bool:
     return array.ndim == 3 and array.dtype == np.uint8
 
@@ -221,21 +263,32 @@ def _number(name: str, count: int) -> int | None:
     return int(found[1]) if found and int(found[1]) < count else None
 
 
-def _strips_of(batch: Batch, numbers: Iterable[int], *, invert: bool | None, glyph_width: int) -> Iterator[Strip]:
-    """Yield some samples of a batch; where it is not known whether they are inverted, by what they look like."""
+def _drawn_gaps(recipe: Recipe, first: int, lengths: Sequence[int] | NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the gaps of samples `first` and on, as `Rows` have them, where sequences have these lengths."""
+    gaps = layout.gaps(recipe, first, first + len(lengths)).astype(np.int32)
+    gaps[np.arange(1, recipe.length) >= np.asarray(lengths)[:, None]] = NO_GAP
+    return gaps
+
+
+def _strips_of(
+    batch: Batch, numbers: Iterable[int], gaps: NDArray[np.int32], *, invert: bool | None, glyph_width: int
+) -> Iterator[Strip]:
+    """Yield some samples of a batch, with its gaps as `Rows` have them.
+
+    Where it is not known whether they are inverted, by what they look like.
+    """
     for number in numbers:
         row = number - batch.first
         size = int(batch.lengths[row])
         image = batch.images[row, :, : batch.widths[row]]
         image = on_white(image) if invert is None else 255 - image if invert else image
         glyphs, x = (tuple(values[row, :size].tolist()) for values in (batch.glyphs, batch.x))
-        if ABSENT in glyphs:
+        if min(glyphs, default=0) < 0:
             glyphs = x = ()
-        given = batch.boxes[row, :size]
-        boxes = boxes_of(image, x, glyph_width) if (given < 0).any() else tuple(Box(*box) for box in given.tolist())
-        boxes = boxes if x else ()
+        boxes = _boxes(image, x, glyph_width, tuple(Box(*box) for box in batch.boxes[row, :size].tolist()))
         text = "".join(map(str, batch.digits[row, :size].tolist()))
-        yield Strip(number, "", image, text, glyphs, x, boxes)
+        between = tuple(gaps[row, : size - 1].tolist())
+        yield Strip(number, "", image, text, glyphs, x, boxes, () if NO_GAP in between else between)
 
 
 class Dataset(Collection):
@@ -267,23 +320,25 @@ class Dataset(Collection):
         return self.source in BUNDLED_SOURCES
 
     def rows(self) -> Iterator[Rows]:
-        """Yield sequences as they stand on disk, and beside them the glyphs by which the recipe makes them.
+        """Yield sequences as they stand on disk, and beside them the glyphs and gaps by which the recipe makes them.
 
-        A glyph is left out where the sequence is not the one that the recipe makes, and where the bank is not at hand.
+        Both are left out where the sequence is not the one that the recipe makes, and glyphs where the bank is not at
+        hand.
         """
         recipe, first = self.spec.recipe, 0
         texts = self._format.read_texts(self.path, self.spec)
         while chunk := list(islice(texts, _CHUNK)):
             self._check(chunk)
-            glyphs = x = np.full((len(chunk), recipe.length), ABSENT, dtype=np.int32)
+            gaps = _drawn_gaps(recipe, first, list(map(len, chunk)))
+            glyphs = np.full((len(chunk), recipe.length), ABSENT, dtype=np.int32)
             if self.knows_glyphs:
                 made = compose.truth(recipe, bank.load(Source(self.source)), first, first + len(chunk))
-                glyphs, x = made.glyphs, made.x
+                glyphs = made.glyphs
                 others = [row for row, text in enumerate(texts_of(made)) if text != chunk[row]]
                 if others:
-                    glyphs, x = glyphs.copy(), x.copy()
-                    glyphs[others] = x[others] = ABSENT
-            yield Rows(first, list(chunk), glyphs, x)
+                    glyphs = glyphs.copy()
+                    glyphs[others], gaps[others] = ABSENT, NO_GAP
+            yield Rows(first, list(chunk), glyphs, gaps)
             first += len(chunk)
 
     def rows_with_glyphs(self) -> Iterator[Rows]:
@@ -293,7 +348,8 @@ class Dataset(Collection):
             return
         for shard in self.spec.plan:
             for batch in self._format.read(self.path, self.spec, shard):
-                yield Rows(batch.first, list(texts_of(batch)), batch.glyphs, batch.x)
+                gaps = _drawn_gaps(self.spec.recipe, batch.first, batch.lengths)
+                yield Rows(batch.first, list(texts_of(batch)), batch.glyphs, gaps)
 
     def _check(self, texts: list[str]) -> None:
         length, joined = self.spec.recipe.length, "".join(texts)
@@ -320,7 +376,8 @@ class Dataset(Collection):
         invert, left = self.spec.recipe.invert, len(numbers)
         for batch in self._format.read(self.path, self.spec, shard):
             here = [number for number in numbers if batch.first <= number < batch.first + len(batch)]
-            yield from _strips_of(batch, here, invert=invert, glyph_width=self.glyph_width)
+            gaps = _drawn_gaps(self.spec.recipe, batch.first, batch.lengths)
+            yield from _strips_of(batch, here, gaps, invert=invert, glyph_width=self.glyph_width)
             left -= len(here)
             if not left:
                 return
@@ -370,7 +427,7 @@ class Glyphs(Collection):
         for first in range(0, len(self), _CHUNK):
             ids = np.arange(first, min(first + _CHUNK, len(self)), dtype=np.int32)[:, None]
             texts: list[str | None] = list(map(str, self._bank.labels[first : first + _CHUNK].tolist()))
-            yield Rows(first, texts, ids, np.zeros_like(ids))
+            yield Rows(first, texts, ids, np.empty((len(ids), 0), dtype=np.int32))
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield digits."""
@@ -383,15 +440,21 @@ class Glyphs(Collection):
 class Arrays(Collection):
     """Images in an array, with labels and glyphs beside them or without: an npz file, or an IDX file.
 
-    Has no samples where the array of an IDX file is not images.
+    Has no samples where the array of an IDX file is not images. `recipe` is the one that stands beside the file.
     """
 
     def __init__(
-        self, kind: str, path: Path, array: NDArray[Any], others: dict[str, NDArray[Any]] | None = None
+        self,
+        kind: str,
+        path: Path,
+        array: NDArray[Any],
+        others: dict[str, NDArray[Any]] | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self.kind = kind
         self.path, self.array = path, array
         self._others = others or {}
+        self.source, self._gap = _beside(recipe)
 
     def __len__(self) -> int:
         return len(self.array) if _is_images(self.array) else 0
@@ -403,12 +466,23 @@ class Arrays(Collection):
         digits = np.array(others["labels"][first:stop]) if "labels" in others else np.zeros((count, 1), np.uint8)
         sizes = np.array(others["lengths"][first:stop]) if "lengths" in others else np.full(count, length, np.int32)
         glyphs, x = (np.array(others[name][first:stop]) if name in others else absent for name in ("glyphs", "x"))
-        if "labels" in others and count and (digits.max() > 9 or sizes.min() < 1 or sizes.max() > length):
+        is_wrong = digits.min() < 0 or digits.max() > 9 or sizes.min() < 1 or sizes.max() > length
+        if "labels" in others and is_wrong:
             raise FormatError(f"{self.path} has a label that is not a sequence of 1 to {length} digits")
         boxes = np.array(others["boxes"][first:stop]) if "boxes" in others else np.stack([absent] * 4, axis=2)
         images = np.asarray(self.array[first:stop])
         widths = np.full(count, images.shape[2], dtype=np.int32)
-        return Batch(first, digits, sizes, glyphs, x, np.zeros_like(x), boxes, widths, images=images)
+        places = (sizes, glyphs, x, np.zeros_like(x), boxes, widths)
+        return Batch(first, digits.astype(np.uint8), *places, images=images)
+
+    def _gaps(self, batch: Batch) -> NDArray[np.int32]:
+        count, length = batch.digits.shape
+        gaps = np.full((count, length - 1), self._gap, dtype=np.int32)
+        if "gaps" in self._others:
+            listed = self._others["gaps"][batch.first : batch.first + count]
+            gaps[:] = np.where(np.abs(listed.astype(np.float64)) < -NO_GAP, listed, NO_GAP)
+        gaps[np.arange(1, length) >= batch.lengths[:, None]] = NO_GAP
+        return gaps
 
     def rows(self) -> Iterator[Rows]:
         """Yield what stands beside the images."""
@@ -417,14 +491,14 @@ class Arrays(Collection):
             texts: list[str | None] = [None] * len(batch)
             if "labels" in self._others:
                 texts = list(texts_of(batch))
-            yield Rows(first, texts, batch.glyphs, batch.x)
+            yield Rows(first, texts, batch.glyphs, self._gaps(batch))
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield images: those of IDX files are white on black, those of npz files are what they look like."""
         invert = True if self.kind == "idx" else None
         for number in numbers:
             batch = self._batch(number, number + 1)
-            (strip,) = _strips_of(batch, [number], invert=invert, glyph_width=self.glyph_width)
+            (strip,) = _strips_of(batch, [number], self._gaps(batch), invert=invert, glyph_width=self.glyph_width)
             yield strip if "labels" in self._others else Strip(number, "", strip.image, None)
 
 
@@ -435,14 +509,16 @@ class _Row(NamedTuple):
     glyphs: tuple[int, ...] = ()
     x: tuple[int, ...] = ()
     boxes: tuple[Box, ...] = ()
+    gaps: tuple[int, ...] | None = None
 
 
 class _Listed(Collection):
-    """Samples whose names are held, and for each what is known of it."""
+    """Samples whose names are held, and for each what is known of it; `recipe` is the one that stands beside them."""
 
-    def __init__(self, names: list[str], rows: dict[str, _Row]) -> None:
+    def __init__(self, names: list[str], rows: dict[str, _Row], recipe: Recipe | None = None) -> None:
         self._names, self._rows = names, rows
         self._places = {name: place for place, name in enumerate(names)}
+        self.source, self._gap = _beside(recipe)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -453,11 +529,19 @@ class _Listed(Collection):
             known = [self._rows.get(name) for name in self._names[first : first + _CHUNK]]
             length = max((len(row.text) for row in known if row), default=1)
             glyphs = np.full((len(known), length), ABSENT, dtype=np.int32)
-            x = glyphs.copy()
+            gaps = np.full((len(known), length - 1), NO_GAP, dtype=np.int32)
             for place, row in enumerate(known):
-                if row and row.glyphs:
-                    glyphs[place, : len(row.glyphs)], x[place, : len(row.x)] = row.glyphs, row.x
-            yield Rows(first, [row.text if row else None for row in known], glyphs, x)
+                if row:
+                    glyphs[place, : len(row.glyphs)] = row.glyphs
+                    between = self._gaps(row)
+                    gaps[place, : len(between)] = between
+            yield Rows(first, [row.text if row else None for row in known], glyphs, gaps)
+
+    def _gaps(self, row: _Row) -> tuple[int, ...]:
+        """Return the gaps that were drawn for a sample; none where they are not known."""
+        if row.gaps is not None or self._gap == NO_GAP:
+            return row.gaps or ()
+        return (self._gap,) * (len(row.text) - 1)
 
     def place_of(self, name: str) -> int | None:
         """Return the number of the sample whose file has this name, with or without its folder and ending."""
@@ -475,10 +559,11 @@ class _Listed(Collection):
                 reading = _reader().read(image)
             except CheckError:
                 return Strip(number, name, shown, row.text if row else None)
-            read = _Row("".join(map(str, reading.digits)), reading.glyphs, reading.x)
-            row = read if row is None or row.text == read.text else row
-        boxes = row.boxes or boxes_of(shown, row.x, self.glyph_width)
-        return Strip(number, name, shown, row.text, row.glyphs, row.x, boxes)
+            text = "".join(map(str, reading.digits))
+            if row is None or row.text == text:
+                row = _Row(text, reading.glyphs, reading.x, gaps=None if row is None else row.gaps)
+        boxes = _boxes(shown, row.x, self.glyph_width, row.boxes)
+        return Strip(number, name, shown, row.text, row.glyphs, row.x, boxes, self._gaps(row))
 
 
 _READERS: list[Reader] = []
@@ -492,12 +577,19 @@ def _reader() -> Reader:
 
 
 class Folder(_Listed):
-    """PNG files in one folder, with labels for them or without; or one PNG file."""
+    """PNG files in one folder, with labels for them or without; taken for strips of MNIST where no recipe tells."""
 
-    source = "all"
-
-    def __init__(self, path: Path, names: list[str], rows: dict[str, _Row] | None = None, *, kind: str) -> None:
-        super().__init__(names, rows or {})
+    def __init__(
+        self,
+        path: Path,
+        names: list[str],
+        rows: dict[str, _Row] | None = None,
+        recipe: Recipe | None = None,
+        *,
+        kind: str,
+    ) -> None:
+        super().__init__(names, rows or {}, recipe)
+        self.source = self.source or "all"
         self.kind = kind
         self.path = path
 
@@ -505,6 +597,71 @@ class Folder(_Listed):
         """Yield images."""
         for number in numbers:
             yield self._strip(number, read_png(self.path / self._names[number]))
+
+
+class Look(NamedTuple):
+    """What was seen in a strip: the strip as far as it was read, whether its ink is white, and why it is `unread`."""
+
+    strip: Strip
+    inverted: bool
+    unread: str = ""
+
+
+class Single(Collection):
+    """One PNG file, read as `decode` reads it: exactly, or else by likeness if that is sure enough."""
+
+    kind = "strip"
+    source = "all"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __len__(self) -> int:
+        return 1
+
+    @cached_property
+    def look(self) -> Look:
+        """What is seen in the strip. Raises FormatError, OSError."""
+        image = read_png(self.path)
+        given = transcribing.Strip(self.path.name, image)
+        (found,) = transcribing.transcribe([given], Source(self.source), transcribing.MIN_CONFIDENCE)
+        if isinstance(found.result, MnistseqError):
+            strip = Strip(0, self.path.name, on_white(image), None)
+            return Look(strip, strip.image is not image, str(found.result.args[0]))
+        inverted, digits = found.result.inverted, "".join(map(str, found.result.digits))
+        shown = 255 - image if inverted else image
+        places = (found.result.glyphs, found.result.x)
+        if isinstance(found.result, Reading):
+            boxes = boxes_of(shown, found.result.x, self.glyph_width)
+            return Look(Strip(0, self.path.name, shown, digits, *places, boxes, found.result.gaps), inverted)
+        boxes = _likely_boxes(shown, found.result.x, found.result.glyph_width)
+        sure = found.result.confidences
+        return Look(Strip(0, self.path.name, shown, digits, *places, boxes, confidences=sure), inverted)
+
+    @property
+    def sample(self) -> tuple[Path, int] | None:
+        """The directory and the number, if it is a sample of a dataset of ours that stands in its place."""
+        place, number = self.path.absolute().parent, re.fullmatch(r"([0-9]{8})\.png", self.path.name, re.ASCII)
+        if number is None or place.parent.name != IMAGES_NAME or not (place.parent.parent / RECIPE_NAME).is_file():
+            return None
+        whole = place.parent.parent
+        return whole if self.path.is_absolute() else Path(os.path.relpath(whole)), int(number[1])
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield what was read."""
+        strip = self.look.strip
+        glyphs = np.array([strip.glyphs or (ABSENT,)], dtype=np.int32)
+        gaps = np.array([strip.gaps or (NO_GAP,) * (glyphs.shape[1] - 1)], dtype=np.int32)
+        yield Rows(0, [strip.text], glyphs, gaps)
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield the strip."""
+        for _ in numbers:
+            yield self.look.strip
+
+    def place_of(self, name: str) -> int | None:
+        """Return 0 for the name of the file, and for 0."""
+        return 0 if re.split(r"[/\\]", name.strip())[-1] == self.path.name else _number(name, 1)
 
 
 class TarShard(_Listed):
@@ -527,8 +684,7 @@ class TarShard(_Listed):
                 rows[f"{name.removesuffix(ROW)}{IMAGE}"] = _row_of(content, f"{path}, {name}")[1]
         if len(set(names)) < len(names) or not names:
             raise FormatError(f"{path} holds {'a sample twice' if names else 'no samples'}")
-        super().__init__(names, rows)
-        self.source = _source_beside(path.parent)
+        super().__init__(names, rows, _recipe_beside(path.parent))
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield images, in one pass."""
@@ -554,13 +710,20 @@ class TarShard(_Listed):
                 yield None
 
 
-def _source_beside(directory: Path) -> str:
-    """Return the source that a dataset's recipe names; nothing where there is no recipe that can be read."""
+def _recipe_beside(directory: Path) -> Recipe | None:
+    """Return the recipe of the dataset in a directory; None where there is none that can be read."""
     try:
         spec = manifest.read_spec(directory)
     except (FormatError, OSError):
-        return ""
-    return spec.recipe.source if spec else ""
+        return None
+    return spec.recipe if spec else None
+
+
+def _beside(recipe: Recipe | None) -> tuple[str, int]:
+    """Return what holds for all samples of a recipe: the source, and the gap where all are alike; else NO_GAP."""
+    if recipe is None:
+        return "", NO_GAP
+    return recipe.source, recipe.min_gap if recipe.min_gap == recipe.max_gap else NO_GAP
 
 
 def _folder(path: Path) -> Folder:
@@ -574,8 +737,7 @@ def _folder(path: Path) -> Folder:
                 if len(names) > MAX_SAMPLES:
                     raise FormatError(f"{path} holds more than {MAX_SAMPLES} PNG files")
     if not names:
-        hint = f"it holds splits; look at them one by one, {path}/…" if (path / SPLITS_NAME).is_file() else ""
-        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}", hint=hint)
+        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
     names.sort()
     place = path.absolute()
     images = place.parent.with_name(IMAGES_NAME) / place.name
@@ -584,9 +746,7 @@ def _folder(path: Path) -> Folder:
     if place.parent.name == IMAGES_NAME and re.fullmatch(r"[0-9]{5}", place.name):
         above = place.parent.parent
         rows = _labels(above, set(names), f"{IMAGES_NAME}/{place.name}/")
-        folder = Folder(path, names, rows, kind="shard")
-        folder.source = _source_beside(above) or folder.source
-        return folder
+        return Folder(path, names, rows, _recipe_beside(above), kind="shard")
     rows = _labels(path, set(names), "")
     if not rows:
         told = [re.fullmatch(r"([0-9](?:-[0-9])*)(?:_[0-9]+)?\.png", name, re.ASCII) for name in names]
@@ -653,12 +813,19 @@ def _row_of(line: bytes, where: str) -> tuple[str, _Row]:
         if glyphs is not None or x is not None:
             raise FormatError(f"{where} has glyphs and x that do not fit its text")
         glyphs, x = (), ()
-    name = values.get("file_name", "")
+    name, gaps = values.get("file_name", ""), values.get("gaps")
     boxes = values.get("boxes") if x else ()
     if not (isinstance(boxes, list) and len(boxes) == len(text) and all(map(_is_box, boxes))):
         boxes = ()
-    row = _Row(text, tuple(glyphs or ()), tuple(x or ()), tuple(Box(*box) for box in boxes))
+    if not (isinstance(gaps, list) and len(gaps) == len(text) - 1 and all(map(_is_gap, gaps))):
+        gaps = None
+    drawn = None if gaps is None else tuple(gaps)
+    row = _Row(text, tuple(glyphs or ()), tuple(x or ()), tuple(Box(*box) for box in boxes), drawn)
     return (name if isinstance(name, str) else ""), row
+
+
+def _is_gap(value: object) -> bool:
+    return type(value) is int and NO_GAP < value < 2**31
 
 
 def _is_box(values: object) -> bool:
@@ -670,7 +837,7 @@ def _archive(path: Path) -> Arrays:
 
     Raises FormatError for anything that is not images with labels, lengths, glyphs and x beside them or without.
     """
-    known = {"images": 3, "labels": 2, "lengths": 1, "glyphs": 2, "x": 2, "boxes": 3}
+    known = {"images": 3, "labels": 2, "lengths": 1, "glyphs": 2, "x": 2, "boxes": 3, "gaps": 2}
     arrays: dict[str, NDArray[Any]] = {}
     try:
         with zipfile.ZipFile(path) as archive, path.open("rb") as file:
@@ -689,12 +856,11 @@ def _archive(path: Path) -> Arrays:
         arrays[name].shape == shape for name in ("glyphs", "x") if name in arrays
     )
     fits = fits and ("boxes" not in arrays or arrays["boxes"].shape == (*(shape or ()), 4))
+    fits = fits and ("gaps" not in arrays or (shape is not None and arrays["gaps"].shape[1] == shape[1] - 1))
     kinds = all(array.dtype.kind in "iu" for array in arrays.values())
     if not fits or not kinds or (shape is not None and not 0 < shape[1] <= MAX_LENGTH):
         raise FormatError(f"{path} is not an npz file as we write them: its arrays do not fit one another")
-    found = Arrays("npz", path, images, arrays)
-    found.source = _source_beside(path.parent)
-    return found
+    return Arrays("npz", path, images, arrays, _recipe_beside(path.parent))
 
 
 def _mapped(path: Path, file: Any, member: zipfile.ZipInfo, dimensions: int) -> NDArray[Any]:
@@ -711,6 +877,7 @@ def _mapped(path: Path, file: Any, member: zipfile.ZipInfo, dimensions: int) -> 
     place, size = file.tell(), dtype.itemsize
     for length in shape:
         size *= length
-    if dtype.hasobject or fortran or len(shape) != dimensions or min(shape) < 1 or place + size > path.stat().st_size:
+    if dtype.hasobject or fortran or len(shape) != dimensions or min(shape) < 0 or place + size > path.stat().st_size:
         raise FormatError(f"{path} has an array {member.filename!r} that cannot be")
-    return np.memmap(path, dtype, "r", place, shape)
+    # There is nothing to map of no values, which are no fault: strips of one digit have no gaps.
+    return np.memmap(path, dtype, "r", place, shape) if size else np.empty(shape, dtype)

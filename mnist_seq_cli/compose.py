@@ -214,25 +214,27 @@ def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Gly
         cells, places, ink = _shaped(recipe, bank, glyphs, ink, first, drawn)
     x, widths = layout.lefts(recipe, ink, lengths, first, stop)
     y = layout.tops(recipe, first, stop)
+    written = np.arange(recipe.length) < lengths[:, None]
+    if recipe.fit:  # with room for a glyph that became wider than its box
+        np.maximum(widths, (ink[:, :, 2] * written).max(axis=1), out=widths)
+    else:
+        widths.fill(recipe.width)
     boxes = ink
     boxes[:, :, 0] += x
     if y.any():
         boxes[:, :, 1] += y
     shaped = None
     if cells is not None:
-        # What reaches out of the canvas is moved in; the canvas is large enough for any glyph.
+        # What reaches out of the image is moved in; the image is large enough for any glyph.
         low, high = np.zeros_like(boxes[:, :, :2]), np.empty_like(boxes[:, :, :2])
         high[:, :, 0], high[:, :, 1] = widths[:, None], recipe.height
         moved = np.clip(boxes[:, :, :2], low, np.maximum(high - boxes[:, :, 2:], 0)) - boxes[:, :, :2]
         x, y = x + moved[:, :, 0], y + moved[:, :, 1]
         boxes[:, :, :2] += moved
         shaped = _Glyphs(cells, x + places[:, :, 0], y + places[:, :, 1])
-    if len(lengths) and lengths.min() < recipe.length:
-        beyond = np.arange(recipe.length) >= lengths[:, None]
+    if not written.all():
         for values in (glyphs, x, y, boxes):
-            values[beyond] = ABSENT
-    if not recipe.fit:
-        widths.fill(recipe.width)
+            values[~written] = ABSENT
     if recipe.contrast != RANGES["contrast"][0]:
         from mnist_seq_cli.paper import contrasts
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mnist_seq_cli.errors import one_line
-from mnist_seq_cli.wording import charts, score_bars, size_text, summary
+from mnist_seq_cli.wording import chance, charts, first_of, score_bars, size_text, splits_summary, summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mnist_seq_cli.collection import Strip
     from mnist_seq_cli.dataset import Summary
-    from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport
+    from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport, SplitsReport
     from mnist_seq_cli.manifest import Spec
     from mnist_seq_cli.scoring import Score
     from mnist_seq_cli.splits import Splits
@@ -33,6 +33,12 @@ def say(message: str) -> None:
     """Tell a person something, on stderr: stdout is for data."""
     if sys.stderr is not None:  # print would take stdout instead
         print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def say_problems(problems: Sequence[str]) -> None:
+    """Tell a person what is wrong; of very much, the first of it and how much more there is."""
+    for problem in first_of(problems):
+        say(f"mnistseq: {one_line(problem, 4000)}")
 
 
 def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[Iterable[Item]], Iterator[Item]]:
@@ -76,14 +82,14 @@ def splits_text(
     """Return what a person wants to know when all splits are done."""
     names = ", ".join(f"{name} {size:,}" for name, size in splits.sizes.items())
     samples, made = sum(splits.sizes.values()), sum(summary.made for summary in summaries)
-    recipe, first = specs[0].recipe, next(iter(splits.sizes))
+    recipe = specs[0].recipe
     what = "strips and masks" if specs[0].masks else "strips"
     return (
         f"{directory}: {samples:,} {what} ({names}), {recipe.width}×{recipe.height} px, "
         f"{size_text(sum(summary.bytes for summary in summaries))}\n"
         f"{_work_text(samples, made, any(summary.repaired for summary in summaries), seconds)}\n"
         f"seed {splits.seed}: with --seed {splits.seed} the same splits come again\n"
-        f"look at one: mnistseq inspect {shlex.quote(str(directory / first))}"
+        f"look at them: mnistseq inspect {shlex.quote(str(directory))}"
     )
 
 
@@ -118,7 +124,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
     listed = [list(row) for row in rows]
     page().print(Text(one_line(title), style="bold"), no_wrap=True, overflow="ellipsis")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if tight else 1))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 0 if tight else 1), show_header=any(columns))
     for place, column in enumerate(columns):
         numeric = (tight and place > 0) or all(isinstance(row[place], int | float) for row in listed)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -157,6 +163,22 @@ def show_report(report: Report) -> None:
         _show_positions(report)
 
 
+def show_splits(report: SplitsReport) -> None:
+    """Print what can be said of a directory of splits as tables on stdout."""
+    print_table(report.path, ("splits", ""), splits_summary(report))
+    rows = [
+        (
+            part.name,
+            part.samples,
+            f"{part.samples_done:,} done" if part.state == "incomplete" else part.state,
+            part.source or "",
+            "" if part.seed is None else str(part.seed),
+        )
+        for part in report.splits
+    ]
+    print_table("each of them a dataset", ("split", "samples", "", "source", "seed"), rows)
+
+
 _BINS = 12
 _BAR = 24
 
@@ -191,20 +213,28 @@ def _drawn_bar(count: int, most: int, width: int) -> str:
     return "█" * (halves // 2) + "▌" * (halves % 2)
 
 
-def show_sample(strip: Strip, origins: NDArray[np.uint8] | None, glyph_width: int) -> None:
-    """Print one sample: its strip, what is known of each digit, and the MNIST digits that it is made of."""
-    print_strip(strip.image, strip.caption + (f", {strip.name}" if strip.name else ""))
+def show_sample(strip: Strip, origins: NDArray[np.uint8] | None, *, drawn: bool = True) -> None:
+    """Print one sample: its strip, what is known of each digit, and the MNIST digits that it is made of.
+
+    `drawn` tells whether to draw. Of one that was read by likeness, it says how sure each digit is.
+    """
+    if drawn:
+        print_strip(strip.image, strip.caption + (f", {strip.name}" if strip.name else ""))
     if strip.glyphs:
-        gaps = ["", *(str(b - a - glyph_width) for a, b in zip(strip.x, strip.x[1:], strict=False))]
-        rows = [
-            (digit, str(glyph), str(x), gap, f"{box.x}, {box.y}", f"{box.width}×{box.height}")
-            for digit, glyph, x, gap, box in zip(
-                strip.text or "", strip.glyphs, strip.x, gaps, strip.boxes, strict=False
-            )
+        boxes = [(f"{box.x}, {box.y}", f"{box.width}×{box.height}") for box in strip.boxes]
+        columns: list[tuple[str, Sequence[str]]] = [
+            ("digit", strip.text or ""),
+            *([("sure", list(map(chance, strip.confidences)))] if strip.confidences else []),
+            ("nearest glyph" if strip.confidences else "glyph", list(map(str, strip.glyphs))),
+            ("x", list(map(str, strip.x))),
+            *([("gap", ["", *map(str, strip.gaps)])] if strip.gaps else []),
+            ("ink at", [place for place, _ in boxes]),
+            ("ink", [size for _, size in boxes]),
         ]
-        print_table("its digits, from left to right", ("digit", "glyph", "x", "gap", "ink at", "ink"), rows)
-    if origins is not None:
-        print_strip(origins, "the MNIST digits that it is made of")
+        rows = zip(*(values for _, values in columns), strict=True)
+        print_table("its digits, from left to right", [name for name, _ in columns], rows)
+    if origins is not None and drawn:
+        print_strip(origins, f"the MNIST digits that {'are most like these' if strip.confidences else 'it is made of'}")
 
 
 def show_score(score: Score) -> None:
@@ -265,12 +295,22 @@ def _share(part: int, whole: int) -> str:
 def print_strip(image: NDArray[np.uint8], caption: str) -> None:
     """Draw a grey image, uint8 (height, width), dark ink on white, on stdout: two rows of pixels to a line.
 
-    One that is wider than the terminal is drawn at half, a third … of its size.
+    One that is wider than the terminal is drawn at half, a third … of its size; empty paper at its right end, where
+    shorter sequences leave it, is left out then.
     """
     print(one_line(caption))  # noqa: T201
-    coloured = page().color_system is not None and not page().no_color
-    for line in draw(image, page().width, coloured=coloured):
+    coloured, columns = page().color_system is not None and not page().no_color, page().width
+    shown = image if image.shape[1] <= columns else image[:, : max(columns, _inked_width(image))]
+    for line in draw(shown, columns, coloured=coloured):
         print(line)  # noqa: T201
+
+
+def _inked_width(image: NDArray[np.uint8]) -> int:
+    """Return how many columns there are up to the last with ink."""
+    import numpy as np
+
+    inked = np.flatnonzero((image < 255).any(axis=0))
+    return int(inked[-1]) + 1 if len(inked) else 0
 
 
 def draw(image: NDArray[np.uint8], columns: int, *, coloured: bool) -> list[str]:

@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import bank, collection, files, wording
+from mnist_seq_cli import bank, collection, files, manifest, splits, wording
 from mnist_seq_cli.bank import BUNDLED_FILES, Source
-from mnist_seq_cli.collection import Arrays, Collection, Dataset, Folder, Rows, Strip
-from mnist_seq_cli.errors import CheckError, FormatError
-from mnist_seq_cli.reading import Reader
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, format_sequence
+from mnist_seq_cli.collection import NO_GAP, Arrays, Collection, Dataset, Single, Strip
+from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.manifest import SPLITS_NAME
+from mnist_seq_cli.recipe import BUNDLED_SOURCES
+from mnist_seq_cli.splits import Splits
 
 SAMPLED = 2_000
 """Samples whose pixels are looked at; and glyphs, where these have to be read from disk sample by sample."""
@@ -47,10 +48,10 @@ class Counted(NamedTuple):
     """The numbers of a collection.
 
     `lengths` counts samples by number of digits, `digits` counts digits, `positions` counts them by position. `gaps`
-    counts gaps by their width in px. `glyphs` tells how many `different` ones `samples` samples use, how many are used
-    so many times (`times`), and which are used `most` (id, times). `ink` tells the part of a strip that is ink over
-    `samples` samples, of which some may be `unreadable`, and counts them by whole `percent`; `sizes` are the different
-    (height, width) of these, in px.
+    counts the gaps that were drawn by their width in px, and is None where none is known. `glyphs` tells how many
+    `different` ones `samples` samples use, how many are used so many times (`times`), and which are used `most` (id,
+    times). `ink` tells the part of a strip that is ink over `samples` samples, of which some may be `unreadable`, and
+    counts them by whole `percent`; `sizes` are the different (height, width) of these, in px.
     """
 
     samples: int
@@ -110,7 +111,12 @@ class SamplesReport:
 
 @dataclass(frozen=True, slots=True)
 class StripReport:
-    """A PNG image: its size, the part of it that is ink, and its reading where it has one."""
+    """A PNG image: its size, the part of it that is ink, and its reading where it has one.
+
+    `exact` tells whether it is made of these `glyphs`; of one that was read by likeness they are the nearest ones, and
+    `confidence` is the chance that all digits are right. Where it stands in a dataset it is `sample` of `dataset`.
+    `note` says why it is unread, or what else there is to say.
+    """
 
     kind: ClassVar[Literal["strip"]] = "strip"
     path: str
@@ -121,6 +127,12 @@ class StripReport:
     glyphs: list[int] | None
     x: list[int] | None
     gaps: list[int] | None
+    boxes: list[list[int]] | None
+    exact: bool | None
+    confidence: float | None
+    confidences: list[float] | None
+    dataset: str | None
+    sample: int | None
     note: str
     problems: tuple[str, ...] = ()
 
@@ -142,7 +154,42 @@ class IdxReport:
 Report = MnistReport | DatasetReport | SamplesReport | StripReport | IdxReport
 
 
-def to_json(report: Report) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One split: what it is to have, and what is there; `samples_done` is 0 without a recipe that can be read.
+
+    Its `state` is "other" where what is there is not what was asked for.
+    """
+
+    name: str
+    state: Literal["complete", "incomplete", "missing", "damaged", "other"]
+    samples: int
+    samples_done: int
+    bytes: int
+    format: str | None
+    source: str | None
+    seed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SplitsReport:
+    """A directory of splits: what was asked for, and its parts.
+
+    `apart` tells whether their recipes, of those that are there, keep apart what `by` says.
+    """
+
+    kind: ClassVar[Literal["splits"]] = "splits"
+    path: str
+    seed: int
+    by: splits.By
+    samples: int
+    complete: bool
+    apart: bool
+    splits: list[Part]
+    problems: list[str]
+
+
+def to_json(report: Report | SplitsReport) -> dict[str, Any]:
     """Return a report as JSON values."""
     values = {"kind": report.kind, **asdict(report), "problems": list(report.problems)}
     values.pop("facts", None)
@@ -160,61 +207,108 @@ def inspect(path: Path | None, found: Collection | None = None) -> Report:
     found = found if found is not None else collection.of(path)
     if isinstance(found, Dataset):
         return _inspect_dataset(found)
-    if isinstance(found, Folder) and found.kind == "strip":
-        return _inspect_strip(path)
+    if isinstance(found, Single):
+        return _inspect_strip(found)
     if isinstance(found, Arrays) and found.kind == "idx":
         return _inspect_idx(path, found.array)
     return _inspect_samples(path, found)
+
+
+def inspect_splits(path: Path, whole: Splits) -> SplitsReport:
+    """Return what can be said of a directory of splits, from their recipes and manifests alone. Raises OSError."""
+    parts, recipes, problems = [], {}, []
+    for name, samples in whole.sizes.items():
+        found, wrong = None, ""
+        state: Literal["complete", "incomplete", "missing", "damaged", "other"] = "complete"
+        try:
+            spec = manifest.read_spec(path / name)
+            found = None if spec is None else Dataset(path / name, spec)
+        except FormatError as error:
+            state, wrong = "damaged", str(error)
+        else:
+            if found is None:
+                state, wrong = "missing", "it is not there yet: the dataset command makes it"
+            elif (found.spec.samples, found.spec.recipe.seed) != (samples, splits.seed_of(whole.seed, name)):
+                state, wrong = "other", f"it is another dataset than {SPLITS_NAME} asks for"
+            elif found.problems:
+                state, wrong = "incomplete", found.problems[0]
+        problems += [f"{name}: {wrong}"] if wrong else []
+        if found is None:
+            parts.append(Part(name, state, samples, 0, 0, None, None, None))
+            continue
+        recipe = recipes[name] = found.spec.recipe
+        known = (found.spec.format, wording.source(recipe), recipe.seed)
+        parts.append(Part(name, state, samples, found.done, found.bytes, *known))
+    shared = splits.shared(whole.by, recipes)
+    return SplitsReport(
+        path=str(path),
+        seed=whole.seed,
+        by=whole.by,
+        samples=sum(whole.sizes.values()),
+        complete=all(part.state == "complete" for part in parts),
+        apart=not shared,
+        splits=parts,
+        problems=problems + shared,
+    )
 
 
 def examples(found: Collection, count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Yield up to `count` images with a caption each, to be drawn: uint8 (height, width), dark ink on white paper."""
     if found.kind == "mnist":
         glyphs = bank.load(Source("train"))
-        row = np.hstack([255 - glyphs.images(glyphs.glyphs_of(digit)[:1])[0] for digit in range(10)])
-        yield from islice([("the first glyph of each digit in the train file", row)], count)
+        first = _side_by_side(glyphs.images(np.hstack([glyphs.glyphs_of(digit)[:1] for digit in range(10)])))
+        yield from islice([("the first glyph of each digit in the train file", first)], count)
         return
     for strip in found.strips(range(min(count, len(found)))):
         yield {"strip": strip.name, "idx": f"image {strip.number}"}.get(found.kind, strip.caption), strip.image
 
 
 def origins(strip: Strip, source: str) -> NDArray[np.uint8] | None:
-    """Return the MNIST digits that a strip is made of side by side, uint8 (28, n), as they are in the file.
+    """Return the MNIST digits that a strip is made of side by side, uint8 (height, width), as they are in the file.
 
-    Without an answer (None) where they are not known, or not of the bundled MNIST.
+    There are five in a row. Without an answer (None) where they are not known, or not of the bundled MNIST.
     """
     if not strip.glyphs or source not in BUNDLED_SOURCES or not all(0 <= glyph < 70_000 for glyph in strip.glyphs):
         return None
-    images = bank.load(Source("all")).images(np.array(strip.glyphs))
-    apart = np.zeros((len(images), 28, 30), dtype=np.uint8)
-    apart[:, :, :28] = images
-    return 255 - np.hstack(list(apart))[:, :-2]
+    return _side_by_side(bank.load(Source("all")).images(np.array(strip.glyphs)))
+
+
+def _side_by_side(glyphs: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return glyphs, white on black, as one picture, dark on white: five in a row, 2 px apart, that they stay large."""
+    count, height, width = glyphs.shape
+    columns = min(count, 5)
+    cells = np.zeros((-(-count // columns) * columns, height + 2, width + 2), dtype=np.uint8)
+    cells[:count, :height, :width] = glyphs
+    rows = cells.reshape(-1, columns, height + 2, width + 2).swapaxes(1, 2)
+    return 255 - rows.reshape(-1, columns * (width + 2))[:-2, :-2]
 
 
 def count(found: Collection) -> Counted:
     """Return the numbers of a collection, in memory that does not grow with it. Raises FormatError, OSError."""
-    labels, glyphs = _Labels(), _GlyphUse()
+    labels, glyphs, gaps = _Labels(), _GlyphUse(), _Gaps()
     for rows in found.rows():
         told = [text for text in rows.texts if text is not None]
         labels.add(told)
         labels.unlabelled += len(rows.texts) - len(told)
-        glyphs.add(rows, found.glyph_width)
+        glyphs.add(rows.glyphs)
+        gaps.add(rows.gaps)
     ink = _Ink()
     strips = list(islice(found.picked(1), 1))
     pixels = strips[0].image.size if strips and strips[0] else 1 << 17
-    known = glyphs.samples > 0
+    knows_glyphs, knows_gaps = glyphs.samples > 0, bool(gaps.counts)
     for strip in found.picked(max(10, min(SAMPLED, _SAMPLED_PIXELS // pixels))):
         ink.add(strip)
-        if strip and not known and strip.glyphs:
-            one = np.array([strip.glyphs], dtype=np.int32), np.array([strip.x], dtype=np.int32)
-            glyphs.add(Rows(strip.number, [strip.text], *one), found.glyph_width)
+        if strip and not knows_glyphs and strip.glyphs:
+            glyphs.add(np.array([strip.glyphs], dtype=np.int32))
+        if strip and not knows_gaps:
+            gaps.add(np.array(strip.gaps, dtype=np.int32))
     return Counted(
         labels.samples + labels.unlabelled,
         labels.samples,
         {str(length): int(n) for length, n in enumerate(labels.lengths) if n},
         labels.positions.sum(axis=0).tolist(),
         labels.positions.tolist(),
-        {str(gap): n for gap, n in sorted(glyphs.gaps.items())} if glyphs.samples else None,
+        {str(gap): n for gap, n in sorted(gaps.counts.items())} or None,
         glyphs.to_json() if glyphs.samples else None,
         ink.to_json() if ink.values or ink.unreadable else None,
         sorted(ink.sizes),
@@ -243,18 +337,28 @@ class _Labels:
                 self.positions[position] += np.bincount(values[:, position], minlength=10)
 
 
+class _Gaps:
+    """Counts gaps by their width."""
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+
+    def add(self, gaps: NDArray[np.int32]) -> None:
+        """Take the gaps of some samples; those that are not known do not count."""
+        for gap, times in zip(*np.unique(gaps[gaps != NO_GAP], return_counts=True), strict=True):
+            self.counts[int(gap)] = self.counts.get(int(gap), 0) + int(times)
+
+
 class _GlyphUse:
-    """Counts how often each glyph is used, and gaps by their width."""
+    """Counts how often each glyph is used."""
 
     def __init__(self) -> None:
         self.samples = 0
-        self.gaps: dict[int, int] = {}
         self._uses = np.zeros(70_000, dtype=np.int64)
 
-    def add(self, rows: Rows, glyph_width: int) -> None:
-        """Take some samples; those whose glyphs are not known do not count."""
-        known = rows.glyphs[:, 0] >= 0
-        glyphs, x = rows.glyphs[known], rows.x[known]
+    def add(self, glyphs: NDArray[np.int32]) -> None:
+        """Take some samples, int32 (n, length); those whose glyphs are not known do not count."""
+        glyphs = glyphs[glyphs[:, 0] >= 0]
         self.samples += len(glyphs)
         used = glyphs[glyphs >= 0]
         if not len(used):
@@ -264,9 +368,6 @@ class _GlyphUse:
         uses = np.bincount(used, minlength=len(self._uses))
         uses[: len(self._uses)] += self._uses
         self._uses = uses
-        between = (x[:, 1:].astype(np.int64) - x[:, :-1] - glyph_width)[(glyphs[:, 1:] >= 0) & (glyphs[:, :-1] >= 0)]
-        for gap, times in zip(*np.unique(between, return_counts=True), strict=True):
-            self.gaps[int(gap)] = self.gaps.get(int(gap), 0) + int(times)
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
@@ -371,19 +472,29 @@ def _inspect_samples(path: Path, found: Collection) -> SamplesReport:
     return SamplesReport(kind=found.kind, path=str(path), **counted._asdict())  # type: ignore[arg-type]
 
 
-def _inspect_strip(path: Path) -> StripReport:
-    image = collection.read_png(path)
-    sequence, glyphs, x, gaps, note = None, None, None, None, ""
-    try:
-        reading = Reader(bank.load(Source("all"))).read(image)
-    except CheckError as error:
-        note = str(error)
-    else:
-        sequence, glyphs, x = format_sequence(reading.digits), list(reading.glyphs), list(reading.x)
-        gaps, note = list(reading.gaps), "white ink on black paper" if reading.inverted else ""
-    height, width = image.shape
-    ink = round(ink_of(collection.on_white(image)), 4)
-    return StripReport(str(path), height, width, ink, sequence, glyphs, x, gaps, note)
+def _inspect_strip(found: Single) -> StripReport:
+    strip, inverted, unread = found.look
+    height, width = strip.image.shape
+    read = strip.text is not None
+    exact = read and not strip.confidences
+    sure = [1.0] * len(strip.glyphs) if exact else list(strip.confidences)
+    return StripReport(
+        path=str(found.path),
+        height=height,
+        width=width,
+        ink=round(ink_of(strip.image), 4),
+        sequence=strip.label if read else None,
+        glyphs=list(strip.glyphs) if read else None,
+        x=list(strip.x) if read else None,
+        gaps=list(strip.gaps) if exact else None,
+        boxes=list(map(list, strip.boxes)) if read else None,
+        exact=exact if read else None,
+        confidence=round(math.prod(sure), 4) if read else None,
+        confidences=sure if read else None,
+        note=unread or ("white ink on black paper" if inverted else ""),
+        dataset=str(found.sample[0]) if found.sample else None,
+        sample=found.sample[1] if found.sample else None,
+    )
 
 
 def _inspect_idx(path: Path, array: NDArray[Any]) -> IdxReport:

@@ -21,7 +21,7 @@ from mnist_seq_cli.errors import one_line
 from mnist_seq_cli.inspecting import Report
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, format_sequence
 from mnist_seq_cli.scoring import Score
-from mnist_seq_cli.wording import charts, score_bars, summary
+from mnist_seq_cli.wording import chance, charts, first_of, score_bars, summary
 
 GALLERY = 300
 """Strips in the gallery, at most; worst readings come in addition, as many again."""
@@ -57,12 +57,13 @@ def render(report: Report, found: Collection, score: Score | None, problems: Seq
         "version": _text(__version__),
         "title": _text(path),
         "kind": _KINDS[report.kind],
-        "problems": "".join(f'<p class="bad" role="alert">{_text(problem)}</p>' for problem in problems),
+        "problems": "".join(f'<p class="bad" role="alert">{_text(problem)}</p>' for problem in first_of(problems)),
         "summary": _facts(summary(report)),
         "score": _score(score, found) if score else "",
         "plots": _plots(report),
         "again": _again(report),
         "gallery": _gallery(found, shown, entries, scored=score is not None),
+        "digits": _digits(found) if report.kind == "strip" else "",
         "card": f"{max(8, min(34, round(width * 1.5 / 16) + 2))}rem",
         "widest": f"{max(widths, default=28) * 3}px",
     }
@@ -126,7 +127,7 @@ def _positions(positions: Sequence[Sequence[int]]) -> str:
     """Return digits by position as a field of shades."""
     shown = positions[:_POSITIONS]
     most = max((count for column in shown for count in column), default=0) or 1
-    wide, cells = 38 if len(shown) <= 8 else 26, []
+    wide, cells = 42 if len(shown) <= 8 else 26, []
     for place, column in enumerate(shown):
         x, total = 20 + wide * place, sum(column) or 1
         cells.append(f'<text x="{x + wide / 2}" y="12" text-anchor="middle">{place + 1}</text>')
@@ -208,11 +209,7 @@ def _confusion(score: Score) -> str:
 def _worst_glyphs(score: Score, found: Collection) -> str:
     if not score.glyphs:
         return ""
-    images = [""] * len(score.glyphs)
-    ids = [entry["glyph"] for entry in score.glyphs]
-    if found.source in BUNDLED_SOURCES and max(ids) < 70_000:
-        pictures = png.encode(255 - bank.load(Source("all")).images(np.array(ids)), "small")
-        images = [f'<img class="glyph" alt="" src="{_data_url(picture)}">' for picture in pictures]
+    images = _glyph_images([entry["glyph"] for entry in score.glyphs], found.source)
     items = []
     for entry, image in zip(score.glyphs, images, strict=True):
         read = ", ".join(f"{_text(text)} ({times})" for text, times in list(entry["read_as"].items())[:4])
@@ -231,6 +228,32 @@ def _worst_glyphs(score: Score, found: Collection) -> str:
     return f'<h3 style="margin-top:1.25rem">The MNIST digits that are read wrongly most often</h3>{note}' + (
         f'<ul class="glyphs">{"".join(items)}</ul>'
     )
+
+
+def _glyph_images(ids: Sequence[int], source: str) -> list[str]:
+    """Return pictures of glyphs of MNIST; nothing for each where they are not of it."""
+    if source not in BUNDLED_SOURCES or max(ids) >= 70_000:
+        return [""] * len(ids)
+    pictures = png.encode(255 - bank.load(Source("all")).images(np.array(ids)), "small")
+    return [f'<img class="glyph" alt="" src="{_data_url(picture)}">' for picture in pictures]
+
+
+def _digits(found: Collection) -> str:
+    """Return what is known of each digit of a single strip, beside the glyph that it is, or is most like."""
+    (strip,) = found.chosen([0])
+    if not strip.glyphs:
+        return ""
+    how = [f", {chance(sure)} sure" for sure in strip.confidences] or [""] * len(strip.glyphs)
+    what = "nearest glyph" if strip.confidences else "glyph"
+    parts = zip(
+        strip.text or "", how, strip.glyphs, strip.boxes, _glyph_images(strip.glyphs, found.source), strict=True
+    )
+    items = [
+        f'<li class="tile">{image}<span><b>a {digit}</b>{sure}<br>{what} {glyph}<br>'
+        f"ink at {box.x}, {box.y}: {box.width}×{box.height} px</span></li>"
+        for digit, sure, glyph, box, image in parts
+    ]
+    return _section("digits", "Its digits, from left to right", f'<ul class="glyphs">{"".join(items)}</ul>')
 
 
 # The way to make it again
@@ -292,7 +315,8 @@ def _card(strip: Strip, entry: dict[str, Any] | None) -> str:
             f"<title>{_text(digit)}: glyph {strip.glyphs[place]}</title></rect>"
         )
     name = f" <span class=soft>{_text(strip.name, 80)}</span>" if strip.name else ""
-    more = f'<p class="more">glyphs {", ".join(map(str, strip.glyphs[:40]))}</p>' if strip.glyphs else ""
+    what = "nearest glyphs" if strip.confidences else "glyphs" if len(strip.glyphs) > 1 else "glyph"
+    more = f'<p class="more">{what} {", ".join(map(str, strip.glyphs[:40]))}</p>' if strip.glyphs else ""
     data, read = f'data-text="{_text(strip.text or "")}"', ""
     if entry is not None:
         data += " data-wrong"
@@ -325,6 +349,9 @@ def _data_url(content: bytes) -> str:
 def _gallery(found: Collection, shown: list[_Shown], entries: dict[int, dict[str, Any]], *, scored: bool) -> str:
     if not shown:
         return ""
+    cards = f'<ul class="gallery" id="strips">\n{"".join(strip.card for strip in shown)}</ul>'
+    if found.kind == "strip":
+        return _section("gallery", "The strip", f"<p>Point at it to see the boxes of its digits.</p>{cards}")
     worst = sum(strip.number in entries for strip in shown)
     others = len(shown) - worst
     if len(shown) == len(found):
@@ -342,6 +369,5 @@ def _gallery(found: Collection, shown: list[_Shown], entries: dict[int, dict[str
         f"<p>{note} Point at one, or go to it with the keyboard (Tab, then arrows), to see the boxes of its digits.</p>"
         '<div class="controls"><label>Find a sequence <input type="search" id="search" inputmode="numeric" '
         'placeholder="1-2-3" autocomplete="off"></label><label>Digits <select id="length"><option value="">all</option>'
-        f'{options}</select></label>{tick}<span id="count" role="status">{len(shown)} strips</span></div>\n'
-        f'<ul class="gallery" id="strips">\n{"".join(strip.card for strip in shown)}</ul>',
+        f'{options}</select></label>{tick}<span id="count" role="status">{len(shown)} strips</span></div>\n' + cards,
     )

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mnist_seq_cli.bank import MISLABELED
-from mnist_seq_cli.collection import Collection, Rows
+from mnist_seq_cli.collection import NO_GAP, Collection, Rows
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, MAX_LENGTH, parse_sequence
 
@@ -136,10 +136,10 @@ class Score:
     is the one that counts. `positions` tell for each digit of the truth (from the left) how many `digits` there are,
     `substituted` and `deleted`, and how often something was `inserted` before it; the last entry is for the end.
     `lengths` tell by number of digits: samples, exact ones, digits and errors. `gaps` tell by px how many `pairs` of
-    neighbours have that gap, and how many have an error in one of both digits or between them. `confusion[a][b]` is
-    how often a digit a was read as b. `glyphs` are the worst: id, digit, how often it was `seen` and read `wrong`,
-    as what, and whether its MNIST label is known to be wrong. `worst` are numbers of samples with their truth,
-    prediction and errors, most errors first.
+    neighbours were drawn with that gap, and how many have an error in one of both digits or between them.
+    `confusion[a][b]` is how often a digit a was read as b. `glyphs` are the worst: id, digit, how often it was `seen`
+    and read `wrong`, as what, and whether its MNIST label is known to be wrong. `worst` are numbers of samples with
+    their truth, prediction and errors, most errors first.
     """
 
     samples: int = 0
@@ -259,7 +259,7 @@ class _Scorer:
 
         self._editops: Callable[[str, str], Any] = Levenshtein.editops
         self._result, self._keep = result, keep
-        self._glyph_width, self._source = found.glyph_width, found.source
+        self._source = found.source
         self._worst: list[tuple[int, int, str, str]] = []
         self._positions: list[Counter[str]] = []
         self._lengths: dict[int, Counter[str]] = {}
@@ -297,12 +297,10 @@ class _Scorer:
             result.digits += len(digits)
             for digit, times in enumerate(np.bincount(digits, minlength=10).tolist()):
                 result.confusion[digit][digit] += times
-        glyphs, x = rows.glyphs[scored], rows.x[scored]
+        glyphs, gaps = rows.glyphs[scored], rows.gaps[scored]
         for glyph, times in zip(*np.unique(glyphs[glyphs >= 0], return_counts=True), strict=True):
             self._seen[int(glyph)] += int(times)
-        widths = x[:, 1:].astype(np.int64) - x[:, :-1] - self._glyph_width
-        known = (glyphs[:, 1:] >= 0) & (glyphs[:, :-1] >= 0)
-        for gap, times in zip(*np.unique(widths[known], return_counts=True), strict=True):
+        for gap, times in zip(*np.unique(gaps[gaps != NO_GAP], return_counts=True), strict=True):
             self._gaps.setdefault(int(gap), Counter())["pairs"] += int(times)
         for place, truth, read in wrong:
             self._one(rows, place, truth, read)
@@ -311,7 +309,7 @@ class _Scorer:
         """Take a sample that was not read exactly."""
         result = self._result
         glyphs = rows.glyphs[place, : len(truth)].tolist()
-        edges = rows.x[place, : len(truth)].tolist()
+        gaps = rows.gaps[place, : len(truth) - 1].tolist()
         known = glyphs[0] >= 0
         by_length = self._lengths[len(truth)]
         operations = self._editops(truth, read).as_list()
@@ -340,9 +338,9 @@ class _Scorer:
                 glyph = glyphs[source]
                 self._wrong.setdefault(glyph, Counter())[read[target] if kind == "replace" else ""] += 1
                 self._digit_of[glyph] = truth[source]
-        for pair in troubled if known else ():
-            if 0 <= pair < len(truth) - 1:
-                self._gaps[edges[pair + 1] - edges[pair] - self._glyph_width]["errors"] += 1
+        for pair in troubled:
+            if 0 <= pair < len(gaps) and gaps[pair] != NO_GAP:
+                self._gaps[gaps[pair]]["errors"] += 1
         self._worst.append((-len(operations), rows.first + place, truth, read))
         if len(self._worst) > 4 * self._keep + 1000:
             self._worst = sorted(self._worst)[: self._keep]

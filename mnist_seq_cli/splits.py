@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from itertools import accumulate
+from itertools import accumulate, combinations
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -26,7 +26,7 @@ from mnist_seq_cli.dataset import Summary, Watch
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.manifest import RECIPE_NAME, SPLITS_NAME, STATE_NAME, Spec
 from mnist_seq_cli.permute import permute
-from mnist_seq_cli.recipe import EVERYTHING, MAX_SAMPLES, Digits, Pool, draw_seed, typed_fields
+from mnist_seq_cli.recipe import EVERYTHING, MAX_SAMPLES, Digits, Pool, Recipe, draw_seed, typed_fields
 
 By = Literal["glyph", "label", "both"]
 BY: tuple[By, ...] = get_args(By)
@@ -195,7 +195,46 @@ def read(directory: Path) -> Splits | None:
         sizes = parse_splits(f"{name}={size}" for name, size in checked["splits"].items())
     except RequestError as error:
         raise FormatError(f"{SPLITS_NAME} is not valid: {error}") from None
+    if not sizes:
+        raise FormatError(f"{SPLITS_NAME} is not valid: it names no splits")
     return Splits(checked["seed"], checked["by"], sizes)
+
+
+def shared(by: By, recipes: Mapping[str, Recipe]) -> list[str]:
+    """Return a line for each two splits of which the recipes do not keep apart what they should.
+
+    Nothing but the recipes is looked at: what they may draw, not what they have drawn.
+    """
+    written = {name: frozenset(recipe.sequences) for name, recipe in recipes.items()}
+    found = []
+    for one, other in combinations(recipes, 2):
+        if by != "label" and not _glyphs_apart(recipes[one], recipes[other]):
+            found.append(f"{one} and {other} may share glyphs: their recipes draw from the same ones")
+        if by != "glyph" and not (
+            written[one].isdisjoint(written[other])
+            if written[one] and written[other]
+            else _sequences_apart(recipes[one], recipes[other])
+        ):
+            found.append(f"{one} and {other} may share sequences: their recipes write some of the same")
+    return found
+
+
+def _glyphs_apart(one: Recipe, other: Recipe) -> bool:
+    if one.source != other.source:
+        return {one.source, other.source} == {"train", "test"}
+    return _pools_apart(one.pool, other.pool)
+
+
+def _sequences_apart(one: Recipe, other: Recipe) -> bool:
+    """Tell whether recipes that take parts of all sequences write none of the same."""
+    if one.sequences or other.sequences or one.digits != other.digits:
+        return False
+    return one.length != other.length or _pools_apart(one.label_pool, other.label_pool)
+
+
+def _pools_apart(one: Pool, other: Pool) -> bool:
+    (low, high, whole), (first, last, all_of) = one, other
+    return high * all_of <= first * whole or last * whole <= low * all_of
 
 
 def _settled(directory: Path, splits: Splits, any_seed: bool, overwrite: bool) -> Splits:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, FULL, RANGES, Recipe, format_sequence
 
 if TYPE_CHECKING:
-    from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport
+    from mnist_seq_cli.inspecting import DatasetReport, Report, SamplesReport, SplitsReport
     from mnist_seq_cli.manifest import Spec
     from mnist_seq_cli.scoring import Score
 
@@ -35,7 +35,7 @@ def facts(recipe: Recipe) -> list[tuple[str, str]]:
         ("gaps", _gaps(recipe)),
         *([("places", places)] if (places := _places(recipe)) else []),
         *([("hand", hand)] if (hand := _hand(recipe)) else []),
-        ("source", _source(recipe)),
+        ("source", source(recipe)),
         ("seed", str(recipe.seed)),
     ]
 
@@ -106,7 +106,8 @@ def _hand(recipe: Recipe) -> str:
     return ", ".join(f"{name} {low} to {high}{units[name]}" for name, (low, high) in ranges.items())
 
 
-def _source(recipe: Recipe) -> str:
+def source(recipe: Recipe) -> str:
+    """Return which glyphs and sequences a recipe draws from, in a few words."""
     size = (recipe.glyph_width, recipe.glyph_height)
     text = recipe.source
     if size != (28, 28):
@@ -152,13 +153,28 @@ def summary(report: Report) -> list[tuple[str, str]]:
         sound = "all of them as published" if not report.problems else "NOT as published"
         return [("digits", total), ("files", f"{len(report.files)}, {sound}")]
     if report.kind == "strip":
-        read = (("sequence", report.sequence), ("glyphs", report.glyphs), ("x", report.x), ("gaps", report.gaps))
         facts = [("size", f"{report.width}×{report.height} px"), ("ink", f"{report.ink:.1%}")]
-        facts += [(name, _listed(value)) for name, value in read if value is not None]
+        if report.dataset is not None:
+            whole = shlex.quote(report.dataset)
+            facts.append(
+                ("sample", f"{report.sample}: mnistseq inspect {whole} --index {report.sample} tells what it is")
+            )
+        if report.sequence is None:
+            return [*facts, ("sequence", "unread"), ("why", report.note)]
+        how = "exactly: it is made of glyphs of MNIST, pixel for pixel"
+        if not report.exact:
+            how = f"by likeness, {chance(report.confidence or 0)} sure: it is not made of glyphs of MNIST as they are"
+        facts += [("sequence", report.sequence), ("read", how)]
         return [*facts, *([("note", report.note)] if report.note else [])]
     if report.kind == "idx":
         shape = "×".join(map(str, report.shape))
-        return [("values", f"{shape} of {report.type}"), ("range", f"{report.smallest} to {report.largest}")]
+        finite = report.smallest is not None and report.largest is not None
+        ends = f"{report.smallest} to {report.largest}" if finite else "some values are not finite"
+        facts = [("values", f"{shape} of {report.type}"), ("range", ends)]
+        if len(report.shape) == 3 and report.type == "uint8":
+            count, height, width = report.shape
+            return [("images", f"{count:,} of {width}×{height} px"), *facts]
+        return [("labels", f"{report.shape[0]:,}"), *facts] if report.counts else facts
     if report.kind == "dataset":
         done = f"{report.samples_done:,}" + ("" if report.complete else f" of {report.samples:,}: INCOMPLETE")
         about = [("samples", done), ("format", f"{report.format}, {size_text(report.bytes)}"), *report.facts]
@@ -171,8 +187,38 @@ def summary(report: Report) -> list[tuple[str, str]]:
     return [*about, *_sampled(report)]
 
 
-def _listed(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def chance(value: float) -> str:
+    """Return a chance as whole percents, and never as certainty."""
+    return f"{min(99, int(100 * value))}%"
+
+
+def splits_summary(report: SplitsReport) -> list[tuple[str, str]]:
+    """Return what there is to be said of splits as a whole, as pairs of a name and a few words."""
+    kept, lost = {
+        "glyph": ("no glyph is", "glyphs"),
+        "label": ("no sequence is", "sequences"),
+        "both": ("no glyph and no sequence is", "glyphs or sequences"),
+    }[report.by]
+    complete = sum(part.state == "complete" for part in report.splits)
+    done = "all complete" if report.complete else f"{complete} complete"
+    known = "them" if all(part.seed is not None for part in report.splits) else "those that are there"
+    size = sum(part.bytes for part in report.splits)
+    return [
+        ("samples", f"{report.samples:,}, {size_text(size)}"),
+        ("splits", f"{len(report.splits)}, {done}"),
+        ("apart", f"{kept} in two of {known}" if report.apart else f"NOT so: the same {lost} may be in two of {known}"),
+        ("seed", str(report.seed)),
+    ]
+
+
+SHOWN = 20
+"""Problems that a person is told, at most."""
+
+
+def first_of(problems: Sequence[str]) -> list[str]:
+    """Return the first problems, and how many more there are."""
+    left = len(problems) - SHOWN
+    return [*problems[:SHOWN], *([f"and {left:,} more like these: --json lists all of them"] if left > 0 else [])]
 
 
 def _sampled(report: DatasetReport | SamplesReport) -> list[tuple[str, str]]:

@@ -47,7 +47,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset `out`, its report `plain.html`, and `scored.html` with predictions for it."""
+    """A dataset `out`, its report `plain.html`, `scored.html` with predictions for it, `strip.html` of one strip."""
     place = tmp_path_factory.mktemp("pages")
     command = ["dataset", "-n", "60", "--len", "2-5", "--max", "6", "--source", "test", "--seed", "3"]
     assert cli.run([*command, "-o", str(place / "out")]) == 0
@@ -58,6 +58,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert cli.run(["inspect", str(place / "out"), "--html", str(place / "plain.html")]) == 0
     scored = ["--predictions", str(place / "predictions.csv"), "--html", str(place / "scored.html")]
     assert cli.run(["inspect", str(place / "out"), *scored]) == 0
+    strip = place / "out" / "images" / "00000" / "00000007.png"
+    assert cli.run(["inspect", str(strip), "--html", str(place / "strip.html")]) == 0
     return place
 
 
@@ -85,7 +87,7 @@ def type_into(browser: Any, text: str) -> None:
         browser.execute_script("arguments[0].dispatchEvent(new Event('input'))", field)
 
 
-@pytest.mark.parametrize("name", ["plain.html", "scored.html"])
+@pytest.mark.parametrize("name", ["plain.html", "scored.html", "strip.html"])
 def test_nothing_is_loaded_and_nothing_is_complained_of(browser: Any, pages: Path, name: str) -> None:
     browser.get_log("performance")
     browser.get_log("browser")
@@ -189,7 +191,7 @@ def test_everything_is_reached_with_the_tab_key(browser: Any, pages: Path) -> No
 
 
 @pytest.mark.parametrize("width", [360, 1200])
-@pytest.mark.parametrize("name", ["plain.html", "scored.html"])
+@pytest.mark.parametrize("name", ["plain.html", "scored.html", "strip.html"])
 def test_it_fits_the_screen(browser: Any, pages: Path, name: str, width: int) -> None:
     show(browser, pages / name, width=width)
     assert browser.execute_script("return document.documentElement.scrollWidth") == width

@@ -8,6 +8,7 @@ import struct
 import time
 import zipfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,162 @@ def test_what_cannot_be_read_is_counted_and_the_rest_is_looked_at(made: Path, tm
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
+# Gaps are those that were drawn, wherever glyphs stand
+
+
+LAID_OUT = {
+    "tight": (["--crop", "tight", "--min", "1", "--max", "6"], {"crop": "tight", "min_gap": 1, "max_gap": 6}),
+    "tight, all alike": (["--crop", "tight", "--min", "3"], {"crop": "tight", "min_gap": 3}),
+    "moved": (["--jitter-x", "4", "--min", "9", "--max", "12"], {"jitter_x": 4, "min_gap": 9, "max_gap": 12}),
+    "moved, all alike": (["--jitter-x", "4", "--min", "9"], {"jitter_x": 4, "min_gap": 9}),
+    "overlapping": (["--min", "-9", "--max", "-2"], {"min_gap": -9, "max_gap": -2}),
+}
+
+
+def laid_out(name: str) -> SequenceDataset:
+    return SequenceDataset(length="1-4", seed=8, samples=70, **LAID_OUT[name][1])
+
+
+def drawn_gaps(name: str) -> list[list[int]]:
+    """The gaps of each sample: measured from ink to ink or from box to box, or, where all is moved, those drawn."""
+    found = []
+    for number, sample in enumerate(laid_out(name)):
+        size, boxes, x = sample.length, sample.boxes.tolist(), sample.x.tolist()
+        if name.startswith("moved"):
+            drawn = laid_out(name).batch(number, number + 1).drawn
+            found.append(drawn["gaps"][0, : size - 1].tolist() if "gaps" in drawn else [9] * (size - 1))
+        elif name.startswith("tight"):
+            found.append([boxes[k + 1][0] - boxes[k][0] - boxes[k][2] for k in range(size - 1)])
+        else:
+            found.append([x[k + 1] - x[k] - 28 for k in range(size - 1)])
+    return found
+
+
+def counted(gaps: list[list[int]]) -> dict[str, int]:
+    every = [gap for row in gaps for gap in row]
+    return {str(gap): every.count(gap) for gap in sorted(set(every))}
+
+
+@pytest.mark.parametrize("kind", FORMAT_NAMES)
+@pytest.mark.parametrize("name", LAID_OUT)
+def test_gaps_are_those_that_were_drawn(name: str, kind: str, tmp_path: Path, mnistseq: Run) -> None:
+    out = tmp_path / "out"
+    asked = ("-n", "70", "--len", "1-4", "--seed", "8", "--shard-size", "30", *LAID_OUT[name][0])
+    assert mnistseq("dataset", *asked, *form(kind), "-o", out)[0] == 0
+    gaps = drawn_gaps(name)
+    report = json.loads(mnistseq("inspect", out, "--json")[1])
+    assert report["gaps"] == counted(gaps)
+    assert [list(strip.gaps) for strip in collection.of(out).chosen(range(70))] == gaps
+    number = next(number for number, row in enumerate(gaps) if len(row) == 3)
+    lines = mnistseq("inspect", out, "--index", number)[1].splitlines()
+    told = [line.split() for line in lines if "×" in line]
+    assert [row[3] for row in told[1:]] == list(map(str, gaps[number]))
+    parts = {"webdataset": ["00000.tar", "00002.tar"], "npz": ["dataset.npz"], "png": ["images/00000", "images/00002"]}
+    for part, (first, stop) in zip(parts.get(kind, []), [(0, 70 if kind == "npz" else 30), (60, 70)], strict=False):
+        report = json.loads(mnistseq("inspect", out / part, "--json")[1])
+        assert report["gaps"] == counted(gaps[first:stop])
+
+
+def test_where_no_recipe_tells_them_nothing_is_said_of_gaps(tmp_path: Path, mnistseq: Run) -> None:
+    for name in ("tight", "tight, all alike"):
+        asked = ("-n", "70", "--len", "1-4", "--seed", "8", "--shard-size", "30", *LAID_OUT[name][0])
+        mnistseq("dataset", *asked, "--format", "webdataset", "-o", tmp_path / name)
+        shutil.copy(tmp_path / name / "00000.tar", tmp_path / f"{name}.tar")
+    drawn = json.loads(mnistseq("inspect", tmp_path / "tight.tar", "--json")[1])
+    assert drawn["gaps"] == counted(drawn_gaps("tight")[:30])  # which stand in its rows
+    for view in ("--json", "--index=3"):
+        text = mnistseq("inspect", tmp_path / "tight, all alike.tar", view)[1]
+        assert '"gaps": null' in text if view == "--json" else "gap" not in text
+    assert mnistseq("generate", "1-2-3", "--min", "4", "--seed", "1", "-o", f"{tmp_path}/a/")[0] == 0
+    report = json.loads(mnistseq("inspect", tmp_path / "a", "--json")[1])
+    assert (report["gaps"], report["glyphs"]["samples"]) == (None, 1)  # which were read in its pixels
+    batch = laid_out("tight").batch(0, 9)
+    np.savez(tmp_path / "x.npz", images=batch.images, labels=batch.digits, lengths=batch.lengths, x=batch.x)
+    assert json.loads(mnistseq("inspect", tmp_path / "x.npz", "--json")[1])["gaps"] is None
+    np.savez(tmp_path / "y.npz", images=batch.images, labels=batch.digits, lengths=batch.lengths, **batch.drawn)
+    assert json.loads(mnistseq("inspect", tmp_path / "y.npz", "--json")[1])["gaps"] == counted(drawn_gaps("tight")[:9])
+    np.savez(tmp_path / "z.npz", images=batch.images, labels=batch.digits, gaps=batch.drawn["gaps"][:, :2])
+    assert mnistseq("inspect", tmp_path / "z.npz", "--json")[0] == 2
+
+
+def test_a_label_that_was_changed_has_no_gaps(tmp_path: Path, mnistseq: Run) -> None:
+    mnistseq("dataset", "-n", "9", "--len", "3", "--max", "4", "--seed", "8", "-o", tmp_path / "out")
+    labels = tmp_path / "out" / "labels.csv"
+    rows = labels.read_text().splitlines()
+    digit = (int(rows[4][-1]) + 1) % 10
+    labels.write_text("\n".join([*rows[:4], rows[4][:-1] + str(digit), *rows[5:]]) + "\n")
+    data = SequenceDataset(length=3, max_gap=4, seed=8, samples=9)
+    gaps = [np.diff(sample.x - 28 * np.arange(3)).tolist() for sample in data]
+    assert json.loads(mnistseq("inspect", tmp_path / "out", "--json")[1])["gaps"] == counted(gaps[:3] + gaps[4:])
+
+
+@pytest.mark.parametrize("gaps", [[1], [1, 2, 3], [1, "2"], [1, True], "12", [1, 2**31], [1, -(2**31)], None])
+def test_gaps_in_a_row_that_cannot_be_are_passed_over(gaps: object, tmp_path: Path) -> None:
+    row = {"file_name": "a.png", "text": "123", "gaps": gaps}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "a.png").write_bytes(png.encode(np.full((1, 28, 90), 255, np.uint8), "small")[0])
+    found = collection.of(tmp_path)
+    assert found.chosen([0])[0].gaps == ()
+    assert [rows.gaps.tolist() for rows in found.rows()] == [[[collection.NO_GAP] * 2]]
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row | {"gaps": [4, -5]}) + "\n")
+    assert [rows.gaps.tolist() for rows in collection.of(tmp_path).rows()] == [[[4, -5]]]
+
+
+def test_an_npz_of_single_digits_has_gaps_without_values(tmp_path: Path, mnistseq: Run) -> None:
+    asked = ("-n", "5", "--len", "1", "--max", "3", "--seed", "1", "--format", "npz")
+    assert mnistseq("dataset", *asked, "-o", tmp_path / "out")[0] == 0
+    report = json.loads(mnistseq("inspect", tmp_path / "out/dataset.npz", "--json")[1])
+    assert (report["samples"], report["gaps"]) == (5, None)
+
+
+def test_an_npz_of_another_make_is_believed_in_nothing(tmp_path: Path, mnistseq: Run) -> None:
+    images = np.full((3, 28, 56), 255, dtype=np.uint8)
+    images[:, 5:20, 30:40] = 0
+    labels = np.array([[1, 2], [3, 4], [5, 6]])  # of 8 bytes each, as NumPy makes them by itself
+    far = np.full((3, 2), 10**12)
+    np.savez(tmp_path / "a.npz", images=images, labels=labels, glyphs=-far, x=far, gaps=10**15 * far[:, :1])
+    report = json.loads(mnistseq("inspect", tmp_path / "a.npz", "--json")[1])
+    assert (report["labelled"], report["digits"]) == (3, [0, 1, 1, 1, 1, 1, 1, 0, 0, 0])
+    assert (report["gaps"], report["glyphs"]) == (None, None)
+    assert mnistseq("inspect", tmp_path / "a.npz", "--index", "0")[0] == 0
+    np.savez(tmp_path / "b.npz", images=images, labels=labels - 2)
+    code, text, err = mnistseq("inspect", tmp_path / "b.npz")
+    assert (code, text, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("box", [[5000, 0, 5, 5], [0, 5000, 5, 5], [0, 0, 2**31 - 1, 5], [56, 0, 0, 0]])
+def test_boxes_that_cannot_be_are_looked_for(box: list[int], tmp_path: Path, mnistseq: Run) -> None:
+    image = np.full((28, 56), 255, dtype=np.uint8)
+    image[4:9, 3:7] = image[6:20, 31:50] = 0
+    (tmp_path / "a.png").write_bytes(png.encode(image[None], "small")[0])
+    row = {"file_name": "a.png", "text": "12", "glyphs": [3, 4], "x": [0, 28], "boxes": [[3, 4, 4, 5], box]}
+    (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
+    assert collection.of(tmp_path).chosen([0])[0].boxes == ((3, 4, 4, 5), (31, 6, 19, 14))
+    assert mnistseq("inspect", tmp_path, "--sheet", tmp_path / "s.png", "--boxes")[0] == 0
+
+
+def test_gaps_are_known_without_the_glyphs_of_a_source(tmp_path: Path, mnistseq: Run) -> None:
+    data = Path(__file__).resolve().parent.parent / "data"
+    own = ("--source", data / "t10k-images-idx3-ubyte", "--source-labels", data / "t10k-labels-idx1-ubyte")
+    images = idx.read(own[1])[:900]
+    (tmp_path / "i").write_bytes(idx.encode(np.minimum(images, 250)))
+    (tmp_path / "l").write_bytes(idx.encode(idx.read(own[3])[:900]))
+    asked = ("-n", "3000", "--len", "3", "--max", "4", "--crop", "tight", "--seed", "1", "--format", "npz")
+    source = ("--source", tmp_path / "i", "--source-labels", tmp_path / "l")
+    assert mnistseq("dataset", *asked, *source, "-o", tmp_path / "out")[0] == 0
+    report = json.loads(mnistseq("inspect", tmp_path / "out", "--json")[1])
+    batch = SequenceDataset(
+        length=3, max_gap=4, crop="tight", seed=1, source=tmp_path / "i", source_labels=tmp_path / "l"
+    )
+    drawn = batch.batch(0, 3000).drawn["gaps"]
+    assert report["gaps"] == counted(drawn.tolist())  # of all, and not of those alone that are looked at
+    (tmp_path / "x").write_text("123\n" * 3000)
+    score = json.loads(mnistseq("inspect", tmp_path / "out", "--predictions", tmp_path / "x", "--json")[1])[
+        "predictions"
+    ]
+    assert {gap: entry["pairs"] for gap, entry in score["gaps"].items()} == report["gaps"]
+
+
 # Reports
 
 
@@ -219,6 +376,20 @@ def test_one_sample_is_told_to_the_last(made: Path, mnistseq: Run) -> None:
         )
 
 
+@pytest.mark.parametrize("size", [1, 4, 5, 6, 12])
+def test_the_digits_that_a_sample_is_made_of_stand_five_in_a_row(size: int) -> None:
+    sample = SequenceDataset(length=size, seed=6)[0]
+    strip = collection.Strip(0, "", sample.image, sample.label.replace("-", ""), tuple(sample.glyphs.tolist()))
+    origins = inspecting.origins(strip, "train")
+    assert origins is not None
+    expected = np.full((30 * -(-size // 5), 30 * min(size, 5)), 255, dtype=np.uint8)
+    for place in range(size):
+        top, left = 30 * (place // 5), 30 * (place % 5)
+        expected[top : top + 28, left : left + 28] = sample.image[:, 28 * place : 28 * place + 28]
+    np.testing.assert_array_equal(origins, expected[:-2, :-2], strict=True)
+    assert inspecting.origins(strip, "sha256:0") is None
+
+
 def test_samples_that_are_named_stand_in_the_json(made: Path, mnistseq: Run) -> None:
     report = json.loads(mnistseq("inspect", made / "npz", "--index", "9,3", "--json")[1])
     for number, shown in zip((9, 3), report["chosen"], strict=True):
@@ -229,6 +400,7 @@ def test_samples_that_are_named_stand_in_the_json(made: Path, mnistseq: Run) -> 
             "text": DATA[number].label.replace("-", ""),
             "glyphs": DATA[number].glyphs[:size].tolist(),
             "x": x[:size],
+            "gaps": [right - left - 28 for left, right in pairwise(x[:size])],
             "boxes": [list(slow_box(DATA[number].image, left)) for left in x[:size]],
         }
 

@@ -131,7 +131,25 @@ def test_a_strip_is_drawn_below_its_caption(capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("wide\n" + "▀" * 84 + "\n", "")  # a third of it, in the 100 columns of a pipe
 
 
+def test_empty_paper_at_the_right_end_is_left_out_where_it_would_make_a_strip_smaller(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    strip = np.full((2, 250), PAPER, dtype=np.uint8)
+    for last, drawn in ((40, " " * 40 + "█"), (99, " " * 99 + "█"), (100, " " * 50 + "▀"), (249, " " * 83 + "▀")):
+        strip[:, :] = PAPER
+        strip[:, last] = INK
+        print_strip(strip, "wide")
+        assert capfd.readouterr().out == f"wide\n{drawn}\n"
+    print_strip(np.full((2, 250), PAPER, dtype=np.uint8), "empty")
+    assert capfd.readouterr().out == "empty\n\n"
+
+
 # Tables
+
+
+def test_columns_without_names_have_no_line_for_them(capfd: pytest.CaptureFixture[str]) -> None:
+    print_table("title", ("", ""), [("a", "1")])
+    assert [line.strip() for line in capfd.readouterr().out.splitlines() if line.strip()] == ["title", "a   1"]
 
 
 def test_numbers_stand_to_the_right_and_words_to_the_left(capfd: pytest.CaptureFixture[str]) -> None:

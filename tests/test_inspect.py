@@ -139,7 +139,7 @@ def test_the_first_glyph_of_each_digit_is_drawn(mnistseq: Run) -> None:
     assert text.startswith(plain)
     caption, *drawn = text[len(plain) :].splitlines()
     assert caption == "the first glyph of each digit in the train file"
-    assert len(drawn) == 5  # 28 rows at a third of their size, two to a line, since 280 columns are not to be had
+    assert len(drawn) == 15  # two rows of five digits, 58 px high and 148 wide, at half their size and two to a line
     assert set("".join(drawn)) == set(" ▀▄█")
 
 
@@ -831,6 +831,22 @@ def test_verify_is_for_datasets(here: Path, mnistseq: Run) -> None:
     assert_refused(mnistseq("inspect", "1-2.png", "--verify"), "1-2.png is of the kind strip")
 
 
+def test_of_very_much_damage_the_first_is_told_and_how_much_more_there_is(here: Path, mnistseq: Run) -> None:
+    mnistseq("dataset", "-n", "90", "--len", "1", "--shard-size", "2", "--seed", "1", "-o", "out")
+    for path in Path("out").glob("images/*/*.png"):
+        path.write_bytes(b"")
+    code, text, err = mnistseq("inspect", "out", "--verify", "--json", "--html", "x.html")
+    problems = json.loads(text)["problems"]
+    assert (code, len(problems)) == (1, 45)
+    lines = err.splitlines()
+    assert lines[1:21] == [f"mnistseq: {problem}" for problem in problems[:20]]
+    assert lines[21:] == ["mnistseq: and 25 more like these: --json lists all of them"]
+    page = Path("x.html").read_text()
+    assert all(problem in page for problem in problems[:20])
+    assert problems[20] not in page
+    assert "and 25 more like these" in page
+
+
 # --regenerate
 
 
@@ -873,7 +889,8 @@ def test_a_changed_glyph_in_the_metadata_is_found_by_making_the_samples_again(ou
 # A strip
 
 STRIP_KEYS = [
-    *("kind", "path", "height", "width", "ink", "sequence", "glyphs", "x", "gaps", "note", "problems"),
+    *("kind", "path", "height", "width", "ink", "sequence", "glyphs", "x", "gaps", "boxes"),
+    *("exact", "confidence", "confidences", "dataset", "sample", "note", "problems"),
 ]
 
 
@@ -897,6 +914,12 @@ def test_a_strip_as_json(here: Path, mnistseq: Run) -> None:
         "glyphs": sample.glyphs.tolist(),
         "x": [0, 36, 72],
         "gaps": [8, 8],
+        "boxes": sample.boxes.tolist(),
+        "exact": True,
+        "confidence": 1.0,
+        "confidences": [1.0, 1.0, 1.0],
+        "dataset": None,
+        "sample": None,
         "note": "",
         "problems": [],
     }
@@ -909,12 +932,22 @@ def test_a_strip_as_a_table(here: Path, mnistseq: Run) -> None:
     rows = facts(text)
     assert rows["size"] == ["100×28", "px"]
     assert rows["sequence"] == ["1-2-3"]
-    assert rows["x"] == ["0,", "36,", "72"]
-    assert rows["gaps"] == ["8,", "8"]
+    assert rows["read"][0] == "exactly:"
+    sample = SequenceDataset(sequences=["1-2-3"], seed=3, width=100)[0]
+    for place, (x, y, width, height) in enumerate(sample.boxes.tolist()):
+        gap = ["8"] if place else []
+        places = [str(sample.glyphs[place]), str(36 * place), *gap, f"{x},", str(y), f"{width}×{height}"]
+        assert rows[str(place + 1)] == places
     assert "a.png" in text
     drawn = mnistseq("inspect", "a.png", "--show", "2").out.splitlines()
     with Image.open("a.png") as image:
-        assert drawn[-15:] == ["a.png", *half_blocks(np.asarray(image))]
+        expected = ["0: 1-2-3, a.png", *half_blocks(np.asarray(image))]
+    start = drawn.index(expected[0])
+    assert drawn[start : start + 15] == expected
+    assert drawn[-15] == "the MNIST digits that it is made of"
+    assert [line for line in drawn if line not in drawn[start : start + 15] + drawn[-15:]] == text.splitlines()
+    shown = mnistseq("inspect", "a.png", "--index", "0").out.splitlines()
+    assert shown[:15] == expected
 
 
 def test_an_inverted_strip(here: Path, mnistseq: Run) -> None:
@@ -932,8 +965,102 @@ def test_a_picture_without_a_reading_is_described_all_the_same(here: Path, mnist
     report = json.loads(text)
     assert list(report) == STRIP_KEYS
     assert (report["height"], report["width"], report["sequence"], report["glyphs"]) == (28, 60, None, None)
+    assert all(report[key] is None for key in ("x", "gaps", "boxes", "exact", "confidence", "confidences"))
     assert report["note"].startswith("from column 0 on")
-    assert "from column 0 on" in mnistseq("inspect", "noise.png").out
+    text = mnistseq("inspect", "noise.png").out
+    assert facts(text)["sequence"] == ["unread"]
+    assert "from column 0 on" in text
+    assert "its digits" not in text
+
+
+def changed(name: str, image: Image.Image) -> Image.Image:
+    """A strip as it comes back from elsewhere."""
+    if name == "as JPEG":
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=60)
+        return Image.open(file).convert("L")
+    if name == "twice as large":
+        return image.resize((2 * image.width, 2 * image.height))
+    if name == "white on black and larger":
+        return Image.eval(image, lambda value: 255 - value).resize((3 * image.width // 2, 3 * image.height // 2))
+    return Image.eval(image, lambda value: 150 + value // 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"), [("as JPEG", 1), ("twice as large", 2), ("white on black and larger", 1.5), ("pale", 1)]
+)
+def test_a_strip_that_was_changed_is_read_by_likeness(here: Path, name: str, scale: float, mnistseq: Run) -> None:
+    mnistseq("generate", "3-0-7", "--min", "5", "--source", "test", "--seed", "3", "-o", "a.png")
+    sample = SequenceDataset(sequences=["3-0-7"], min_gap=5, source="test", seed=3)[0]
+    with Image.open("a.png") as image:
+        changed(name, image.convert("L")).save("b.png")
+    code, text, err = mnistseq("inspect", "b.png", "--json")
+    report = json.loads(text)
+    assert (code, err, list(report)) == (0, "", STRIP_KEYS)
+    assert (report["sequence"], report["exact"], report["gaps"]) == ("3-0-7", False, None)
+    assert report["note"] == ("white ink on black paper" if name.startswith("white") else "")
+    assert report["confidence"] == pytest.approx(np.prod(report["confidences"]), abs=1e-4)
+    assert 0.7 <= report["confidence"] < 1
+    # About where the ink is: a pixel or two of the original away, the more where it is blurred.
+    np.testing.assert_allclose(np.array(report["boxes"]) / scale, sample.boxes, atol=2.5)
+    read = json.loads(mnistseq("decode", "b.png", "--json").out)  # which tells the same
+    for here_, there in (("glyphs", "glyphs"), ("x", "x"), ("sequence", "digits"), ("confidences", "confidences")):
+        assert report[here_] == read[there]
+    rows = facts(mnistseq("inspect", "b.png").out)
+    assert rows["read"][:2] == ["by", "likeness,"]
+    assert rows["digit"][:4] == ["sure", "nearest", "glyph", "x"]
+    for digit, glyph, sure in zip("307", report["glyphs"], report["confidences"], strict=True):
+        assert rows[digit][:2] == [f"{int(100 * sure)}%", str(glyph)]
+    assert "the MNIST digits that are most like these" in mnistseq("inspect", "b.png", "--show", "1").out
+    (chosen,) = json.loads(mnistseq("inspect", "b.png", "--index", "0", "--json").out)["chosen"]
+    assert (chosen["text"], chosen["confidences"]) == ("307", report["confidences"])
+    assert mnistseq("inspect", "b.png", "--sheet", "s.png", "--boxes", "--html", "x.html").code == 0
+    assert "nearest glyph" in Path("x.html").read_text()
+
+
+def test_what_is_not_sure_enough_is_unread(here: Path, mnistseq: Run) -> None:
+    """As decode leaves it: digits that touch, slanted, on noisy paper."""
+    hand = ("--crop", "tight", "--min", "-3", "--slant", "10-20", "--noise", "20")
+    mnistseq("generate", "3-1-4-1-5", *hand, "--count", "4", "--seed", "3", "-o", "a")
+    unread = []
+    for path in sorted(Path("a").iterdir()):
+        report = json.loads(mnistseq("inspect", path, "--json").out)
+        assert (report["sequence"] is None) == (mnistseq("decode", path).code == 1)
+        if report["sequence"] is None:
+            unread.append(path)
+            assert (report["glyphs"], report["exact"], report["confidence"]) == (None, None, None)
+            assert "by likeness it is" in report["note"]
+    assert unread
+    assert f"0: ?, {unread[0].name}" in mnistseq("inspect", unread[0], "--show", "1").out.splitlines()
+    assert mnistseq("inspect", unread[0], "--html", "x.html").code == 0
+    assert "Its digits" not in Path("x.html").read_text()
+
+
+def test_a_strip_is_a_collection_of_one(here: Path, mnistseq: Run) -> None:
+    mnistseq("generate", "1-2-3", "--min", "2", "--seed", "3", "-o", "a.png")
+    for text in ("124\n", "x/a.png,124\n", "0,1-2-4\n"):
+        Path("x").write_text(text)
+        score = json.loads(mnistseq("inspect", "a.png", "--predictions", "x", "--json").out)["predictions"]
+        assert (score["scored"], score["substitutions"], score["gaps"]["2"]) == (1, 1, {"pairs": 2, "errors": 1})
+    Path("x").write_text("b.png,124\n")
+    assert mnistseq("inspect", "a.png", "--predictions", "x").code == 1
+    assert_refused(mnistseq("inspect", "a.png", "--index", "1"), "there is no sample 1")
+
+
+def test_a_strip_of_a_dataset_says_which_it_is(out: Path, mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "images/00001/00000012.png"
+    for place, path, whole in (
+        (".", out / name, "out"),
+        ("out/images", name[7:], ".."),
+        (".", out.absolute() / name, None),
+    ):
+        with monkeypatch.context() as there:
+            there.chdir(place)
+            report = json.loads(mnistseq("inspect", path, "--json").out)
+            assert (report["dataset"], report["sample"]) == (whole or str(out.absolute()), 12)
+            assert "mnistseq inspect" in " ".join(facts(mnistseq("inspect", path).out)["sample"])
+    (out / "recipe.json").unlink()
+    assert json.loads(mnistseq("inspect", out / name, "--json").out)["dataset"] is None
 
 
 # An IDX file
@@ -986,8 +1113,16 @@ def test_idx_images(here: Path, mnistseq: Run) -> None:
         "problems": [],
     }
     text = mnistseq("inspect", "images", "--show", "9").out
+    assert facts(text)["images"] == ["3", "of", "6×4", "px"]
     assert facts(text)["values"] == ["3×4×6", "of", "uint8"]
     assert text.splitlines()[-9:] == ["image 0", "", "", "image 1", "  █", "  █", "image 2", "██████", "██████"]
+
+
+def test_values_that_are_not_finite_have_no_range(here: Path, mnistseq: Run) -> None:
+    Path("values").write_bytes(idx.encode(np.array([1, np.nan, np.inf], dtype=np.float32)))
+    report = json.loads(mnistseq("inspect", "values", "--json").out)
+    assert (report["smallest"], report["largest"]) == (None, None)
+    assert facts(mnistseq("inspect", "values").out)["range"] == ["some", "values", "are", "not", "finite"]
 
 
 def test_gzip_idx_is_looked_into(here: Path, mnistseq: Run) -> None:

@@ -98,8 +98,11 @@ def test_gaps_of_a_tight_crop_are_between_ink_and_ink(low: int, high: int) -> No
 
 @pytest.mark.parametrize("align", ["left", "center", "right", "random"])
 @pytest.mark.parametrize("crop", ["box", "tight"])
-def test_a_strip_stands_on_a_wider_canvas_as_it_is_told(align: Any, crop: Any) -> None:
-    recipe = Recipe.request(seed=3, length=((2, 1), (4, 1)), width=200, align=align, crop=crop, max_gap=4, margin=5)
+@pytest.mark.parametrize("hand", [{}, {"slant": (-8, 8), "stroke": (0, 1)}], ids=["plain", "hand"])
+def test_a_strip_stands_on_a_wider_canvas_as_it_is_told(align: Any, crop: Any, hand: dict[str, Any]) -> None:
+    recipe = Recipe.request(
+        seed=3, length=((2, 1), (4, 1)), width=200, align=align, crop=crop, max_gap=4, margin=5, **hand
+    )
     batch = compose(recipe, BANK, 0, 300)
     ends = np.where(batch.glyphs >= 0, batch.x + 28, 0).max(axis=1)
     starts = batch.x[:, 0]
@@ -152,6 +155,16 @@ def test_images_may_be_as_wide_as_their_strips() -> None:
         assert (image[:, width:] == 255).all()
     data = SequenceDataset.from_recipe(recipe)
     assert [data[number].image.shape for number in range(20)] == [(32, int(width)) for width in batch.widths[:20]]
+
+
+def test_an_image_as_wide_as_its_strip_has_room_for_a_glyph_that_grew() -> None:
+    recipe = Recipe.request(seed=0, length=((1, 9), (2, 1)), width="fit", scale=(50, 160), rotate=(0, 40))
+    batch = compose(recipe, BANK, 0, 400)
+    ends = (batch.boxes[:, :, 0] + batch.boxes[:, :, 2]).max(axis=1)
+    single = batch.lengths == 1
+    assert (ends <= batch.widths).all()
+    np.testing.assert_array_equal(batch.widths[single], np.maximum(28, batch.boxes[single, 0, 2]))
+    assert (batch.widths[single] > 28).any()
 
 
 # The look of it

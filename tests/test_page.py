@@ -14,7 +14,7 @@ import pytest
 from forms import form
 from PIL import Image
 
-from mnist_seq_cli import SequenceDataset, cli, png
+from mnist_seq_cli import SequenceDataset, cli, idx, png
 from mnist_seq_cli.formats import FORMAT_NAMES
 
 Run = Callable[..., tuple[int, str, str]]
@@ -225,3 +225,30 @@ def test_an_incomplete_dataset_has_a_page_that_says_so(tmp_path: Path, mnistseq:
     page = Page((tmp_path / "x.html").read_text())
     assert any("incomplete, 0 of 5 samples are done" in text for text in page.text)
     assert page.cards == []
+
+
+@pytest.mark.parametrize("larger", [1, 2])
+def test_the_page_of_a_strip_has_it_and_its_digits_side_by_side(larger: int, tmp_path: Path, mnistseq: Run) -> None:
+    path = tmp_path / "a.png"
+    mnistseq("generate", "3-0-7", "--min", "5", "--seed", "3", "-o", path)
+    with Image.open(path) as image:
+        image.resize((larger * image.width, larger * image.height)).save(path)
+    assert mnistseq("inspect", path, "--html", tmp_path / "x.html")[0] == 0
+    report = json.loads(mnistseq("inspect", path, "--json")[1])
+    page = Page((tmp_path / "x.html").read_text())
+    text = " ".join(page.text)
+    assert [card["data-text"] for card in page.cards] == ["307"]
+    assert "search" not in page.ids
+    assert "Its digits, from left to right" in page.text
+    what = "glyph" if larger == 1 else "nearest glyph"
+    for glyph, (x, y, width, height) in zip(report["glyphs"], report["boxes"], strict=True):
+        assert f"{what} {glyph} ink at {x}, {y}: {width}×{height} px" in text
+    assert ("% sure" in text) == (larger > 1)
+    pictures = re.findall(
+        r'<img class="glyph" alt="" src="data:image/png;base64,([^"]+)"', (tmp_path / "x.html").read_text()
+    )
+    images = idx.read(DATA / "train-images-idx3-ubyte")
+    for picture, glyph in zip(pictures, report["glyphs"], strict=True):
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(io.BytesIO(base64.b64decode(picture)))), 255 - images[glyph]
+        )

@@ -131,6 +131,35 @@ def slow_score(samples: list[Sample], readings: list[str]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    "looks", [["--crop", "tight", "--min", "-3", "--max", "4"], ["--jitter-x", "5", "--min", "7", "--max", "9"]]
+)
+def test_errors_by_gap_are_by_the_gap_that_was_drawn(looks: list[str], tmp_path: Path, mnistseq: Run) -> None:
+    asked = ("-n", "120", "--len", "2-5", "--seed", "4", *looks)
+    assert mnistseq("dataset", *asked, "-o", tmp_path / "out")[0] == 0
+    rows = [json.loads(line) for line in (tmp_path / "out" / "metadata.jsonl").read_text().splitlines()]
+    readings = spoilt([row["text"] for row in rows])
+    (tmp_path / "x").write_text("\n".join(readings) + "\n")
+    expected: dict[int, Counter[str]] = {}
+    for row, reading in zip(rows, readings, strict=True):
+        troubled = set()
+        for kind, source, _ in Levenshtein.editops(row["text"], reading).as_list():
+            troubled |= {source - 1} if kind == "insert" else {source - 1, source}
+        for pair, gap in enumerate(row["gaps"]):
+            expected.setdefault(gap, Counter()).update(pairs=1, errors=pair in troubled)
+    assert len(expected) > 2
+    found = json.loads(mnistseq("inspect", tmp_path / "out", "--predictions", tmp_path / "x", "--json")[1])
+    told = {str(gap): {name: expected[gap][name] for name in ("pairs", "errors")} for gap in sorted(expected)}
+    assert found["predictions"]["gaps"] == told
+
+
+def test_without_a_recipe_errors_are_not_told_by_gap(tmp_path: Path, mnistseq: Run) -> None:
+    mnistseq("generate", "1-2-3", "4-5-6", "--min", "20", "--crop", "tight", "--seed", "1", "-o", f"{tmp_path}/a/")
+    (tmp_path / "x").write_text("123\n457\n")
+    found = json.loads(mnistseq("inspect", tmp_path / "a", "--predictions", tmp_path / "x", "--json")[1])["predictions"]
+    assert (found["exact"], found["substitutions"], found["gaps"]) == (1, 1, {})
+
+
 @pytest.mark.parametrize("name", ["png", "webdataset", "npz", "idx"])
 def test_every_number_is_that_of_a_slow_count(name: str, place: Path, data: SequenceDataset, mnistseq: Run) -> None:
     readings = spoilt(texts_of(data))

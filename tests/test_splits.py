@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mnist_seq_cli import idx, open_dataset, splits
 from mnist_seq_cli.bank import Source, load
 from mnist_seq_cli.compose import check_bank
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.recipe import EVERYTHING
+from mnist_seq_cli.recipe import EVERYTHING, Recipe
 
 Run = Callable[..., Any]
 THREE = ["--split", "train=700", "--split", "val=200", "--split", "test=100"]
@@ -52,7 +53,7 @@ def test_splits_are_datasets_that_share_no_glyph(mnistseq: Run) -> None:
     done = mnistseq("dataset", *THREE, "--len", "3", "--seed", "5", "-o", "out")
     assert (done.code, done.out) == (0, "")
     assert done.err.startswith("out: 1,000 strips (train 700, val 200, test 100), 84×28 px, ")
-    assert "\nseed 5: with --seed 5 the same splits come again\nlook at one: mnistseq inspect out/train\n" in done.err
+    assert "\nseed 5: with --seed 5 the same splits come again\nlook at them: mnistseq inspect out\n" in done.err
     assert [len(open_dataset(f"out/{name}")) for name in NAMES] == [700, 200, 100]
     assert sorted(path.name for path in Path("out").iterdir()) == ["splits.json", "test", "train", "val"]
     for name in NAMES:
@@ -238,10 +239,6 @@ def test_places_that_are_taken_are_refused(mnistseq: Run, place: Path) -> None:
         "--overwrite starts anew, or choose another directory\n",
     )
     assert mnistseq("dataset", "--split", "a=5", "--len", "2", "-o", "parts").code == 0
-    assert mnistseq("inspect", "parts").err == (
-        "mnistseq: parts is not a dataset of ours: it has no recipe.json; "
-        "it holds splits; look at them one by one, parts/…\n"
-    )
 
 
 @pytest.mark.parametrize(
@@ -252,6 +249,7 @@ def test_places_that_are_taken_are_refused(mnistseq: Run, place: Path) -> None:
         b'{"version": 1, "seed": 1, "by": "x", "splits": {"a": 5}}',
         b'{"version": 1, "seed": 1, "by": "glyph", "splits": {"../a": 5}}',
         b'{"version": 1, "seed": 1, "by": "glyph", "splits": {"a": [5]}}',
+        b'{"version": 1, "seed": 1, "by": "glyph", "splits": {}}',
     ],
 )
 def test_a_damaged_paper_is_told_in_one_line(content: bytes, mnistseq: Run, place: Path) -> None:
@@ -260,6 +258,9 @@ def test_a_damaged_paper_is_told_in_one_line(content: bytes, mnistseq: Run, plac
     done = mnistseq("dataset", "--split", "a=5", "--len", "2", "-o", "out")
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "out holds splits that cannot be continued" in done.err
+    done = mnistseq("inspect", "out")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "splits.json" in done.err
     assert mnistseq("dataset", "--split", "a=5", "--len", "2", "--overwrite", "-o", "out").code == 0
     assert json.loads(Path("out/splits.json").read_bytes())["splits"] == {"a": 5}
 
@@ -281,6 +282,145 @@ def test_inspect_tells_the_part(mnistseq: Run) -> None:
     shown = mnistseq("inspect", "out/b", "--show", "0").out
     told = "train, glyphs 75.0% to 100.0%, sequences 75.0% to 100.0%, without known wrong labels, each glyph once"
     assert told in " ".join(shown.split())
+
+
+# What inspect tells of them as a whole
+
+
+def inspected(mnistseq: Run, *arguments: str) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(mnistseq("inspect", "out", "--json", *arguments).out)
+    return report
+
+
+@pytest.mark.parametrize("by", splits.BY)
+@pytest.mark.parametrize("more", [[], ["--source", "test"], ["--labels", "labels.txt"]], ids=str)
+def test_splits_are_told_as_a_whole(by: str, more: list[str], mnistseq: Run) -> None:
+    Path("labels.txt").write_text("".join(f"{number:03}\n" for number in range(120)))
+    length = [] if "--labels" in more else ["--len", "3"]
+    assert mnistseq("dataset", *THREE, *length, *more, "--split-by", by, "--seed", "5", "-o", "out").code == 0
+    done = mnistseq("inspect", "out", "--json")
+    report = json.loads(done.out)
+    assert (done.code, done.err) == (0, "")
+    keys = ["kind", "path", "seed", "by", "samples", "complete", "apart", "splits", "problems"]
+    assert list(report) == keys
+    told = {**report, "splits": [part["name"] for part in report["splits"]]}
+    assert told == dict(zip(keys, ("splits", "out", 5, by, 1000, True, True, list(NAMES), []), strict=True))
+    for part, size in zip(report["splits"], (700, 200, 100), strict=True):
+        found = json.loads(mnistseq("inspect", f"out/{part['name']}", "--json").out)
+        source = part.pop("source")
+        assert source.startswith(found["recipe"]["source"])
+        assert part == {
+            "name": part["name"],
+            "state": "complete",
+            "samples": size,
+            "samples_done": size,
+            "bytes": found["bytes"],
+            "format": "png",
+            "seed": found["recipe"]["seed"],
+        }
+    done = mnistseq("inspect", "out")
+    assert (done.code, done.err) == (0, "look at one: mnistseq inspect out/train\n")
+    kept = {"glyph": "no glyph is", "label": "no sequence is", "both": "no glyph and no sequence is"}[by]
+    assert f"{kept} in two of them" in done.out
+    for part in report["splits"]:
+        assert [part["name"], str(part["samples"]), "complete"] in [line.split()[:3] for line in done.out.splitlines()]
+
+
+def test_splits_that_are_not_whole_are_told(mnistseq: Run, place: Path) -> None:
+    assert mnistseq("dataset", *THREE, "--split", "more=50", "--len", "3", "--seed", "5", "-o", "out").code == 0
+    Path("out/val/manifest.json").unlink()
+    (place / "out/test").rename(place / "away")
+    Path("out/more/recipe.json").write_text("[")
+    report = inspected(mnistseq)
+    assert [part["state"] for part in report["splits"]] == ["complete", "incomplete", "missing", "damaged"]
+    assert [part["samples_done"] for part in report["splits"]] == [700, 0, 0, 0]
+    assert (report["complete"], report["apart"]) == (False, True)
+    val, test, more = report["problems"]
+    assert val == "val: incomplete, 0 of 200 samples are done: the dataset command does the rest"
+    assert test == "test: it is not there yet: the dataset command makes it"
+    assert more.startswith("more: out/more/recipe.json is not JSON")
+    done = mnistseq("inspect", "out")
+    assert (done.code, done.err.splitlines()) == (1, [f"mnistseq: {problem}" for problem in report["problems"]])
+    assert "no glyph is in two of those that are there" in done.out
+    for row in (["val", "200", "0", "done"], ["test", "100", "missing"], ["more", "50", "damaged"]):
+        assert row in [line.split()[: len(row)] for line in done.out.splitlines()]
+
+
+@pytest.mark.parametrize("by", splits.BY)
+def test_a_split_that_is_another_one_shares_what_it_should_not(by: str, mnistseq: Run, place: Path) -> None:
+    sizes = ["--split", "train=20", "--split", "val=10"]
+    assert mnistseq("dataset", *sizes, "--len", "2", "--split-by", by, "--seed", "5", "-o", "out").code == 0
+    (place / "out/val").rename(place / "away")
+    shutil.copytree("out/train", "out/val")
+    report = inspected(mnistseq)
+    assert (report["complete"], report["apart"]) == (False, False)
+    assert [part["state"] for part in report["splits"]] == ["complete", "other"]
+    expected = ["val: it is another dataset than splits.json asks for"]
+    expected += ["train and val may share glyphs: their recipes draw from the same ones"] * (by != "label")
+    expected += ["train and val may share sequences: their recipes write some of the same"] * (by != "glyph")
+    assert report["problems"] == expected
+    done = mnistseq("inspect", "out")
+    assert done.code == 1
+    assert "NOT so: the same" in done.out
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "glyphs", "labels"),
+    [
+        ({"pool": (0, 1, 2)}, {"pool": (1, 2, 2)}, True, False),
+        ({"pool": (1, 2, 2)}, {"pool": (0, 1, 2)}, True, False),
+        ({"pool": (0, 1, 2)}, {"pool": (2, 3, 4)}, True, False),
+        ({"pool": (0, 51, 100)}, {"pool": (1, 2, 2)}, False, False),
+        ({"source": "train"}, {"source": "test"}, True, False),
+        ({"source": "all"}, {"source": "test"}, False, False),
+        ({"label_pool": (0, 1, 3)}, {"label_pool": (1, 3, 3)}, False, True),
+        ({"label_pool": (0, 2, 3)}, {"label_pool": (1, 3, 3)}, False, False),
+        ({"label_pool": (0, 1, 3)}, {"label_pool": (1, 3, 3), "digits": (1, 2, 3)}, False, False),
+        ({"label_pool": (0, 1, 3)}, {"label_pool": (0, 1, 3), "length": 3}, False, True),
+        ({"sequences": [(1, 2)]}, {"sequences": [(2, 1), (1,)]}, False, True),
+        ({"sequences": [(1, 2), (3, 4)]}, {"sequences": [(3, 4)]}, False, False),
+        ({"sequences": [(1, 2)]}, {"label_pool": (0, 1, 3)}, False, False),
+    ],
+)
+def test_recipes_tell_what_is_kept_apart(
+    one: dict[str, Any], other: dict[str, Any], glyphs: bool, labels: bool
+) -> None:
+    def recipe(asked: dict[str, Any]) -> Recipe:
+        return Recipe.request(**{"seed": 1, **({} if "sequences" in asked else {"length": 2}), **asked})
+
+    both = {"a": recipe(one), "b": recipe(other)}
+    assert len(splits.shared("glyph", both)) == 1 - glyphs
+    assert len(splits.shared("label", both)) == 1 - labels
+    assert len(splits.shared("both", both)) == 2 - glyphs - labels
+    assert splits.shared("both", {"a": both["a"]}) == []
+
+
+def test_splits_are_checked_one_by_one(mnistseq: Run) -> None:
+    assert mnistseq("dataset", *THREE, "--len", "3", "--seed", "5", "-o", "out").code == 0
+    done = mnistseq("inspect", "out", "--verify", "--regenerate", "1")
+    sound = ["every file of every split is as its manifest says", "the recipes make the same samples again"]
+    assert (done.code, done.err.splitlines()) == (0, [*sound, "look at one: mnistseq inspect out/train"])
+    Path("out/val/images/00000/00000007.png").write_bytes(b"")
+    Path("out/test/images/00000/00000003.png").unlink()
+    assert inspected(mnistseq)["problems"] == []  # nobody asked
+    verified, made = inspected(mnistseq, "--verify")["problems"], inspected(mnistseq, "--regenerate", "1")["problems"]
+    assert [problem.split(":")[0] for problem in verified] == ["val", "test"]
+    assert [problem.split(":")[0] for problem in made] == ["val", "test"]
+    assert mnistseq("inspect", "out", "--verify").code == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--sheet", "x.png"), ("--html", "x.html"), ("--index", "1"), ("--show", "2"), ("--predictions", "labels.csv")],
+)
+def test_what_is_about_one_dataset_names_the_splits(options: tuple[str, str], mnistseq: Run, place: Path) -> None:
+    assert mnistseq("dataset", *THREE, "--len", "1", "-o", "out").code == 0
+    assert mnistseq("inspect", "out", *options) == (
+        2,
+        "",
+        "mnistseq: out holds splits, train, val, test, and these options look at one; give out/train for example\n",
+    )
+    assert [path.name for path in place.iterdir()] == ["out"]
 
 
 def test_one_bar_goes_on_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
