@@ -156,12 +156,13 @@ def _of_dataset(path: Path) -> Iterator[Strip]:
 
 
 def _of_npz(path: Path) -> Iterator[Strip]:
-    from mnist_seq_cli import collection
+    from mnist_seq_cli.formats import npz_file
 
-    found = collection.of(path)
-    assert isinstance(found, collection.Arrays)
-    for first, stop in _batches(len(found), found.array[0].size):
-        for sample, image in enumerate(np.array(found.array[first:stop]), first):
+    images = npz_file.arrays_in(path, {"images": 3}).get("images")
+    if images is None or images.dtype != np.uint8 or not images.size:
+        raise FormatError(f"{path} is not an npz file as we write them: it has no images of bytes")
+    for first, stop in _batches(len(images), images[0].size):
+        for sample, image in enumerate(np.array(images[first:stop]), first):
             yield Strip(str(path / f"{sample:08d}"), image)
 
 

@@ -1079,6 +1079,9 @@ def test_a_tar_file_of_impossible_sizes_is_refused(monkeypatch: pytest.MonkeyPat
 def test_a_zip_file_that_is_no_npz_file_is_refused(content: bytes, mnistseq: Run) -> None:
     Path("x.npz").write_bytes(content)
     assert_one_line(mnistseq("decode", "x.npz"), 2, "x.npz is not an npz file as we write them")
+    for arrays in ({"pixels": strip()[None]}, {"images": strip()}, {"images": strip()[None].astype(float)}):
+        np.savez("x.npz", **arrays)
+        assert_one_line(mnistseq("decode", "x.npz"), 2, "x.npz ")
 
 
 def test_a_dataset_of_folders_is_read_under_the_names_of_its_files(mnistseq: Run) -> None:
