@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn, TypeVar
 
 import click
 
@@ -157,6 +157,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAX_STDIN = 128 << 20
 MAX_PATH = 32_768
+PIPE_BYTES = 4096
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -949,6 +950,7 @@ def _own_source(source: str | None, labels: str | None) -> Source | None:
 @click.option("--labels", metavar="LABELS", type=click.Path(path_type=Path), help="IDX labels of the rows.")
 @click.option("--range", "span", metavar="A:B", default="", help="Only IDX rows A to B - 1, as in Python.")
 @click.option("--digit", metavar="D", type=int, help="Only IDX rows with the label D.")
+@click.option("-H", "--names", is_flag=True, help="Print the name of a single strip, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reading of each strip as a line of JSON.")
 @click.option(
     "--min-confidence",
@@ -966,6 +968,7 @@ def decode(
     labels: Path | None,
     span: str,
     digit: int | None,
+    names: bool,
     as_json: bool,
     min_confidence: float | None,
     repair_labels: bool,
@@ -974,22 +977,26 @@ def decode(
 ) -> int:
     """Turn encoded files back into what they mean; - is stdin.
 
-    A strip becomes its digits: an image file (PNG, JPEG and others), a folder of them or a dataset. One that stands as
-    it was made is read exactly, by its glyphs in --source. One that was compressed, scaled or otherwise changed is read
-    by likeness, and is left unread (exit 1) where that is not sure enough. IDX labels become digits, one a line. IDX
-    images become PNG files, with --labels in a folder for each digit, one npz or CSV file, or text.
+    A strip becomes its digits: an image file (PNG, JPEG and others), a folder of them, a dataset, a tar or npz file.
+    One that stands as it was made is read exactly, by its glyphs in --source, whatever its layout. One whose ink was
+    slanted, compressed, scaled or otherwise changed is read by likeness, and is left unread (exit 1) where that is not
+    sure enough. IDX labels become digits, one a line. IDX images become PNG files, with --labels in a folder for each
+    digit, one npz or CSV file, or text.
 
     \b
       mnistseq decode 1-2-3.png photo.jpg --json
       mnistseq decode out/ --min-confidence 1
       mnistseq decode out/ --repair-labels
       mnistseq generate 1-2-3 -o - | mnistseq decode -
+      mnistseq dataset -n 1000 --len 4 --format webdataset -o - | mnistseq decode -
+      find out/ -name '*.png' | xargs -n 1000 -P 4 mnistseq decode -H
       mnistseq decode data/t10k-images-idx3-ubyte --labels data/t10k-labels-idx1-ubyte -o digits/
       mnistseq decode data/t10k-images-idx3-ubyte --range :10 --as text | less
     """
     from itertools import chain, groupby
 
     from mnist_seq_cli import bank, console, decoding, transcribing
+    from mnist_seq_cli.transcribing import Strip
 
     if output is not None and len(sources) > 1:
         raise RequestError(f"{len(sources)} files do not go to one place, {output}", hint="decode them one by one")
@@ -997,28 +1004,35 @@ def decode(
         raise RequestError(f"{labels} cannot be the labels of {len(sources)} files", hint="decode them one by one")
     for_rows = output is not None or labels is not None or digit is not None or form is not None or bool(span)
     if repair_labels:
-        if for_rows or as_json or min_confidence is not None or len(sources) > 1:
+        if for_rows or as_json or names or min_confidence is not None or len(sources) > 1:
             raise RequestError("--repair-labels goes with one dataset, --source and --source-labels only")
         return _repair_labels(Path(sources[0]), _own_source(source, source_labels))
     place = bank.find(source or "all", source_labels)
     threshold = transcribing.MIN_CONFIDENCE if min_confidence is None else min_confidence
     known = None if labels is None else decoding.read_labels(labels)
 
-    def opened(name: str) -> Any:
-        return transcribing.of_bytes(_stdin_bytes(), "stdin") if name == "-" else transcribing.of_path(name)
+    def opened(name: str) -> tuple[str, Any]:
+        if name == "-":
+            return "stdin", transcribing.of_stream(_stdin(), "stdin", MAX_STDIN)
+        return name, transcribing.of_path(name)
 
-    code, told = DONE, len(sources) > 1 or decoding.is_directory(Path(sources[0]))
-    contents = (("stdin" if name == "-" else name, opened(name)) for name in sources)
-    for are_strips, group in groupby(contents, lambda entry: isinstance(entry[1], Iterator)):
+    code = DONE
+    for are_strips, group in groupby(map(opened, sources), lambda entry: isinstance(entry[1], (Strip, Iterator))):
         if are_strips:
+            name, first = next(group)
             if for_rows:
-                name = one_line(next(group)[0])
-                raise RequestError(f"{name} holds strips, whose digits go to stdout", hint="these options are for IDX")
-            strips = chain.from_iterable(entry[1] for entry in group)
+                hint = "these options are for IDX"
+                raise RequestError(f"{one_line(name)} holds strips, whose digits go to stdout", hint=hint)
+            contents = chain([first], (content for _, content in group))
+            strips = chain.from_iterable([content] if isinstance(content, Strip) else content for content in contents)
             found = transcribing.transcribe(strips, place, threshold)
-            code = max(code, _print_transcripts(found, as_json=as_json, named=told))
+            named = names or len(sources) > 1 or not isinstance(first, Strip)
+            code = max(code, _print_transcripts(found, as_json=as_json, named=named))
             continue
         for name, array in group:
+            if names or as_json or min_confidence is not None:
+                hint = "--names, --json and --min-confidence are for strips"
+                raise RequestError(f"{one_line(name)} holds rows, not strips", hint=hint)
             rows = decoding.rows_of(array, name, span=span, labels=known, digit=digit)
             chosen = decoding.form_of(rows, form, output)
             if chosen == "text" and rows.are_images:
@@ -1066,14 +1080,21 @@ def _print_transcripts(transcripts: Iterable[Transcript], *, as_json: bool, name
 
 
 def _print_lines(lines: Iterable[str]) -> None:
-    """Print lines, many at a time; what was there before an error is printed too."""
+    """Print lines, many at a time; what was there before an error is printed too.
+
+    No more at a time than a pipe takes at once, so that the lines of several programs at work on it stay whole.
+    """
     waiting: list[str] = []
+    size = 0
     try:
         for line in lines:
-            waiting.append(line)
-            if len(waiting) == 100:
+            length = len(line.encode(errors="surrogateescape")) + 1
+            if waiting and size + length > PIPE_BYTES:
                 click.echo("\n".join(waiting))
                 waiting.clear()
+                size = 0
+            waiting.append(line)
+            size += length
     finally:
         if waiting and not isinstance(sys.exc_info()[1], BrokenPipeError):
             click.echo("\n".join(waiting))
@@ -1115,11 +1136,16 @@ def _text_lines(path: str) -> Sequence[str]:
         raise FormatError(f"{path} is not text", hint="give one sequence a line") from None
 
 
-def _stdin_bytes() -> bytes:
-    """Return what is piped in, up to a size that no honest input has. Raises RequestError, FormatError."""
+def _stdin() -> BinaryIO:
+    """Return what is piped in as a stream. Raises RequestError."""
     if sys.stdin is None:
         raise RequestError("stdin is closed", hint="pipe something in")
-    content = sys.stdin.buffer.read(MAX_STDIN + 1)
+    return sys.stdin.buffer
+
+
+def _stdin_bytes() -> bytes:
+    """Return what is piped in, up to a size that no honest input has. Raises RequestError, FormatError."""
+    content = _stdin().read(MAX_STDIN + 1)
     if len(content) > MAX_STDIN:
         raise FormatError(f"more than {MAX_STDIN >> 20} MiB come from stdin", hint="give the name of a file")
     return content

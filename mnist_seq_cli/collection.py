@@ -9,7 +9,6 @@ import csv
 import json
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from mnist_seq_cli import bank, compose, decoding, files, formats, idx, layout, 
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.compose import ABSENT, Batch
 from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError
+from mnist_seq_cli.formats import npz_file
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, LABELS_NAME, MASKS_NAME, METADATA_NAME
 from mnist_seq_cli.formats.truths import MAX_ROW, texts_of
 from mnist_seq_cli.formats.webdataset import IMAGE, ROW, read_members
@@ -234,6 +234,15 @@ def _boxes(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int, recorde
         for box in recorded
     )
     return recorded if len(recorded) == len(x) and in_it else boxes_of(image, x, glyph_width)
+
+
+def _boxes_read(reading: Reading) -> tuple[Box, ...]:
+    """Return the boxes of the ink of glyphs of the bundled digits that were read exactly; they may overlap."""
+    ink = bank.load(Source("all")).ink(np.array(reading.glyphs)).tolist()
+    return tuple(
+        Box(left + x, top + y, width, height)
+        for left, top, (x, y, width, height) in zip(reading.x, reading.y, ink, strict=True)
+    )
 
 
 def _likely_boxes(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tuple[Box, ...]:
@@ -561,7 +570,8 @@ class _Listed(Collection):
                 return Strip(number, name, shown, row.text if row else None)
             text = "".join(map(str, reading.digits))
             if row is None or row.text == text:
-                row = _Row(text, reading.glyphs, reading.x, gaps=None if row is None else row.gaps)
+                gaps = None if row is None else row.gaps
+                row = _Row(text, reading.glyphs, reading.x, _boxes_read(reading), gaps)
         boxes = _boxes(shown, row.x, self.glyph_width, row.boxes)
         return Strip(number, name, shown, row.text, row.glyphs, row.x, boxes, self._gaps(row))
 
@@ -632,7 +642,7 @@ class Single(Collection):
         shown = 255 - image if inverted else image
         places = (found.result.glyphs, found.result.x)
         if isinstance(found.result, Reading):
-            boxes = boxes_of(shown, found.result.x, self.glyph_width)
+            boxes = _boxes_read(found.result)
             return Look(Strip(0, self.path.name, shown, digits, *places, boxes, found.result.gaps), inverted)
         boxes = _likely_boxes(shown, found.result.x, found.result.glyph_width)
         sure = found.result.confidences
@@ -837,18 +847,9 @@ def _archive(path: Path) -> Arrays:
 
     Raises FormatError for anything that is not images with labels, lengths, glyphs and x beside them or without.
     """
-    known = {"images": 3, "labels": 2, "lengths": 1, "glyphs": 2, "x": 2, "boxes": 3, "gaps": 2}
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
-            for member in archive.infolist()[:64]:
-                name = member.filename.removesuffix(".npy")
-                if name in known and member.compress_type == zipfile.ZIP_STORED and name not in arrays:
-                    arrays[name] = _mapped(path, file, member, known[name])
-    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, EOFError, SyntaxError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{path} is not an npz file as we write them ({error})") from None
+    arrays = npz_file.arrays_in(
+        path, {"images": 3, "labels": 2, "lengths": 1, "glyphs": 2, "x": 2, "boxes": 3, "gaps": 2}
+    )
     if "images" not in arrays or not _is_images(arrays["images"]) or 0 in arrays["images"].shape:
         raise FormatError(f"{path} is not an npz file as we write them: it has no images of bytes")
     images, shape = arrays.pop("images"), arrays["labels"].shape if "labels" in arrays else None
@@ -861,23 +862,3 @@ def _archive(path: Path) -> Arrays:
     if not fits or not kinds or (shape is not None and not 0 < shape[1] <= MAX_LENGTH):
         raise FormatError(f"{path} is not an npz file as we write them: its arrays do not fit one another")
     return Arrays("npz", path, images, arrays, _recipe_beside(path.parent))
-
-
-def _mapped(path: Path, file: Any, member: zipfile.ZipInfo, dimensions: int) -> NDArray[Any]:
-    """Return an array of an npz file without reading it. Raises FormatError, ValueError."""
-    file.seek(member.header_offset)
-    local = file.read(30)
-    if len(local) != 30 or local[:4] != b"PK\3\4":
-        raise FormatError(f"{path} is damaged")
-    start = member.header_offset + 30 + int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
-    file.seek(start)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise FormatError(f"{path} is not an npz file as we write them")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=10_000)
-    place, size = file.tell(), dtype.itemsize
-    for length in shape:
-        size *= length
-    if dtype.hasobject or fortran or len(shape) != dimensions or min(shape) < 0 or place + size > path.stat().st_size:
-        raise FormatError(f"{path} has an array {member.filename!r} that cannot be")
-    # There is nothing to map of no values, which are no fault: strips of one digit have no gaps.
-    return np.memmap(path, dtype, "r", place, shape) if size else np.empty(shape, dtype)

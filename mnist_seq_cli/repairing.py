@@ -19,7 +19,7 @@ from mnist_seq_cli.compose import ABSENT, Truth, drawn_names
 from mnist_seq_cli.errors import CheckError, FormatError, RequestError
 from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import png_folder
-from mnist_seq_cli.manifest import MANIFEST_NAME, STATE_NAME, Record, Spec
+from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Record, Spec
 from mnist_seq_cli.reading import Reader, Reading
 from mnist_seq_cli.recipe import Recipe, Shard
 
@@ -40,7 +40,7 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
     Where recipe.json is there, a sample is what the recipe says if that gives exactly its image; else, and without it,
     what the image shows, read exactly. `source` is where its glyphs are: as the recipe says, or all of MNIST. A dataset
     whose images are untouched gets the files that it had, byte for byte; without a recipe that is so unless glyphs look
-    alike, or the gaps that were drawn all came out the same.
+    alike, the gaps that were drawn all came out the same, or they were not between boxes (tight crops, jitter).
 
     Raises CheckError, before anything is changed, for an image that cannot be read exactly or is not there;
     RequestError, FormatError for what is no such dataset; OSError.
@@ -64,9 +64,11 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
             with suppress(OSError):
                 files.remove(work)
                 files.remove_if_empty(work.parent)
+    reasons = "an image is not what it was, or the source has glyphs that look alike"
+    if spec is None:
+        reasons += ", or gaps were not between boxes"
     notes = [
-        f"{path.name} is not the one that {MANIFEST_NAME} is about: an image is not what it was, or the source has "
-        "glyphs that look alike"
+        f"{path.name} is not the one that {MANIFEST_NAME} is about: {reasons}"
         for path, total in finished.items()
         if complete is not None and complete.files.get(path.name) != total
     ]
@@ -99,15 +101,22 @@ _NO_RECORD = Record(shard=0, first=0, samples=0, files=0, bytes=0, sha256="", re
 
 
 def _spec_of_images(directory: Path, shards: list[Shard], reader: Reader, glyphs: Bank) -> Spec:
-    """Return a spec, not the lost one, under which rows tell what they told: gaps, if there are different ones."""
-    longest, gaps = 1, set[int]()
+    """Return a spec, not the lost one, under which rows tell what they told: top edges, and gaps if they differ."""
+    longest, height, gaps = 1, glyphs.height, set[int]()
     for shard in shards:
         for _, names in _names(shard):
-            for reading in _read(names, [_read_image(directory, name) for name in names], reader):
+            images = [_read_image(directory, name) for name in names]
+            height = max(height, *map(len, images))
+            for reading in _read(names, images, reader):
                 longest = max(longest, len(reading.digits))
                 gaps.update(reading.gaps)
     recipe = Recipe.request(
-        seed=0, length=longest, min_gap=min(gaps, default=0), max_gap=max(gaps, default=0), **glyphs.facts
+        seed=0,
+        length=longest,
+        height=height,
+        min_gap=min(gaps, default=0),
+        max_gap=max(gaps, default=0),
+        **glyphs.facts,
     )
     return Spec(
         recipe=recipe,
@@ -152,7 +161,8 @@ def _truths(
 
 def _check_readable(recipe: Recipe, name: str) -> None:
     """Raise CheckError unless what rows of the recipe tell of a sample can be seen in its image."""
-    if recipe.crop != "box" or recipe.jitter_x or not recipe.is_level or {*drawn_names(recipe)} - {"gaps"}:
+    drawn = {*drawn_names(recipe)}
+    if drawn - {"gaps"} or (drawn and (recipe.crop != "box" or recipe.jitter_x)):
         raise CheckError(f"{name} is not what the recipe makes, and not all that was drawn for it can be seen in it")
 
 
@@ -188,11 +198,17 @@ def _truth(recipe: Recipe, first: int, images: list[NDArray[np.uint8]], readings
     gaps = np.zeros((shape[0], shape[1] - 1), dtype=np.int64)
     for row, reading in enumerate(readings):
         here = slice(len(reading.digits))
-        digits[row, here], ids[row, here], x[row, here], y[row, here] = reading.digits, reading.glyphs, reading.x, 0
+        digits[row, here], ids[row, here], x[row, here], y[row, here] = (
+            reading.digits,
+            reading.glyphs,
+            reading.x,
+            reading.y,
+        )
         gaps[row, : len(reading.gaps)] = reading.gaps
     boxes = np.full((*shape, 4), ABSENT, dtype=np.int32)
     boxes[ids != ABSENT] = glyphs.ink(ids[ids != ABSENT])
     boxes[:, :, 0] += np.where(ids == ABSENT, 0, x)
+    boxes[:, :, 1] += np.where(ids == ABSENT, 0, y)
     widths = np.array([image.shape[1] for image in images], dtype=np.int32)
     drawn = {"gaps": gaps} if "gaps" in drawn_names(recipe) else {}
     return Truth(first, digits, lengths, ids, x, y, boxes, widths, drawn=drawn)
@@ -204,8 +220,8 @@ def _spec(directory: Path, source: Source | None) -> Spec | None:
     spec = manifest.read_spec(directory)
     if spec is not None and spec.format != "png":
         raise RequestError(
-            f"{directory} is of the format {spec.format}, which holds labels and images in the same files",
-            hint="the dataset command repairs it",
+            f"{directory} is of the format {spec.format}, and labels are repaired in the format png",
+            hint=f"mnistseq dataset --recipe {directory / RECIPE_NAME} -o {directory} makes again what is missing",
         )
     if spec is not None and spec.recipe.has_own_paper:
         raise RequestError(

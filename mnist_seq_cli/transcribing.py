@@ -1,4 +1,4 @@
-"""Owns transcribing: what strips are given, in files, folders, datasets or bytes, and the digits that each shows.
+"""Owns transcribing: what strips are given, in files, folders, archives or bytes, and the digits that each shows.
 
 A strip that stands as it was made is read exactly; one that was changed since, by likeness, if that is sure enough.
 """
@@ -10,15 +10,16 @@ import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli import bank, decoding, files, idx, manifest, pictures, png
 from mnist_seq_cli.bank import Source
-from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError
+from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError, one_line
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
+from mnist_seq_cli.manifest import RECIPE_NAME
 from mnist_seq_cli.png import MASK_SUFFIX
 from mnist_seq_cli.reading import Reader, Reading
 from mnist_seq_cli.recipe import format_sequence
@@ -47,6 +48,14 @@ _FILE_EACH = ("png", "folders")
 
 _BATCH, _BATCH_BYTES = 256, 4 << 20
 
+_BLOCK = 512
+"""Bytes of a block of a tar file; as many tell what a file is."""
+
+_BETWEEN = 16 << 20
+"""Bytes that may come between the members of a tar file, such as long names."""
+
+_ZIP = b"PK\3\4"
+
 
 class Strip(NamedTuple):
     """A strip that was given: its name for people, and its image, or why there is none."""
@@ -54,6 +63,9 @@ class Strip(NamedTuple):
     name: str
     image: NDArray[np.uint8] | FormatError
 
+
+Content = NDArray[Any] | Strip | Iterator[Strip]
+"""What there is to be decoded: the array of an IDX file, one strip, or as many as a folder or an archive holds."""
 
 Named = tuple[str, NDArray[np.uint8]]
 """The name of a strip, and its image."""
@@ -66,17 +78,28 @@ class Transcript(NamedTuple):
     result: Reading | Recognition | MnistseqError
 
 
-def of_bytes(content: bytes, name: str) -> NDArray[Any] | Iterator[Strip]:
-    """Return the array in the bytes of an IDX file, or the strip in those of an image. Raises FormatError."""
+def of_stream(stream: BinaryIO, name: str, limit: int) -> Content:
+    """Return what comes from a stream: an image, an IDX file, or a tar file, which is read as it comes.
+
+    Raises FormatError for what is none of these, and for more than `limit` bytes that have to be held.
+    """
+    start = stream.read(_BLOCK)
+    if _is_tar(start):
+        return _of_tar(_TarStream(start, stream), name, "")
+    content = start + stream.read(limit + 1 - len(start))
     if not content:
-        raise FormatError(f"{name} is empty", hint="pipe an image or an IDX file in")
-    if idx.looks_like_idx(content[:16]):
+        raise FormatError(f"{name} is empty", hint="pipe an image, an IDX file or a tar file in")
+    if len(content) > limit:
+        raise FormatError(f"more than {limit >> 20} MiB come from {name}", hint="give the name of a file")
+    if idx.looks_like_idx(start):
         return idx.read(content, name=name)
-    return iter([_strip(content, name)])
+    if _kind(content) is None and b"\0" not in content:
+        raise FormatError(f"{name} is text, not an image", hint="names of files go through xargs mnistseq decode")
+    return _strip(content, name)
 
 
-def of_path(name: str) -> NDArray[Any] | Iterator[Strip]:
-    """Return the array in an IDX file; or the strips in an image file, in a folder of them, or in a dataset.
+def of_path(name: str) -> Content:
+    """Return the array in an IDX file, the strip in an image file, or those in a folder, a dataset, a tar or npz file.
 
     Raises RequestError where there is nothing, FormatError for what is none of these, OSError.
     """
@@ -85,44 +108,122 @@ def of_path(name: str) -> NDArray[Any] | Iterator[Strip]:
         return _of_directory(path)
     decoding.require_file(path)
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(_BLOCK)
     if idx.looks_like_idx(start):
         return idx.read(path)
+    if _is_tar(start):
+        return _of_tar_file(path, name)
+    if start.startswith(_ZIP):
+        return _of_npz(path)
     if _kind(start) is None:
         raise _neither(start, name)
-    return iter([_strip_file(path, name)])
+    return _strip_file(path, name)
 
 
 def _of_directory(path: Path) -> Iterator[Strip]:
-    spec = manifest.read_spec(path)
-    if spec is not None and spec.format not in _FILE_EACH:
-        data = open_dataset(path)
-        size = max(1, min(_BATCH, _BATCH_BYTES // (data.recipe.height * data.recipe.width)))
-        for first in range(0, len(data), size):
-            images = data.batch(first, min(first + size, len(data))).images
-            for sample, image in enumerate(images, first):
-                yield Strip(str(path / f"{sample:08d}"), image)
-        return
-    found = False
-    for image_path in image_files(path):
-        found = True
-        yield _strip_file(image_path, str(image_path))
-    if not found:
-        raise RequestError(f"{path} holds no images", hint="give a folder of images, or a dataset")
-
-
-def image_files(directory: Path) -> Iterator[Path]:
-    """Yield the image files in a folder and those in it, by name.
+    """Yield the strips of a folder, and of those in it, by name.
 
     Left out are hidden ones, links to folders, and masks: what is beside its strips under the name of a mask, and a
     folder `masks` beside one `images`.
     """
-    for folder, folders, names in os.walk(directory):
+    found = False
+    for folder, folders, names in os.walk(path):
         without = MASKS_NAME if IMAGES_NAME in folders else ""
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != without)
+        try:
+            spec = manifest.read_spec(Path(folder)) if RECIPE_NAME in names else None
+            if spec is not None and spec.format not in _FILE_EACH:
+                found, folders[:] = True, []
+                yield from _of_dataset(Path(folder))
+                continue
+        except FormatError as error:
+            found = True
+            yield Strip(folder, error)
+            continue
         for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.endswith(MASK_SUFFIX) and not name.startswith("."):
-                yield Path(folder, name)
+            if _is_strip(name) and not name.startswith("."):
+                found = True
+                yield _strip_file(Path(folder, name), str(Path(folder, name)))
+    if not found:
+        raise RequestError(f"{path} holds no images", hint="give a folder of images, or a dataset")
+
+
+def _of_dataset(path: Path) -> Iterator[Strip]:
+    data = open_dataset(path)
+    for first, stop in _batches(len(data), data.recipe.height * data.recipe.width):
+        for sample, image in enumerate(data.batch(first, stop).images, first):
+            yield Strip(str(path / f"{sample:08d}"), image)
+
+
+def _of_npz(path: Path) -> Iterator[Strip]:
+    from mnist_seq_cli.formats import npz_file
+
+    images = npz_file.arrays_in(path, {"images": 3}).get("images")
+    if images is None or images.dtype != np.uint8 or not images.size:
+        raise FormatError(f"{path} is not an npz file as we write them: it has no images of bytes")
+    for first, stop in _batches(len(images), images[0].size):
+        for sample, image in enumerate(np.array(images[first:stop]), first):
+            yield Strip(str(path / f"{sample:08d}"), image)
+
+
+def _batches(count: int, pixels: int) -> Iterator[tuple[int, int]]:
+    size = max(1, min(_BATCH, _BATCH_BYTES // pixels))
+    return ((first, min(first + size, count)) for first in range(0, count, size))
+
+
+def _of_tar_file(path: Path, name: str) -> Iterator[Strip]:
+    with files.open_regular(path) as file:
+        yield from _of_tar(_TarStream(b"", file), name, f"{name}/")
+
+
+class _TarStream:
+    """The bytes of a tar file, of which some were read before. Knows how they ended; gives no more than expected."""
+
+    def __init__(self, start: bytes, stream: BinaryIO) -> None:
+        self._start, self._stream = start, stream
+        self._last = b""
+        self.expected = _BETWEEN
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes, or fewer at the end. Raises FormatError when there are more than expected."""
+        content = self._start + self._stream.read(size - len(self._start))
+        self._start, self._last = b"", content or self._last
+        self.expected -= len(content)
+        if self.expected < 0:
+            raise FormatError("a tar file has a header of an impossible size")
+        return content
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the block that was read last is what tar files end with, so that nothing was cut off there."""
+        return self._last == bytes(_BLOCK)
+
+
+def _of_tar(stream: _TarStream, name: str, prefix: str) -> Iterator[Strip]:
+    """Yield the images in a tar file, in one pass; all else in it is passed over. Raises FormatError."""
+    import tarfile
+
+    found, readable = False, cast(Any, stream)  # which has all that a stream needs
+    try:
+        archive: Any
+        with tarfile.open(mode="r|", fileobj=readable, bufsize=_BLOCK) as archive:
+            for member in iter(archive.next, None):
+                archive.members.clear()  # which would grow with the stream
+                stream.expected = member.size + _BETWEEN
+                if not member.isreg() or not _is_strip(member.name):
+                    continue
+                found, shown = True, f"{prefix}{member.name}"
+                file = archive.extractfile(member) if member.size <= MAX_FILE else None
+                if file is None:
+                    yield Strip(shown, FormatError(f"{shown} is too large for a strip"))
+                else:
+                    yield _strip(file.read(), shown)
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise FormatError(f"{name} is not a sound tar file: {one_line(str(error), 120)}") from None
+    if not stream.is_whole:
+        raise FormatError(f"{name} is not a sound tar file: it is damaged or cut off")
+    if not found:
+        raise FormatError(f"{name} holds no images")
 
 
 def _strip_file(path: Path, name: str) -> Strip:
@@ -155,10 +256,21 @@ def _kind(content: bytes) -> str | None:
     return next((kind for start, kind in _PICTURES.items() if content.startswith(start)), None)
 
 
+def _is_strip(name: str) -> bool:
+    """Tell by its name whether a file is an image of a strip, and no mask."""
+    return name.lower().endswith(SUFFIXES) and not name.endswith(MASK_SUFFIX)
+
+
+def _is_tar(start: bytes) -> bool:
+    return start[257:262] == b"ustar"
+
+
 def _neither(content: bytes, name: str) -> FormatError:
     if not content:
         return FormatError(f"{name} is empty")
-    return FormatError(f"{name} is neither an image nor an IDX file", hint=f"it begins with {content[:4].hex(' ')}")
+    return FormatError(
+        f"{name} is neither an image nor an IDX, tar or npz file", hint=f"it begins with {content[:4].hex(' ')}"
+    )
 
 
 def transcribe(strips: Iterable[Strip], source: Source, min_confidence: float) -> Iterator[Transcript]:
@@ -233,6 +345,7 @@ def to_json(name: str, found: Reading | Recognition) -> dict[str, Any]:
         "text": "".join(map(str, found.digits)),
         "glyphs": list(found.glyphs),
         "x": list(found.x),
+        **({"y": list(found.y)} if isinstance(found, Reading) else {}),
         "gaps": list(found.gaps),
         "inverted": found.inverted,
         "exact": isinstance(found, Reading),

@@ -287,6 +287,19 @@ def test_an_npz_of_another_make_is_believed_in_nothing(tmp_path: Path, mnistseq:
     assert (code, text, err.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.parametrize("layout", [{"crop": "tight"}, {"min_gap": -9}, {"margin": 4, "jitter_y": 3}], ids=str)
+def test_boxes_of_strips_that_were_read_are_those_of_their_glyphs(layout: dict[str, Any], tmp_path: Path) -> None:
+    data = SequenceDataset(length=4, seed=5, samples=3, **layout)
+    (tmp_path / "folder").mkdir()
+    for sample in data:
+        for name in (f"folder/{sample.number}.png", f"{sample.number}.png"):
+            (tmp_path / name).write_bytes(png.encode(sample.image[None])[0])
+    found = collection.of(tmp_path / "folder").chosen([0, 1, 2])
+    alone = [collection.of(tmp_path / f"{number}.png").chosen([0])[0] for number in range(3)]
+    for strips in (found, alone):
+        assert [list(map(list, strip.boxes)) for strip in strips] == [sample.boxes.tolist() for sample in data]
+
+
 @pytest.mark.parametrize("box", [[5000, 0, 5, 5], [0, 5000, 5, 5], [0, 0, 2**31 - 1, 5], [56, 0, 0, 0]])
 def test_boxes_that_cannot_be_are_looked_for(box: list[int], tmp_path: Path, mnistseq: Run) -> None:
     image = np.full((28, 56), 255, dtype=np.uint8)

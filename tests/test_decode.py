@@ -4,10 +4,13 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 import zipfile
 import zlib
@@ -18,10 +21,16 @@ from typing import Any
 import numpy as np
 import pytest
 from forms import form
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
-from mnist_seq_cli import SequenceDataset, idx, png
+from mnist_seq_cli import SequenceDataset, dataset, idx, png, transcribing
+from mnist_seq_cli.bank import Source, load
+from mnist_seq_cli.compose import compose
+from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.reading import Reading
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -393,6 +402,12 @@ def test_one_strip_becomes_its_digits(mnistseq: Run) -> None:
     assert mnistseq("decode", "a.png") == (0, "0-0-4-2\n", "")
 
 
+def test_one_strip_is_named_when_asked(mnistseq: Run) -> None:
+    strip_file("a.png", "0-0-4-2")
+    assert mnistseq("decode", "-H", "a.png") == (0, "a.png\t0-0-4-2\n", "")
+    assert mnistseq("decode", "a.png", "--names") == (0, "a.png\t0-0-4-2\n", "")
+
+
 def test_several_strips_are_named(mnistseq: Run) -> None:
     strip_file("a.png", "1-2-3")
     strip_file("b.png", "7")
@@ -406,7 +421,7 @@ def test_strips_as_json(mnistseq: Run) -> None:
     code, text, err = mnistseq("decode", "a.png", "b.png", "--json")
     assert (code, err) == (0, "")
     first, second = map(json.loads, text.splitlines())
-    shown = ["file", "digits", "text", "glyphs", "x", "gaps", "inverted"]
+    shown = ["file", "digits", "text", "glyphs", "x", "y", "gaps", "inverted"]
     assert list(first) == [*shown, "exact", "confidence", "confidences"]
     x = sample.x.tolist()
     assert first == {
@@ -415,6 +430,7 @@ def test_strips_as_json(mnistseq: Run) -> None:
         "text": "042",
         "glyphs": sample.glyphs.tolist(),
         "x": x,
+        "y": [0, 0, 0],
         "gaps": [x[1] - x[0] - 28, x[2] - x[1] - 28],
         "inverted": False,
         "exact": True,
@@ -452,6 +468,20 @@ def test_stdin_that_is_nothing_of_ours_is_refused(monkeypatch: pytest.MonkeyPatc
         assert_one_line(mnistseq("decode", "-"), 2, "stdin")
 
 
+def test_more_than_can_be_held_is_not_taken_from_stdin(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    monkeypatch.setattr("mnist_seq_cli.cli.MAX_STDIN", 2 << 20)
+    give_stdin(monkeypatch, bytes(3 << 20))
+    assert_one_line(mnistseq("decode", "-"), 2, "more than 2 MiB come from stdin; give the name of a file")
+    one = png.encode(strip("4-2")[None])[0]
+    give_stdin(monkeypatch, tar_of(("a.txt", bytes(3 << 20)), ("a.png", one)))  # of which not all is held at once
+    assert mnistseq("decode", "-") == (0, "a.png\t4-2\n", "")
+
+
+def test_names_on_stdin_are_sent_to_xargs(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    give_stdin(monkeypatch, b"out/1.png\nout/2.png\n")
+    assert_one_line(mnistseq("decode", "-"), 2, "stdin is text, not an image", "xargs mnistseq decode")
+
+
 def test_a_strip_that_cannot_be_read_does_not_keep_the_others_back(mnistseq: Run) -> None:
     strip_file("a.png", "1-2")
     strip_file("z.png", "3-4")
@@ -484,6 +514,12 @@ LAYOUTS: dict[str, dict[str, Any]] = {
     "white on black with gaps": {"invert": True, "max_gap": 9},
     "test digits": {"source": "test"},
     "all digits": {"source": "all"},
+    "margins": {"margin": 7, "max_gap": 3},
+    "ink beside ink": {"crop": "tight"},
+    "up and down": {"jitter_y": 6},
+    "sideways": {"jitter_x": 2, "min_gap": 4},
+    "anywhere on a page": {"width": 200, "height": 70, "align": "random", "jitter_y": -1},
+    "boxes that overlap": {"min_gap": -8},
 }
 
 
@@ -494,7 +530,7 @@ def test_strips_of_every_layout_are_read(layout: dict[str, Any], mnistseq: Run) 
     code, text, err = mnistseq("decode", "a.png", "--json")
     assert (code, err) == (0, "")
     reading = json.loads(text)
-    assert (reading["digits"], reading["x"]) == ("1-2-3", sample.x.tolist())
+    assert (reading["digits"], reading["x"], reading["y"]) == ("1-2-3", sample.x.tolist(), sample.y.tolist())
     assert reading["inverted"] is layout.get("invert", False)
     assert reading["glyphs"] == sample.glyphs.tolist()
 
@@ -524,7 +560,7 @@ def test_strips_of_ones_own_source_are_read(own: tuple[str, ...], invert: tuple[
     with Image.open("a.png") as image:
         assert image.height == 9
     assert mnistseq("decode", "a.png", *own) == (0, "2-0-2-5\n", "")
-    assert_one_line(mnistseq("decode", "a.png"), 1, "mnistseq: a.png: the strip is 9×")
+    assert_one_line(mnistseq("decode", "a.png"), 1, "mnistseq: a.png: from column ", "the source all")
 
 
 # Strips that other programs saved again, or spoilt
@@ -585,13 +621,12 @@ CHANGED: dict[str, Callable[[Image.Image], Image.Image]] = {
     "slanted": lambda image: image.transform(
         (92, 28), Image.Transform.AFFINE, (1, 0.3, -8, 0, 1, 0), Image.Resampling.BILINEAR, fillcolor=255
     ),
-    "cut off above": lambda image: image.crop((0, 1, image.width, 28)),
+    "cut off": lambda image: image.crop((0, 6, image.width, 28)),
     "with a dot": lambda image: Image.fromarray(
         np.where(np.indices((28, 84)).sum(axis=0) == 0, 7, np.asarray(image)).astype("uint8")
     ),
     "in 16 greys": lambda image: image.point(lambda value: value // 16 * 17),
     "black and white": lambda image: image.convert("1"),
-    "with paper around": lambda image: Image.fromarray(np.pad(np.asarray(image), 20, constant_values=255)),
     "overlapping": lambda image: Image.fromarray(np.hstack([np.asarray(image)[:, :28], np.asarray(image)[:, 34:]])),
 }
 
@@ -619,6 +654,39 @@ def test_a_strip_that_was_changed_is_not_read_exactly(
     assert_one_line(mnistseq("decode", "changed.png", "--min-confidence", "1"), 1, "mnistseq: changed.png: ")
 
 
+PAPER: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "cut off above": lambda image: image.crop((0, 1, image.width, 28)),
+    "cut off on all sides": lambda image: image.crop((1, 2, image.width - 1, 26)),
+    "with paper around": lambda image: Image.fromarray(np.pad(np.asarray(image), 20, constant_values=255)),
+    "digits moved down and apart": lambda image: Image.fromarray(
+        np.hstack(
+            [
+                np.pad(part, ((2 * k, 9 - 2 * k), (k, 7)), constant_values=255)
+                for k, part in enumerate(np.split(np.asarray(image), 3, axis=1))
+            ]
+        )
+    ),
+    "digits pushed together": lambda image: Image.fromarray(
+        np.minimum(
+            np.pad(np.asarray(image)[:, :28], ((0, 0), (0, 16)), constant_values=255),
+            np.pad(np.asarray(image)[:, 56:], ((0, 0), (16, 0)), constant_values=255),
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("change", PAPER.values(), ids=PAPER.keys())
+def test_a_strip_whose_paper_alone_was_changed_is_read_exactly(
+    change: Callable[[Image.Image], Image.Image], mnistseq: Run
+) -> None:
+    changed = change(Image.fromarray(strip("9-0-8")))
+    changed.save("changed.png")
+    code, text, err = mnistseq("decode", "changed.png", "--json", "--min-confidence", "1")
+    reading = json.loads(text)
+    assert (code, err, reading["exact"]) == (0, "", True)
+    assert reading["digits"] == ("9-8" if changed.width == 44 else "9-0-8")
+
+
 NOTHING: dict[str, Callable[[], Image.Image]] = {
     "empty": lambda: Image.new("L", (84, 28), 255),
     "black": lambda: Image.new("L", (84, 28), 0),
@@ -630,7 +698,31 @@ NOTHING: dict[str, Callable[[], Image.Image]] = {
     "stripes": lambda: Image.fromarray((np.indices((28, 84))[1] // 3 % 2 * 255).astype(np.uint8)),
     "a ramp": lambda: Image.linear_gradient("L"),
     "a frame": lambda: Image.fromarray(np.pad(np.full((60, 200), 255, dtype=np.uint8), 6)),
+    "a square": lambda: drawn(lambda pen, x: pen.rectangle((x + 5, 5, x + 23, 23), fill=0)),
+    "a small square": lambda: drawn(lambda pen, x: pen.rectangle((x + 9, 9, x + 18, 18), fill=0)),
+    "squares": lambda: drawn(lambda pen, x: pen.rectangle((x + 5, 5, x + 23, 23), fill=0), 3),
+    "a disc": lambda: drawn(lambda pen, x: pen.ellipse((x + 5, 5, x + 23, 23), fill=0)),
+    "discs": lambda: drawn(lambda pen, x: pen.ellipse((x + 4, 4, x + 24, 24), fill=0), 4),
+    "a large disc": lambda: drawn(lambda pen, x: pen.ellipse((x + 4, 4, x + 24, 24), fill=0)).resize((280, 280)),
+    "a triangle": lambda: drawn(lambda pen, x: pen.polygon([(x + 14, 4), (x + 24, 24), (x + 4, 24)], fill=0)),
+    "a line across": lambda: drawn(lambda pen, x: pen.rectangle((x + 4, 12, x + 24, 15), fill=0)),
+    "wide stripes": lambda: Image.fromarray((np.indices((28, 84))[1] // 12 % 2 * 255).astype(np.uint8)),
+    "stripes across": lambda: Image.fromarray((np.indices((28, 84))[0] // 4 % 2 * 255).astype(np.uint8)),
+    "a chessboard": lambda: Image.fromarray((np.indices((28, 84)) // 4).sum(axis=0).astype(np.uint8) % 2 * 255),
+    "the letter A": lambda: drawn(lambda pen, x: pen.text((x + 4, 0), "A", font=ImageFont.load_default(24), fill=0)),
+    "the letter N": lambda: drawn(lambda pen, x: pen.text((x + 4, 0), "N", font=ImageFont.load_default(24), fill=0)),
+    "letters": lambda: drawn(
+        lambda pen, x: pen.text((x + 4, 0), "HAKE"[x // 28], font=ImageFont.load_default(24), fill=0), 4
+    ),
 }
+
+
+def drawn(draw: Callable[[ImageDraw.ImageDraw, int], None], count: int = 1) -> Image.Image:
+    """A strip on which something is drawn in each square of 28 px, `x` px from the left."""
+    image = Image.new("L", (28 * count, 28), 255)
+    for number in range(count):
+        draw(ImageDraw.Draw(image), 28 * number)
+    return image
 
 
 @pytest.mark.parametrize("make", NOTHING.values(), ids=NOTHING.keys())
@@ -821,6 +913,177 @@ def test_a_dataset_that_is_incomplete_or_not_one_is_told(mnistseq: Run) -> None:
     assert_one_line(mnistseq("decode", "empty"), 2, "empty holds no images")
 
 
+@settings(deadline=None, max_examples=25)
+@given(
+    format_name=st.sampled_from(FORMAT_NAMES),
+    crop=st.sampled_from(["box", "tight"]),
+    gaps=st.tuples(st.integers(1, 9), st.integers(0, 9)),
+    spacing=st.sampled_from(["equal", "random"]),
+    align=st.sampled_from(["left", "center", "right", "random"]),
+    larger=st.tuples(st.integers(0, 40), st.integers(0, 30)),
+    margin=st.integers(0, 6),
+    jitter_y=st.integers(-1, 5),
+    invert=st.booleans(),
+    source=st.sampled_from(["train", "test", "all"]),
+    lengths=st.tuples(st.integers(1, 3), st.integers(0, 3)),
+    seed=st.integers(0, 2**64 - 1),
+)
+def test_what_a_dataset_holds_is_decoded_whatever_its_layout_and_format(
+    format_name: str,
+    gaps: tuple[int, int],
+    larger: tuple[int, int],
+    source: str,
+    lengths: tuple[int, int],
+    seed: int,
+    **layout: Any,
+) -> None:
+    place = Source(source)
+    asked = layout | {"length": tuple((n, 1) for n in range(lengths[0], sum(lengths) + 1)), "seed": seed}
+    asked |= {"min_gap": gaps[0], "max_gap": sum(gaps)}
+    height = 28 + 2 * (layout["margin"] + max(layout["jitter_y"], 0)) + larger[1]
+    with tempfile.TemporaryDirectory() as directory:
+        out = Path(directory, "out")
+        request = dataset.request(
+            out, source=place, samples=12, format_name=format_name, shard_size=5, height=height, **asked
+        )
+        dataset.build(out, request, place, workers=1)
+        made = compose(request.recipe, load(place), 0, 12)
+        found = list(transcribing.transcribe(transcribing.of_path(str(out)), Source("all"), 1))
+    readings = {}
+    for name, reading in found:
+        assert isinstance(reading, Reading)
+        assert reading.inverted is layout["invert"]
+        readings[int(re.findall(r"(\d+)(?:_\d+)?(?:\.png)?$", name)[0])] = reading
+    assert sorted(readings) == list(range(12))
+    for row, reading in readings.items():
+        expected = [values[row, : made.lengths[row]].tolist() for values in (made.digits, made.glyphs, made.x, made.y)]
+        assert [*map(list, (reading.digits, reading.glyphs, reading.x, reading.y))] == expected
+
+
+@pytest.mark.parametrize("format_name", ["webdataset", "npz"])
+def test_one_shard_is_read_by_itself(format_name: str, mnistseq: Run) -> None:
+    asked = ("-n", "30", "--len", "1-3", "--max", "4", "--seed", "8", "--shard-size", "20", "--invert")
+    assert mnistseq("dataset", *asked, *form(format_name), "-o", "out").code == 0
+    labels = [sample.label for sample in SequenceDataset(length="1-3", max_gap=4, seed=8, samples=30)]
+    shards = ["out/00000.tar", "out/00001.tar"] if format_name == "webdataset" else ["out/dataset.npz"]
+    ending = ".png" if format_name == "webdataset" else ""
+    names = [f"{shards[number // 20 if ending else 0]}/{number:08d}{ending}" for number in range(30)]
+    expected = [f"{name}\t{label}" for name, label in zip(names, labels, strict=True)]
+    assert mnistseq("decode", *shards) == (0, "".join(f"{line}\n" for line in expected), "")
+    code, text, _ = mnistseq("decode", shards[-1])
+    assert (code, text.splitlines()) == (0, expected[20 if ending else 0 :])
+    readings = list(map(json.loads, mnistseq("decode", *shards, "--json").out.splitlines()))
+    assert {reading["inverted"] for reading in readings} == {True}
+    Path("readings.tsv").write_text(text)
+    assert mnistseq("inspect", shards[-1], "--predictions", "readings.tsv")[0] == 0  # the names are known there
+
+
+@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+def test_splits_are_read_one_after_the_other(format_name: str, mnistseq: Run) -> None:
+    splits = ("--split", "train=12", "--split", "test=6", "--len", "3", "--seed", "1")
+    assert mnistseq("dataset", *splits, *form(format_name), "-o", "parts").code == 0
+    expected = [mnistseq("decode", f"parts/{name}").out for name in ("test", "train")]
+    assert [len(text.splitlines()) for text in expected] == [6, 12]
+    assert mnistseq("decode", "parts") == (0, "".join(expected), "")
+    if format_name in ("webdataset", "npz", "idx"):
+        Path("parts/test/manifest.json").unlink()
+        code, text, err = mnistseq("decode", "parts")
+        assert (code, text, err.count("\n")) == (2, expected[1], 1)
+        assert err.startswith("mnistseq: parts/test is incomplete")
+
+
+# Tar files
+
+
+def tar_of(*members: tuple[str, bytes | None]) -> bytes:
+    """A tar file with these members; of those without content, something that is no file."""
+    out = io.BytesIO()
+    kinds = [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE]
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for number, (name, content) in enumerate(members):
+            member = tarfile.TarInfo(name)
+            if content is None:
+                member.type, member.linkname = kinds[number % len(kinds)], "/etc/passwd"
+            member.size = len(content or b"")
+            archive.addfile(member, io.BytesIO(content or b""))
+    return out.getvalue()
+
+
+def test_a_tar_file_is_read_from_stdin(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    content = tar_of(("a/1.png", png.encode(strip("4-2")[None])[0]), ("a/1.json", b"{}"), ("b.JPG", picture("JPEG")))
+    give_stdin(monkeypatch, content)
+    assert mnistseq("decode", "-")[:2] == (0, "a/1.png\t4-2\nb.JPG\t9-0-8\n")
+    Path("x").write_bytes(content)
+    assert mnistseq("decode", "x")[:2] == (0, "x/a/1.png\t4-2\nx/b.JPG\t9-0-8\n")
+
+
+def test_masks_in_tar_files_and_splits_are_no_strips(mnistseq: Run) -> None:
+    for format_name in ("png", "webdataset", "npz"):
+        asked = ("--split", "a=3", "--split", "b=2", "--len", "2", "--seed", "4", "--masks", "--format", format_name)
+        assert mnistseq("dataset", *asked, "-o", format_name).code == 0
+        assert len(mnistseq("decode", format_name, "--min-confidence", "1").out.splitlines()) == 5
+    code, text, err = mnistseq("decode", "webdataset/a/00000.tar", "--min-confidence", "1")
+    assert (code, len(text.splitlines()), err) == (0, 3, "")
+
+
+def test_of_a_strange_tar_file_the_images_alone_are_read(here: Path, mnistseq: Run) -> None:
+    one = png.encode(strip("4-2")[None])[0]
+    links = [(f"{number}.png", None) for number in range(5)]
+    names = [
+        "../../x.png",
+        "/abs.png",
+        "two\nlines.png",
+        "\x1b[31m.png",
+        "long" * 60 + ".png",
+        "again.png",
+        "again.png",
+    ]
+    Path("x.tar").write_bytes(tar_of(*links, *((name, one) for name in names), ("bad.png", b"no"), ("y.txt", b"hi")))
+    code, text, err = mnistseq("decode", "x.tar")
+    assert (code, [line.partition("\t")[2] for line in text.splitlines()]) == (2, ["4-2"] * len(names))
+    assert err.startswith("mnistseq: x.tar/bad.png is neither an image nor")
+    assert err.count("\n") == 1
+    assert text.replace("\n", "").replace("\t", "").isprintable()
+    assert [path.name for path in here.iterdir()] == ["x.tar"]
+
+
+def test_a_tar_file_that_is_cut_off_is_told_after_what_was_there(mnistseq: Run) -> None:
+    one = png.encode(strip("4-2")[None])[0]
+    whole = tar_of(("a.png", one), ("b.png", one))
+    second = whole.index(b"b.png")
+    for stop, read in ((second - 512, 0), (second, 1), (second + 100, 1), (second + 600, 1), (second * 2, 2)):
+        Path("x.tar").write_bytes(whole[:stop])
+        code, text, err = mnistseq("decode", "x.tar")
+        assert (code, err.count("\n")) == (2, 1)
+        assert len(text.splitlines()) <= read
+        assert "x.tar" in err
+    Path("x.tar").write_bytes(whole.replace(b"b.png", b"b.pnG", 1))  # and the sum of its header is wrong
+    assert mnistseq("decode", "x.tar").code == 2
+    Path("x.tar").write_bytes(tar_of(("a.txt", b"hello")))
+    assert_one_line(mnistseq("decode", "x.tar"), 2, "x.tar holds no images")
+
+
+def test_a_tar_file_of_impossible_sizes_is_refused(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    member = tarfile.TarInfo("././@LongLink")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 7 << 30
+    with Path("x.tar").open("wb") as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(64 << 20)
+    assert_one_line(mnistseq("decode", "x.tar"), 2, "x.tar is not a sound tar file", "an impossible size")
+    monkeypatch.setattr(transcribing, "MAX_FILE", 100)
+    Path("x.tar").write_bytes(tar_of(("a.png", bytes(101))))
+    assert_one_line(mnistseq("decode", "x.tar"), 2, "x.tar/a.png is too large")
+
+
+@pytest.mark.parametrize("content", [b"PK\3\4" + bytes(100), b"PK\3\4"])
+def test_a_zip_file_that_is_no_npz_file_is_refused(content: bytes, mnistseq: Run) -> None:
+    Path("x.npz").write_bytes(content)
+    assert_one_line(mnistseq("decode", "x.npz"), 2, "x.npz is not an npz file as we write them")
+    for arrays in ({"pixels": strip()[None]}, {"images": strip()}, {"images": strip()[None].astype(float)}):
+        np.savez("x.npz", **arrays)
+        assert_one_line(mnistseq("decode", "x.npz"), 2, "x.npz ")
+
+
 def test_a_dataset_of_folders_is_read_under_the_names_of_its_files(mnistseq: Run) -> None:
     assert mnistseq("dataset", "-n", "60", "--len", "2", "--layout", "folders", "-o", "out").code == 0
     code, text, err = mnistseq("decode", "out")
@@ -835,6 +1098,8 @@ def test_options_for_rows_and_options_for_strips_do_not_mix(mnistseq: Run) -> No
     idx_file("labels", [1, 2])
     for options in ("--range 0:1", "--digit 3", "--labels labels", "--as csv", "-o x.npz"):
         assert_one_line(mnistseq("decode", "a.png", *options.split()), 2, "a.png holds strips")
+    for options in ("--json", "-H", "--min-confidence 0.5"):
+        assert_one_line(mnistseq("decode", "labels", *options.split()), 2, "labels holds rows", "are for strips")
     assert_one_line(mnistseq("decode", "a.png", "a.png", "--labels", "labels"), 2, "labels of 2 files")
     assert_one_line(mnistseq("decode", "a.png", "a.png", "--repair-labels"), 2, "--repair-labels")
     assert_one_line(mnistseq("decode", "a.png", "--repair-labels", "--json"), 2, "--repair-labels")
@@ -1152,6 +1417,45 @@ def pipe(command: str, environment: dict[str, str]) -> tuple[int, str, str]:
 def test_what_generate_writes_decode_reads(layout: str, environment: dict[str, str]) -> None:
     command = f"mnistseq generate 1-2-3 {layout} --seed 6 -o - | mnistseq decode -"
     assert pipe(command, environment) == (0, "1-2-3\n", "")
+
+
+def test_a_dataset_goes_through_a_pipe_as_a_tar_file(environment: dict[str, str]) -> None:
+    made = "mnistseq dataset -n 1500 --len 2-5 --seed 3 --margin 2 --format webdataset -o - 2> said"
+    code, text, err = pipe(f"{made} | mnistseq decode --min-confidence 1 - | cut -f2", environment)
+    assert (code, err) == (0, "")
+    assert text.split() == [sample.label for sample in SequenceDataset(length="2-5", seed=3, samples=1500)]
+    code, _, err = pipe(f"{made} | head -c 300000 | mnistseq decode - | wc -l", environment)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "stdin is not a sound tar file" in err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mnistseq decode out | cut -f2",
+        "mnistseq decode out/images/*/*.png | cut -f2",
+        "shopt -s globstar; mnistseq decode out/images/**/*.png | cut -f2",
+        "find out -name '*.png' -print0 | xargs -0 -n 7 -P 3 mnistseq decode -H | sort | cut -f2",
+        "tar cf - -C out/images . --sort=name | mnistseq decode - | cut -f2",
+    ],
+)
+def test_a_dataset_is_read_in_a_shell(command: str, environment: dict[str, str]) -> None:
+    made = "mnistseq dataset -n 15 --len 3 --seed 3 --shard-size 6 -o out 2> said"
+    expected = "".join(f"{sample.label}\n" for sample in SequenceDataset(length=3, seed=3, samples=15))
+    assert pipe(f"{made}; {command}", environment) == (0, expected, "")
+
+
+def test_lines_of_programs_that_share_a_pipe_stay_whole(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    pieces: list[str] = []
+    monkeypatch.setattr("mnist_seq_cli.cli.click.echo", pieces.append)
+    Path("strips").mkdir()
+    for number in range(100):
+        strip_file(f"strips/{number:0100d}é.png", f"{number // 10}-{number % 10}")
+    assert mnistseq("decode", "strips").code == 0
+    lines = [line for piece in pieces for line in piece.split("\n")]
+    assert [line.partition("\t")[2] for line in lines] == [f"{n // 10}-{n % 10}" for n in range(100)]
+    assert 2 < len(pieces) < 10
+    assert max(len(piece.encode()) + 1 for piece in pieces) <= 4096
 
 
 def test_bytes_in_a_pipe_are_those_of_the_file(environment: dict[str, str]) -> None:

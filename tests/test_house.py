@@ -79,12 +79,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stored": {"sampling", "formats", "manifest", "compose", "errors", "recipe"},
     "original": {"bank", "files", "png", "compose", "errors", "recipe"},
     "strips": {"bank", "files", "png", "compose", "errors", "recipe"},
-    "reading": {"errors", "bank"},
+    "finding": {"bank"},
+    "reading": {"errors", "bank", "finding"},
     "recognising": {"errors", "bank"},
     "decoding": {"errors", "recipe", "idx", "png", "files"},
     "transcribing": {
         *("errors", "recipe", "bank", "idx", "pictures", "png", "files", "manifest", "stored", "reading"),
-        *("recognising", "decoding", "formats.png_folder"),
+        *("recognising", "decoding", "formats.npz_file", "formats.png_folder"),
     },
     "repairing": {
         *("errors", "recipe", "bank", "compose", "png", "files", "manifest", "reading"),
@@ -92,7 +93,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "collection": {
         *("errors", "recipe", "bank", "compose", "layout", "idx", "png", "files", "manifest", "reading", "decoding"),
-        *("transcribing", "formats", "formats.png_folder", "formats.truths", "formats.webdataset"),
+        *("transcribing", "formats", "formats.npz_file", "formats.png_folder", "formats.truths", "formats.webdataset"),
     },
     "wording": {"formats", "recipe"},
     "inspecting": {"errors", "recipe", "bank", "files", "manifest", "collection", "splits", "wording"},

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -136,8 +137,8 @@ def test_the_memory_order_of_a_strip_does_not_matter() -> None:
 
 
 def test_a_reading_tells_the_gaps() -> None:
-    assert Reading((1, 2, 3), (7, 8, 9), (4, 32, 70), False, 28).gaps == (0, 10)
-    assert Reading((1,), (7,), (4,), False, 28).gaps == ()
+    assert Reading((1, 2, 3), (7, 8, 9), (4, 32, 70), (0, 0, 0), False, 28).gaps == (0, 10)
+    assert Reading((1,), (7,), (4,), (0,), False, 28).gaps == ()
 
 
 # What cannot be read
@@ -172,18 +173,29 @@ def test_a_strip_of_another_source_is_refused() -> None:
             reader("train").read(image)
 
 
-@pytest.mark.parametrize("cut", [np.s_[:27], np.s_[1:], np.s_[:0]])
-def test_another_height_is_refused(cut: Any) -> None:
-    image = compose(Recipe.request(seed=10, length=2), load(Source("train")), 0, 1).images[0][cut]
-    with pytest.raises(CheckError, match=rf"is {len(image)}×56 px .* are 28 px high; give"):
-        reader("train").read(image)
+def test_strips_that_were_cropped_are_read_as_long_as_all_ink_is_there() -> None:
+    batch = compose(Recipe.request(seed=10, length=2), load(Source("train")), 0, 1)
+    image, (left, right) = batch.images[0], batch.x[0].tolist()
+    inked = image != 255
+    (top, *_, bottom), (first, *_, last) = (np.flatnonzero(inked.any(axis=axis)).tolist() for axis in (1, 0))
+    for rows, columns in (((top, bottom + 1), (first, last + 1)), ((1, 27), (0, 56)), ((0, 28), (2, 55))):
+        reading = reader("train").read(image[slice(*rows), slice(*columns)])
+        assert reading.glyphs == tuple(batch.glyphs[0].tolist())
+        assert (reading.x, reading.y) == ((left - columns[0], right - columns[0]), (-rows[0],) * 2)
+    for cut in (np.s_[top + 1 :], np.s_[:bottom], np.s_[:, first + 1 :]):
+        with pytest.raises(CheckError, match=r"from column \d+ on, .* 0 digits were read before it; give"):
+            reader("train").read(image[cut])
+    with pytest.raises(CheckError, match=r"from column \d+ on, .* 1 digit was read before it"):
+        reader("train").read(image[:, :last])
+    with pytest.raises(CheckError, match="empty paper"):
+        reader("train").read(image[:0])
 
 
 def test_what_is_not_one_grey_image_of_bytes_is_refused() -> None:
     image = compose(Recipe.request(seed=11, length=2), load(Source("train")), 0, 1).images[0]
     with pytest.raises(CheckError, match="28×56×3 px"):
         reader("train").read(np.dstack([image] * 3))
-    with pytest.raises(CheckError, match="56 px"):
+    with pytest.raises(CheckError, match="56 px, not height × width"):
         reader("train").read(image[0])
     with pytest.raises(CheckError, match="holds float32 values; give it as uint8"):
         reader("train").read((image / 255).astype(np.float32))  # type: ignore[arg-type]
@@ -201,14 +213,6 @@ def test_noise_is_refused(width: int) -> None:
     noise = np.random.default_rng(12).integers(0, 256, (28, width), dtype=np.uint8)
     with pytest.raises(CheckError, match="from column 0 on"):
         reader("all").read(noise)
-
-
-def test_a_glyph_cut_off_at_an_end_is_refused() -> None:
-    image = compose(Recipe.request(seed=13, length=2), load(Source("train")), 0, 1).images[0]
-    with pytest.raises(CheckError, match="1 digit was read"):
-        reader("train").read(image[:, :-1])
-    with pytest.raises(CheckError, match="0 digits were read"):
-        reader("train").read(image[:, 1:])
 
 
 def test_a_source_that_changes_while_it_is_read_is_noticed() -> None:
@@ -304,6 +308,16 @@ def banks_and_strips(draw: st.DrawFn) -> tuple[list[list[int]], list[int]]:
     return glyphs, strip
 
 
+def assert_painted(reading: Reading, glyphs: list[list[int]], ink: list[int]) -> None:
+    """The glyphs of a reading, one over the other, give the strip."""
+    width = len(glyphs[0])
+    painted = [0] * (len(ink) + 2 * width)
+    for x, place in zip(reading.x, reading.glyphs, strict=True):
+        for column, value in enumerate(glyphs[place], x + width):
+            painted[column] = max(painted[column], value)
+    assert painted == [0] * width + ink + [0] * width
+
+
 @settings(deadline=None, max_examples=500)
 @given(case=banks_and_strips())
 def test_the_first_of_all_readings_is_found(case: tuple[list[list[int]], list[int]]) -> None:
@@ -311,8 +325,8 @@ def test_the_first_of_all_readings_is_found(case: tuple[list[list[int]], list[in
     expected = next(all_readings(ink, glyphs), [])
     read = Reader(bank_of(*glyphs))
     if not expected:
-        with pytest.raises(CheckError):
-            read.read(white([ink]))
+        with suppress(CheckError):  # a box may overlap another, or reach beyond the strip
+            assert_painted(read.read(white([ink])), glyphs, ink)
     else:
         reading = read.read(white([ink]))
         assert list(zip(reading.x, reading.glyphs, strict=True)) == expected

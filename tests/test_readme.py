@@ -103,6 +103,8 @@ PRINTED = {
     "seq -w 0 99 | mnistseq generate - --seed 3 -o pairs/ | wc -l": "100\n",
     "mnistseq generate 1-2-3 -o - | mnistseq decode -": "1-2-3\n",
     "mnistseq decode pairs/*.png | cut -f2 | sort -u | wc -l": "100\n",
+    "mnistseq dataset -n 2000 --len 4 --format webdataset -o - | mnistseq decode - | wc -l": "2000\n",
+    "find out/ -name '*.png' -print0 | xargs -0 -n 1000 -P 2 mnistseq decode -H | wc -l": "10000\n",
 }
 SAID = re.compile(r"mnistseq: |Traceback|Error|[Ww]arning")
 

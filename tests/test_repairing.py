@@ -54,7 +54,16 @@ def test_lost_labels_come_back_byte_for_byte(lost: tuple[str, ...], made: dict[s
 
 
 @pytest.mark.parametrize(
-    "layout", [(), ("--invert",), ("--width", "200"), ("--source", "test"), ("--source", "all", "--spacing", "equal")]
+    "layout",
+    [
+        (),
+        ("--invert",),
+        ("--width", "200"),
+        ("--source", "test"),
+        ("--source", "all", "--spacing", "equal"),
+        ("--margin", "5", "--jitter-y", "3"),
+        ("--min", "-4"),
+    ],
 )
 def test_without_a_recipe_the_images_alone_say_it(layout: tuple[str, ...], mnistseq: Run) -> None:
     gaps = () if "--width" in layout else ("--max", "9")
@@ -102,6 +111,20 @@ def test_what_no_image_shows_is_not_made_up(mnistseq: Run) -> None:
     assert (code, text, err.count("\n")) == (1, "", 1)
     assert "00000007.png is not what the recipe makes, and not all that was drawn for it can be seen" in err
     assert tree("out") == before
+
+
+@pytest.mark.parametrize(
+    "looks", [("--margin", "4", "--jitter-y", "2", "--max", "5"), ("--crop", "tight")], ids=" ".join
+)
+def test_an_image_of_any_layout_gets_the_row_that_it_shows(looks: tuple[str, ...], mnistseq: Run) -> None:
+    for name, seed in (("out", "8"), ("other", "9")):
+        assert mnistseq("dataset", "-n", "20", "--len", "3", "--seed", seed, *looks, "-o", name)[0] == 0
+    expected = Path("out/metadata.jsonl").read_text().splitlines()
+    expected[7] = Path("other/metadata.jsonl").read_text().splitlines()[7]
+    shutil.copy("other/images/00000/00000007.png", "out/images/00000/00000007.png")
+    lose(*LOST)
+    assert mnistseq("decode", "out", "--repair-labels")[0] == 0
+    assert Path("out/metadata.jsonl").read_text().splitlines() == expected
 
 
 def test_labels_that_were_spoilt_are_replaced(made: dict[str, bytes], mnistseq: Run) -> None:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from isal import isal_zlib
@@ -299,3 +300,43 @@ def _mapped(directory: Path, spec: Spec, name: str) -> NDArray[Any]:
                 f"{path.name} is not the file that the recipe makes: its {name} are not where they belong"
             )
     return np.memmap(path, member.dtype, "r", member.start, (member.rows, *member.row_shape))
+
+
+def arrays_in(path: Path, dimensions: Mapping[str, int]) -> dict[str, NDArray[Any]]:
+    """Return those of some arrays that are in an npz file, by name, mapped; with nothing believed that the file says.
+
+    `dimensions` says of each array that is looked for how many it has. Raises FormatError, OSError for what is no npz
+    file that is stored as it is.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+            for member in archive.infolist()[:64]:
+                name = member.filename.removesuffix(".npy")
+                if name in dimensions and member.compress_type == zipfile.ZIP_STORED and name not in arrays:
+                    arrays[name] = _array_in(path, file, member, dimensions[name])
+    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError, EOFError, SyntaxError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{path} is not an npz file as we write them ({error})") from None
+    return arrays
+
+
+def _array_in(path: Path, file: BinaryIO, member: zipfile.ZipInfo, dimensions: int) -> NDArray[Any]:
+    """Return an array of an npz file without reading it. Raises FormatError, ValueError."""
+    file.seek(member.header_offset)
+    local = file.read(30)
+    if len(local) != 30 or local[:4] != b"PK\3\4":
+        raise FormatError(f"{path} is damaged")
+    start = member.header_offset + 30 + int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+    file.seek(start)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise FormatError(f"{path} is not an npz file as we write them")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=10_000)
+    place, size = file.tell(), dtype.itemsize
+    for length in shape:
+        size *= length
+    if dtype.hasobject or fortran or len(shape) != dimensions or min(shape) < 0 or place + size > path.stat().st_size:
+        raise FormatError(f"{path} has an array {member.filename!r} that cannot be")
+    # There is nothing to map of no values, which are no fault: strips of one digit have no gaps.
+    return np.memmap(path, dtype, "r", place, shape) if size else np.empty(shape, dtype)
