@@ -28,10 +28,10 @@ ABSENT = -1
 MAX_MASKED = 255
 """Digits of a sequence that a mask can tell apart."""
 
-_RUN, _SHAPED_RUN = 4096, 256
-"""Samples worked out at a time: what is known of them stays in the processor's second-level cache."""
+_RUN, _SHORT_RUN = 16_384, 256
+"""Samples worked out at a time: a few megabytes; fewer of those that take far more than their pixels."""
 
-_THREADS_FROM = 4 * _RUN
+_THREADS_FROM = 2 * _RUN
 """Samples from which runs are worked out on threads, all at once: more than a shard or a loader asks for."""
 
 _BLOCK = 512
@@ -184,7 +184,7 @@ def _joined(runs: Iterator[Truth], count: int) -> Truth:
 
 def _runs(recipe: Recipe, first: int, stop: int) -> Iterator[range]:
     """Yield samples `first` to `stop` in runs that are worked out at a time."""
-    size = _SHAPED_RUN if recipe.is_shaped else _RUN
+    size = _SHORT_RUN if recipe.is_shaped or recipe.is_finished else _RUN
     for start in range(first, stop, size):
         yield range(start, min(start + size, stop))
 

@@ -184,7 +184,8 @@ def test_the_borders_of_what_is_painted_at_a_time_do_not_show(recipe: Recipe) ->
 
 
 @pytest.mark.parametrize("name", ["glyphs of one's own", "glyphs of one's own, no gap", "one digit", "given sequences"])
-def test_the_borders_of_what_is_worked_out_at_a_time_do_not_show(name: str) -> None:
+def test_the_borders_of_what_is_worked_out_at_a_time_do_not_show(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_seq_cli.compose._RUN", 4096)
     recipe = RECIPES[name]
     whole = samples(recipe, 50, 50 + 2 * 4096 + 3)
     for start in range(50, 50 + len(whole), 1_000):
@@ -208,7 +209,7 @@ def test_the_borders_of_what_is_worked_out_at_a_time_do_not_show(name: str) -> N
 def test_what_is_worked_out_on_threads_is_the_same(wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     length = wanted.pop("length", 4)
     with monkeypatch.context() as patch:
-        for name, value in (("_RUN", 64), ("_SHAPED_RUN", 32), ("_THREADS_FROM", 512)):
+        for name, value in (("_RUN", 64), ("_SHORT_RUN", 32), ("_THREADS_FROM", 512)):
             patch.setattr(f"mnist_seq_cli.compose.{name}", value)
         # A bank of which nothing is known yet, so that what is worked out once is worked out on threads.
         new_bank = load.__wrapped__(Source("train"))
