@@ -242,6 +242,7 @@ def write_npz(rows: Rows, path: Path) -> None:
 @contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file that gets its name, in place of one that has it, when it is complete. Raises OSError."""
+    files.require_regular(path)
     files.make_directory(path.parent)
     temporary = files.partial_name(path)
     try:
