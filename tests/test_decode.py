@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mnist_seq_cli import SequenceDataset, dataset, idx, png, transcribing
+from mnist_seq_cli import SequenceDataset, dataset, idx, open_dataset, png, transcribing
 from mnist_seq_cli.bank import Source, load
 from mnist_seq_cli.compose import compose
 from mnist_seq_cli.formats import FORMAT_NAMES
@@ -1434,6 +1434,22 @@ def test_what_is_no_regular_file_is_not_replaced(mnistseq: Run) -> None:
     ):
         assert_one_line(mnistseq(*command), 1, f"{command[-1]}: not a regular file")
         assert Path(command[-1]).is_fifo()
+
+
+def test_sequences_of_an_idx_dataset_have_their_lengths(mnistseq: Run) -> None:
+    asked = ("-n", "40", "--len", "2-4", "--digits", "0-1", "--seed", "3", "--format", "idx")
+    assert mnistseq("dataset", *asked, "-o", "out").code == 0
+    truths = [sample.label for sample in open_dataset("out")]
+    assert mnistseq("decode", "out/labels-idx2-ubyte.gz").out.split() == truths
+    assert mnistseq("decode", "out/labels-idx2-ubyte.gz", "--range", "-7:-2").out.split() == truths[-7:-2]
+    padded = [label + "-0" * (4 - label.count("-") - 1) for label in truths]
+    Path("labels-idx2-ubyte.gz").write_bytes(Path("out/labels-idx2-ubyte.gz").read_bytes())
+    assert mnistseq("decode", "labels-idx2-ubyte.gz").out.split() == padded
+    for wrong in ([2] * 39, [2] * 39 + [5], [0] + [2] * 39):
+        idx_file("lengths-idx1-ubyte.gz", wrong)
+        assert_one_line(
+            mnistseq("decode", "labels-idx2-ubyte.gz"), 2, "lengths-idx1-ubyte.gz does not hold the lengths"
+        )
 
 
 def test_half_a_source_is_refused(mnistseq: Run) -> None:
