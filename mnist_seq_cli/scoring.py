@@ -103,6 +103,8 @@ def _read_json(lines: Iterable[str], name: str) -> Iterator[Row]:
             named = {str(field).lower(): value[field] for field in value}
             key = next((named[field] for field in KEYS if field in named), None)
             value = next((named[field] for field in VALUES if field in named), None)
+            if key is None and value is not None and next(iter(named)) not in (*KEYS, *VALUES):
+                raise _nameless(f"{name}, line {number}", next(iter(named)))
         elif isinstance(value, list) and len(value) == 2 and not isinstance(value[1], int):
             key, value = value
         if isinstance(value, list) and all(type(digit) is int and 0 <= digit <= 9 for digit in value):
@@ -143,12 +145,15 @@ def _columns(header: list[str], name: str) -> tuple[int, int]:
     if not values:
         raise FormatError(f"{name} has no column of predictions", hint=f"call it {VALUES[0]}")
     if not keys and values[0] > 0:  # what stands before them hardly tells nothing
-        shown = header[0][:40]
-        raise FormatError(
-            f"{name} has no column that names the samples, but {shown!r} before the predictions",
-            hint=f"call it {KEYS[0]} or index, or leave it out where all samples have a prediction in their order",
-        )
+        raise _nameless(name, header[0])
     return (keys[0] if keys else _NO_ROW), values[0]
+
+
+def _nameless(name: str, first: str) -> FormatError:
+    return FormatError(
+        f"{name} names no sample by {KEYS[0]} or index, but has {first[:40]!r} before the prediction",
+        hint="call it one of these, or leave it out where all samples have a prediction in their order",
+    )
 
 
 @dataclass(slots=True)
