@@ -1033,7 +1033,8 @@ def decode(
             if names or as_json or min_confidence is not None:
                 hint = "--names, --json and --min-confidence are for strips"
                 raise RequestError(f"{one_line(name)} holds rows, not strips", hint=hint)
-            rows = decoding.rows_of(array, name, span=span, labels=known, digit=digit)
+            lengths = decoding.lengths_beside(Path(name), array)
+            rows = decoding.rows_of(array, name, span=span, labels=known, digit=digit, lengths=lengths)
             chosen = decoding.form_of(rows, form, output)
             if chosen == "text" and rows.are_images:
                 for places, images in rows.batches():

@@ -9,7 +9,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, islice, pairwise
@@ -23,7 +23,7 @@ from mnist_seq_cli import bank, compose, decoding, files, formats, idx, layout, 
 from mnist_seq_cli.bank import Source
 from mnist_seq_cli.compose import ABSENT, Batch
 from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError
-from mnist_seq_cli.formats import npz_file
+from mnist_seq_cli.formats import folders, npz_file
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, LABELS_NAME, MASKS_NAME, METADATA_NAME
 from mnist_seq_cli.formats.truths import MAX_ROW, texts_of
 from mnist_seq_cli.formats.webdataset import IMAGE, ROW, read_members
@@ -180,7 +180,7 @@ def of(path: Path | None) -> Collection:
     if start.startswith(png.SIGNATURE):
         return Single(path)
     if idx.looks_like_idx(start[:16]):
-        return Arrays("idx", path, idx.read(path))
+        return Arrays("idx", path, idx.read(path), recipe=_recipe_beside(path.parent, "idx"))
     if start.startswith(b"PK\3\4"):
         return _archive(path)
     if start[257:262] == b"ustar":
@@ -204,9 +204,14 @@ def read_png(path: Path) -> NDArray[np.uint8]:
     return png.decode(content, name=str(path))
 
 
-def on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return an image as dark ink on white paper: of the two, paper is what there is more of."""
-    return image if np.count_nonzero(image > 127) * 2 >= image.size else 255 - image
+def on_white(image: NDArray[np.uint8], invert: bool | None = None) -> NDArray[np.uint8]:
+    """Return an image as dark ink on white paper; `invert` tells whether its ink is white.
+
+    Where that is not known (None), paper is what there is more of.
+    """
+    if invert is None:
+        invert = bool(np.count_nonzero(image > 127) * 2 < image.size)
+    return 255 - image if invert else image
 
 
 def boxes_of(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tuple[Box, ...]:
@@ -290,7 +295,7 @@ def _strips_of(
         row = number - batch.first
         size = int(batch.lengths[row])
         image = batch.images[row, :, : batch.widths[row]]
-        image = on_white(image) if invert is None else 255 - image if invert else image
+        image = on_white(image, invert)
         glyphs, x = (tuple(values[row, :size].tolist()) for values in (batch.glyphs, batch.x))
         if min(glyphs, default=0) < 0:
             glyphs = x = ()
@@ -391,6 +396,16 @@ class Dataset(Collection):
             if not left:
                 return
 
+    def place_of(self, name: str) -> int | None:
+        """Return the number of the sample that goes by this name, as its format has it, or by its number."""
+        named = self._named_place(name) if self._named_place else None
+        return super().place_of(name) if named is None else named
+
+    @cached_property
+    def _named_place(self) -> Callable[[str], int | None] | None:
+        """What finds samples by the names of their files; None where these are their numbers."""
+        return folders.finder(self.spec) if self.spec.format == "folders" else None
+
     def spread(self, count: int) -> list[int]:
         """Return numbers from all over; where samples cannot be read alone, the first of some shards, or of all."""
         if self._format.RANDOM_ACCESS or len(self) <= count:
@@ -463,7 +478,7 @@ class Arrays(Collection):
         self.kind = kind
         self.path, self.array = path, array
         self._others = others or {}
-        self.source, self._gap = _beside(recipe)
+        self.source, self._gap, self._invert = _beside(recipe)
 
     def __len__(self) -> int:
         return len(self.array) if _is_images(self.array) else 0
@@ -503,8 +518,8 @@ class Arrays(Collection):
             yield Rows(first, texts, batch.glyphs, self._gaps(batch))
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield images: those of IDX files are white on black, those of npz files are what they look like."""
-        invert = True if self.kind == "idx" else None
+        """Yield images, as the recipe tells; without one those of IDX files are white on black, others as they look."""
+        invert = True if self.kind == "idx" and self._invert is None else self._invert
         for number in numbers:
             batch = self._batch(number, number + 1)
             (strip,) = _strips_of(batch, [number], self._gaps(batch), invert=invert, glyph_width=self.glyph_width)
@@ -527,7 +542,7 @@ class _Listed(Collection):
     def __init__(self, names: list[str], rows: dict[str, _Row], recipe: Recipe | None = None) -> None:
         self._names, self._rows = names, rows
         self._places = {name: place for place, name in enumerate(names)}
-        self.source, self._gap = _beside(recipe)
+        self.source, self._gap, self._invert = _beside(recipe)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -562,7 +577,8 @@ class _Listed(Collection):
 
     def _strip(self, number: int, image: NDArray[np.uint8]) -> Strip:
         """Return a sample; what is not known of it is read from its pixels, exactly or not at all."""
-        name, row, shown = self._names[number], self._rows.get(self._names[number]), on_white(image)
+        name, shown = self._names[number], on_white(image, self._invert)
+        row = self._rows.get(name)
         if row is None or not row.glyphs:
             try:
                 reading = _reader().read(image)
@@ -720,24 +736,30 @@ class TarShard(_Listed):
                 yield None
 
 
-def _recipe_beside(directory: Path) -> Recipe | None:
-    """Return the recipe of the dataset in a directory; None where there is none that can be read."""
+def _recipe_beside(directory: Path, format_name: str | None = None) -> Recipe | None:
+    """Return the recipe of the dataset, of that format, in a directory; None where there is none that can be read."""
     try:
         spec = manifest.read_spec(directory)
     except (FormatError, OSError):
         return None
-    return spec.recipe if spec else None
+    return spec.recipe if spec and format_name in (None, spec.format) else None
 
 
-def _beside(recipe: Recipe | None) -> tuple[str, int]:
-    """Return what holds for all samples of a recipe: the source, and the gap where all are alike; else NO_GAP."""
+def _beside(recipe: Recipe | None) -> tuple[str, int, bool | None]:
+    """Return what holds for all samples of a recipe: the source, the gap, and whether ink is white.
+
+    The gap is NO_GAP where not all are alike. Of no recipe nothing is known.
+    """
     if recipe is None:
-        return "", NO_GAP
-    return recipe.source, recipe.min_gap if recipe.min_gap == recipe.max_gap else NO_GAP
+        return "", NO_GAP, None
+    return recipe.source, recipe.min_gap if recipe.min_gap == recipe.max_gap else NO_GAP, recipe.invert
 
 
 def _folder(path: Path) -> Folder:
-    """Return the PNG files of a folder, and the labels that are in it, above it, or in the names."""
+    """Return the PNG files of a folder, and the labels that are in it, above it, or in the names.
+
+    Such names are 1-2-3.png and 1-2-3_0.png, and in a folder 42 0_42.png.
+    """
     names = []
     with os.scandir(path) as entries:
         for entry in entries:
@@ -757,7 +779,12 @@ def _folder(path: Path) -> Folder:
         above = place.parent.parent
         rows = _labels(above, set(names), f"{IMAGES_NAME}/{place.name}/")
         return Folder(path, names, rows, _recipe_beside(above), kind="shard")
+    is_label = re.fullmatch("[0-9]+", place.name, re.ASCII) is not None
+    if is_label and (recipe := _recipe_beside(place.parent, "folders")) is not None:
+        return Folder(path, names, _labels(place.parent, set(names), f"{place.name}/"), recipe, kind="folder")
     rows = _labels(path, set(names), "")
+    if not rows and is_label and all(re.fullmatch(rf"[0-9]+_{place.name}\.png", name, re.ASCII) for name in names):
+        rows = dict.fromkeys(names, _Row(place.name))
     if not rows:
         told = [re.fullmatch(r"([0-9](?:-[0-9])*)(?:_[0-9]+)?\.png", name, re.ASCII) for name in names]
         if all(told) and any(re.search("[-_]", name) for name in names):

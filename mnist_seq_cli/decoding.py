@@ -46,7 +46,8 @@ class Rows:
     """Rows of the array in an IDX file: those at `places`, in this order.
 
     `labels` are integers (n,), one for each row of the array, where it has any. `partial` is true when not all rows are
-    wanted. `name` stands for the file in messages.
+    wanted. `name` stands for the file in messages. `lengths` are integers (n,), how many values of each row are digits
+    of its sequence, where the file does not say that itself.
     """
 
     array: NDArray[Any]
@@ -54,6 +55,7 @@ class Rows:
     places: Sequence[int] | NDArray[np.intp]
     labels: NDArray[Any] | None = None
     partial: bool = False
+    lengths: NDArray[Any] | None = None
 
     @property
     def are_images(self) -> bool:
@@ -87,8 +89,28 @@ def read_labels(path: Path) -> NDArray[Any]:
     return labels
 
 
+def lengths_beside(path: Path, array: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the lengths of the sequences in a file labels-idx2-…: integers (n,), from lengths-idx1-… beside it.
+
+    None where there is none. Raises FormatError for lengths of other sequences, OSError.
+    """
+    beside = path.with_name(path.name.replace("labels-idx2", "lengths-idx1", 1)) if path.name else path
+    if beside == path or not beside.is_file() or array.ndim != 2:
+        return None
+    lengths = read_labels(beside)
+    if len(lengths) != len(array) or lengths.min() < 1 or lengths.max() > array.shape[1]:
+        raise FormatError(f"{beside} does not hold the lengths of the sequences in {path}")
+    return lengths
+
+
 def rows_of(
-    array: NDArray[Any], name: str, *, span: str = "", labels: NDArray[Any] | None = None, digit: int | None = None
+    array: NDArray[Any],
+    name: str,
+    *,
+    span: str = "",
+    labels: NDArray[Any] | None = None,
+    digit: int | None = None,
+    lengths: NDArray[Any] | None = None,
 ) -> Rows:
     """Return the wanted rows of an array: those of a span "A:B", as in Python, and of them those of one digit.
 
@@ -104,7 +126,7 @@ def rows_of(
     if not len(places):
         which = f" in {span}" * bool(span) + f" with the label {digit}" * (digit is not None)
         raise RequestError(f"{name} has {len(array)} rows, and none{which}")
-    return Rows(array, name, places, labels, len(places) < len(array))
+    return Rows(array, name, places, labels, len(places) < len(array), lengths)
 
 
 def _parse_span(text: str, count: int) -> range:
@@ -166,9 +188,10 @@ def _lines(rows: Rows) -> Iterator[str]:
     """Yield a line of text for each row: a sequence where all rows are digits, else its values."""
     array = rows.array
     sequences = array.ndim == 2 and array.dtype == np.uint8 and array.max() <= 9
-    for _, batch in rows.batches():
-        for row in batch.reshape(len(batch), -1).tolist():
-            yield format_sequence(row) if sequences else " ".join(map(str, row))
+    for places, batch in rows.batches():
+        for place, row in zip(places, batch.reshape(len(batch), -1).tolist(), strict=True):
+            length = None if rows.lengths is None else int(rows.lengths[place])
+            yield format_sequence(row[:length]) if sequences else " ".join(map(str, row))
 
 
 def csv_lines(rows: Rows) -> Iterator[str]:
@@ -242,6 +265,7 @@ def write_npz(rows: Rows, path: Path) -> None:
 @contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file that gets its name, in place of one that has it, when it is complete. Raises OSError."""
+    files.require_regular(path)
     files.make_directory(path.parent)
     temporary = files.partial_name(path)
     try:

@@ -167,8 +167,10 @@ def make_sized(path: Path, size: int) -> None:
 def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Give `path` this content in one step: readers see the old file or the new one, whole. Raises OSError.
 
-    Without `sync` that holds for killed processes, but not for a power cut.
+    Without `sync` that holds for killed processes, but not for a power cut. A pipe or a device, which would be gone
+    after that, raises OSError, too.
     """
+    require_regular(path)
     temporary = partial_name(path)
     with suppress(FileNotFoundError):
         system.unlink(temporary)
@@ -267,10 +269,15 @@ def remove_if_empty(path: Path) -> None:
         system.rmdir(path)
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file to be read; a pipe or a device, which could keep us waiting for ever, raises OSError."""
+def require_regular(path: Path) -> None:
+    """Raise OSError for a pipe, a device and the like; what is not there, and a directory, are fine."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to be read; a pipe or a device, which could keep us waiting for ever, raises OSError."""
+    require_regular(path)
     return path.open("rb")
 
 

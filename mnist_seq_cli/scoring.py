@@ -23,8 +23,14 @@ from mnist_seq_cli.collection import NO_GAP, Collection, Rows
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe import BUNDLED_SOURCES, MAX_LENGTH, parse_sequence
 
-KEYS = ("file_name", "filename", "file", "name", "path", "image", "index", "id", "number", "sample")
+KEYS = (
+    *("file_name", "filename", "file", "name", "path", "image", "index", "id", "number", "sample", "key", "__key__"),
+    *("file_path", "filepath", "image_path", "image_name", "image_file", "image_id", "img", "img_path", "sample_id"),
+)
 VALUES = ("prediction", "predicted", "pred", "output", "reading", "digits", "text", "label", "sequence")
+
+_INDEX = ("", "unnamed: 0")
+"""What pandas calls its index where that has no name, when it writes and when it reads."""
 
 _NO_ROW = -1
 _PLAIN = re.compile(r"[0-9](?:-[0-9])*|[0-9]{1,1000}", re.ASCII)
@@ -49,15 +55,21 @@ def read(lines: Iterable[str], name: str) -> Iterator[Row]:
         before.append(line.removeprefix("\ufeff") if not before else line)
         if before[-1].strip():
             break
-    first, every = (before[-1].strip() if before else ""), chain(before, rows)
-    if first[:1] in ("{", "[", '"') and _parsed(first) is not None:
+    first, every = (before[-1].strip(" \r\n") if before else ""), chain(before, rows)
+    if first[:1] in ("{", "[") and _parsed(first) is not None:
         yield from _read_json(every, name)
-    elif "," in first or "\t" in first:
+    elif ("," in first or "\t" in first) and _parsed(first) is None:
         yield from _read_table(every, name, "\t" if "\t" in first else ",")
     else:
-        for number, line in enumerate(every, 1):
-            if number > 1 or line.strip().lower() not in VALUES:
+        for number, line in enumerate(map(_unquoted, every), 1):
+            if number > 1 or line.lower() not in VALUES:
                 yield Row(number, None, _digits(line, name, number))
+
+
+def _unquoted(line: str) -> str:
+    """Return a line without blanks and without a pair of quotes around it, as CSV of one column may have them."""
+    stripped = line.strip()
+    return stripped[1:-1].strip() if len(stripped) > 1 and stripped[0] == stripped[-1] == '"' else stripped
 
 
 def _digits(text: str, name: str, line: int) -> str:
@@ -91,6 +103,8 @@ def _read_json(lines: Iterable[str], name: str) -> Iterator[Row]:
             named = {str(field).lower(): value[field] for field in value}
             key = next((named[field] for field in KEYS if field in named), None)
             value = next((named[field] for field in VALUES if field in named), None)
+            if key is None and value is not None and next(iter(named)) not in (*KEYS, *VALUES):
+                raise _nameless(f"{name}, line {number}", next(iter(named)))
         elif isinstance(value, list) and len(value) == 2 and not isinstance(value[1], int):
             key, value = value
         if isinstance(value, list) and all(type(digit) is int and 0 <= digit <= 9 for digit in value):
@@ -106,25 +120,40 @@ def _read_json(lines: Iterable[str], name: str) -> Iterator[Row]:
 
 def _read_table(lines: Iterable[str], name: str, separator: str) -> Iterator[Row]:
     table = csv.reader(lines, delimiter=separator)
-    key_at, value_at, width = 0, 1, 2
+    key_at, value_at, width, started = 0, 1, 2, False
     try:
-        for place, cells in enumerate(table):
+        for cells in table:
             if not cells or (len(cells) == 1 and not cells[0].strip()):
                 continue
             lowered = [cell.strip().lower() for cell in cells]
-            if place == 0 and any(cell in (*KEYS, *VALUES) for cell in lowered):
-                values = [lowered.index(field) for field in VALUES if field in lowered]
-                keys = [lowered.index(field) for field in KEYS if field in lowered]
-                if not values:
-                    raise FormatError(f"{name} has no column of predictions", hint=f"call it {VALUES[0]}")
-                key_at, value_at, width = (keys[0] if keys else _NO_ROW), values[0], len(cells)
+            if not started and any(cell in (*KEYS, *VALUES) for cell in lowered):
+                key_at, value_at, width, started = *_columns(lowered, name), len(cells), True
                 continue
+            started = True
             if len(cells) != width:
                 raise FormatError(f"{name}, line {table.line_num} has {len(cells)} columns and not {width}")
             key = None if key_at == _NO_ROW else cells[key_at]
             yield Row(table.line_num, key, _digits(cells[value_at], name, table.line_num))
     except csv.Error as error:
         raise FormatError(f"{name} is damaged in line {table.line_num} ({error})") from None
+
+
+def _columns(header: list[str], name: str) -> tuple[int, int]:
+    """Return where names stand, or _NO_ROW where there are none, and where predictions do. Raises FormatError."""
+    values = [header.index(field) for field in VALUES if field in header]
+    keys = [header.index(field) for field in (*KEYS, *_INDEX) if field in header]
+    if not values:
+        raise FormatError(f"{name} has no column of predictions", hint=f"call it {VALUES[0]}")
+    if not keys and values[0] > 0:  # what stands before them hardly tells nothing
+        raise _nameless(name, header[0])
+    return (keys[0] if keys else _NO_ROW), values[0]
+
+
+def _nameless(name: str, first: str) -> FormatError:
+    return FormatError(
+        f"{name} names no sample by {KEYS[0]} or index, but has {first[:40]!r} before the prediction",
+        hint="call it one of these, or leave it out where all samples have a prediction in their order",
+    )
 
 
 @dataclass(slots=True)

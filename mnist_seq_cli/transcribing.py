@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import IO, Any, BinaryIO, NamedTuple, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +127,7 @@ def _of_directory(path: Path) -> Iterator[Strip]:
     folder `masks` beside one `images`.
     """
     found = False
-    for folder, folders, names in os.walk(path):
+    for folder, folders, names in os.walk(path, onerror=_raise):
         without = MASKS_NAME if IMAGES_NAME in folders else ""
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != without)
         try:
@@ -146,6 +146,10 @@ def _of_directory(path: Path) -> Iterator[Strip]:
                 yield _strip_file(Path(folder, name), str(Path(folder, name)))
     if not found:
         raise RequestError(f"{path} holds no images", hint="give a folder of images, or a dataset")
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error
 
 
 def _of_dataset(path: Path) -> Iterator[Strip]:
@@ -198,32 +202,53 @@ class _TarStream:
         """Whether the block that was read last is what tar files end with, so that nothing was cut off there."""
         return self._last == bytes(_BLOCK)
 
+    def goes_on(self) -> bool:
+        """Tell whether a tar file begins here, or after blocks of zeros. Raises FormatError as `read` does."""
+        self.expected = _BETWEEN
+        while block := self.read(_BLOCK):
+            if block.strip(b"\0"):
+                self._start = block
+                return True
+        return False
+
 
 def _of_tar(stream: _TarStream, name: str, prefix: str) -> Iterator[Strip]:
-    """Yield the images in a tar file, in one pass; all else in it is passed over. Raises FormatError."""
+    """Yield the images in a tar file, in one pass; all else in it is passed over. Raises FormatError.
+
+    Of several that were joined (`cat *.tar`) each is read.
+    """
     import tarfile
 
-    found, readable = False, cast(Any, stream)  # which has all that a stream needs
+    found, whole = False, True
     try:
-        archive: Any
-        with tarfile.open(mode="r|", fileobj=readable, bufsize=_BLOCK) as archive:
-            for member in iter(archive.next, None):
-                archive.members.clear()  # which would grow with the stream
-                stream.expected = member.size + _BETWEEN
-                if not member.isreg() or not _is_strip(member.name):
-                    continue
-                found, shown = True, f"{prefix}{member.name}"
-                file = archive.extractfile(member) if member.size <= MAX_FILE else None
+        while whole and stream.goes_on():
+            for shown, file in _members(stream, prefix):
+                found = True
                 if file is None:
                     yield Strip(shown, FormatError(f"{shown} is too large for a strip"))
                 else:
                     yield _strip(file.read(), shown)
+            whole = stream.is_whole
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise FormatError(f"{name} is not a sound tar file: {one_line(str(error), 120)}") from None
-    if not stream.is_whole:
+    if not whole:
         raise FormatError(f"{name} is not a sound tar file: it is damaged or cut off")
     if not found:
         raise FormatError(f"{name} holds no images")
+
+
+def _members(stream: _TarStream, prefix: str) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Yield the images in one tar file, each to be read before the next: name, and content if it is not too large."""
+    import tarfile
+
+    archive: Any
+    readable = cast(Any, stream)  # which has all that a stream needs
+    with tarfile.open(mode="r|", fileobj=readable, bufsize=_BLOCK) as archive:
+        for member in iter(archive.next, None):
+            archive.members.clear()  # which would grow with the stream
+            stream.expected = member.size + _BETWEEN
+            if member.isreg() and _is_strip(member.name):
+                yield f"{prefix}{member.name}", archive.extractfile(member) if member.size <= MAX_FILE else None
 
 
 def _strip_file(path: Path, name: str) -> Strip:

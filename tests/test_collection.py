@@ -17,7 +17,7 @@ import pytest
 from forms import form
 from numpy.typing import NDArray
 
-from mnist_seq_cli import SequenceDataset, cli, collection, idx, inspecting, manifest, png
+from mnist_seq_cli import SequenceDataset, cli, collection, idx, inspecting, manifest, open_dataset, png
 from mnist_seq_cli.collection import Collection
 from mnist_seq_cli.errors import MnistseqError, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES, webdataset
@@ -123,6 +123,36 @@ def test_a_folder_whose_names_are_the_labels(tmp_path: Path, mnistseq: Run) -> N
     assert [found.place_of(name) for name in ("1-2-3_1.png", "x/4-5_0", "3", "4")] == [1, 2, 3, None]
     mnistseq("generate", "1", "2", "-o", tmp_path / "numbers")  # these might be anything
     assert [text for rows in collection.of(tmp_path / "numbers").rows() for text in rows.texts] == [None, None]
+
+
+def test_the_folder_of_a_label(tmp_path: Path, mnistseq: Run) -> None:
+    asked = ("--len", "2", "--per-label", "3", "--seed", "4", "--min", "3")
+    mnistseq("dataset", *asked, "--layout", "folders", "-o", tmp_path / "out")
+    for folder in (tmp_path / "out" / "42", tmp_path / "out" / "07", tmp_path / "42", tmp_path / "07"):
+        if folder.parent == tmp_path:  # where nothing beside it tells
+            shutil.copytree(tmp_path / "out" / folder.name, folder)
+        found = collection.of(folder)
+        assert found.kind == "folder"
+        assert [text for rows in found.rows() for text in rows.texts] == [folder.name] * 3
+        assert [strip.label for strip in found.chosen(range(3))] == ["-".join(folder.name)] * 3
+        assert [found.place_of(f"2_{folder.name}.png"), found.place_of(f"2_{folder.name}")] == [2, 2]
+        whole = inspecting.count(found)
+        assert whole.gaps == ({"3": 3} if folder.parent != tmp_path else None)
+        assert whole.glyphs is not None
+        assert whole.glyphs["samples"] == 3
+
+
+def test_the_recipe_beside_tells_ink_from_paper(tmp_path: Path, mnistseq: Run) -> None:
+    looks = ("--crop", "tight", "--stroke", "3", "--min", "-3", "--len", "1", "-n", "40", "--seed", "7")
+    for invert in ((), ("--invert",)):
+        parts = {"webdataset": "00000.tar", "png": "images/00000", "npz": "dataset.npz", "idx": "images-idx3-ubyte.gz"}
+        for name, part in parts.items():
+            out = tmp_path / f"{name}{len(invert)}"
+            assert mnistseq("dataset", *looks, *invert, "--format", name, "-o", out).code == 0
+            shown = [sample.image if not invert else 255 - sample.image for sample in open_dataset(out)]
+            assert any((image < 128).mean() > 0.5 for image in shown)  # which by its look would be paper
+            found = collection.of(out / part)
+            assert all(np.array_equal(strip.image, shown[strip.number]) for strip in found.chosen(range(40)))
 
 
 def test_mnist_itself() -> None:

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from mnist_seq_cli import SequenceDataset, dataset, idx, png, transcribing
+from mnist_seq_cli import SequenceDataset, dataset, idx, open_dataset, png, transcribing
 from mnist_seq_cli.bank import Source, load
 from mnist_seq_cli.compose import compose
 from mnist_seq_cli.formats import FORMAT_NAMES
@@ -1017,6 +1017,37 @@ def test_a_tar_file_is_read_from_stdin(monkeypatch: pytest.MonkeyPatch, mnistseq
     assert mnistseq("decode", "x")[:2] == (0, "x/a/1.png\t4-2\nx/b.JPG\t9-0-8\n")
 
 
+def test_of_tar_files_that_were_joined_each_is_read(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    parts = [tar_of((f"{name}.png", png.encode(strip("4-2")[None])[0])) for name in "abc"]
+    for content in (b"".join(parts), bytes(4096).join(parts)):
+        give_stdin(monkeypatch, content)
+        assert mnistseq("decode", "-")[:2] == (0, "a.png\t4-2\nb.png\t4-2\nc.png\t4-2\n")
+        Path("x").write_bytes(content)
+        assert len(mnistseq("decode", "x").out.splitlines()) == 3
+    for strange in (b"x", b"x" * 512, parts[1][:1000]):
+        Path("x").write_bytes(parts[0] + strange)
+        code, text, err = mnistseq("decode", "x")
+        assert (code, text, err.count("\n")) == (2, "x/a.png\t4-2\n", 1)
+        assert err.startswith("mnistseq: x is not a sound tar file: ")
+        assert err.count("sound") == 1
+    Path("x").write_bytes(parts[0] + bytes(17 << 20))
+    assert mnistseq("decode", "x").code == 2
+
+
+def test_a_folder_that_cannot_be_listed_is_told(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
+    Path("strips/b").mkdir(parents=True)
+    strip_file("strips/a.png", "4-2")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    assert mnistseq("decode", "strips") == (1, "strips/a.png\t4-2\n", "mnistseq: strips/b: Permission denied\n")
+
+
 def test_masks_in_tar_files_and_splits_are_no_strips(mnistseq: Run) -> None:
     for format_name in ("png", "webdataset", "npz"):
         asked = ("--split", "a=3", "--split", "b=2", "--len", "2", "--seed", "4", "--masks", "--format", format_name)
@@ -1385,6 +1416,40 @@ def test_a_source_that_is_no_pair_is_refused(images: Any, labels: Any, reason: s
     assert_one_line(mnistseq("generate", "1-2", *source), 2, reason)
     assert_one_line(mnistseq("dataset", "-n", "2", "--len", "2", "-o", "out", *source), 2, reason)
     assert not Path("out").exists()
+
+
+def test_what_is_no_regular_file_is_not_replaced(mnistseq: Run) -> None:
+    idx_file("rows", np.zeros((2, 4, 4)))
+    strip_file("a.png", "4-2")
+    os.mkfifo("pipe.png")
+    os.mkfifo("pipe.csv")
+    os.mkfifo("pipe.npz")
+    for command in (
+        *(
+            ("decode", "rows", "-o", "pipe.csv"),
+            ("decode", "rows", "-o", "pipe.npz"),
+            ("generate", "1", "-o", "pipe.png"),
+        ),
+        *(("inspect", "a.png", "--html", "pipe.png"), ("inspect", "a.png", "--sheet", "pipe.png")),
+    ):
+        assert_one_line(mnistseq(*command), 1, f"{command[-1]}: not a regular file")
+        assert Path(command[-1]).is_fifo()
+
+
+def test_sequences_of_an_idx_dataset_have_their_lengths(mnistseq: Run) -> None:
+    asked = ("-n", "40", "--len", "2-4", "--digits", "0-1", "--seed", "3", "--format", "idx")
+    assert mnistseq("dataset", *asked, "-o", "out").code == 0
+    truths = [sample.label for sample in open_dataset("out")]
+    assert mnistseq("decode", "out/labels-idx2-ubyte.gz").out.split() == truths
+    assert mnistseq("decode", "out/labels-idx2-ubyte.gz", "--range", "-7:-2").out.split() == truths[-7:-2]
+    padded = [label + "-0" * (4 - label.count("-") - 1) for label in truths]
+    Path("labels-idx2-ubyte.gz").write_bytes(Path("out/labels-idx2-ubyte.gz").read_bytes())
+    assert mnistseq("decode", "labels-idx2-ubyte.gz").out.split() == padded
+    for wrong in ([2] * 39, [2] * 39 + [5], [0] + [2] * 39):
+        idx_file("lengths-idx1-ubyte.gz", wrong)
+        assert_one_line(
+            mnistseq("decode", "labels-idx2-ubyte.gz"), 2, "lengths-idx1-ubyte.gz does not hold the lengths"
+        )
 
 
 def test_half_a_source_is_refused(mnistseq: Run) -> None:

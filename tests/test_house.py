@@ -93,7 +93,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "collection": {
         *("errors", "recipe", "bank", "compose", "layout", "idx", "png", "files", "manifest", "reading", "decoding"),
-        *("transcribing", "formats", "formats.npz_file", "formats.png_folder", "formats.truths", "formats.webdataset"),
+        *("transcribing", "formats", "formats.folders", "formats.npz_file", "formats.png_folder", "formats.truths"),
+        "formats.webdataset",
     },
     "wording": {"formats", "recipe"},
     "inspecting": {"errors", "recipe", "bank", "files", "manifest", "collection", "splits", "wording"},

@@ -258,6 +258,11 @@ SPELLINGS = {
     "CSV in quotes": '"a.png","1-2-3"\n"b.png",""\n"7","0,0,4,2"\n',
     "CSV with CRLF and a byte-order mark": "\ufefffile_name,prediction\r\na.png,1-2-3\r\nb.png,\r\n7,0042\r\n",
     "tabs": "a.png\t1-2-3\nb.png\t\n7\t0042\n",
+    "CSV after blank lines": "\n\nfile_name,prediction\na.png,1-2-3\nb.png,\n7,0042\n",
+    "CSV with the index of pandas": ",prediction\na.png,1-2-3\nb.png,\n7,0042\n",
+    "CSV with that index, written again": "Unnamed: 0,score,prediction\na.png,1,1-2-3\nb.png,1,\n7,1,0042\n",
+    "tabs with the index of pandas": "\tprediction\na.png\t1-2-3\nb.png\t\n7\t0042\n",
+    "keys of webdataset": "score,__key__,prediction\n1,a.png,1-2-3\n1,b.png,\n1,7,0042\n",
     "JSON lines": '{"file_name": "a.png", "prediction": "1-2-3"}\n'
     '{"file": "b.png", "text": ""}\n{"index": 7, "pred": "0042"}\n',
     "JSON lists": '["a.png", "123"]\n["b.png", ""]\n[7, [0, 0, 4, 2]]\n',
@@ -269,11 +274,18 @@ IN_ORDER = {
     "lines with a header": "prediction\n123\n\n0042\n",
     "lines with CRLF": "123\r\n\r\n0042\r\n",
     "spaces": "1 2 3\n \n0 0 4 2\n",
+    "CSV of one column in quotes": '"prediction"\n"1-2-3"\n""\n"0,0,4,2"\n',
+    "CSV of one column with nothing in quotes": 'prediction\n123\n""\n0042\n',
     "JSON texts": '"1-2-3"\n""\n"0042"\n',
     "JSON digits": "[1, 2, 3]\n[]\n[0, 0, 4, 2]\n",
     "JSON objects": '{"prediction": "123"}\n{"prediction": ""}\n{"prediction": [0, 0, 4, 2]}\n',
     "CSV of one column with another": "prediction,score\n123,0.5\n,0.1\n0042,1\n",
 }
+
+
+def test_a_table_may_begin_with_nothing_read() -> None:
+    assert rows_of("a.png\t\nb.png\t12\n") == [("a.png", ""), ("b.png", "12")]
+    assert rows_of("a.png,\nb.png,12\n") == [("a.png", ""), ("b.png", "12")]
 
 
 @pytest.mark.parametrize("text", SPELLINGS.values(), ids=SPELLINGS.keys())
@@ -297,6 +309,8 @@ DAMAGED = {
     "a million letters": ("x" * 1_000_000, "line 1"),
     "a column too many": ("a,1\nb,2,3\n", "line 2 has 3 columns"),
     "a column too few": ("a,1\nb\n", "line 2 has 1 columns"),
+    "a column that may be of names": ("shot,prediction\na,1\n", "names no sample by file_name or index, but"),
+    "a field that may be a name": ('{"shot": "a", "prediction": "1"}\n', "line 1 names no sample by file_name"),
     "no column of predictions": ("file_name,score\na,1\n", "no column of predictions"),
     "a number, which has lost its zeros": ('{"index": 1, "prediction": 42}\n', "line 1: the prediction is a number"),
     "null": ('{"index": 1, "prediction": null}\n', "line 1 is not a prediction"),
@@ -413,3 +427,22 @@ def test_the_terminal_shows_the_worst_strips(place: Path, data: SequenceDataset,
     ranked = sorted((5, 17), key=lambda number: (-distance(texts_of(data)[number], readings[number]), number))
     assert captions == [f"{number}: {data[number].label}, read as {'-'.join(readings[number])}" for number in ranked]
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_samples_go_by_their_names_in_folders(tmp_path: Path, mnistseq: Run) -> None:
+    options = {"asked": ("-n", "30", "--len", "1-3"), "each": ("--len", "1", "--per-label", "3")}
+    for name, asked in options.items():
+        out = tmp_path / name
+        assert mnistseq("dataset", *asked, "--layout", "folders", "--seed", "4", "-o", out).code == 0
+        rows = [line.split(",") for line in (out / "labels.csv").read_text().split()[1:]]
+        found = collection.of(out)
+        for spelled in ("{}", "/data/x/{}", "C:\\x\\{}"):
+            assert [found.place_of(spelled.format(file)) for file, _ in rows] == list(range(30))
+        assert [found.place_of(Path(file).stem) for file, _ in rows] == list(range(30))
+        assert [found.place_of(other) for other in ("7", "29", "30", "0_x.png", "99_1.png", "1.5", "")] == [
+            *(7, 29),
+            *[None] * 5,
+        ]
+        (tmp_path / "read").write_text("".join(f"{file},{label}\n" for file, label in reversed(rows)))
+        done = mnistseq("inspect", out, "--predictions", tmp_path / "read", "--json")
+        assert (done.code, json.loads(done.out)["predictions"]["exact"]) == (0, 30)

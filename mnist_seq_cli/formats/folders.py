@@ -47,6 +47,7 @@ __all__ = [
     "check_shard",
     "collector",
     "file_names",
+    "finder",
     "folders",
     "keep_shard",
     "prepare",
@@ -158,7 +159,7 @@ def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
 def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
     """Yield every image with the name of a sample, and whether it is one of the plan; and folders without any."""
     everything = sum(1 for label in _label_folders(directory) for _ in _images(label))
-    planned = None if everything == spec.samples else _sums_of_names(spec)
+    planned = None if everything == spec.samples else np.sort(_sums_of_names(spec))
     for label in _label_folders(directory):
         empty = not label.is_symlink() and label.is_dir() and not any(label.iterdir())
         if empty:
@@ -181,7 +182,6 @@ def _sums_of_names(spec: Spec) -> NDArray[np.uint64]:
     for first in range(0, spec.samples, _CHUNK):
         stop = min(first + _CHUNK, spec.samples)
         sums[first:stop] = [_sum_of_name(name) for name in _planned(spec.recipe, first, stop)]
-    sums.sort()
     return sums
 
 
@@ -190,9 +190,31 @@ def _sum_of_name(name: str) -> int:
 
 
 def _is_in(sums: NDArray[np.uint64], name: str) -> bool:
+    return _place_in(sums, name) is not None
+
+
+def _place_in(sums: NDArray[np.uint64], name: str) -> int | None:
+    """Return where the sum of a name stands among sums in ascending order; None where it is not among them."""
     wanted = np.uint64(_sum_of_name(name))
     place = int(np.searchsorted(sums, wanted))
-    return place < len(sums) and bool(sums[place] == wanted)
+    return place if place < len(sums) and sums[place] == wanted else None
+
+
+def finder(spec: Spec) -> Callable[[str], int | None]:
+    """Return what tells the number of the sample with an image of this name, if there is one.
+
+    The name may stand in folders, and may lack its own and its ending: `x/0042/0_0042.png`, `0_0042`.
+    """
+    sums = _sums_of_names(spec)
+    numbers = np.argsort(sums)
+    sums = sums[numbers]
+
+    def find(name: str) -> int | None:
+        last = re.split(r"[/\\]", name.strip())[-1].removesuffix(".png")
+        place = _place_in(sums, f"{last.rpartition('_')[2]}/{last}.png")
+        return None if place is None else int(numbers[place])
+
+    return find
 
 
 def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:

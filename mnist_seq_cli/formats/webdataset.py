@@ -229,6 +229,9 @@ def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
                 raise FormatError(f"{path.name} is truncated")
             file.seek(-size % BLOCK, 1)
             yield header[:100].rstrip(b"\0").decode(), content
+        while rest := file.read(1 << 16):
+            if rest.strip(b"\0"):
+                raise FormatError(f"{path.name} goes on after its end, as tar files do that were joined")
 
 
 def stream(recipe: Recipe, batches: Iterable[Batch], compression: Compression) -> Iterator[bytes]:
