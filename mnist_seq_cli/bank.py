@@ -288,6 +288,11 @@ def find(
     sheet = None if paper in PAPERS else Path(paper).absolute()
     if labels is None:
         return Source(fspath(source), paper=sheet)
+    if source in BUNDLED_SOURCES:
+        raise RequestError(
+            f"--source-labels {fspath(labels)} is for images of your own, and --source is {fspath(source)}",
+            hint=f"give the images with --source; a file of that name is ./{fspath(source)}",
+        )
     return Source("own", Path(source).absolute(), Path(labels).absolute(), sheet)
 
 

@@ -264,6 +264,11 @@ def _reach(
     return height, width, glyph[1]
 
 
+def _check_min_gap(min_gap: int, crop: Crop, advance: int) -> None:
+    """Raise RequestError for glyphs that overlap too far: tight ones stay in order, and begin a pixel further each."""
+    _check_range("--min", min_gap, int(crop == "tight") - advance, MAX_WIDTH)
+
+
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         raise RequestError(f"{name} is {value!r}", hint=f"it is one of {', '.join(choices)}")
@@ -378,7 +383,6 @@ class Recipe:
             _check_choice(name, value, choices)
         _check_range("ink height", self.ink_height, 0, MAX_WIDTH)
         _check_range("ink width", self.ink_width, 0, MAX_WIDTH)
-        _check_range("--min", self.min_gap, -self.glyph_width, MAX_WIDTH)
         _check_range("--max", self.max_gap, self.min_gap, MAX_WIDTH)
         _check_range("--margin", self.margin, 0, MAX_WIDTH)
         _check_range("--jitter-x", self.jitter_x, 0, MAX_WIDTH)
@@ -386,6 +390,7 @@ class Recipe:
         looks = {name: getattr(self, name) for name in RANGES}
         glyph, ink = (self.glyph_height, self.glyph_width), (self.ink_height, self.ink_width)
         cell_height, cell_width, advance = _reach(self.crop, looks, glyph, ink)
+        _check_min_gap(self.min_gap, self.crop, advance)
         row = advance * self.length + (self.length - 1) * self.max_gap
         around = 2 * (self.margin + self.jitter_x)
         _check_range("--width", self.width, max(advance, cell_width, row) + around, MAX_WIDTH)
@@ -593,6 +598,7 @@ class Recipe:
         looks = {name: others.get(name, plain) for name, (plain, _) in RANGES.items()}
         ink = (others.get("ink_height", 20), others.get("ink_width", 20))
         cell_height, cell_width, advance = _reach(crop, looks, (glyph_height, glyph_width), ink)
+        _check_min_gap(min_gap, crop, advance)
         _check_range("--margin", margin, 0, MAX_WIDTH)
         _check_range("--jitter-x", jitter_x, 0, MAX_WIDTH)
         _check_range("--jitter-y", jitter_y, FULL, MAX_WIDTH)
