@@ -192,7 +192,8 @@ class Bank:
         if missing:
             present = ", ".join(str(digit) for digit in range(10) if self.counts[digit])
             raise RequestError(
-                f"{self._name} has no glyph of {', '.join(map(str, missing))}", hint=f"it has glyphs of {present}"
+                f"{self._name} has no glyph of {', '.join(map(str, missing))}",
+                hint=f"it has glyphs of {present}" if present else "it has none at all; take a larger part",
             )
 
     def take(self, glyphs: NDArray[Any], out: NDArray[np.uint8]) -> None:

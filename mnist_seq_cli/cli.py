@@ -541,7 +541,8 @@ def dataset(
 
         layout["sequences"] = read_sequences(_text_lines(labels))
         if not layout["sequences"]:
-            raise RequestError(f"there are no sequences in {labels}", hint="give one a line")
+            place_of_labels = "stdin" if labels == "-" else labels
+            raise RequestError(f"there are no sequences in {place_of_labels}", hint="give one a line")
     wanted: dict[str, Any] = dict(
         samples=samples,
         format_name=_format(format_name, arrangement, _typed(context)),

@@ -14,7 +14,18 @@ from typing import Any
 
 from mnist_seq_cli import manifest
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError, one_line
-from mnist_seq_cli.recipe import COMPRESSIONS, FULL, RANGES, Recipe, parse_lengths, parse_range, typed_fields
+from mnist_seq_cli.recipe import (
+    BUNDLED_SOURCES,
+    COMPRESSIONS,
+    FULL,
+    PAPERS,
+    RANGES,
+    Recipe,
+    is_content,
+    parse_lengths,
+    to_range,
+    typed_fields,
+)
 
 MAX_FILE = 256 << 20
 
@@ -40,7 +51,8 @@ def read(path: Path) -> dict[str, Any]:
     try:
         return _words(values)
     except MnistseqError as error:
-        raise FormatError(f"{path} is no recipe: {error.args[0]}", hint=error.hint) from None
+        hint = error.hint or "names and values are as in a recipe.json"
+        raise FormatError(f"{path} is no recipe: {error.args[0]}", hint=hint) from None
 
 
 def _words(values: object) -> dict[str, Any]:
@@ -68,9 +80,17 @@ def _words(values: object) -> dict[str, Any]:
         everything["jitter_y"] = FULL
     for name in RANGES:
         if type(value := everything.get(name)) in (str, int):
-            everything[name] = list(parse_range(name, str(value)))
+            everything[name] = list(to_range(name, value))
     complete = everything.keys() >= Recipe.request(seed=0).to_json().keys()
     words |= Recipe.some_from_json(everything)
+    for name, known, options in (
+        ("paper", PAPERS, "--paper"),
+        ("source", BUNDLED_SOURCES, "--source and --source-labels"),
+    ):
+        if not is_content(value := words.get(name, known[0])) and value not in known:
+            raise FormatError(
+                f"{name} is {value!r}", hint=f"it is one of {', '.join(known)}; give files of your own with {options}"
+            )
     if complete:
         words = _simplest(words, Recipe.from_json(everything))
     if lengths := words.pop("lengths", ()):

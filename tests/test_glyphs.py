@@ -95,6 +95,8 @@ def test_a_part_without_a_digit_is_refused() -> None:
     assert str(caught.value) == (
         "that part of the source has no glyph of 1; it has glyphs of 0, 2, 3, 4, 5, 6, 7, 8, 9"
     )
+    with pytest.raises(RequestError, match=r"has no glyph of .*; it has none at all; take a larger part"):
+        check_bank(recipe, small_bank([1] * 10))
 
 
 # Known wrong labels

@@ -202,6 +202,22 @@ def test_tight_digits_that_overlap_as_far_as_they_may_are_all_on_the_canvas(look
 # The look of it
 
 
+@pytest.mark.parametrize("value", ["-20-20", [-20, 20], (-20, 20)])
+def test_a_range_may_be_given_in_several_ways(value: Any) -> None:
+    expected = Recipe.request(seed=1, slant=(-20, 20), contrast=(50, 50), height=60, jitter_y=FULL)
+    assert Recipe.request(seed=1, slant=value, contrast=50, height=60, jitter_y="full") == expected
+    data = SequenceDataset(seed=1, slant=value, contrast="50", height=60, jitter_y="full")
+    assert data.recipe == expected
+    with pytest.raises(RequestError, match=re.escape("--slant is [0, 0]; it is (from, to)")):
+        replace(expected, slant=[0, 0])
+
+
+@pytest.mark.parametrize("value", [None, 1.5, (1,), (1, 2, 3), (0, 1.5), True])
+def test_what_is_no_range_is_refused(value: Any) -> None:
+    with pytest.raises(RequestError, match=r"--slant is .*; it is a whole number, two of them, or text like -10-10"):
+        Recipe.request(seed=1, slant=value)
+
+
 @pytest.mark.parametrize("name", ["slant", "rotate", "scale", "stroke"])
 def test_every_glyph_has_a_shape_of_its_own_and_what_was_drawn_is_told(name: str) -> None:
     low, high = {"slant": (-20, 20), "rotate": (-15, 15), "scale": (70, 130), "stroke": (-1, 1)}[name]

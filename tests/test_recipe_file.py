@@ -229,7 +229,20 @@ BAD = [
     ("r.json", b'{"compression": "lzma"}', "r.json is no recipe: compression is 'lzma'"),
     ("r.json", b'{"length": 2, "samples": 3, "format": "bmp"}', "there is no format 'bmp'"),
     ("r.json", b'{"length": 2, "samples": 3, "pool": [1, 1]}', "pool is (1, 1)"),
-    ("r.json", b'{"length": 2, "samples": 3, "source": "moon"}', "r.json is about images of your own"),
+    (
+        "r.json",
+        b'{"length": 2, "samples": 3, "source": "moon"}',
+        "r.json is no recipe: source is 'moon'; it is one of train, test, all; "
+        "give files of your own with --source and --source-labels",
+    ),
+    (
+        "r.toml",
+        b"length = 2\npaper = 'scan.png'\n",
+        "r.toml is no recipe: paper is 'scan.png'; it is one of plain, gradient, grain; "
+        "give files of your own with --paper",
+    ),
+    ("r.toml", b"len = 3\n", "r.toml is no recipe: the recipe has unknown key 'len'; names and values are as in a rec"),
+    ("r.toml", b"slant = 1.5\n", "r.toml is no recipe: the recipe has slant = 1.5, which should be of type list"),
     ("r.json", b'{"digits": "9-0"}', "r.json is no recipe: the recipe is not valid: --digits is '9-0'"),
     ("r.json", b'{"seed": 5}', "it is not said what to write; give --len, --labels or --pattern"),
     ("r.json", b'{"length": 5}', "it is not said how many samples to make; give -n"),
