@@ -227,7 +227,7 @@ class Bank:
         with self._ink_lock:
             boxes = self._ink.take(places, axis=0)
             if boxes.size and boxes[..., 0].min() == _UNKNOWN:
-                new = np.unique(places[boxes[..., 0] == _UNKNOWN])
+                new = np.flatnonzero(np.bincount(places[boxes[..., 0] == _UNKNOWN]))
                 for start in range(0, len(new), 4096):
                     block = new[start : start + 4096]
                     self._ink[block] = ink_boxes(self.images(block + self.first_id))

@@ -242,14 +242,20 @@ def test_only_what_talks_to_people_prints(module: str) -> None:
 # What is loaded when
 
 
-def loaded_by(*arguments: str, directory: Path) -> tuple[set[str], str]:
-    """Run Python, and return the top-level packages that were imported on the way, and what it wrote to stdout."""
+def modules_loaded_by(*arguments: str, directory: Path) -> tuple[set[str], str]:
+    """Run Python, and return the modules that were imported on the way, and what it wrote to stdout."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *arguments], cwd=directory, capture_output=True, text=True, check=True
     )
-    names = re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE)
+    names = set(re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE))
     assert "mnist_seq_cli" in names
-    return {name.partition(".")[0] for name in names}, done.stdout
+    return names, done.stdout
+
+
+def loaded_by(*arguments: str, directory: Path) -> tuple[set[str], str]:
+    """Run Python, and return the top-level packages that were imported on the way, and what it wrote to stdout."""
+    names, stdout = modules_loaded_by(*arguments, directory=directory)
+    return {name.partition(".")[0] for name in names}, stdout
 
 
 @pytest.mark.parametrize(
@@ -268,6 +274,13 @@ def test_help_version_and_import_load_nothing_heavy(arguments: tuple[str, ...], 
     loaded, stdout = loaded_by(*arguments, directory=tmp_path)
     assert loaded & (HEAVY | {"multiprocessing", "concurrent", "asyncio"}) == set()
     assert bool(stdout) == (arguments[0] == "-m")
+
+
+@pytest.mark.parametrize("arguments", [("generate", "1-2"), ("dataset", "-n", "3", "--len", "2", "-o", "out")])
+def test_plain_strips_load_nothing_that_they_do_not_need(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    loaded, _ = modules_loaded_by("-m", "mnist_seq_cli", *arguments, directory=tmp_path)
+    unneeded = {"numpy.ma", "PIL", "rich", "multiprocessing", "concurrent", "asyncio", "mnist_seq_cli.hand"}
+    assert loaded & unneeded == set()
 
 
 def test_import_of_the_package_does_not_even_load_click(tmp_path: Path) -> None:

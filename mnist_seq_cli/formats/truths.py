@@ -35,7 +35,7 @@ def rows_of(recipe: Recipe, truth: Truth) -> Iterator[tuple[str, str]]:
     columns = {name: truth.drawn[name] if name in truth.drawn else getattr(truth, name) for name in row_names(recipe)}
     texts = texts_of(truth)
     rows = [""] * len(texts)
-    for length in np.unique(truth.lengths).tolist():
+    for length in np.flatnonzero(np.bincount(truth.lengths)).tolist():
         samples = np.flatnonzero(truth.lengths == length)
         written = {
             name: values[samples] if values.ndim == 1 else values[samples, : length - (name == "gaps")]
