@@ -174,7 +174,7 @@ class Bank:
 
         All glyphs of a digit come up before any does again, and in each round in an order of its own.
         """
-        found = np.zeros(digits.shape, dtype=np.int32)
+        found = np.full(digits.shape, self.first_id, dtype=np.int32)  # where a sequence has ended, any glyph will do
         for digit in range(10):
             here = digits == digit
             if not self.counts[digit] or not here.any():
