@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mnist_seq_cli import SequenceDataset, open_dataset
+from mnist_seq_cli import SequenceDataset, idx, open_dataset
 from mnist_seq_cli.bank import Source, load
 from mnist_seq_cli.cli import run
 from mnist_seq_cli.compose import ARRAYS, Batch, compose, truth
@@ -166,6 +166,14 @@ def test_an_image_as_wide_as_its_strip_has_room_for_a_glyph_that_grew() -> None:
     assert (ends <= batch.widths).all()
     np.testing.assert_array_equal(batch.widths[single], np.maximum(28, batch.boxes[single, 0, 2]))
     assert (batch.widths[single] > 28).any()
+
+
+def test_an_image_of_glyphs_without_ink_is_an_image(tmp_path: Path) -> None:
+    (tmp_path / "i").write_bytes(idx.encode(np.zeros((10, 6, 6), dtype=np.uint8)))
+    (tmp_path / "l").write_bytes(idx.encode(np.arange(10, dtype=np.uint8)))
+    own: dict[str, Any] = {"source": tmp_path / "i", "source_labels": tmp_path / "l"}
+    data = SequenceDataset(length="1-2", seed=1, crop="tight", min_gap=0, width="fit", samples=30, **own)
+    assert {sample.image.shape for sample in data} == {(6, 1)}
 
 
 @pytest.mark.parametrize("width", [None, "fit", 300])
