@@ -174,7 +174,7 @@ class Bank:
 
         All glyphs of a digit come up before any does again, and in each round in an order of its own.
         """
-        found = np.zeros(digits.shape, dtype=np.int32)
+        found = np.full(digits.shape, self.first_id, dtype=np.int32)  # where a sequence has ended, any glyph will do
         for digit in range(10):
             here = digits == digit
             if not self.counts[digit] or not here.any():
@@ -192,7 +192,8 @@ class Bank:
         if missing:
             present = ", ".join(str(digit) for digit in range(10) if self.counts[digit])
             raise RequestError(
-                f"{self._name} has no glyph of {', '.join(map(str, missing))}", hint=f"it has glyphs of {present}"
+                f"{self._name} has no glyph of {', '.join(map(str, missing))}",
+                hint=f"it has glyphs of {present}" if present else "it has none at all; take a larger part",
             )
 
     def take(self, glyphs: NDArray[Any], out: NDArray[np.uint8]) -> None:
@@ -288,6 +289,11 @@ def find(
     sheet = None if paper in PAPERS else Path(paper).absolute()
     if labels is None:
         return Source(fspath(source), paper=sheet)
+    if source in BUNDLED_SOURCES:
+        raise RequestError(
+            f"--source-labels {fspath(labels)} is for images of your own, and --source is {fspath(source)}",
+            hint=f"give the images with --source; a file of that name is ./{fspath(source)}",
+        )
     return Source("own", Path(source).absolute(), Path(labels).absolute(), sheet)
 
 

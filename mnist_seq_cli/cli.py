@@ -523,6 +523,8 @@ def dataset(
         splits = ()  # those of a preset
     wanted_workers = _worker_count(workers)
     sizes = _split_sizes(splits, samples, output)
+    if not sizes and "split_by" in _typed(context):
+        raise RequestError("--split-by says what splits do not share, and there are none", hint="give --split")
     if str(output) != "-" and worker_count(wanted_workers, max(sizes.values(), default=samples or 0)) > 1:
         from mnist_seq_cli.processes import prepare
 
@@ -539,7 +541,8 @@ def dataset(
 
         layout["sequences"] = read_sequences(_text_lines(labels))
         if not layout["sequences"]:
-            raise RequestError(f"there are no sequences in {labels}", hint="give one a line")
+            place_of_labels = "stdin" if labels == "-" else labels
+            raise RequestError(f"there are no sequences in {place_of_labels}", hint="give one a line")
     wanted: dict[str, Any] = dict(
         samples=samples,
         format_name=_format(format_name, arrangement, _typed(context)),
@@ -552,13 +555,20 @@ def dataset(
         masks=masks,
         **layout,
     )
+    if preset is not None:
+        from mnist_seq_cli.recipe_file import displaced
+
+        for word in displaced(_as_words(_typed(context))):
+            wanted.pop(word, None)
     if recipe_file is not None:
         wanted, source = _from_recipe_file(recipe_file, wanted, context, source)
     if wanted.get("length") is None and not wanted.get("sequences") and not wanted.get("pattern"):
         raise RequestError("it is not said what to write", hint="give --len, --labels or --pattern")
     if sizes:
         wanted.pop("samples", None)
-        place = None if source is None else bank.find(source, source_labels, wanted.get("paper", "plain"))
+        place = None
+        if source is not None or source_labels is not None:
+            place = bank.find(source or "train", source_labels, wanted.get("paper", "plain"))
         _build_splits(output, sizes, split_by, place, wanted_workers, {**wanted, "overwrite": overwrite})
         return
     place = bank.find(source or "train", source_labels, wanted.get("paper", "plain"))
@@ -581,19 +591,24 @@ def _typed(context: click.Context, *, preset: bool = False) -> set[str]:
     return {name for name in context.params if context.get_parameter_source(name) not in silent}
 
 
+def _as_words(options: Iterable[str]) -> set[str]:
+    """Return the names of options as those of words for `dataset.request`."""
+    names = {"no_repeat": "repeat", "labels": "sequences", "arrangement": "format_name"}
+    return {names.get(name, name) for name in options}
+
+
 def _from_recipe_file(
     path: Path, options: dict[str, Any], context: click.Context, source: str | None
 ) -> tuple[dict[str, Any], str | None]:
     """Return what a file asks for, changed by the options that were typed; and the source."""
     from mnist_seq_cli import recipe_file
 
-    names = {"no_repeat": "repeat", "labels": "sequences", "arrangement": "format_name"}
     given = _typed(context, preset=True)
     words = recipe_file.read(path)
     is_other = words.get("format_name") != "folders" and "format_name" not in given
     if is_other and context.params["arrangement"] == "shards":
         given.discard("arrangement")  # which is how other formats are anyway
-    typed = {names.get(name, name) for name in given}
+    typed = _as_words(given)
     if words.get("paper", "plain") not in PAPERS:
         _check_paper(path, words["paper"], context.params["paper"] if "paper" in typed else None)
     own = words.pop("source", None)
@@ -936,7 +951,7 @@ def _indices(text: str) -> list[int]:
 def _own_source(source: str | None, labels: str | None) -> Source | None:
     from mnist_seq_cli import bank
 
-    return None if source is None else bank.find(source, labels)
+    return None if source is None and labels is None else bank.find(source or "train", labels)
 
 
 @cli.command()

@@ -216,7 +216,7 @@ def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Gly
     y = layout.tops(recipe, first, stop)
     written = np.arange(recipe.length) < lengths[:, None]
     if recipe.fit:  # with room for a glyph that became wider than its box
-        np.maximum(widths, (ink[:, :, 2] * written).max(axis=1), out=widths)
+        np.maximum(widths, (ink[:, :, 2] * written).max(axis=1) + 2 * recipe.margin, out=widths)
     else:
         widths.fill(recipe.width)
     boxes = ink
@@ -225,10 +225,10 @@ def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Gly
         boxes[:, :, 1] += y
     shaped = None
     if cells is not None:
-        # What reaches out of the image is moved in; the image is large enough for any glyph.
-        low, high = np.zeros_like(boxes[:, :, :2]), np.empty_like(boxes[:, :, :2])
-        high[:, :, 0], high[:, :, 1] = widths[:, None], recipe.height
-        moved = np.clip(boxes[:, :, :2], low, np.maximum(high - boxes[:, :, 2:], 0)) - boxes[:, :, :2]
+        # What reaches into the margin is moved in; the image has room for any glyph.
+        low, high = np.full_like(boxes[:, :, :2], recipe.margin), np.empty_like(boxes[:, :, :2])
+        high[:, :, 0], high[:, :, 1] = widths[:, None] - recipe.margin, recipe.height - recipe.margin
+        moved = np.clip(boxes[:, :, :2], low, np.maximum(high - boxes[:, :, 2:], low)) - boxes[:, :, :2]
         x, y = x + moved[:, :, 0], y + moved[:, :, 1]
         boxes[:, :, :2] += moved
         shaped = _Glyphs(cells, x + places[:, :, 0], y + places[:, :, 1])

@@ -72,6 +72,8 @@ def cell_size(hand: Hand, ink: tuple[int, int]) -> tuple[int, int]:
     across = max(cosine * leaning + sine * height >> 16 for cosine, sine in turns)
     down = max(cosine * height + sine * leaning >> 16 for cosine, sine in turns)
     spread = 2 * max(0, hand.stroke[1]) + 2  # the centre may be half a pixel off, and the first pixel is half a one
+    if 2 * hand.scale[0] < 100:
+        spread += 1  # small glyphs are looked at a quarter of a pixel further out
     tall, wide = (-(-2 * reach * hand.scale[1] // 100 >> 16) + spread for reach in (down, across))
     return tall, wide
 
@@ -94,7 +96,8 @@ def shape(
 
     `images` uint8 (n, height, width), ink 255 on paper 0; `boxes` int32 (n, 4), their ink as x, y, width, height;
     `matrices` as `inverse` gives them. The cells are uint8 (n, *cell), the places int32 (n, 2): left and top in px,
-    mostly below 0. Between pixels, values are interpolated in both directions.
+    mostly below 0. Between pixels, values are interpolated in both directions; for glyphs that become less than half as
+    large at four places in each pixel, so that no stroke is passed over.
     """
     tall, wide = cell
     doubled = 2 * boxes[:, :2] + boxes[:, 2:] - np.array([wide, tall], dtype=np.int32)
@@ -103,7 +106,21 @@ def shape(
     for start in range(0, len(images), _BLOCK):
         part = slice(start, start + _BLOCK)
         _map(images[part], boxes[part], doubled[part] & 1, matrices[part].astype(np.int32), cells[part])
+    shrunk = np.flatnonzero(_shrinks(matrices))
+    for start in range(0, len(shrunk), _BLOCK):
+        some = shrunk[start : start + _BLOCK]
+        fine = np.empty((len(some), 2 * tall, 2 * wide), dtype=np.uint8)
+        _map(images[some], boxes[some], 2 * (doubled[some] & 1), (matrices[some] >> 1).astype(np.int32), fine)
+        sums = fine.reshape(len(some), tall, 2, wide, 2).sum(axis=(2, 4), dtype=np.uint16)
+        cells[some] = (sums + 2) >> 2
     return cells, places
+
+
+def _shrinks(matrices: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which glyphs become less than half as large: (n,); their places are more than two pixels apart."""
+    areas = matrices[:, 0] * matrices[:, 3] - matrices[:, 1] * matrices[:, 2] >> 16
+    smaller: NDArray[np.bool_] = areas > (4 * _ONE) * 257 // 256  # which rounding does not lead to
+    return smaller
 
 
 def _map(

@@ -42,7 +42,7 @@ def lefts(
     # However far glyphs overlap, they stay in order: in tight strips each begins a pixel further at least.
     np.cumsum(np.maximum(widths[:, :-1] + gaps(recipe, first, stop), int(tight)), axis=1, out=places[:, 1:])
     absent = np.arange(recipe.length) >= lengths[:, None]
-    content = np.where(absent, 0, places + widths).max(axis=1)
+    content = np.where(absent, 0, places + widths).max(axis=1, initial=1)  # glyphs of one's own may have no ink
     around = recipe.margin + recipe.jitter_x
     slack = np.maximum(recipe.width - 2 * around - content, 0)
     start = around + _aligned(recipe, slack, first, stop)

@@ -118,6 +118,8 @@ def parse(text: str) -> Pattern:
         raise RequestError(
             f"the pattern {shown} repeats too much", hint=f"{MAX_STEPS} parts at most, repeated ones too"
         )
+    if pattern.shortest == 0:
+        raise RequestError(f"the pattern {shown} may stand for no digits", hint="have a digit that is always there")
     return pattern
 
 

@@ -67,6 +67,11 @@ _CONTENT = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _SEQUENCE = re.compile(r"[0-9](?:(?:[- ]|, ?)?[0-9])*", re.ASCII)
 
 
+def is_content(name: object) -> bool:
+    """Tell whether this is the name of glyphs or paper of a user's own, which are known by their content alone."""
+    return isinstance(name, str) and _CONTENT.fullmatch(name) is not None
+
+
 def parse_sequence(text: str) -> Digits:
     """Return the digits of `text`, spelled `1-2-3`, `123`, `1,2,3` or `1 2 3`.
 
@@ -104,6 +109,18 @@ def parse_range(name: str, text: str) -> Range:
     if last < first:
         raise RequestError(f"--{name} goes from {first} down to {last}", hint="the smaller one comes first")
     return first, last
+
+
+def to_range(name: str, value: object) -> Range:
+    """Return the range that is given as text, as one number, or as its two ends. Raises RequestError."""
+    match value:
+        case str():
+            return parse_range(name, value)
+        case int() if type(value) is int:
+            return value, value
+        case (first, last) if type(first) is type(last) is int:
+            return first, last
+    raise RequestError(f"--{name} is {value!r}", hint="it is a whole number, two of them, or text like -10-10")
 
 
 def parse_lengths(text: str) -> int | Lengths:
@@ -264,6 +281,11 @@ def _reach(
     return height, width, glyph[1]
 
 
+def _check_min_gap(min_gap: int, crop: Crop, advance: int) -> None:
+    """Raise RequestError for glyphs that overlap too far: tight ones stay in order, and begin a pixel further each."""
+    _check_range("--min", min_gap, int(crop == "tight") - advance, MAX_WIDTH)
+
+
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         raise RequestError(f"{name} is {value!r}", hint=f"it is one of {', '.join(choices)}")
@@ -360,11 +382,14 @@ class Recipe:
 
     def _check_looks(self) -> None:
         for name, (_, (lowest, highest)) in RANGES.items():
-            low, high = getattr(self, name)
+            value = getattr(self, name)
+            if to_range(name, value) != value:  # a list would differ from the range that changes nothing
+                raise RequestError(f"--{name} is {value!r}", hint="it is (from, to)")
+            low, high = value
             _check_range(f"--{name}", low, lowest, highest)
             _check_range(f"--{name}", high, low, highest)
         _check_range("--noise", self.noise, 0, 255)
-        if self.paper not in PAPERS and not (isinstance(self.paper, str) and _CONTENT.fullmatch(self.paper)):
+        if self.paper not in PAPERS and not is_content(self.paper):
             raise RequestError(
                 f"--paper is {self.paper!r}", hint=f"it is one of {', '.join(PAPERS)}, or a picture that is given"
             )
@@ -378,7 +403,6 @@ class Recipe:
             _check_choice(name, value, choices)
         _check_range("ink height", self.ink_height, 0, MAX_WIDTH)
         _check_range("ink width", self.ink_width, 0, MAX_WIDTH)
-        _check_range("--min", self.min_gap, -self.glyph_width, MAX_WIDTH)
         _check_range("--max", self.max_gap, self.min_gap, MAX_WIDTH)
         _check_range("--margin", self.margin, 0, MAX_WIDTH)
         _check_range("--jitter-x", self.jitter_x, 0, MAX_WIDTH)
@@ -386,6 +410,7 @@ class Recipe:
         looks = {name: getattr(self, name) for name in RANGES}
         glyph, ink = (self.glyph_height, self.glyph_width), (self.ink_height, self.ink_width)
         cell_height, cell_width, advance = _reach(self.crop, looks, glyph, ink)
+        _check_min_gap(self.min_gap, self.crop, advance)
         row = advance * self.length + (self.length - 1) * self.max_gap
         around = 2 * (self.margin + self.jitter_x)
         _check_range("--width", self.width, max(advance, cell_width, row) + around, MAX_WIDTH)
@@ -553,7 +578,7 @@ class Recipe:
         align: Align | None = None,
         margin: int = 0,
         jitter_x: int = 0,
-        jitter_y: int = 0,
+        jitter_y: int | Literal["full"] = 0,
         source: str = "train",
         glyph_height: int = 28,
         glyph_width: int = 28,
@@ -563,8 +588,11 @@ class Recipe:
 
         `length` is a number, or pairs of a length and its weight; the sequences or the pattern tell it otherwise.
         With `align`, or when the crop is tight, `width` is the canvas, and is not filled. `others` are fields of the
-        recipe, taken as they are.
+        recipe, taken as they are; but ranges may be text or one number, too.
         """
+        others |= {name: to_range(name, others[name]) for name in RANGES if name in others}
+        if jitter_y == "full":
+            jitter_y = FULL
         written = tuple(tuple(sequence) for sequence in sequences)
         lengths: Lengths = ()
         if pattern:
@@ -593,6 +621,7 @@ class Recipe:
         looks = {name: others.get(name, plain) for name, (plain, _) in RANGES.items()}
         ink = (others.get("ink_height", 20), others.get("ink_width", 20))
         cell_height, cell_width, advance = _reach(crop, looks, (glyph_height, glyph_width), ink)
+        _check_min_gap(min_gap, crop, advance)
         _check_range("--margin", margin, 0, MAX_WIDTH)
         _check_range("--jitter-x", jitter_x, 0, MAX_WIDTH)
         _check_range("--jitter-y", jitter_y, FULL, MAX_WIDTH)
@@ -703,13 +732,7 @@ def _from_json_value(name: str, value: Any) -> Any:
             return tuple(sorted((_number(size), weight) for size, weight in value.items()))
         case "pool" | "label_pool":
             return tuple(value)
-    return _pair(name, value) if name in RANGES else value
-
-
-def _pair(name: str, values: list[Any]) -> Range:
-    if len(values) != 2 or not all(type(value) is int for value in values):
-        raise RequestError(f"{name} is not a range of two whole numbers")
-    return values[0], values[1]
+    return to_range(name, value) if name in RANGES else value
 
 
 _JSON_TYPES: dict[str, type] = {

@@ -6,7 +6,7 @@ What stands in such a file are words for `dataset.request`: those of recipe.json
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +14,18 @@ from typing import Any
 
 from mnist_seq_cli import manifest
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError, one_line
-from mnist_seq_cli.recipe import COMPRESSIONS, RANGES, Recipe, parse_lengths, parse_range, typed_fields
+from mnist_seq_cli.recipe import (
+    BUNDLED_SOURCES,
+    COMPRESSIONS,
+    FULL,
+    PAPERS,
+    RANGES,
+    Recipe,
+    is_content,
+    parse_lengths,
+    to_range,
+    typed_fields,
+)
 
 MAX_FILE = 256 << 20
 
@@ -23,7 +34,13 @@ _OF_THE_SOURCE = ("glyph_height", "glyph_width", "ink_height", "ink_width")
 _FOLLOWING = ("width", "height", "align", "spacing")
 """What may follow from other words, and need not have been said."""
 
-_RULE = ("length", "sequences", "pattern", "per_label")
+_DISPLACED = {
+    "sequences": {"length", "pattern", "per_label", "digits", "repeat", "check"},
+    "pattern": {"length", "sequences", "shuffle", "per_label", "digits", "repeat"},
+    "per_label": {"sequences", "shuffle", "pattern", "repeat", "check"},
+    "length": {"sequences", "shuffle", "pattern"},
+}
+"""For each word that says what is written those that do not go with it."""
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -34,7 +51,8 @@ def read(path: Path) -> dict[str, Any]:
     try:
         return _words(values)
     except MnistseqError as error:
-        raise FormatError(f"{path} is no recipe: {error.args[0]}", hint=error.hint) from None
+        hint = error.hint or "names and values are as in a recipe.json"
+        raise FormatError(f"{path} is no recipe: {error.args[0]}", hint=hint) from None
 
 
 def _words(values: object) -> dict[str, Any]:
@@ -56,13 +74,23 @@ def _words(values: object) -> dict[str, Any]:
         words["format_name"] = words.pop("format")
     if isinstance(everything.get("length"), str):
         words["length"] = parse_lengths(everything.pop("length"))
-    complete = everything.keys() >= Recipe.request(seed=0).to_json().keys()
     if everything.get("width") == "fit":
         words["width"] = everything.pop("width")
+    if everything.get("jitter_y") == "full":
+        everything["jitter_y"] = FULL
     for name in RANGES:
-        if isinstance(everything.get(name), str):
-            words[name] = parse_range(name, everything.pop(name))
+        if type(value := everything.get(name)) in (str, int):
+            everything[name] = list(to_range(name, value))
+    complete = everything.keys() >= Recipe.request(seed=0).to_json().keys()
     words |= Recipe.some_from_json(everything)
+    for name, known, options in (
+        ("paper", PAPERS, "--paper"),
+        ("source", BUNDLED_SOURCES, "--source and --source-labels"),
+    ):
+        if not is_content(value := words.get(name, known[0])) and value not in known:
+            raise FormatError(
+                f"{name} is {value!r}", hint=f"it is one of {', '.join(known)}; give files of your own with {options}"
+            )
     if complete:
         words = _simplest(words, Recipe.from_json(everything))
     if lengths := words.pop("lengths", ()):
@@ -99,11 +127,7 @@ def changed(words: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     What says otherwise what is written goes, and so do gaps that followed from another width, and what suited another
     format.
     """
-    dropped: set[str] = set()
-    if given.keys() & {"sequences", "pattern"}:
-        dropped.update(_RULE)
-    elif "length" in given or "per_label" in given:
-        dropped.update({"sequences", "pattern"})
+    dropped = displaced(given)
     if given.get("format_name", words.get("format_name")) != words.get("format_name"):
         dropped.update({"compression", "shard_size"})
     if words.get("min_gap") == words.get("max_gap"):
@@ -112,6 +136,12 @@ def changed(words: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
         if "min_gap" in given:
             dropped.add("max_gap")
     return {name: value for name, value in words.items() if name not in dropped} | dict(given)
+
+
+def displaced(given: Iterable[str]) -> set[str]:
+    """Return the words that do not go with those that are given: what says otherwise what is written."""
+    names = set(given)
+    return set().union(*(_DISPLACED[name] for name in names & _DISPLACED.keys())) - names
 
 
 def _toml(path: Path) -> object:

@@ -145,13 +145,12 @@ class SequenceDataset(Samples):
     two alike if not `repeat`; or the given `sequences` in turn ("1-2-3" or tuples of digits); or a `pattern`; or with
     `per_label` every sequence that many times. `check` "luhn" makes the last digit a check digit. `samples` is what
     `len` says: an epoch. `looks` are what else `Recipe.request` takes: `height`, `crop`, `align`, `margin`, `jitter_x`,
-    `jitter_y`, `slant`, `rotate`, `scale`, `stroke`, `contrast` (these five as (from, to)), `noise`, `invert`;
-    for them and the gaps see `Recipe`, and `resolve_layout` for `width`. `paper` is "plain", "gradient", "grain", or
-    the path of a picture. `source` is "train", "test", "all", or the path of an IDX image file with `source_labels`
-    beside it. Without `seed` one is drawn; `recipe.seed`
-    tells it. `exclude_mislabeled`, `glyphs`, `pool` and `label_pool` say which glyphs and sequences, as in `Recipe`:
-    with `pool` (0, 9, 10) and (9, 10, 10) two datasets share no glyph. With `masks` samples and batches have a mask of
-    each image.
+    `jitter_y` (px, or "full"), `slant`, `rotate`, `scale`, `stroke`, `contrast` (these five as (from, to), "-10-10" or
+    5), `noise`, `invert`; for them and the gaps see `Recipe`, and `resolve_layout` for `width`. `paper` is "plain",
+    "gradient", "grain", or the path of a picture. `source` is "train", "test", "all", or the path of an IDX image file
+    with `source_labels` beside it. Without `seed` one is drawn; `recipe.seed` tells it. `exclude_mislabeled`, `glyphs`,
+    `pool` and `label_pool` say which glyphs and sequences, as in `Recipe`: with `pool` (0, 9, 10) and (9, 10, 10) two
+    datasets share no glyph. With `masks` samples and batches have a mask of each image.
 
     A map-style dataset for `torch.utils.data.DataLoader`: it travels to workers without its glyphs, and has no state.
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mnist_seq_cli import SequenceDataset, cli, idx, open_dataset
 from mnist_seq_cli.bank import MISLABELED, Bank, Source, load
-from mnist_seq_cli.compose import check_bank, compose, truth
+from mnist_seq_cli.compose import ABSENT, check_bank, compose, truth
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import EVERYTHING, Recipe
 from mnist_seq_cli.sequences import occurrences, sequences
@@ -95,6 +95,17 @@ def test_a_part_without_a_digit_is_refused() -> None:
     assert str(caught.value) == (
         "that part of the source has no glyph of 1; it has glyphs of 0, 2, 3, 4, 5, 6, 7, 8, 9"
     )
+    with pytest.raises(RequestError, match=r"has no glyph of .*; it has none at all; take a larger part"):
+        check_bank(recipe, small_bank([1] * 10))
+
+
+def test_sequences_that_end_early_need_no_noughts() -> None:
+    recipe = Recipe.request(
+        seed=1, length=((1, 1), (2, 1)), digits=(1,), source="test", pool=(0, 1, 1_000), glyphs="once"
+    )
+    batch = compose(recipe, load(Source("test")), 0, 30)
+    assert set(batch.lengths.tolist()) == {1, 2}
+    assert len({*batch.glyphs.ravel().tolist()} - {ABSENT}) == 1  # all that is in that part, and no 0 is in it
 
 
 # Known wrong labels

@@ -101,6 +101,20 @@ def test_a_glyph_is_mapped_as_the_formula_says(slant: int, rotate: int, scale: i
             assert abs(int(cells[0, row, column]) - expected) <= 4
 
 
+@pytest.mark.parametrize("scale", [25, 33, 49])
+@pytest.mark.parametrize(("slant", "rotate"), [(0, 0), (0, 90), (45, -45), (-30, 20)])
+def test_small_digits_keep_their_strokes(slant: int, rotate: int, scale: int) -> None:
+    """None of the thinnest digits vanishes, and about as much ink is left as the area says."""
+    bank = load(Source("all"))
+    sizes = bank.ink(np.arange(70_000))[:, 2:].min(axis=1)
+    ids = np.argsort(sizes, kind="stable")[:800]
+    plan = Hand((slant, slant), (rotate, rotate), (scale, scale))
+    cells, _ = shape(bank.images(ids), bank.ink(ids), matrices(slant, rotate, scale, 800), cell_size(plan, INK))
+    assert cells.any(axis=(1, 2)).all()
+    left = cells.sum(axis=(1, 2)) / bank.images(ids).sum(axis=(1, 2)) / (scale / 100) ** 2
+    assert abs(left.mean() - 1) < 0.25
+
+
 @settings(deadline=None, max_examples=80)
 @given(
     slant=st.tuples(st.integers(-45, 45), st.integers(-45, 45)).map(sorted).map(tuple),

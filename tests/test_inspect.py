@@ -886,6 +886,17 @@ def test_a_changed_glyph_in_the_metadata_is_found_by_making_the_samples_again(ou
     assert (code, err) == (1, "mnistseq: shard 2: sample 24 is not what the recipe makes\n")
 
 
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+def test_samples_of_glyphs_of_ones_own_are_made_again(name: str, here: Path, mnistseq: Run) -> None:
+    Path("i").write_bytes(idx.encode(np.random.default_rng(1).integers(0, 255, (30, 9, 7), dtype=np.uint8)))
+    Path("l").write_bytes(idx.encode(np.arange(30, dtype=np.uint8) % 10))
+    own = ["--source", "i", "--source-labels", "l"]
+    wanted = ["-n", "9", "--len", "2-3", "--max", "2", "--seed", "1", *form(name)]
+    assert mnistseq("dataset", *wanted, *own, "-o", "own").code == 0
+    code, _, err = mnistseq("inspect", "own", "--regenerate", "1", *own)
+    assert (code, err) == (0, "the recipe makes the same samples again (1 shards)\n")
+
+
 # A strip
 
 STRIP_KEYS = [

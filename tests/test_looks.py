@@ -1,6 +1,7 @@
 """How strips are laid out and how they look: every option by what it means, and any of them together."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mnist_seq_cli import SequenceDataset, open_dataset
+from mnist_seq_cli import SequenceDataset, idx, open_dataset
 from mnist_seq_cli.bank import Source, load
 from mnist_seq_cli.cli import run
 from mnist_seq_cli.compose import ARRAYS, Batch, compose, truth
@@ -98,7 +99,7 @@ def test_gaps_of_a_tight_crop_are_between_ink_and_ink(low: int, high: int) -> No
 
 @pytest.mark.parametrize("align", ["left", "center", "right", "random"])
 @pytest.mark.parametrize("crop", ["box", "tight"])
-@pytest.mark.parametrize("hand", [{}, {"slant": (-8, 8), "stroke": (0, 1)}], ids=["plain", "hand"])
+@pytest.mark.parametrize("hand", [{}, {"slant": (-8, 8), "scale": (70, 90)}], ids=["plain", "hand"])
 def test_a_strip_stands_on_a_wider_canvas_as_it_is_told(align: Any, crop: Any, hand: dict[str, Any]) -> None:
     recipe = Recipe.request(
         seed=3, length=((2, 1), (4, 1)), width=200, align=align, crop=crop, max_gap=4, margin=5, **hand
@@ -167,7 +168,62 @@ def test_an_image_as_wide_as_its_strip_has_room_for_a_glyph_that_grew() -> None:
     assert (batch.widths[single] > 28).any()
 
 
+def test_an_image_of_glyphs_without_ink_is_an_image(tmp_path: Path) -> None:
+    (tmp_path / "i").write_bytes(idx.encode(np.zeros((10, 6, 6), dtype=np.uint8)))
+    (tmp_path / "l").write_bytes(idx.encode(np.arange(10, dtype=np.uint8)))
+    own: dict[str, Any] = {"source": tmp_path / "i", "source_labels": tmp_path / "l"}
+    data = SequenceDataset(length="1-2", seed=1, crop="tight", min_gap=0, width="fit", samples=30, **own)
+    assert {sample.image.shape for sample in data} == {(6, 1)}
+
+
+@pytest.mark.parametrize("width", [None, "fit", 300])
+@pytest.mark.parametrize("crop", ["box", "tight"])
+def test_margins_are_kept_free_of_ink_that_grew_or_leans(crop: Any, width: Any) -> None:
+    looks: dict[str, Any] = {"slant": (0, 40), "rotate": (-30, 30), "scale": (60, 180), "stroke": (0, 2)}
+    canvas = {"width": width} if width != 300 else {"width": width, "align": "right"}
+    recipe = Recipe.request(seed=1, length=((1, 1), (3, 1)), crop=crop, margin=6, max_gap=3, **looks, **canvas)
+    batch = compose(recipe, BANK, 0, 200)
+    inside = batch.images.copy()
+    for image, size in zip(inside, batch.widths.tolist(), strict=True):
+        image[6:-6, 6 : size - 6] = 255
+    assert (inside == 255).all()
+    shown = batch.glyphs >= 0
+    for axis, sizes in ((0, batch.widths[:, None]), (1, recipe.height)):
+        starts, ends = batch.boxes[:, :, axis], batch.boxes[:, :, axis] + batch.boxes[:, :, axis + 2]
+        assert starts[shown].min() >= 6
+        assert (np.where(shown, ends, 0) <= sizes - 6).all()
+
+
+@pytest.mark.parametrize("looks", [{}, {"scale": (30, 60)}, {"width": 300, "align": "right"}, {"width": "fit"}])
+def test_tight_digits_that_overlap_as_far_as_they_may_are_all_on_the_canvas(looks: dict[str, Any]) -> None:
+    with pytest.raises(RequestError) as caught:
+        Recipe.request(seed=1, length=6, crop="tight", min_gap=-1_000, **looks)
+    lowest = int(re.findall("it has to be (-[0-9]+) to", str(caught.value))[0])
+    recipe = Recipe.request(seed=1, length=6, crop="tight", min_gap=lowest, **looks)
+    batch = compose(recipe, BANK, 0, 200)
+    assert batch.boxes[:, :, 0].min() >= 0
+    assert ((batch.boxes[:, :, 0] + batch.boxes[:, :, 2]).max(axis=1) <= batch.widths).all()
+    with pytest.raises(RequestError, match="--min is"):
+        replace(recipe, min_gap=lowest - 1)
+
+
 # The look of it
+
+
+@pytest.mark.parametrize("value", ["-20-20", [-20, 20], (-20, 20)])
+def test_a_range_may_be_given_in_several_ways(value: Any) -> None:
+    expected = Recipe.request(seed=1, slant=(-20, 20), contrast=(50, 50), height=60, jitter_y=FULL)
+    assert Recipe.request(seed=1, slant=value, contrast=50, height=60, jitter_y="full") == expected
+    data = SequenceDataset(seed=1, slant=value, contrast="50", height=60, jitter_y="full")
+    assert data.recipe == expected
+    with pytest.raises(RequestError, match=re.escape("--slant is [0, 0]; it is (from, to)")):
+        replace(expected, slant=[0, 0])
+
+
+@pytest.mark.parametrize("value", [None, 1.5, (1,), (1, 2, 3), (0, 1.5), True])
+def test_what_is_no_range_is_refused(value: Any) -> None:
+    with pytest.raises(RequestError, match=r"--slant is .*; it is a whole number, two of them, or text like -10-10"):
+        Recipe.request(seed=1, slant=value)
 
 
 @pytest.mark.parametrize("name", ["slant", "rotate", "scale", "stroke"])

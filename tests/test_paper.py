@@ -437,8 +437,8 @@ def test_a_picture_beside_a_recipe_without_one_changes_it(mnistseq: Run, place: 
     np.testing.assert_array_equal(open_dataset("out").batch(0, 9).images, on_paper().batch(0, 9).images)
     Path("named.toml").write_text('length = 2\nsamples = 9\npaper = "scan.png"\n')
     done = mnistseq("dataset", "--recipe", "named.toml", "-o", "named")
-    message = "named.toml is about a paper of your own; give the picture with --paper"
-    assert done == (2, "", f"mnistseq: {message}\n")
+    hint = "it is one of plain, gradient, grain; give files of your own with --paper"
+    assert done == (2, "", f"mnistseq: named.toml is no recipe: paper is 'scan.png'; {hint}\n")
 
 
 # What else is said of it

@@ -79,6 +79,30 @@ def test_options_beside_a_preset_change_it(mnistseq: Run) -> None:
     assert done == (2, "", f"mnistseq: {message}\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "typed", "same"),
+    [
+        ("multimnist", "--labels list.txt -n 9", "--labels list.txt -n 9"),
+        ("multimnist", "--pattern [0-4]{2} -n 9", "--pattern [0-4]{2} -n 9"),
+        ("multimnist", "--per-label 1 --digits 0-2 -n 9", "--len 2 --per-label 1 --digits 0-2 -n 9"),
+        ("double-mnist", "--pattern [0-4]{2} -n 9", "--pattern [0-4]{2} -n 9"),
+        ("double-mnist", "--labels list.txt", "--labels list.txt"),
+    ],
+)
+def test_what_is_written_may_be_another_thing(name: str, typed: str, same: str, mnistseq: Run, place: Path) -> None:
+    Path("list.txt").write_text("12\n34\n55\n")
+    split = ["--split", "train=4", "--split", "val=3"] if "-n" not in typed else []
+    done = mnistseq("dataset", "--preset", name, *typed.split(), *split, "--seed", "1", "-o", "one")
+    assert done.code == 0, done.err
+    kept = PRESETS[name].split(" --split ")[0].replace("--len 2 ", "").replace("--no-repeat ", "")
+    options = [
+        *kept.replace("--per-label 1000 ", "").split(),
+        *(["--split-by", "label"] if split and "double" in name else []),
+    ]
+    assert mnistseq("dataset", *options, *same.split(), *split, "--seed", "1", "-o", "other").code == 0
+    assert tree(place / "one") == tree(place / "other")
+
+
 def test_what_cannot_be_is_refused(mnistseq: Run) -> None:
     done = mnistseq("dataset", "--show", "-o", "out")
     assert done == (2, "", "mnistseq: --show prints the options of a preset; give --preset\n")

@@ -131,6 +131,13 @@ CHANGES = [
     ("--pattern 1{3} -n 40", "--len 2-3", "--len 2-3 -n 40"),
     ("--labels list.txt -n 40", "--len 2 --per-label 3", "--len 2 --per-label 3 -n 40"),
     ("--len 2 --per-label 3 -n 40", "--labels list.txt", "--labels list.txt -n 40"),
+    ("--len 2 --no-repeat -n 40", "--labels list.txt", "--labels list.txt -n 40"),
+    ("--len 2 --digits 0-4 -n 40", r"--pattern \d{3}", r"--pattern \d{3} -n 40"),
+    ("--labels list.txt --shuffle -n 40", "--len 3", "--len 3 -n 40"),
+    ("--labels list.txt --shuffle -n 40", "--pattern 1{3}", "--pattern 1{3} -n 40"),
+    (r"--pattern \d{3} --check luhn -n 40", "--labels list.txt", "--labels list.txt -n 40"),
+    ("--len 3 --check luhn -n 40", "--per-label 2 --len 1", "--per-label 2 --len 1 -n 40"),
+    ("--len 3 --check luhn -n 40", r"--pattern \d{2}", r"--pattern \d{2} --check luhn -n 40"),
     ("--len 3 -n 40", "--digits 0-4 --no-repeat --glyphs once", "--len 3 -n 40 --digits 0-4 --no-repeat --glyphs once"),
 ]
 
@@ -154,6 +161,16 @@ def test_what_was_changed_to_the_impossible_is_refused(mnistseq: Run, place: Pat
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize(("name", "value", "same"), [("slant", "-9-9", [-9, 9]), ("slant", 4, [4, 4])])
+def test_a_whole_recipe_json_may_be_changed_by_hand(name: str, value: object, same: object, mnistseq: Run) -> None:
+    assert mnistseq("dataset", "-n", "5", "--len", "3", "--seed", "1", "-o", "one").code == 0
+    values = json.loads(Path("one/recipe.json").read_text())
+    for path, written in (("a.json", value), ("b.json", same)):
+        values["recipe"][name] = written
+        Path(path).write_text(json.dumps(values))
+    assert recipe_file.read(Path("a.json")) == recipe_file.read(Path("b.json"))
+
+
 # By hand
 
 BY_HAND = [
@@ -165,6 +182,10 @@ BY_HAND = [
     (
         'length = 3\nsamples = 5\nseed = 3\nwidth = "fit"\nslant = "-10-10"\nscale = [80, 120]\nmargin = 3\n',
         "--len 3 -n 5 --seed 3 --width fit --slant -10-10 --scale 80-120 --margin 3",
+    ),
+    (
+        'length = 3\nsamples = 5\nseed = 3\njitter_y = "full"\nheight = 60\nrotate = 7\n',
+        "--len 3 -n 5 --seed 3 --jitter-y full --height 60 --rotate 7",
     ),
     ('sequences = ["0-0-7", "42"]\nseed = 3\nshuffle = true\n', "--labels list.txt --shuffle --seed 3"),
     ("pattern = '20\\d{2}'\nsamples = 5\nseed = 3\nwidth = 124\n", r"--pattern 20\d{2} -n 5 --seed 3 --width 124"),
@@ -208,7 +229,20 @@ BAD = [
     ("r.json", b'{"compression": "lzma"}', "r.json is no recipe: compression is 'lzma'"),
     ("r.json", b'{"length": 2, "samples": 3, "format": "bmp"}', "there is no format 'bmp'"),
     ("r.json", b'{"length": 2, "samples": 3, "pool": [1, 1]}', "pool is (1, 1)"),
-    ("r.json", b'{"length": 2, "samples": 3, "source": "moon"}', "r.json is about images of your own"),
+    (
+        "r.json",
+        b'{"length": 2, "samples": 3, "source": "moon"}',
+        "r.json is no recipe: source is 'moon'; it is one of train, test, all; "
+        "give files of your own with --source and --source-labels",
+    ),
+    (
+        "r.toml",
+        b"length = 2\npaper = 'scan.png'\n",
+        "r.toml is no recipe: paper is 'scan.png'; it is one of plain, gradient, grain; "
+        "give files of your own with --paper",
+    ),
+    ("r.toml", b"len = 3\n", "r.toml is no recipe: the recipe has unknown key 'len'; names and values are as in a rec"),
+    ("r.toml", b"slant = 1.5\n", "r.toml is no recipe: the recipe has slant = 1.5, which should be of type list"),
     ("r.json", b'{"digits": "9-0"}', "r.json is no recipe: the recipe is not valid: --digits is '9-0'"),
     ("r.json", b'{"seed": 5}', "it is not said what to write; give --len, --labels or --pattern"),
     ("r.json", b'{"length": 5}', "it is not said how many samples to make; give -n"),

@@ -211,6 +211,12 @@ REFUSED = [
         ["--split", "a=5", "--split", "b=900000", "--split-by", "label"],
         "that part of 100 sequences is none of them; more digits, or more --len",
     ),
+    (["-n", "5", "--split-by", "label"], "--split-by says what splits do not share, and there are none; give --split"),
+    (
+        ["--split", "a=5", "--source-labels", "labels"],
+        "--source-labels labels is for images of your own, and --source is train; "
+        "give the images with --source; a file of that name is ./train",
+    ),
 ]
 
 
