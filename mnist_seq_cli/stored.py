@@ -9,7 +9,7 @@ from pathlib import Path
 from mnist_seq_cli import formats, manifest
 from mnist_seq_cli.compose import Batch
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME
+from mnist_seq_cli.manifest import MANIFEST_NAME, RECIPE_NAME, SPLITS_NAME
 from mnist_seq_cli.recipe import Shard
 from mnist_seq_cli.sampling import Samples, joined
 
@@ -24,9 +24,12 @@ class StoredDataset(Samples):
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
+        if self.path.exists() and not self.path.is_dir():
+            raise FormatError(f"{self.path} is not a directory", hint="a dataset is opened by its directory")
         spec = manifest.read_spec(self.path)
         if spec is None:
-            raise FormatError(f"{self.path} is not a dataset of ours: it has no {RECIPE_NAME}")
+            hint = "it holds splits: take one of them" if (self.path / SPLITS_NAME).is_file() else ""
+            raise FormatError(f"{self.path} is not a dataset of ours: it has no {RECIPE_NAME}", hint=hint)
         if manifest.read_manifest(self.path) is None:
             raise FormatError(
                 f"{self.path} is incomplete: it has no {MANIFEST_NAME}", hint="the dataset command does the rest"

@@ -137,6 +137,12 @@ def test_what_is_no_complete_dataset_is_refused(mnistseq: Run) -> None:
     assert done == (2, "", f"mnistseq: {message}\n")
     done = mnistseq("inspect", "nowhere", "--against", "one")
     assert (done.code, done.err.count("\n")) == (2, 1)
+    message = "one/labels.csv is not a directory; a dataset is opened by its directory"
+    assert mnistseq("inspect", "one", "--against", "one/labels.csv") == (2, "", f"mnistseq: {message}\n")
+    parts = ["--split", "a=3", "--split", "b=3", "--len", "2"]
+    assert mnistseq("dataset", *parts, "-o", "parts").code == 0
+    message = "parts is not a dataset of ours: it has no recipe.json; it holds splits: take one of them"
+    assert mnistseq("inspect", "one", "--against", "parts") == (2, "", f"mnistseq: {message}\n")
 
 
 @pytest.mark.parametrize(
