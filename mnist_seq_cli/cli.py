@@ -208,7 +208,7 @@ def writing_options(command: Command) -> Command:
         click.option("--shuffle", is_flag=True, help="Write the labels in a new order each round."),
         click.option("--pattern", metavar="PATTERN", default="", help=r"Sequences to write, as in '(19|20)\d{2}'."),
         click.option("--per-label", metavar="K", type=int, default=0, help="Every sequence of L digits K times."),
-        click.option("--digits", metavar="DIGITS", help="Digits that may occur: 01234, 0-4 or 1,3,5."),
+        click.option("--digits", metavar="DIGITS", help="Digits that may occur: 01234, 0-4 or 1,3,5.  [default: all]"),
         click.option("--no-repeat", is_flag=True, help="No digit twice in a sequence."),
         click.option("--check", type=click.Choice(["luhn"]), help="Make the last digit a check digit."),
     )
@@ -278,7 +278,8 @@ def layout_options(command: Command) -> Command:
             "--width",
             metavar="PX|fit",
             type=_Width(),
-            help="Width of the image; gap = (width - L*28) / (L - 1). fit: each as wide as its strip.",
+            help="Width of the image; gap = (width - L*28) / (L - 1). fit: each as wide as its strip.  "
+            "[default: what digits need]",
         ),
         click.option(
             "--spacing",
@@ -293,7 +294,11 @@ def layout_options(command: Command) -> Command:
             help="What gaps are between: boxes of 28 px, or ink.",
         ),
         click.option("--height", metavar="PX", type=int, help="Height of the image.  [default: what digits need]"),
-        click.option("--align", type=click.Choice(ALIGNS), help="Place in an image that is wider than the strip."),
+        click.option(
+            "--align",
+            type=click.Choice(ALIGNS),
+            help="Place in an image that --width makes wider.  [default: none, gaps fill it]",
+        ),
         click.option("--margin", metavar="PX", type=int, default=0, show_default=True, help="Paper on all sides."),
         click.option(
             "--jitter-x",
@@ -459,7 +464,12 @@ def _show_preset(context: click.Context, _: object, show: bool) -> bool:
     help="Speed or size.  [default: fast; small for webdataset and idx]",
 )
 @click.option("--workers", metavar="auto|N", default="auto", show_default=True, help="Processes to use.")
-@click.option("--shard-size", type=int, metavar="S", help="Samples a shard: the unit of work and of retry.")
+@click.option(
+    "--shard-size",
+    type=int,
+    metavar="S",
+    help="Samples a shard, the unit of work and of retry.  [default: 1000 PNG files, else 10000]",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")
 @click.option(
     "--recipe",
