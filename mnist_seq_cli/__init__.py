@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, OutputError, RequestError
-    from mnist_seq_cli.original import MNIST_Sequence_API, generate_numbers_sequence
-    from mnist_seq_cli.recipe import Recipe
-    from mnist_seq_cli.sampling import MaskedSample, Sample, SequenceDataset
-    from mnist_seq_cli.stored import StoredDataset, open_dataset
+    from mnist_seq_cli.recipe.recipe import Recipe
+    from mnist_seq_cli.samples.mnist_sequence import MNIST_Sequence_API, generate_numbers_sequence
+    from mnist_seq_cli.samples.sequence_dataset import MaskedSample, Sample, SequenceDataset
+    from mnist_seq_cli.samples.stored import StoredDataset, open_dataset
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "CheckError": "errors",
     "FormatError": "errors",
-    "MNIST_Sequence_API": "original",
-    "MaskedSample": "sampling",
+    "MNIST_Sequence_API": "samples.mnist_sequence",
+    "MaskedSample": "samples.sequence_dataset",
     "MnistseqError": "errors",
     "OutputError": "errors",
-    "Recipe": "recipe",
+    "Recipe": "recipe.recipe",
     "RequestError": "errors",
-    "Sample": "sampling",
-    "StoredDataset": "stored",
-    "open_dataset": "stored",
-    "SequenceDataset": "sampling",
-    "generate_numbers_sequence": "original",
+    "Sample": "samples.sequence_dataset",
+    "StoredDataset": "samples.stored",
+    "open_dataset": "samples.stored",
+    "SequenceDataset": "samples.sequence_dataset",
+    "generate_numbers_sequence": "samples.mnist_sequence",
 }
 
 __all__ = [

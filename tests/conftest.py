@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mnist_seq_cli import cli
+from mnist_seq_cli.cli import main
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,7 +38,7 @@ def mnistseq(capfdbinary: pytest.CaptureFixture[bytes]) -> Callable[..., Outcome
 
     def run(*arguments: object) -> Outcome:
         capfdbinary.readouterr()
-        code = cli.run([str(argument) for argument in arguments])
+        code = main.run([str(argument) for argument in arguments])
         out, err = capfdbinary.readouterr()
         return Outcome(code, out.decode(), err.decode())
 

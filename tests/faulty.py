@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnist_seq_cli import files
+from mnist_seq_cli.storage import local
 
 OPERATIONS = frozenset(("open", "write", "fsync", "replace", "mkdir", "unlink", "rmdir", "ftruncate", "lseek", "close"))
 
@@ -119,11 +119,11 @@ class FaultySystem:
 @contextmanager
 def under(system: FaultySystem) -> Iterator[FaultySystem]:
     """Put `system` under `files` while the block runs."""
-    files.system = system
+    local.system = system
     try:
         yield system
     finally:
-        files.system = os
+        local.system = os
 
 
 def tree(directory: Path) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mnist_seq_cli.recipe import Recipe
+from mnist_seq_cli.recipe.recipe import Recipe
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 import mnist_seq_cli
-from mnist_seq_cli import SequenceDataset, bank
-from mnist_seq_cli.bank import BUNDLED_FILES
+from mnist_seq_cli import SequenceDataset
+from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist.bank import BUNDLED_FILES
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "mnist_seq_cli"
@@ -96,7 +97,7 @@ def test_the_wheel_says_what_it_is_and_under_which_licences(wheel: Path) -> None
     assert (metadata["Name"], metadata["Version"]) == ("mnistseq", version)
     assert metadata["License-Expression"] == "MIT AND CC-BY-SA-3.0"
     assert licences == {f"{info}/licenses/LICENSE", f"{info}/licenses/data/README.md"}
-    assert scripts == ["[console_scripts]", "mnistseq", "=", "mnist_seq_cli.cli:main"]
+    assert scripts == ["[console_scripts]", "mnistseq", "=", "mnist_seq_cli.cli.main:main"]
     needed = [requirement for requirement in metadata.get_all("Requires-Dist", []) if "extra ==" not in requirement]
     assert len(needed) == 7
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_seq_cli import cli as program
 from mnist_seq_cli import errors, formats, open_dataset
-from mnist_seq_cli.cli import cli
+from mnist_seq_cli.cli import main as program
+from mnist_seq_cli.cli.main import cli
 from mnist_seq_cli.formats import FORMAT_NAMES
-from mnist_seq_cli.recipe import PAPERS
+from mnist_seq_cli.recipe.recipe import PAPERS
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.recipe import Plan, Shard
+from mnist_seq_cli.recipe.recipe import Plan, Shard
 
 if TYPE_CHECKING:
-    from mnist_seq_cli.compose import Batch, Truth
-    from mnist_seq_cli.files import FileSum
-    from mnist_seq_cli.manifest import Record, Spec
-    from mnist_seq_cli.recipe import Compression
+    from mnist_seq_cli.dataset.manifest import Record, Spec
+    from mnist_seq_cli.engine.compose import Batch, Truth
+    from mnist_seq_cli.recipe.recipe import Compression
+    from mnist_seq_cli.storage.local import FileSum
 
 _MODULES = {
     "png": "png_folder",

@@ -15,10 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import files, png
-from mnist_seq_cli.compose import Batch, Truth
+from mnist_seq_cli.codecs import png
+from mnist_seq_cli.dataset.manifest import Spec
+from mnist_seq_cli.engine.compose import Batch, Truth
+from mnist_seq_cli.engine.writing import copies, sequences
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats import Written
+from mnist_seq_cli.formats.annotations import spelled, texts_of
 from mnist_seq_cli.formats.png_folder import (
     ANY_WIDTH,
     COMPRESSION,
@@ -32,10 +35,8 @@ from mnist_seq_cli.formats.png_folder import (
     read_texts,
     sum_of,
 )
-from mnist_seq_cli.formats.truths import spelled, texts_of
-from mnist_seq_cli.manifest import Spec
-from mnist_seq_cli.recipe import Recipe, Shard
-from mnist_seq_cli.sequences import copies, sequences
+from mnist_seq_cli.recipe.recipe import Recipe, Shard
+from mnist_seq_cli.storage import local
 
 __all__ = [
     "ANY_WIDTH",
@@ -115,7 +116,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     digest, total = sha256(), 0
     names_of, names = _names(spec.recipe), list[str]()
     rows = Rows(spec.recipe, shard, names_of)
-    with files.NewFolder(staged) as folder:
+    with local.NewFolder(staged) as folder:
         for batch in batches:
             contents = png.encode(batch.images, spec.compression, batch.widths)
             here = names_of(batch)
@@ -127,8 +128,8 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
             rows.add(batch)
     rows.place(directory, stage)
     for label in dict.fromkeys(name.split("/")[0] for name in names):
-        files.make_directory(directory / label)
-    files.share_out(staged, directory, names)
+        local.make_directory(directory / label)
+    local.share_out(staged, directory, names)
     return Written(shard.samples, total, digest.hexdigest())
 
 

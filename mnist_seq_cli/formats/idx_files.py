@@ -18,15 +18,16 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from mnist_seq_cli import bank, files, idx
-from mnist_seq_cli.bank import Source
-from mnist_seq_cli.compose import ABSENT, Batch, Truth, spans, truth
+from mnist_seq_cli.dataset.manifest import STATE_NAME, Record, Spec
+from mnist_seq_cli.engine.compose import ABSENT, Batch, Truth, spans, truth
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
-from mnist_seq_cli.formats.truths import checked
-from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.recipe import BUNDLED_SOURCES, Compression, Shard
+from mnist_seq_cli.formats.annotations import checked
+from mnist_seq_cli.mnist import bank, idx
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, Compression, Shard
+from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.local import FileSum
 
 IMAGES_NAME, LABELS_NAME, LENGTHS_NAME = "images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz"
 MASKS_NAME = "masks-idx3-ubyte.gz"
@@ -69,7 +70,7 @@ def prepare(directory: Path, spec: Spec) -> None:
     """Make the folder where shards wait. Raises OSError."""
     if spec.recipe.length > 255:
         raise FormatError("IDX lengths are bytes, so a sequence has at most 255 digits", hint="take another format")
-    files.make_directory(directory / STATE_NAME / "shards")
+    local.make_directory(directory / STATE_NAME / "shards")
 
 
 def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
@@ -92,17 +93,17 @@ def _arrays(batch: Batch) -> tuple[NDArray[np.uint8], ...]:
 def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
     """Write the shard's runs of deflate data in a new folder, and give it its name. Raises OSError."""
     staged = stage / str(shard.number)
-    files.make_directory(staged)
+    local.make_directory(staged)
     names = file_names(spec)
     deflaters = [_deflater(name, spec.compression) for name in names]
     with ExitStack() as stack:
-        runs = [stack.enter_context(files.NewFile(staged / name)) for name in names]
+        runs = [stack.enter_context(local.NewFile(staged / name)) for name in names]
         for batch in batches:
             for run, deflater, values in zip(runs, deflaters, _arrays(batch), strict=True):
                 run.write(deflater.compress(np.ascontiguousarray(values).reshape(-1).data))
         for run, deflater in zip(runs, deflaters, strict=True):
             run.write(deflater.flush(isal_zlib.Z_FULL_FLUSH))
-    files.place(staged, _waiting(directory, shard))
+    local.place(staged, _waiting(directory, shard))
     return check_shard(directory, spec, shard)
 
 
@@ -143,7 +144,7 @@ class Members:
         self._directory = directory
         shapes = _shapes(spec)
         self._row_bytes = [int(np.prod(shape[1:], dtype=np.int64)) for shape in shapes.values()]
-        self._files = [files.NewFile(stage / name) for name in shapes]
+        self._files = [local.NewFile(stage / name) for name in shapes]
         self._crcs, self._sizes = [], []
         for file, shape in zip(self._files, shapes.values(), strict=True):
             header = idx.encode_header(np.dtype(np.uint8), shape)
@@ -178,7 +179,7 @@ class Members:
 
 def sum_of(directory: Path, name: str, spec: Spec) -> FileSum:
     """Return size and SHA-256 of one of the files. Raises OSError."""
-    return files.sum_of(directory / name)
+    return local.sum_of(directory / name)
 
 
 def collector(directory: Path, stage: Path, spec: Spec) -> Members:
@@ -272,5 +273,5 @@ class _Rows:
 
 @contextmanager
 def _opened(directory: Path, name: str, spec: Spec) -> Iterator[_Rows]:
-    with files.open_regular(directory / name) as packed, gzip.open(packed) as file:
+    with local.open_regular(directory / name) as packed, gzip.open(packed) as file:
         yield _Rows(file, name, _shapes(spec)[name])

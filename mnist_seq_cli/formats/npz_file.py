@@ -21,14 +21,14 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from mnist_seq_cli import files
-from mnist_seq_cli.compose import Batch, Truth, drawn_names, spans
+from mnist_seq_cli.dataset.manifest import STATE_NAME, Record, Spec
+from mnist_seq_cli.engine.compose import Batch, Truth, drawn_names, spans
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written
-from mnist_seq_cli.formats.truths import checked
-from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.recipe import Compression, Shard
+from mnist_seq_cli.formats.annotations import checked
+from mnist_seq_cli.recipe.recipe import Compression, Shard
+from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.local import FileSum
 
 FILE_NAME = "dataset.npz"
 _FRACTIONS = {"slant", "rotate", "scale"}
@@ -140,11 +140,11 @@ def prepare(directory: Path, spec: Spec) -> None:
     """Make the file in its full size, or take the finished one that has to be repaired. Raises OSError."""
     growing, finished, size = _growing(directory), directory / FILE_NAME, layout(spec)[-1].end
     if finished.is_symlink():
-        files.remove(finished)  # what it leads to is not ours to write to
+        local.remove(finished)  # what it leads to is not ours to write to
     if finished.exists():
-        files.place(finished, growing)
+        local.place(finished, growing)
     if not growing.exists() or growing.stat().st_size < size:
-        files.make_sized(growing, size)
+        local.make_sized(growing, size)
 
 
 def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
@@ -155,7 +155,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     """Write the samples of the shard to their places in the file, and sync it. Raises OSError."""
     members = layout(spec)
     digest, crcs = sha256(), [0] * len(members)
-    with files.Places(_growing(directory)) as file:
+    with local.Places(_growing(directory)) as file:
         for batch in batches:
             for number, (member, rows) in enumerate(zip(members, _arrays(batch), strict=True)):
                 content = np.ascontiguousarray(rows, dtype=member.dtype).reshape(-1).view(np.uint8).data
@@ -180,7 +180,7 @@ def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
     """Return what stands in the places of the shard, read a batch at a time as it was written. Raises OSError."""
     members = layout(spec)
     digest, size, crcs = sha256(), 0, [0] * len(members)
-    with files.open_regular(_standing(directory)) as file:
+    with local.open_regular(_standing(directory)) as file:
         for first, stop in spans(spec.recipe, shard.first, shard.stop):
             for number, member in enumerate(members):
                 file.seek(member.start + first * member.row_bytes)
@@ -208,7 +208,7 @@ class Archive:
 
     def finish(self) -> dict[Path, FileSum]:
         """Complete the file and sync it. Raises OSError."""
-        with files.Places(self._growing) as file:
+        with local.Places(self._growing) as file:
             central = b""
             for member, crc in zip(self._members, self._crcs, strict=True):
                 file.write_at(member.offset, _local_header(member, crc) + member.header)
@@ -229,7 +229,7 @@ def _surroundings(path: Path, members: list[Member]) -> FileSum:
     The values are summed up shard by shard; together these cover every byte.
     """
     digest = sha256()
-    with files.open_regular(path) as file:
+    with local.open_regular(path) as file:
         for member in members:
             file.seek(member.offset)
             digest.update(file.read(member.start - member.offset))
@@ -293,7 +293,7 @@ def _mapped(directory: Path, spec: Spec, name: str) -> NDArray[Any]:
     """Return one of the arrays, memory-mapped where the spec says that it stands. Raises FormatError, OSError."""
     path = directory / FILE_NAME
     member = next(member for member in layout(spec) if member.name == name)
-    with files.open_regular(path) as file:
+    with local.open_regular(path) as file:
         file.seek(member.start - len(member.header))
         if file.read(len(member.header)) != member.header or path.stat().st_size < member.end:
             raise FormatError(

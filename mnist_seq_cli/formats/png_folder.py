@@ -19,14 +19,15 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import files, png
-from mnist_seq_cli.compose import Batch, Truth, spans
+from mnist_seq_cli.codecs import png
+from mnist_seq_cli.dataset.manifest import STATE_NAME, Record, Spec
+from mnist_seq_cli.engine.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Written, standing_shards
-from mnist_seq_cli.formats.truths import MAX_ROW, fits_canvas, parse_row, rows_of, to_batch
-from mnist_seq_cli.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.recipe import Compression, Recipe, Shard
+from mnist_seq_cli.formats.annotations import MAX_ROW, fits_canvas, parse_row, rows_of, to_batch
+from mnist_seq_cli.recipe.recipe import Compression, Recipe, Shard
+from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.local import FileSum
 
 SHARD_SIZE = 1_000
 SHARDS_STAND = True
@@ -86,7 +87,7 @@ def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
 def prepare(directory: Path, spec: Spec) -> None:
     """Make the folders that those of the shards are in. Raises OSError."""
     for folder in folders(directory, spec):
-        files.make_directory(folder)
+        local.make_directory(folder)
 
 
 def _side(directory: Path, shard: Shard) -> Path:
@@ -108,7 +109,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     digest, total = sha256(), 0
     rows = Rows(spec.recipe, shard, _names(shard), masks=spec.masks)
     with ExitStack() as stack:
-        new = [stack.enter_context(files.NewFolder(path)) for path in staged]
+        new = [stack.enter_context(local.NewFolder(path)) for path in staged]
         for batch in batches:
             arrays = [batch.images] if batch.masks is None else [batch.images, batch.masks]
             contents = [png.encode(array, spec.compression, batch.widths) for array in arrays]
@@ -120,7 +121,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
             rows.add(batch)
     rows.place(directory, stage)
     for source, path in zip(staged, paths, strict=True):
-        files.place(source, directory / path)
+        local.place(source, directory / path)
     return Written(shard.samples * len(paths), total, digest.hexdigest())
 
 
@@ -155,11 +156,11 @@ class Rows:
     def place(self, directory: Path, stage: Path) -> None:
         """Write the rows where they wait to be collected. Raises OSError."""
         staged, waiting = stage / f"{self._shard.number}.rows", _side(directory, self._shard)
-        with files.NewFolder(staged) as folder:
+        with local.NewFolder(staged) as folder:
             rows = ((LABELS_NAME, self._labels), (METADATA_NAME, self._metadata))
             folder.write((name, "".join(lines).encode()) for name, lines in rows)
-        files.make_directory(waiting.parent)
-        files.place(staged, waiting)
+        local.make_directory(waiting.parent)
+        local.place(staged, waiting)
 
 
 def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
@@ -190,7 +191,7 @@ class Tables:
 
     def __init__(self, directory: Path, stage: Path) -> None:
         self._directory = directory
-        self._files = {name: files.NewFile(stage / name) for name in FILES}
+        self._files = {name: local.NewFile(stage / name) for name in FILES}
         self._files[LABELS_NAME].write(LABELS_HEADER)
 
     def add(self, shard: Shard, record: Record) -> None:
@@ -212,7 +213,7 @@ class Tables:
 
 def sum_of(directory: Path, name: str, spec: Spec) -> FileSum:
     """Return size and SHA-256 of one of the files. Raises OSError."""
-    return files.sum_of(directory / name)
+    return local.sum_of(directory / name)
 
 
 def collector(directory: Path, stage: Path, spec: Spec) -> Tables:
@@ -222,7 +223,7 @@ def collector(directory: Path, stage: Path, spec: Spec) -> Tables:
 
 def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
     """Yield the sequence of each sample as plain text, `0042`, from labels.csv. Raises FormatError, OSError."""
-    with files.open_regular(directory / LABELS_NAME) as file:
+    with local.open_regular(directory / LABELS_NAME) as file:
         if file.readline(MAX_ROW) != LABELS_HEADER:
             raise FormatError(f"{LABELS_NAME} does not begin with {LABELS_HEADER.decode().strip()!r}")
         for number, line in enumerate(_lines(file), 2):
@@ -244,7 +245,7 @@ def read_named(directory: Path, spec: Spec, shard: Shard, names: Callable[[int, 
     """Yield samples as `read` does, of images that have these names. Raises FormatError, OSError."""
     recipe, before = spec.recipe, shard.first - shard.number * spec.shard_size
     keys = ("file_name", "mask_file_name") if spec.masks else ("file_name",)
-    with files.open_regular(directory / METADATA_NAME) as metadata:
+    with local.open_regular(directory / METADATA_NAME) as metadata:
         about = (directory / METADATA_NAME).stat()
         offsets = _row_offsets(directory / METADATA_NAME, spec.shard_size, about.st_mtime_ns, about.st_size)
         if shard.number >= len(offsets):
@@ -270,7 +271,7 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _read_image(directory: Path, spec: Spec, name: str) -> NDArray[np.uint8]:
-    with files.open_regular(directory / name) as file:
+    with local.open_regular(directory / name) as file:
         image = png.decode(file.read(), name=name)
     if not fits_canvas(spec.recipe, image):
         raise FormatError(f"{name} is {image.shape[1]}×{image.shape[0]} px, which is not what the recipe makes")
@@ -281,7 +282,7 @@ def _read_image(directory: Path, spec: Spec, name: str) -> NDArray[np.uint8]:
 def _row_offsets(path: Path, shard_size: int, _changed: int, _size: int) -> list[int]:
     """Return where the rows of each shard begin in a file of one line a sample, as it is now. Raises OSError."""
     offsets, place = [0], 0
-    with files.open_regular(path) as file:
+    with local.open_regular(path) as file:
         for number, line in enumerate(_lines(file), 1):
             place += len(line)
             if number % shard_size == 0:

@@ -19,14 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from mnist_seq_cli import files, png
-from mnist_seq_cli.compose import Batch, Truth, spans
+from mnist_seq_cli.codecs import png
+from mnist_seq_cli.dataset.manifest import Spec
+from mnist_seq_cli.engine.compose import Batch, Truth, spans
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.files import FileSum
 from mnist_seq_cli.formats import Nothing, Written, standing_shards
-from mnist_seq_cli.formats.truths import MAX_ROW, parse_row, row_names, rows_of, to_batch
-from mnist_seq_cli.manifest import Spec
-from mnist_seq_cli.recipe import Compression, Recipe, Shard
+from mnist_seq_cli.formats.annotations import MAX_ROW, parse_row, row_names, rows_of, to_batch
+from mnist_seq_cli.recipe.recipe import Compression, Recipe, Shard
+from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.local import FileSum
 
 SHARD_SIZE = 10_000
 SHARDS_STAND = True
@@ -121,17 +122,17 @@ def _files(first: int, ending: str, contents: list[bytes]) -> tuple[list[bytes],
 
 def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
     """Write the tar file of the shard, and give it its name. Raises OSError."""
-    with files.NewFile(stage / shard_path(shard)) as file:
+    with local.NewFile(stage / shard_path(shard)) as file:
         for batch in batches:
             file.write(members(spec.recipe, batch, spec.compression))
         file.write(END)
-    files.place(file.path, directory / shard_path(shard))
+    local.place(file.path, directory / shard_path(shard))
     return Written(1, *file.sum)
 
 
 def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
     """Return what the tar file holds. Raises OSError."""
-    return Written(1, *files.sum_of(directory / shard_path(shard)))
+    return Written(1, *local.sum_of(directory / shard_path(shard)))
 
 
 def sum_of(directory: Path, name: str, spec: Spec) -> FileSum:
@@ -162,7 +163,7 @@ def _texts_as_written(directory: Path, spec: Spec, shard: Shard) -> list[str] | 
     fields = "".join(rf', "{name}": {_VALUE}' for name in row_names(spec.recipe))
     as_written = re.compile(rf'\{{"text": "([0-9]+)"{fields}\}}'.encode(), re.ASCII)
     endings, texts, place = _endings(spec), [], 0
-    with files.open_regular(directory / shard_path(shard)) as file:
+    with local.open_regular(directory / shard_path(shard)) as file:
         if os.fstat(file.fileno()).st_size == 0:
             return None
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -213,7 +214,7 @@ def _samples(directory: Path, spec: Spec, shard: Shard) -> Iterator[tuple[Any, .
 
 def read_members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) for each member of a tar file as this module writes it. Raises FormatError, OSError."""
-    with files.open_regular(path) as file:
+    with local.open_regular(path) as file:
         while (header := file.read(BLOCK)) and header != bytes(BLOCK):
             name = _NAME.fullmatch(header[:100])
             if name is None or len(header) != BLOCK or header[156:157] != b"0" or header[257:262] != b"ustar":

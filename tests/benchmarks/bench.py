@@ -23,11 +23,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mnist_seq_cli.bank import Source, bundled_directory, load
-from mnist_seq_cli.compose import compose
-from mnist_seq_cli.reading import Reader
-from mnist_seq_cli.recipe import Recipe
-from mnist_seq_cli.recognising import Recogniser
+from mnist_seq_cli.engine.compose import compose
+from mnist_seq_cli.mnist.bank import Source, bundled_directory, load
+from mnist_seq_cli.reading.approximate import Recogniser
+from mnist_seq_cli.reading.exact import Reader
+from mnist_seq_cli.recipe.recipe import Recipe
 
 MNISTSEQ = str(Path(sys.executable).with_name("mnistseq"))
 PLAIN_LOOP = 10_000

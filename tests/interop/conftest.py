@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from forms import form
 
-from mnist_seq_cli import SequenceDataset, cli
+from mnist_seq_cli import SequenceDataset
+from mnist_seq_cli.cli import main
 
 OPTIONS = {"length": 4, "seed": 11, "max_gap": 6}
 SAMPLES = 250
@@ -29,7 +30,7 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("classes")
     splits = ["--split", "train=128", "--split", "val=32", "--split", "test=40", "--split-by", "label"]
     asked = ["--len", "2", "--per-label", "2", "--seed", "11", "--layout", "folders"]
-    assert cli.run(["dataset", *splits, *asked, "-o", str(directory)]) == 0
+    assert main.run(["dataset", *splits, *asked, "-o", str(directory)]) == 0
     return directory
 
 
@@ -45,7 +46,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         directory = place / format_name
         if not directory.exists():
             asked = ["-n", str(SAMPLES), "--len", "4", "--seed", "11", "--max", "6", "--shard-size", "100"]
-            assert cli.run(["dataset", *asked, *form(format_name), "-o", str(directory)]) == 0
+            assert main.run(["dataset", *asked, *form(format_name), "-o", str(directory)]) == 0
         return directory
 
     return write

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_seq_cli import SequenceDataset, idx, open_dataset
+from mnist_seq_cli import SequenceDataset, open_dataset
+from mnist_seq_cli.mnist import idx
 
 Written = Callable[[str], Path]
 

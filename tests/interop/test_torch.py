@@ -152,7 +152,7 @@ def test_arrays_in_an_npz_file_become_tensors(
     with np.load(written("npz") / "dataset.npz") as arrays:
         for name in arrays.files:
             torch.from_numpy(arrays[name])
-    from mnist_seq_cli import idx
+    from mnist_seq_cli.mnist import idx
 
     (tmp_path / "values").write_bytes(idx.encode(np.arange(5, dtype=np.float32)))
     assert mnistseq("decode", tmp_path / "values", "-o", tmp_path / "values.npz").code == 0

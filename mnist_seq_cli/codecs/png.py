@@ -1,0 +1,137 @@
+"""Owns PNG: strips to bytes, a whole batch at once, and bytes back to an image, whatever they hold."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from mnist_seq_cli.codecs import image_file
+from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.recipe.recipe import Compression
+
+MASK_SUFFIX = ".mask.png"
+"""How the name of a mask ends that stands beside its strip: 1-2-3.mask.png beside 1-2-3.png."""
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_PIXELS = 64_000_000
+
+_LEVELS: dict[Compression, int] = {"fast": 0, "small": 1}
+_GREY, _NO_FILTER = 0, 0
+_DATA_CRC = isal_zlib.crc32(b"IDAT")
+
+
+def encode(
+    images: NDArray[np.uint8], compression: Compression = "fast", widths: NDArray[np.int32] | None = None
+) -> list[bytes]:
+    """Return each image of a batch, uint8 (n, height, width), as the bytes of an 8-bit grey PNG file.
+
+    `widths` int32 (n,) tells how wide each one is, from the left, where they are not all as wide as the batch.
+    One IDAT chunk and no filter: on strips, filters cost time and bytes. "fast" is some twenty times as fast as Pillow
+    and "small" six times, at about the size of Pillow's default. The bytes may differ between versions of the
+    compressor and kinds of processor; the pixels never do. Layout: PNG (ISO/IEC 15948), sections 5 and 11.
+    """
+    if widths is not None and len(images) and widths.min() < images.shape[2]:
+        contents: list[bytes] = [b""] * len(images)
+        for width in np.unique(widths).tolist():
+            alike = np.flatnonzero(widths == width)
+            for place, content in zip(alike.tolist(), encode(images[alike, :, :width], compression), strict=True):
+                contents[place] = content
+        return contents
+    count, height, width = images.shape
+    scanlines = np.empty((count, height, width + 1), dtype=np.uint8)
+    scanlines[:, :, 0] = _NO_FILTER
+    scanlines[:, :, 1:] = images
+    plain, size = memoryview(scanlines.reshape(-1).data), height * (width + 1)
+    header = struct.pack(">IIBBBBB", width, height, 8, _GREY, 0, 0, 0)
+    start = SIGNATURE + struct.pack(">I", len(header)) + _chunk(b"IHDR", header)
+    before, after = struct.Struct(f">{len(start)}sI4s").pack, struct.Struct(f">I{len(_END)}s").pack
+    compress, crc32, level = isal_zlib.compress, isal_zlib.crc32, _LEVELS[compression]
+    contents = [compress(plain[place : place + size], level) for place in range(0, count * size, size)]
+    return [before(start, len(data), b"IDAT") + data + after(crc32(data, _DATA_CRC), _END) for data in contents]
+
+
+def is_whole(content: bytes) -> bool:
+    """Tell whether a file begins and ends as PNG files do."""
+    return content.startswith(SIGNATURE) and content.endswith(_END)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return kind + data + struct.pack(">I", isal_zlib.crc32(kind + data))
+
+
+_END = struct.pack(">I", 0) + _chunk(b"IEND", b"")
+
+
+def decode(content: bytes, *, name: str = "PNG data") -> NDArray[np.uint8]:
+    """Return the image in a PNG file as grey on white: uint8 (height, width), 0 black to 255 white.
+
+    Raises FormatError for anything that is not a whole, sound PNG of at most 64 million pixels.
+    """
+    try:
+        header, pixels, needed = _checked(content)
+        if pixels is not None and (header.colour, header.depth) == (_GREY, 8):
+            rows = np.frombuffer(pixels, dtype=np.uint8).reshape(header.height, header.width + 1)
+            if not rows[:, 0].any():  # no filters, as we write it: nothing is left to do
+                return rows[:, 1:].copy()
+    except FormatError as error:
+        raise FormatError(f"{name} is not a sound PNG file: {error.args[0]}") from None
+    return image_file.read(needed, ("PNG",), max_pixels=MAX_PIXELS, name=name, kind="PNG file")
+
+
+class _Header(NamedTuple):
+    """The fields of an IHDR chunk."""
+
+    width: int
+    height: int
+    depth: int
+    colour: int
+    compression: int
+    filter: int
+    interlaced: int
+
+
+_NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+
+
+def _checked(content: bytes) -> tuple[_Header, bytes | None, bytes]:
+    """Return the header, the inflated scan lines (not of interlaced images), and a file of just the needed chunks.
+
+    Pillow is lenient with what it reads: it does not look at the CRC of pixels, and makes up lines that are missing.
+    """
+    if not content.startswith(SIGNATURE):
+        raise FormatError("it does not begin like one")
+    kept, data, place, kind = [SIGNATURE], [], len(SIGNATURE), b""
+    while kind != b"IEND":
+        if len(content) < place + 12:
+            raise FormatError("it is truncated")
+        size, kind = struct.unpack_from(">I4s", content, place)
+        chunk = content[place : place + 12 + size]
+        if len(chunk) < 12 + size or isal_zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+            raise FormatError("a part of it is damaged or missing")
+        if kind in _NEEDED:
+            kept.append(chunk)
+        if kind == b"IDAT":
+            data.append(chunk[8:-4])
+        place += len(chunk)
+    if kept[1][4:8] != b"IHDR" or len(kept[1]) != 25:
+        raise FormatError("its header is damaged")
+    header = _Header(*struct.unpack(">IIBBBBB", kept[1][8:-4]))
+    if not 0 < header.width * header.height <= MAX_PIXELS:
+        raise FormatError(f"it claims {header.width}×{header.height} px, which is out of bounds")
+    if header.interlaced:
+        return header, None, b"".join(kept)
+    line = 1 + (header.width * header.depth * _CHANNELS.get(header.colour, 0) + 7) // 8
+    inflater = zlib.decompressobj()
+    try:
+        pixels = inflater.decompress(b"".join(data), header.height * line + 1)
+    except zlib.error:
+        raise FormatError("its pixels are damaged") from None
+    if len(pixels) != header.height * line or not inflater.eof:
+        raise FormatError(f"it has not the {header.height * line} bytes of pixels that it claims")
+    return header, pixels, b"".join(kept)

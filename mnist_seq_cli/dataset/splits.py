@@ -1,0 +1,285 @@
+"""Owns splits: several datasets of one request, side by side, which share no glyph, or no sequence, or neither.
+
+    out/splits.json         what was asked for: the seed, the names and sizes, and what is not shared
+    out/train/, out/val/    a dataset each, with papers of its own
+
+Nothing is compared to keep them apart: each split has its own part of the glyphs or the sequences, in proportion to its
+size, and parts do not overlap.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from itertools import accumulate, combinations
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from mnist_seq_cli.dataset import build as dataset
+from mnist_seq_cli.dataset import manifest
+from mnist_seq_cli.dataset.build import Summary, Watch
+from mnist_seq_cli.dataset.manifest import RECIPE_NAME, SPLITS_NAME, STATE_NAME, Spec
+from mnist_seq_cli.engine import compose
+from mnist_seq_cli.engine.permutation import permute
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.recipe import EVERYTHING, MAX_SAMPLES, Digits, Pool, Recipe, draw_seed, typed_fields
+from mnist_seq_cli.storage import local
+
+By = Literal["glyph", "label", "both"]
+BY: tuple[By, ...] = get_args(By)
+
+MAX_SPLITS = 1_000
+SPLITS_VERSION = 1
+
+_NAME = r"[a-z][a-z0-9_-]{0,63}"
+_DEVICES = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
+"""Names that cannot be folders on Windows."""
+
+
+class Split(NamedTuple):
+    """One of several datasets: where it goes, what is asked of it, and where its glyphs are."""
+
+    directory: Path
+    spec: Spec
+    source: Source
+
+
+class Splits(NamedTuple):
+    """What was asked for as a whole: the content of splits.json."""
+
+    seed: int
+    by: By
+    sizes: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of splits.json."""
+        return {"version": SPLITS_VERSION, "seed": self.seed, "by": self.by, "splits": self.sizes}
+
+    def differences(self, other: Splits) -> list[str]:
+        """Return in what `other` is something else."""
+        found = [] if self.seed == other.seed else [f"seed {other.seed} instead of {self.seed}"]
+        found += [] if self.by == other.by else [f"--split-by {other.by} instead of {self.by}"]
+        if list(self.sizes.items()) != list(other.sizes.items()):
+            found.append(f"{_spelled(other.sizes)} instead of {_spelled(self.sizes)}")
+        return found
+
+
+def _spelled(sizes: Mapping[str, int]) -> str:
+    return " ".join(f"{name}={size}" for name, size in sizes.items())
+
+
+def parse_splits(texts: Iterable[str]) -> dict[str, int]:
+    """Return the size of each split by its name, from words like `train=50000`. Raises RequestError."""
+    sizes: dict[str, int] = {}
+    for text in texts:
+        spelled = re.fullmatch(rf"({_NAME})=([0-9]{{1,12}})", text, re.ASCII)
+        if spelled is None or _DEVICES.fullmatch(spelled[1]):
+            raise RequestError(
+                f"--split is {text!r}", hint="write it like train=50000: a name of a-z, 0-9, _ and -, and a size"
+            )
+        name, size = spelled[1], int(spelled[2])
+        if name in sizes:
+            raise RequestError(f"--split {name} is given twice", hint="take another name")
+        if not 1 <= size <= MAX_SAMPLES:
+            raise RequestError(f"--split {text} asks for {size} samples", hint=f"it has to be 1 to {MAX_SAMPLES}")
+        sizes[name] = size
+    if len(sizes) > MAX_SPLITS or sum(sizes.values()) > MAX_SAMPLES:
+        raise RequestError(
+            f"{len(sizes)} splits of {sum(sizes.values())} samples are too many",
+            hint=f"{MAX_SPLITS} splits and {MAX_SAMPLES} samples at most",
+        )
+    return sizes
+
+
+def seed_of(seed: int, name: str) -> int:
+    """Return the seed of a split: each has its own, so that none repeats what another has."""
+    return int.from_bytes(blake2b(f"mnistseq/split/{seed}/{name}".encode(), digest_size=8).digest(), "little") % 10**12
+
+
+def pools(sizes: Mapping[str, int]) -> dict[str, Pool]:
+    """Return the part of each split, in proportion to its size; together they are everything."""
+    ends = list(accumulate(sizes.values(), initial=0))
+    return {name: (low, high, ends[-1]) for name, low, high in zip(sizes, ends, ends[1:], strict=False)}
+
+
+def plan(
+    directory: Path,
+    sizes: dict[str, int],
+    by: By = "glyph",
+    *,
+    source: Source | None = None,
+    paper: str | PathLike[str] = "plain",
+    seed: int | None = None,
+    overwrite: bool = False,
+    sequences: Sequence[Digits] = (),
+    **wanted: Any,
+) -> tuple[Splits, list[Split]]:
+    """Return what each split of a request is asked for. Nothing is written.
+
+    By "glyph", a split named `test` draws from MNIST's test file, and the others from parts of its train file; with a
+    `source` all of them draw from parts of that. By "label", parts of the sequences are written, with any glyphs of the
+    source; by "both", both. `paper` is one that has a name, or a picture: the same as the source has, where one is
+    given. `wanted` is as for `dataset.request`. Without `seed` that of an earlier run is taken, or
+    one is drawn. Raises RequestError for what cannot be, and for a directory that holds something else.
+    """
+    splits = _settled(directory, Splits(draw_seed() if seed is None else seed, by, sizes), seed is None, overwrite)
+    labels = pools(sizes)
+    if source is None and by != "label":
+        sources = {name: bank.find("test" if name == "test" else "train", paper=paper) for name in sizes}
+        glyphs = pools({name: size for name, size in sizes.items() if name != "test"}) | {"test": EVERYTHING}
+    else:
+        sources = dict.fromkeys(sizes, source or bank.find("train", paper=paper))
+        glyphs = labels if by != "label" else dict.fromkeys(sizes, EVERYTHING)
+    planned = []
+    for name, size in sizes.items():
+        listed = sequences
+        if by != "glyph":
+            if sequences:
+                listed = _part_of(sequences, labels[name], name)
+            else:
+                wanted["label_pool"] = labels[name]
+        spec = dataset.request(
+            directory / name,
+            samples=size,
+            source=sources[name],
+            seed=seed_of(splits.seed, name),
+            overwrite=overwrite,
+            sequences=listed,
+            pool=glyphs[name],
+            paper=paper,
+            **wanted,
+        )
+        compose.check_bank(spec.recipe, bank.load(sources[name]))
+        planned.append(Split(directory / name, spec, sources[name]))
+    return splits, planned
+
+
+def build(
+    directory: Path,
+    splits: Splits,
+    planned: Iterable[Split],
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
+    watch: Watch = iter,
+) -> list[Summary]:
+    """Make the splits that were planned, one after the other, and return what each took.
+
+    Raises as `dataset.build` does. After any of these, running it again does the rest.
+    """
+    local.make_directory(directory)
+    with local.locked(directory):
+        if not overwrite and read(directory) not in (None, splits):
+            raise RequestError(f"another mnistseq has begun other splits in {directory}")
+        text = json.dumps(splits.to_json(), indent=2) + "\n"
+        local.write_whole(directory / SPLITS_NAME, text.encode())
+        return [
+            dataset.build(place, spec, source, workers=workers, overwrite=overwrite, watch=watch)
+            for place, spec, source in planned
+        ]
+
+
+def read(directory: Path) -> Splits | None:
+    """Return what splits.json in `directory` says; None where there is none. Raises FormatError."""
+    values = manifest.read_json(directory / SPLITS_NAME)
+    if values is None:
+        return None
+    known = {"version": int, "seed": int, "by": str, "splits": dict}
+    checked = typed_fields(values, known, SPLITS_NAME)
+    if checked["version"] != SPLITS_VERSION or checked["by"] not in BY:
+        raise FormatError(f"{SPLITS_NAME} is of another version", hint="a newer mnistseq may read it")
+    try:
+        sizes = parse_splits(f"{name}={size}" for name, size in checked["splits"].items())
+    except RequestError as error:
+        raise FormatError(f"{SPLITS_NAME} is not valid: {error}") from None
+    if not sizes:
+        raise FormatError(f"{SPLITS_NAME} is not valid: it names no splits")
+    return Splits(checked["seed"], checked["by"], sizes)
+
+
+def shared(by: By, recipes: Mapping[str, Recipe]) -> list[str]:
+    """Return a line for each two splits of which the recipes do not keep apart what they should.
+
+    Nothing but the recipes is looked at: what they may draw, not what they have drawn.
+    """
+    written = {name: frozenset(recipe.sequences) for name, recipe in recipes.items()}
+    found = []
+    for one, other in combinations(recipes, 2):
+        if by != "label" and not _glyphs_apart(recipes[one], recipes[other]):
+            found.append(f"{one} and {other} may share glyphs: their recipes draw from the same ones")
+        if by != "glyph" and not (
+            written[one].isdisjoint(written[other])
+            if written[one] and written[other]
+            else _sequences_apart(recipes[one], recipes[other])
+        ):
+            found.append(f"{one} and {other} may share sequences: their recipes write some of the same")
+    return found
+
+
+def _glyphs_apart(one: Recipe, other: Recipe) -> bool:
+    if one.source != other.source:
+        return {one.source, other.source} == {"train", "test"}
+    return _pools_apart(one.pool, other.pool)
+
+
+def _sequences_apart(one: Recipe, other: Recipe) -> bool:
+    """Tell whether recipes that take parts of all sequences write none of the same."""
+    if one.sequences or other.sequences or one.digits != other.digits:
+        return False
+    return one.length != other.length or _pools_apart(one.label_pool, other.label_pool)
+
+
+def _pools_apart(one: Pool, other: Pool) -> bool:
+    (low, high, whole), (first, last, all_of) = one, other
+    return high * all_of <= first * whole or last * whole <= low * all_of
+
+
+def _settled(directory: Path, splits: Splits, any_seed: bool, overwrite: bool) -> Splits:
+    """Return the splits with the seed of an earlier run, where none was given. Raises RequestError."""
+    elsewhere = "--overwrite starts anew, or choose another directory"
+    if not directory.is_dir():
+        return splits
+    if (directory / RECIPE_NAME).exists():
+        raise RequestError(
+            f"{directory} holds a dataset, and splits would stand in it", hint="choose another directory"
+        )
+    try:
+        before = read(directory)
+    except FormatError as error:
+        if overwrite:
+            return splits
+        raise RequestError(f"{directory} holds splits that cannot be continued: {error}", hint=elsewhere) from None
+    if before is None:
+        others = sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith(STATE_NAME))
+        if others and not overwrite:
+            raise RequestError(f"{directory} is not empty, and holds no splits of ours: {others[0]!r}", hint=elsewhere)
+        return splits
+    if overwrite:
+        for name in before.sizes:
+            if name not in splits.sizes and (directory / name).exists():
+                raise RequestError(f"{directory / name} is a split of an earlier run", hint="remove it")
+        return splits
+    if any_seed:
+        splits = splits._replace(seed=before.seed)
+    if different := before.differences(splits):
+        raise RequestError(f"{directory} holds other splits: {', '.join(different)}", hint=elsewhere)
+    return splits
+
+
+def _part_of(sequences: Sequence[Digits], pool: Pool, name: str) -> list[Digits]:
+    """Return those of the listed sequences that are in a part of them all; one that is listed twice is in one part."""
+    different = list(dict.fromkeys(sequences))
+    low, high, whole = pool
+    size = len(different)
+    numbers = permute(0, "label_pool", size, np.arange(size * low // whole, size * high // whole))
+    kept = {different[number] for number in numbers.tolist()}
+    if not kept:
+        raise RequestError(f"of {size} sequences there is none for --split {name}", hint="list more of them")
+    return [sequence for sequence in sequences if sequence in kept]

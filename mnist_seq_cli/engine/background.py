@@ -1,0 +1,121 @@
+"""Owns what is done to a whole strip: how dark its ink is, what paper it is on, and noise; all in integers.
+
+Paper may be a picture of the user's own, such as a scan: each strip lies on another part of it.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli.engine.random_words import below, words
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.recipe.recipe import Recipe
+
+DARKEST_CORNER = 96
+"""Grey levels below white that a corner of a gradient has at most."""
+
+DARKEST_GRAIN = 48
+"""Grey levels below white that a pixel of grain has at most."""
+
+MAX_FILE = 256 << 20
+
+
+class Sheet(NamedTuple):
+    """Paper of one's own: `levels` uint8 (height, width), 0 black to 255 white, and how a recipe names them."""
+
+    levels: NDArray[np.uint8]
+    identity: str
+
+
+def read(path: Path) -> Sheet:
+    """Return the paper in a picture of any format that Pillow reads.
+
+    Raises RequestError where there is no file, FormatError for what is no sound picture, OSError.
+    """
+    if not path.is_file():
+        raise RequestError(
+            f"{path} is not a file" if path.exists() else f"there is no picture {path}",
+            hint="--paper takes plain, gradient, grain or a picture",
+        )
+    from mnist_seq_cli.codecs import image_file
+    from mnist_seq_cli.storage import local
+
+    with local.open_regular(path) as file:
+        content = file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise FormatError(f"{path} is too large for paper")
+    levels = image_file.read(content, name=str(path), kind="picture")
+    digest = sha256(f"{levels.shape}".encode())
+    digest.update(levels.data)
+    return Sheet(levels, f"sha256:{digest.hexdigest()}")
+
+
+def contrasts(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
+    """Return how dark the ink of samples `first` to `stop` is, in percent: int64 (stop - first,)."""
+    low, high = recipe.contrast
+    return low + below(words(recipe.seed, "contrast", first, stop, 1)[:, 0], high - low + 1)
+
+
+def finish(recipe: Recipe, images: NDArray[np.uint8], first: int, sheet: Sheet | None = None) -> None:
+    """Give strips their contrast, paper and noise, in place: uint8 (n, height, width), dark ink on white paper.
+
+    `sheet` is the paper of a recipe that names one of the user's own.
+    """
+    count, height, width = images.shape
+    stop = first + count
+    if recipe.contrast != (100, 100):
+        share = contrasts(recipe, first, stop).astype(np.uint16)[:, None, None]
+        images[:] = 255 - ((255 - images).astype(np.uint16) * share + 50) // 100
+    if recipe.paper != "plain":
+        if recipe.has_own_paper:
+            assert sheet is not None
+            darkness = _part_of(sheet.levels, recipe, first, stop, height, width)
+        else:
+            darkness = (_gradient if recipe.paper == "gradient" else _grain)(recipe, first, stop, height, width)
+        images[:] = (images.astype(np.uint16) * (255 - darkness) + 127) // 255
+    if recipe.noise:
+        drawn = _bytes(recipe, "noise", first, stop, height, width).astype(np.int16)
+        change = (drawn.astype(np.int32) * (2 * recipe.noise + 1) >> 8) - recipe.noise
+        images[:] = np.clip(images + change, 0, 255)
+
+
+def _gradient(recipe: Recipe, first: int, stop: int, height: int, width: int) -> NDArray[np.uint16]:
+    """Return grey levels below white that run evenly from corner to corner, each corner drawn for itself."""
+    corners = below(words(recipe.seed, "paper", first, stop, 4), DARKEST_CORNER + 1)[:, :, None]
+    x, y = np.arange(width), np.arange(height)[:, None]
+    across, down = max(1, width - 1), max(1, height - 1)
+    top, bottom = (corners[:, left] * (across - x) + corners[:, left + 1] * x for left in (0, 2))
+    levels = (top[:, None] * (down - y) + bottom[:, None] * y) // (across * down)
+    return levels.astype(np.uint16)
+
+
+def _grain(recipe: Recipe, first: int, stop: int, height: int, width: int) -> NDArray[np.uint16]:
+    """Return grey levels below white, drawn for each pixel."""
+    drawn = _bytes(recipe, "paper", first, stop, height, width)
+    return drawn.astype(np.uint16) * np.uint16(DARKEST_GRAIN + 1) >> np.uint16(8)
+
+
+def _part_of(
+    levels: NDArray[np.uint8], recipe: Recipe, first: int, stop: int, height: int, width: int
+) -> NDArray[np.uint16]:
+    """Return grey levels below white of parts of a picture, at places that are drawn; a small one is repeated."""
+    drawn = words(recipe.seed, "paper", first, stop, 2)
+    rows, columns = (
+        (below(drawn[:, axis], there - size + 1 if there >= size else there)[:, None] + np.arange(size)) % there
+        for axis, (there, size) in enumerate(zip(levels.shape, (height, width), strict=True))
+    )
+    found = levels.reshape(-1).take((rows * levels.shape[1])[:, :, None] + columns[:, None, :])
+    darkness: NDArray[np.uint16] = 255 - found.astype(np.uint16)
+    return darkness
+
+
+def _bytes(recipe: Recipe, purpose: str, first: int, stop: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Return a random byte for each pixel: eight from each word, the lowest first."""
+    pixels = height * width
+    drawn = words(recipe.seed, purpose, first, stop, -(-pixels // 8))
+    return np.ascontiguousarray(drawn, dtype="<u8").view(np.uint8)[:, :pixels].reshape(-1, height, width)

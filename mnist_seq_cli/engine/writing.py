@@ -1,0 +1,208 @@
+"""Owns what is written: the digits of each sample of a recipe, by whichever rule the recipe names."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli.engine.permutation import permute
+from mnist_seq_cli.engine.random_words import below, words
+from mnist_seq_cli.recipe.recipe import EVERYTHING, Digits, Recipe
+
+if TYPE_CHECKING:
+    from mnist_seq_cli.recipe.pattern import Pattern
+
+Sequences = tuple[NDArray[np.int64], NDArray[np.int32]]
+"""Digits, int64 (n, longest), padded with 0; and how many of them count, int32 (n,)."""
+
+
+def sequences(recipe: Recipe, first: int, stop: int) -> Sequences:
+    """Return what samples `first` to `stop` write: digits int64 (n, length), padded with 0, and lengths int32 (n,)."""
+    if recipe.sequences:
+        return _listed(recipe, first, stop)
+    if recipe.per_label:
+        return _balanced(recipe, first, stop)
+    digits, lengths = (_from_pattern if recipe.pattern else _drawn)(recipe, first, stop)
+    if recipe.check == "luhn":
+        _fix_luhn(digits, lengths)
+    return digits, lengths
+
+
+def occurrences(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
+    """Return how often each digit of samples `first` to `stop` stands before its place: int64 (n, length).
+
+    Before means in samples 0, 1, 2 … as they are read, from left to right; places beyond the end of a sequence tell
+    nothing. All samples before have to be gone through: once in a process, which keeps the sums.
+    """
+    digits, lengths = sequences(recipe, first, stop)
+    written = np.arange(recipe.length) < lengths[:, None]
+    before = _sums(recipe).before(first)
+    found = np.zeros(digits.shape, dtype=np.int64)
+    for digit in range(10):
+        here = (digits == digit) & written
+        found[here] = before[digit] + np.arange(np.count_nonzero(here))
+    return found
+
+
+def copies(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
+    """Return a number for each of samples `first` to `stop`, int64 (n,), that no other of the same sequence has.
+
+    With `per_label` they count from 0 for each sequence; else it is the number of the sample.
+    """
+    if not recipe.per_label:
+        return np.arange(first, stop)
+    turns, places = _shuffled_places(recipe, first, stop)
+    return turns * recipe.per_label + places % recipe.per_label
+
+
+class _Sums:
+    """How often each digit is written before the samples 0, `_STEP`, 2 × `_STEP` …, as far as it was asked for."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._sums = [np.zeros(10, dtype=np.int64)]
+        self._lock = Lock()
+
+    def before(self, sample: int) -> NDArray[np.int64]:
+        """Return how often each digit is written before a sample: int64 (10,)."""
+        step, rest = divmod(sample, _STEP)
+        with self._lock:
+            while len(self._sums) <= step:
+                start = (len(self._sums) - 1) * _STEP
+                self._sums.append(self._sums[-1] + self._count(start, start + _STEP))
+        return self._sums[step] + self._count(sample - rest, sample)
+
+    def _count(self, first: int, stop: int) -> NDArray[np.int64]:
+        if first == stop:
+            return np.zeros(10, dtype=np.int64)
+        digits, lengths = sequences(self._recipe, first, stop)
+        return np.bincount(digits[np.arange(digits.shape[1]) < lengths[:, None]], minlength=10)
+
+
+@lru_cache(maxsize=4)
+def _sums(recipe: Recipe) -> _Sums:
+    return _Sums(recipe)
+
+
+_STEP = 2_048
+
+
+def possible_digits(recipe: Recipe) -> frozenset[int]:
+    """Return the digits that any sample of the recipe may write."""
+    if recipe.sequences:
+        return frozenset(digit for sequence in recipe.sequences for digit in sequence)
+    if recipe.check:
+        return frozenset(range(10))
+    return _parsed(recipe.pattern).digits if recipe.pattern else frozenset(recipe.digits)
+
+
+@lru_cache(maxsize=4)
+def _arrays(written: tuple[Digits, ...]) -> Sequences:
+    lengths = np.array([len(sequence) for sequence in written], dtype=np.int32)
+    digits = np.zeros((len(written), lengths.max()), dtype=np.int64)
+    digits[np.arange(digits.shape[1]) < lengths[:, None]] = [digit for sequence in written for digit in sequence]
+    return digits, lengths
+
+
+def _listed(recipe: Recipe, first: int, stop: int) -> Sequences:
+    """Return the given sequences in turn; shuffled, each round in an order of its own."""
+    digits, lengths = _arrays(recipe.sequences)
+    turns, places = np.divmod(np.arange(first, stop), len(lengths))
+    if recipe.shuffle:
+        for turn in np.unique(turns):
+            here = turns == turn
+            places[here] = permute(recipe.seed, f"order/{turn}", len(lengths), places[here])
+    return digits[places], lengths[places]
+
+
+def _balanced(recipe: Recipe, first: int, stop: int) -> Sequences:
+    """Return every sequence `per_label` times in shuffled order, and so on round after round."""
+    _, places = _shuffled_places(recipe, first, stop)
+    return _numbered(recipe, places // recipe.per_label), np.full(stop - first, recipe.length, dtype=np.int32)
+
+
+def _shuffled_places(recipe: Recipe, first: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the round of each sample, and its place among all sequences of a round, each `per_label` times."""
+    size = recipe.per_label * recipe.sequence_count
+    turns, places = np.divmod(np.arange(first, stop), size)
+    for turn in np.unique(turns):
+        here = turns == turn
+        places[here] = permute(recipe.seed, f"balance/{turn}", size, places[here])
+    return turns, places
+
+
+def _numbered(recipe: Recipe, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the sequences of these numbers, of all that the recipe may write; a part of all is dealt out shuffled."""
+    base = len(recipe.digits)
+    if recipe.label_pool != EVERYTHING:
+        numbers = permute(0, "label_pool", base**recipe.length, numbers + recipe.sequence_range[0])
+    powers = base ** np.arange(recipe.length - 1, -1, -1, dtype=np.int64)
+    digits: NDArray[np.int64] = np.array(recipe.digits)[numbers[:, None] // powers % base]
+    return digits
+
+
+def _drawn(recipe: Recipe, first: int, stop: int) -> Sequences:
+    """Draw every digit for itself; or, without repetition, each from those that are left; or whole sequences."""
+    if recipe.label_pool != EVERYTHING:
+        numbers = below(words(recipe.seed, "sequence", first, stop, 1)[:, 0], recipe.sequence_count)
+        return _numbered(recipe, numbers), np.full(stop - first, recipe.length, dtype=np.int32)
+    drawn = words(recipe.seed, "digit", first, stop, recipe.length)
+    lengths = _lengths(recipe, first, stop)
+    if not recipe.repeat:
+        digits = _without_repetition(recipe, drawn)
+    elif len(recipe.digits) == 10:
+        digits = below(drawn, 10)
+    else:
+        digits = np.array(recipe.digits)[below(drawn, len(recipe.digits))]
+    if recipe.lengths:
+        digits[np.arange(recipe.length) >= lengths[:, None]] = 0
+    return digits, lengths
+
+
+def _lengths(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
+    if not recipe.lengths:
+        return np.full(stop - first, recipe.length, dtype=np.int32)
+    sizes, weights = (np.array(column) for column in zip(*recipe.lengths, strict=True))
+    drawn = below(words(recipe.seed, "length", first, stop, 1)[:, 0], int(weights.sum()))
+    chosen: NDArray[np.int32] = sizes[np.searchsorted(np.cumsum(weights), drawn, side="right")].astype(np.int32)
+    return chosen
+
+
+def _without_repetition(recipe: Recipe, drawn: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Take from a row of the digits, one position after the other, and close the row up (Fisher and Yates)."""
+    count, length = drawn.shape
+    left = np.tile(np.array(recipe.digits), (count, 1))
+    rows = np.arange(count)
+    digits = np.empty((count, length), dtype=np.int64)
+    for position in range(length):
+        last = left.shape[1] - 1 - position
+        taken = below(drawn[:, position], last + 1)
+        digits[:, position] = left[rows, taken]
+        left[rows, taken] = left[:, last]
+    return digits
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Pattern:
+    from mnist_seq_cli.recipe.pattern import parse  # which most recipes need not load
+
+    return parse(text)
+
+
+def _from_pattern(recipe: Recipe, first: int, stop: int) -> Sequences:
+    parsed = _parsed(recipe.pattern)
+    drawn = words(recipe.seed, "pattern", first, stop, max(1, parsed.choices))
+    digits, lengths = parsed.fill(lambda choice, offered: below(drawn[:, choice], offered), stop - first)
+    return digits.astype(np.int64), lengths
+
+
+def _fix_luhn(digits: NDArray[np.int64], lengths: NDArray[np.int32]) -> None:
+    """Make the last digit of each sequence its check digit (ISO/IEC 7812-1, annex B: the Luhn formula)."""
+    from_right = lengths[:, None] - 1 - np.arange(digits.shape[1])
+    doubled = np.where(from_right % 2 == 1, 2 * digits, digits)
+    counted = np.where(from_right > 0, doubled - 9 * (doubled > 9), 0)
+    digits[np.arange(len(digits)), lengths - 1] = -counted.sum(axis=1) % 10

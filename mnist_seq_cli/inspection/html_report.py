@@ -1,0 +1,375 @@
+"""Owns the HTML report: one file that needs no network, with a summary, plots, scores, and strips to search through."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files as resources
+from itertools import chain
+from string import Template
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli import __version__
+from mnist_seq_cli.codecs import png
+from mnist_seq_cli.errors import one_line
+from mnist_seq_cli.inspection.description import chance, charts, first_of, score_bars, summary
+from mnist_seq_cli.inspection.reports import Report
+from mnist_seq_cli.inspection.scoring import Score
+from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, format_sequence
+from mnist_seq_cli.samples.collection import Collection, Strip
+
+GALLERY = 300
+"""Strips in the gallery, at most; worst readings come in addition, as many again."""
+
+_GALLERY_BYTES = 3_000_000
+_STRIP_BYTES = 200_000
+_RECIPE_CHARACTERS = 100_000
+_BARS = 16
+_POSITIONS = 40
+
+_KINDS = {
+    "mnist": "MNIST: handwritten digits",
+    "dataset": "A dataset of digit sequences",
+    "shard": "One shard of a dataset",
+    "folder": "A folder of PNG files",
+    "npz": "An npz file",
+    "strip": "A PNG file",
+    "idx": "An IDX file",
+}
+
+
+def render(report: Report, found: Collection, score: Score | None, problems: Sequence[str]) -> bytes:
+    """Return the page. Its size does not grow with what it is about: strips are a selection where there are many.
+
+    Raises FormatError, OSError where strips cannot be read.
+    """
+    path = "MNIST" if report.kind == "mnist" else report.path
+    entries = {entry["sample"]: entry for entry in score.worst[:GALLERY]} if score else {}
+    shown = _shown(found, entries)
+    widths = sorted(strip.width for strip in shown)
+    width = widths[len(widths) * 9 // 10] if widths else 28
+    values = {
+        "version": _text(__version__),
+        "title": _text(path),
+        "kind": _KINDS[report.kind],
+        "problems": "".join(f'<p class="bad" role="alert">{_text(problem)}</p>' for problem in first_of(problems)),
+        "summary": _facts(summary(report)),
+        "score": _score(score, found) if score else "",
+        "plots": _plots(report),
+        "again": _again(report),
+        "gallery": _gallery(found, shown, entries, scored=score is not None),
+        "digits": _digits(found) if report.kind == "strip" else "",
+        "card": f"{max(8, min(34, round(width * 1.5 / 16) + 2))}rem",
+        "widest": f"{max(widths, default=28) * 3}px",
+    }
+    template = resources("mnist_seq_cli.inspection").joinpath("report.html").read_text(encoding="utf-8")
+    return Template(template).substitute(values).encode("utf-8", "replace")
+
+
+def _text(value: object, limit: int = 4000) -> str:
+    """Return a value as text that means nothing to a browser."""
+    return escape(one_line(str(value), limit), quote=True)
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts)
+    return f"<dl>{rows}</dl>"
+
+
+def _section(name: str, title: str, content: str) -> str:
+    return f'<section aria-labelledby="{name}"><h2 id="{name}">{_text(title)}</h2>\n{content}</section>\n'
+
+
+# Plots
+
+
+def _plots(report: Report) -> str:
+    if report.kind == "mnist":
+        counts = [("digits in the train file", report.train), ("digits in the test file", report.test)]
+        figures = [_bars(title, "digit", list(zip(map(str, range(10)), n, strict=True))) for title, n in counts]
+    else:
+        figures = [_bars(*chart) for chart in charts(report, _BARS)]
+        if report.kind != "strip" and report.kind != "idx" and report.digits and any(report.digits):
+            digits = list(zip(map(str, range(10)), report.digits, strict=True))
+            figures = [_bars("digits", "digit", digits), _positions(report.positions or []), *figures]
+    return _section("plots", "In numbers", f'<div class="plots">{"".join(figures)}</div>') if figures else ""
+
+
+def _bars(title: str, name: str, rows: Sequence[tuple[str, int]]) -> str:
+    return _drawn_bars(title, name, [(label, f"{count:,}", count) for label, count in rows])
+
+
+def _drawn_bars(title: str, name: str, rows: Sequence[tuple[str, str, float]]) -> str:
+    """Return a plot of rows: a label, what stands at the end of the bar, and how long the bar is."""
+    most = max((value for *_, value in rows), default=0) or 1
+    left = 14 + 7 * max(len(name), *(len(label) for label, *_ in rows))
+    right = 12 + 7 * max(len(told) for _, told, _ in rows)
+    room, lines = max(60, 340 - left - right), []
+    for place, (label, told, value) in enumerate(rows):
+        y, width = 20 + 18 * place, room * value / most
+        lines.append(
+            f'<g><title>{_text(label)} {_text(name)}: {_text(told)}</title><text x="{left - 6}" y="{y + 12}" '
+            f'text-anchor="end">{_text(label)}</text><rect class="bar" x="{left}" y="{y + 2}" width="{width:.1f}" '
+            f'height="13" rx="2"/><text x="{left + width + 5:.1f}" y="{y + 12}">{_text(told)}</text></g>'
+        )
+    head = f'<text x="{left - 6}" y="12" text-anchor="end" class="soft">{_text(name)}</text>'
+    box = f"0 0 {left + room + right} {24 + 18 * len(rows)}"
+    svg = f'<svg viewBox="{box}" role="img" aria-label="{_text(title)}">{head}{"".join(lines)}</svg>'
+    return f'<figure class="plot" style="margin:0"><h3>{_text(title)}</h3>{svg}</figure>'
+
+
+def _positions(positions: Sequence[Sequence[int]]) -> str:
+    """Return digits by position as a field of shades."""
+    shown = positions[:_POSITIONS]
+    most = max((count for column in shown for count in column), default=0) or 1
+    wide, cells = 42 if len(shown) <= 8 else 26, []
+    for place, column in enumerate(shown):
+        x, total = 20 + wide * place, sum(column) or 1
+        cells.append(f'<text x="{x + wide / 2}" y="12" text-anchor="middle">{place + 1}</text>')
+        for digit, count in enumerate(column):
+            y, share = 18 + 20 * digit, f"{count / total:.1%}"
+            cells.append(
+                f"<g><title>digit {digit} at position {place + 1}: {count:,} ({share})</title>"
+                f'<rect class="cell" x="{x + 1}" y="{y + 1}" width="{wide - 2}" height="18" rx="2" '
+                f'fill-opacity="{0.04 + 0.5 * count / most:.3f}"/>'
+                + (f'<text x="{x + wide / 2}" y="{y + 14}" text-anchor="middle">{share}</text>' if wide > 30 else "")
+                + "</g>"
+            )
+    cells += [f'<text x="4" y="{32 + 20 * digit}">{digit}</text>' for digit in range(10)]
+    width = 22 + wide * len(shown)
+    note = f" (the first {len(shown)} of {len(positions)})" if len(shown) < len(positions) else ""
+    title = f"digits by position{note}"
+    svg = (
+        f'<svg viewBox="0 0 {width} 222" width="{width}" height="222" role="img" aria-label="{title}">'
+        f"{''.join(cells)}</svg>"
+    )
+    inside = f'<div class="wide" tabindex="0" role="group" aria-label="{title}">{svg}</div>'
+    return f'<figure class="plot" style="margin:0"><h3>{title}</h3>{inside}</figure>'
+
+
+# Scores
+
+
+def _score(score: Score, found: Collection) -> str:
+    tiles = [
+        ("read exactly", _rate(score.exact_rate), f"{score.exact:,} of {score.scored:,} samples"),
+        ("character errors", _rate(score.error_rate), f"{score.errors:,} in {score.digits:,} digits"),
+        ("read as another", f"{score.substitutions:,}", "digits"),
+        ("not read", f"{score.deletions:,}", "digits"),
+        ("read in excess", f"{score.insertions:,}", "digits"),
+    ]
+    left_out = (("without a prediction", score.missing), ("without a label", score.unlabelled))
+    tiles += [(name, f"{count:,}", "samples") for name, count in left_out if count]
+    unknown = (("about no sample", score.unknown), ("about a sample again", score.repeated))
+    tiles += [(name, f"{count:,}", "rows") for name, count in unknown if count]
+    content = "".join(
+        f'<div class="tile">{_text(name)}<b>{_text(value)}</b><span class="soft">{_text(of)}</span></div>'
+        for name, value, of in tiles
+    )
+    plots = [
+        _drawn_bars(title, name, [(label, f"{rate:.1%} of {total:,}", rate) for label, _, total, rate in rows])
+        for title, name, rows in score_bars(score, _BARS)
+        if len(rows) > 1
+    ]
+    content = f'<div class="tiles">{content}</div><div class="plots">{"".join(plots)}{_confusion(score)}</div>'
+    return _section("score", "What was read", content + _worst_glyphs(score, found))
+
+
+def _rate(rate: float | None) -> str:
+    return "–" if rate is None else f"{rate:.2%}"
+
+
+def _confusion(score: Score) -> str:
+    table = [[*row, deleted] for row, deleted in zip(score.confusion, score.deleted, strict=True)]
+    table.append([*score.inserted, 0])
+    inner = max((count for a, row in enumerate(score.confusion) for b, count in enumerate(row) if a != b), default=0)
+    inner, outer = inner or 1, max(*score.deleted, *score.inserted) or 1
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("", *range(10), "none"))
+    rows = []
+    for a, row in enumerate(table):
+        cells = [
+            f'<td class="hit">{count:,}</td>'
+            if a == b
+            else f'<td class="miss" style="--w:{count / (outer if 10 in (a, b) else inner):.3f}">{count or "·"}</td>'
+            for b, count in enumerate(row[: 10 if a == 10 else 11])
+        ]
+        rows.append(f'<tr><th scope="row">{a if a < 10 else "extra"}</th>{"".join(cells)}</tr>')
+    return (
+        '<figure class="plot whole" style="margin:0"><h3>what each digit (row) was read as (column)</h3>'
+        '<div class="wide" tabindex="0" role="group" aria-label="confusion table">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></figure>"
+    )
+
+
+def _worst_glyphs(score: Score, found: Collection) -> str:
+    if not score.glyphs:
+        return ""
+    images = _glyph_images([entry["glyph"] for entry in score.glyphs], found.source)
+    items = []
+    for entry, image in zip(score.glyphs, images, strict=True):
+        read = ", ".join(f"{_text(text)} ({times})" for text, times in list(entry["read_as"].items())[:4])
+        mark = '<br><b class="bad">MNIST’s label is known to be wrong</b>' if entry["known_wrong_label"] else ""
+        items.append(
+            f'<li class="tile">{image}<span><b>a {entry["digit"]}</b>, glyph {entry["glyph"]}<br>'
+            f"wrong {entry['wrong']} of {entry['seen']} times<br>read as {read}{mark}</span></li>"
+        )
+    known = score.known_wrong
+    note = (
+        f"<p>MNIST digits whose label is known to be wrong were read wrongly {known['wrong']:,} of {known['seen']:,} "
+        "times.</p>"
+        if known["seen"]
+        else ""
+    )
+    return f'<h3 style="margin-top:1.25rem">The MNIST digits that are read wrongly most often</h3>{note}' + (
+        f'<ul class="glyphs">{"".join(items)}</ul>'
+    )
+
+
+def _glyph_images(ids: Sequence[int], source: str) -> list[str]:
+    """Return pictures of glyphs of MNIST; nothing for each where they are not of it."""
+    if source not in BUNDLED_SOURCES or max(ids) >= 70_000:
+        return [""] * len(ids)
+    pictures = png.encode(255 - bank.load(Source("all")).images(np.array(ids)), "small")
+    return [f'<img class="glyph" alt="" src="{_data_url(picture)}">' for picture in pictures]
+
+
+def _digits(found: Collection) -> str:
+    """Return what is known of each digit of a single strip, beside the glyph that it is, or is most like."""
+    (strip,) = found.chosen([0])
+    if not strip.glyphs:
+        return ""
+    how = [f", {chance(sure)} sure" for sure in strip.confidences] or [""] * len(strip.glyphs)
+    what = "nearest glyph" if strip.confidences else "glyph"
+    parts = zip(
+        strip.text or "", how, strip.glyphs, strip.boxes, _glyph_images(strip.glyphs, found.source), strict=True
+    )
+    items = [
+        f'<li class="tile">{image}<span><b>a {digit}</b>{sure}<br>{what} {glyph}<br>'
+        f"ink at {box.x}, {box.y}: {box.width}×{box.height} px</span></li>"
+        for digit, sure, glyph, box, image in parts
+    ]
+    return _section("digits", "Its digits, from left to right", f'<ul class="glyphs">{"".join(items)}</ul>')
+
+
+# The way to make it again
+
+
+def _again(report: Report) -> str:
+    if report.kind != "dataset":
+        return ""
+    recipe = json.dumps(report.recipe, indent=2)
+    if len(recipe) > _RECIPE_CHARACTERS:
+        recipe = recipe[:_RECIPE_CHARACTERS] + "\n… the rest is in recipe.json"
+    command = " ".join(f"<span>{_text(word)}</span>" for word in report.command.split(" "))
+    return _section(
+        "again",
+        "To make it again",
+        f'<p>The same samples come from this command:</p><pre class="command" tabindex="0">{command}</pre>'
+        f'<details><summary>The recipe</summary><pre tabindex="0">{escape(recipe)}</pre></details>',
+    )
+
+
+# Strips
+
+
+class _Shown(NamedTuple):
+    """What the page has to know of a strip that is in the gallery."""
+
+    number: int
+    digits: int
+    width: int
+    card: str
+
+
+def _shown(found: Collection, entries: dict[int, dict[str, Any]]) -> list[_Shown]:
+    """Return strips for the gallery, as many as there is room for: worst readings first."""
+
+    def described(strip: Strip) -> _Shown:
+        card = _card(strip, entries.get(strip.number))
+        return _Shown(strip.number, len(strip.text or ""), strip.image.shape[1], card)
+
+    worst = {strip.number: described(strip) for strip in found.strips(sorted(entries))}
+    others = (described(strip) for strip in found.picked(GALLERY) if strip and strip.number not in entries)
+    shown: list[_Shown] = []
+    room = _GALLERY_BYTES
+    for strip in chain((worst[number] for number in entries), others):
+        room -= len(strip.card)
+        if room < 0:
+            break
+        shown.append(strip)
+    return shown
+
+
+def _card(strip: Strip, entry: dict[str, Any] | None) -> str:
+    height, width = strip.image.shape
+    rectangles = []
+    for place, box in enumerate(strip.boxes):
+        digit = (strip.text or "")[place : place + 1]
+        rectangles.append(
+            f'<rect x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}">'
+            f"<title>{_text(digit)}: glyph {strip.glyphs[place]}</title></rect>"
+        )
+    name = f" <span class=soft>{_text(strip.name, 80)}</span>" if strip.name else ""
+    what = "nearest glyphs" if strip.confidences else "glyphs" if len(strip.glyphs) > 1 else "glyph"
+    more = f'<p class="more">{what} {", ".join(map(str, strip.glyphs[:40]))}</p>' if strip.glyphs else ""
+    data, read = f'data-text="{_text(strip.text or "")}"', ""
+    if entry is not None:
+        data += " data-wrong"
+        read = f'<p class="bad">read as {_text(format_sequence(map(int, entry["prediction"])) or "nothing")}</p>'
+    label = _text(strip.label, 200)
+    return (
+        f'<li class="card" tabindex="0" {data}><svg class="strip" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{label}"><image width="{width}" height="{height}" preserveAspectRatio="none" '
+        f'href="{_picture(strip.image)}"/><g class="boxes">{"".join(rectangles)}</g></svg>'
+        f'<p class="label"><b>{label}</b><span class="soft">{strip.number}</span></p>{name}{read}{more}</li>\n'
+    )
+
+
+def _picture(image: NDArray[np.uint8]) -> str:
+    """Return an image as a URL; one that is too large is made smaller, by its darkest pixels."""
+    content = png.encode(image[None], "small")[0]
+    step = 2
+    while len(content) > _STRIP_BYTES and min(image.shape) > step:
+        height, width = (size // step * step for size in image.shape)
+        squares = image[:height, :width].reshape(height // step, step, width // step, step)
+        content = png.encode(squares.min(axis=(1, 3))[None], "small")[0]
+        step *= 2
+    return _data_url(content)
+
+
+def _data_url(content: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(content).decode()}"
+
+
+def _gallery(found: Collection, shown: list[_Shown], entries: dict[int, dict[str, Any]], *, scored: bool) -> str:
+    if not shown:
+        return ""
+    cards = f'<ul class="gallery" id="strips">\n{"".join(strip.card for strip in shown)}</ul>'
+    if found.kind == "strip":
+        return _section("gallery", "The strip", f"<p>Point at it to see the boxes of its digits.</p>{cards}")
+    worst = sum(strip.number in entries for strip in shown)
+    others = len(shown) - worst
+    if len(shown) == len(found):
+        note = "All of them."
+    elif worst:
+        note = f"The {worst:,} worst readings, and {others:,} of the other {len(found) - worst:,} from all over."
+    else:
+        note = f"{others:,} of {len(found):,}, from all over."
+    lengths = sorted({strip.digits for strip in shown if strip.digits})
+    options = "".join(f'<option value="{length}">{length} digits</option>' for length in lengths)
+    tick = '<label class="tick"><input type="checkbox" id="wrong"> only what was read wrongly</label>' if scored else ""
+    return _section(
+        "gallery",
+        "Strips",
+        f"<p>{note} Point at one, or go to it with the keyboard (Tab, then arrows), to see the boxes of its digits.</p>"
+        '<div class="controls"><label>Find a sequence <input type="search" id="search" inputmode="numeric" '
+        'placeholder="1-2-3" autocomplete="off"></label><label>Digits <select id="length"><option value="">all</option>'
+        f'{options}</select></label>{tick}<span id="count" role="status">{len(shown)} strips</span></div>\n' + cards,
+    )

@@ -1,0 +1,192 @@
+"""Owns what two datasets have in common: glyphs, sequences and images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli import formats
+from mnist_seq_cli.engine import compose
+from mnist_seq_cli.engine.compose import Batch
+from mnist_seq_cli.formats.annotations import texts_of
+from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, format_sequence
+from mnist_seq_cli.samples.stored import StoredDataset, open_dataset
+
+Kind = Literal["glyph", "label", "image"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+EXAMPLES = 10
+"""Of what is shared, as many are listed."""
+
+Watch = Callable[[Iterable[Batch]], Iterable[Batch]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """How many things of a kind are in both datasets, each counted once, and the first of them.
+
+    Glyphs are listed by id, sequences as 0-0-4-2, images as [number of a sample in one, in the other]. `known` is false
+    where it cannot be told, for glyphs of different files or without ids; then `shared` is 0.
+    """
+
+    shared: int
+    examples: list[Any]
+    known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonReport:
+    """What two datasets have in common; `may_share` are the kinds of which that is no problem."""
+
+    kind: ClassVar[Literal["comparison"]] = "comparison"
+    path: str
+    against: str
+    samples: list[int]
+    glyphs: Shared
+    labels: Shared
+    images: Shared
+    may_share: list[str]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is shared, and should not be."""
+        found = []
+        for kind, what, shared in (
+            ("glyph", "glyphs", self.glyphs),
+            ("label", "sequences", self.labels),
+            ("image", "identical images", self.images),
+        ):
+            if shared.shared and kind not in self.may_share:
+                more = ", …" if shared.shared > len(shared.examples) else ""
+                found.append(
+                    f"{self.path} and {self.against} share {shared.shared} {what}: {listed(shared.examples)}{more}"
+                )
+        return found
+
+
+def listed(examples: list[Any]) -> str:
+    """Return examples of what is shared as a person reads them; images by their two numbers: 17=4."""
+    return ", ".join("=".join(map(str, item)) if isinstance(item, list) else str(item) for item in examples)
+
+
+def to_json(report: ComparisonReport) -> dict[str, Any]:
+    """Return a report as JSON values."""
+    return {"kind": report.kind, **asdict(report), "problems": report.problems}
+
+
+def compare(path: Path, against: Path, *, may_share: Sequence[str] = (), watch: Watch = iter) -> ComparisonReport:
+    """Return what two complete datasets on disk have in common. Raises FormatError for anything else, OSError.
+
+    Both are read once, from front to end, and `watch` is given their batches. Of the smaller one a sum of 16 bytes is
+    kept for each image, and each different sequence; of the larger one nothing that grows with it.
+    """
+    one, other = open_dataset(path), open_dataset(against)
+    swapped = len(other) < len(one)
+    found = _Comparison()
+    smaller = True
+    for batch in watch(_batches(*((other, one) if swapped else (one, other)))):
+        if not smaller or batch.first < found.following:
+            smaller = False
+            found.compare(batch)
+        else:
+            found.add(batch)
+    return ComparisonReport(
+        path=str(path),
+        against=str(against),
+        samples=[len(one), len(other)],
+        glyphs=found.glyphs() if _space(one) == _space(other) else Shared(0, [], known=False),
+        labels=found.labels(),
+        images=found.images(swapped),
+        may_share=[kind for kind in KINDS if kind in may_share],
+    )
+
+
+def _space(data: StoredDataset) -> str:
+    """Return what the ids of glyphs are ids in: MNIST, or a pair of files of one's own."""
+    return "mnist" if data.recipe.source in BUNDLED_SOURCES else data.recipe.source
+
+
+def _batches(*stored: StoredDataset) -> Iterator[Batch]:
+    """Yield the samples of datasets as they stand on disk; glyph ids that a format has no room for, from the recipe."""
+    for data in stored:
+        format_, recipe = formats.get(data.spec.format), data.recipe
+        for shard in data.spec.plan:
+            for batch in format_.read(data.path, data.spec, shard):
+                if recipe.source in BUNDLED_SOURCES and (batch.glyphs < 0).all():
+                    glyphs = bank.load(Source(recipe.source))
+                    made = compose.truth(recipe, glyphs, batch.first, batch.first + len(batch))
+                    yield replace(batch, glyphs=made.glyphs)
+                else:
+                    yield batch
+
+
+class _Comparison:
+    """What is known of a first dataset, given batch by batch, and what a second one has of it."""
+
+    def __init__(self) -> None:
+        self.following = 0
+        self._has_ids = True
+        self._ids: dict[int, bool] = {}
+        self._texts: dict[str, bool] = {}
+        self._sums: list[NDArray[np.void]] = []
+        self._order: NDArray[np.intp] | None = None
+        self._joined: NDArray[np.void] = np.empty(0, _SUM)
+        self._pairs: dict[int, int] = {}
+
+    def add(self, batch: Batch) -> None:
+        """Take a batch of the first dataset, in order."""
+        self.following = batch.first + len(batch)
+        self._ids.update(dict.fromkeys(self._ids_of(batch), False))
+        self._texts.update(dict.fromkeys(texts_of(batch), False))
+        self._sums.append(_sums_of(batch))
+
+    def compare(self, batch: Batch) -> None:
+        """Take a batch of the second dataset."""
+        self._ids.update((glyph, True) for glyph in self._ids_of(batch) if glyph in self._ids)
+        self._texts.update((text, True) for text in texts_of(batch) if text in self._texts)
+        if self._order is None:
+            self._joined, self._sums = np.concatenate(self._sums), []
+            self._order = np.argsort(self._joined["low"], kind="stable")
+            self._joined = self._joined[self._order]
+        sums = _sums_of(batch)
+        places = np.searchsorted(self._joined["low"], sums["low"]).clip(max=len(self._joined) - 1)
+        for row in np.flatnonzero(self._joined[places] == sums).tolist():
+            self._pairs.setdefault(int(self._order[places[row]]), batch.first + row)
+
+    def _ids_of(self, batch: Batch) -> list[int]:
+        ids: list[int] = np.unique(batch.glyphs[batch.glyphs >= 0]).tolist()
+        self._has_ids &= bool(ids)
+        return ids
+
+    def glyphs(self) -> Shared:
+        """Return the glyphs in both."""
+        both = sorted(glyph for glyph, shared in self._ids.items() if shared)
+        return Shared(len(both), both[:EXAMPLES]) if self._has_ids else Shared(0, [], known=False)
+
+    def labels(self) -> Shared:
+        """Return the sequences in both."""
+        both = sorted((text for text, shared in self._texts.items() if shared), key=lambda text: (len(text), text))
+        return Shared(len(both), [format_sequence(map(int, text)) for text in both[:EXAMPLES]])
+
+    def images(self, swapped: bool) -> Shared:
+        """Return the images in both."""
+        pairs = sorted([second, first] if swapped else [first, second] for first, second in self._pairs.items())
+        return Shared(len(pairs), pairs[:EXAMPLES])
+
+
+_SUM = np.dtype([("low", "<u8"), ("high", "<u8")])
+
+
+def _sums_of(batch: Batch) -> NDArray[np.void]:
+    """Return a sum of 16 bytes for each image and its shape: equal for equal images, and for no others in practice."""
+    images = (image[:, :width] for image, width in zip(batch.images, batch.widths.tolist(), strict=True))
+    joined = b"".join(blake2b(b"%d:" % len(image) + image.tobytes(), digest_size=16).digest() for image in images)
+    return np.frombuffer(joined, dtype=_SUM)

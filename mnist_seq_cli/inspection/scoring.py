@@ -1,0 +1,414 @@
+"""Owns scores: what a model read, held against what the samples show, down to the glyphs that are read wrongly.
+
+A prediction is aligned with the truth by the fewest insertions, deletions and substitutions that turn one into the
+other (Levenshtein, 1966); where there are several such ways, it is the one that rapidfuzz gives.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.mnist.bank import MISLABELED
+from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, MAX_LENGTH, parse_sequence
+from mnist_seq_cli.samples.collection import NO_GAP, Collection, Rows
+
+KEYS = (
+    *("file_name", "filename", "file", "name", "path", "image", "index", "id", "number", "sample", "key", "__key__"),
+    *("file_path", "filepath", "image_path", "image_name", "image_file", "image_id", "img", "img_path", "sample_id"),
+)
+VALUES = ("prediction", "predicted", "pred", "output", "reading", "digits", "text", "label", "sequence")
+
+_INDEX = ("", "unnamed: 0")
+"""What pandas calls its index where that has no name, when it writes and when it reads."""
+
+_NO_ROW = -1
+_PLAIN = re.compile(r"[0-9](?:-[0-9])*|[0-9]{1,1000}", re.ASCII)
+
+
+class Row(NamedTuple):
+    """One prediction: the line that it stands in, the name or number of its sample, if it says one, and the digits."""
+
+    line: int
+    name: str | None
+    text: str
+
+
+def read(lines: Iterable[str], name: str) -> Iterator[Row]:
+    """Yield the predictions in a text: CSV (or with tabs), JSON lines, or one a line for the samples in their order.
+
+    Which of these it is, the first line that is not empty tells. Raises FormatError for what is none of them.
+    """
+    rows = iter(lines)
+    before: list[str] = []
+    for line in rows:
+        before.append(line.removeprefix("\ufeff") if not before else line)
+        if before[-1].strip():
+            break
+    first, every = (before[-1].strip(" \r\n") if before else ""), chain(before, rows)
+    if first[:1] in ("{", "[") and _parsed(first) is not None:
+        yield from _read_json(every, name)
+    elif ("," in first or "\t" in first) and _parsed(first) is None:
+        yield from _read_table(every, name, "\t" if "\t" in first else ",")
+    else:
+        for number, line in enumerate(map(_unquoted, every), 1):
+            if number > 1 or line.lower() not in VALUES:
+                yield Row(number, None, _digits(line, name, number))
+
+
+def _unquoted(line: str) -> str:
+    """Return a line without blanks and without a pair of quotes around it, as CSV of one column may have them."""
+    stripped = line.strip()
+    return stripped[1:-1].strip() if len(stripped) > 1 and stripped[0] == stripped[-1] == '"' else stripped
+
+
+def _digits(text: str, name: str, line: int) -> str:
+    """Return a sequence without its dashes; nothing where nothing was read. Raises FormatError."""
+    stripped = text.strip(" \t\r\n")
+    if len(stripped) < 2 * MAX_LENGTH and _PLAIN.fullmatch(stripped):  # which is quicker than what takes all spellings
+        return stripped.replace("-", "")
+    try:
+        return "".join(map(str, parse_sequence(stripped))) if stripped else ""
+    except RequestError:
+        shown = stripped[:40]
+        raise FormatError(
+            f"{name}, line {line}: {shown!r} is not a sequence of digits",
+            hint="write it 1-2-3 or 123, or leave it empty",
+        ) from None
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read_json(lines: Iterable[str], name: str) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        value, key = _parsed(line), None
+        if isinstance(value, dict):
+            named = {str(field).lower(): value[field] for field in value}
+            key = next((named[field] for field in KEYS if field in named), None)
+            value = next((named[field] for field in VALUES if field in named), None)
+            if key is None and value is not None and next(iter(named)) not in (*KEYS, *VALUES):
+                raise _nameless(f"{name}, line {number}", next(iter(named)))
+        elif isinstance(value, list) and len(value) == 2 and not isinstance(value[1], int):
+            key, value = value
+        if isinstance(value, list) and all(type(digit) is int and 0 <= digit <= 9 for digit in value):
+            value = "".join(map(str, value))
+        if type(value) in (int, float):
+            raise FormatError(f"{name}, line {number}: the prediction is a number", hint="as text it keeps its zeros")
+        if not isinstance(value, str) or isinstance(key, bool) or not isinstance(key, str | int | None):
+            raise FormatError(
+                f"{name}, line {number} is not a prediction", hint='write {"file_name": "…", "prediction": "1-2-3"}'
+            )
+        yield Row(number, None if key is None else str(key), _digits(value, name, number))
+
+
+def _read_table(lines: Iterable[str], name: str, separator: str) -> Iterator[Row]:
+    table = csv.reader(lines, delimiter=separator)
+    key_at, value_at, width, started = 0, 1, 2, False
+    try:
+        for cells in table:
+            if not cells or (len(cells) == 1 and not cells[0].strip()):
+                continue
+            lowered = [cell.strip().lower() for cell in cells]
+            if not started and any(cell in (*KEYS, *VALUES) for cell in lowered):
+                key_at, value_at, width, started = *_columns(lowered, name), len(cells), True
+                continue
+            started = True
+            if len(cells) != width:
+                raise FormatError(f"{name}, line {table.line_num} has {len(cells)} columns and not {width}")
+            key = None if key_at == _NO_ROW else cells[key_at]
+            yield Row(table.line_num, key, _digits(cells[value_at], name, table.line_num))
+    except csv.Error as error:
+        raise FormatError(f"{name} is damaged in line {table.line_num} ({error})") from None
+
+
+def _columns(header: list[str], name: str) -> tuple[int, int]:
+    """Return where names stand, or _NO_ROW where there are none, and where predictions do. Raises FormatError."""
+    values = [header.index(field) for field in VALUES if field in header]
+    keys = [header.index(field) for field in (*KEYS, *_INDEX) if field in header]
+    if not values:
+        raise FormatError(f"{name} has no column of predictions", hint=f"call it {VALUES[0]}")
+    if not keys and values[0] > 0:  # what stands before them hardly tells nothing
+        raise _nameless(name, header[0])
+    return (keys[0] if keys else _NO_ROW), values[0]
+
+
+def _nameless(name: str, first: str) -> FormatError:
+    return FormatError(
+        f"{name} names no sample by {KEYS[0]} or index, but has {first[:40]!r} before the prediction",
+        hint="call it one of these, or leave it out where all samples have a prediction in their order",
+    )
+
+
+@dataclass(slots=True)
+class Score:
+    """How predictions do. A character is a digit of the truth; `errors` is the sum of edit distances.
+
+    `samples` are those of the collection, of which `scored` have a label and a prediction, `missing` have no prediction
+    and `unlabelled` no label. `unknown` rows name no sample and `repeated` ones a sample that had a prediction, which
+    is the one that counts. `positions` tell for each digit of the truth (from the left) how many `digits` there are,
+    `substituted` and `deleted`, and how often something was `inserted` before it; the last entry is for the end.
+    `lengths` tell by number of digits: samples, exact ones, digits and errors. `gaps` tell by px how many `pairs` of
+    neighbours were drawn with that gap, and how many have an error in one of both digits or between them.
+    `confusion[a][b]` is how often a digit a was read as b. `glyphs` are the worst: id, digit, how often it was `seen`
+    and read `wrong`, as what, and whether its MNIST label is known to be wrong. `worst` are numbers of samples with
+    their truth, prediction and errors, most errors first.
+    """
+
+    samples: int = 0
+    scored: int = 0
+    missing: int = 0
+    unlabelled: int = 0
+    unknown: int = 0
+    repeated: int = 0
+    exact: int = 0
+    digits: int = 0
+    errors: int = 0
+    substitutions: int = 0
+    insertions: int = 0
+    deletions: int = 0
+    positions: list[dict[str, int]] = field(default_factory=list)
+    lengths: dict[str, dict[str, int]] = field(default_factory=dict)
+    gaps: dict[str, dict[str, int]] = field(default_factory=dict)
+    confusion: list[list[int]] = field(default_factory=lambda: [[0] * 10 for _ in range(10)])
+    deleted: list[int] = field(default_factory=lambda: [0] * 10)
+    inserted: list[int] = field(default_factory=lambda: [0] * 10)
+    glyphs: list[dict[str, Any]] = field(default_factory=list)
+    known_wrong: dict[str, int] = field(default_factory=lambda: {"seen": 0, "wrong": 0})
+    worst: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def exact_rate(self) -> float | None:
+        """The part of the scored samples that were read exactly."""
+        return self.exact / self.scored if self.scored else None
+
+    @property
+    def error_rate(self) -> float | None:
+        """The character error rate: errors by digits of the truth. More than 1 where far too much was read."""
+        return self.errors / self.digits if self.digits else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the score as JSON values."""
+        rates = {"exact_rate": self.exact_rate, "character_error_rate": self.error_rate}
+        return {**rates, **asdict(self)}
+
+
+MOST_GLYPHS = 30
+KEPT = 300
+"""Worst samples that a score names, unless it is asked for more."""
+
+
+def score(found: Collection, rows: Iterable[Row], name: str, *, keep: int = KEPT) -> Score:
+    """Return how the predictions do on a collection; `keep` of the worst samples are named.
+
+    Raises FormatError for predictions of which some have a name and some have none, and for collections without labels.
+    """
+    predictions = _Predictions(found, rows, name)
+    result = Score(samples=len(found), unknown=predictions.unknown, repeated=predictions.repeated)
+    result.problems += predictions.problems
+    scorer = _Scorer(found, result, keep)
+    for part in found.rows_with_glyphs():
+        scorer.add(part, predictions)
+    scorer.finish()
+    if result.missing:
+        result.problems.insert(0, f"{result.missing} of {result.samples} samples have no prediction")
+    if result.unlabelled == result.samples:
+        raise FormatError("there are no labels to hold predictions against")
+    if result.unlabelled:
+        result.problems.append(f"{result.unlabelled} of {result.samples} samples have no label")
+    return result
+
+
+class _Predictions:
+    """Predictions by number of the sample: one long text, and where in it each begins and ends."""
+
+    def __init__(self, found: Collection, rows: Iterable[Row], name: str) -> None:
+        self.unknown = self.repeated = 0
+        self.problems: list[str] = []
+        count, pieces, place = len(found), [], 0
+        self._starts, self._ends = array("q", [_NO_ROW]) * count, array("q", [0]) * count
+        strange = again = ""
+        named: bool | None = None
+        for order, row in enumerate(rows):
+            if named is not None and named != (row.name is not None):
+                raise FormatError(f"{name}, line {row.line}: some predictions name their sample and some do not")
+            named = row.name is not None
+            number = found.place_of(row.name) if row.name is not None else order if order < count else None
+            if number is None:
+                self.unknown += 1
+                strange = strange or _shown(row)
+            elif self._starts[number] != _NO_ROW:
+                self.repeated += 1
+                again = again or _shown(row)
+            else:
+                pieces.append(row.text)
+                self._starts[number], place = place, place + len(row.text)
+                self._ends[number] = place
+        self._text = "".join(pieces)
+        if self.unknown:
+            self.problems.append(f"{_rows(self.unknown, name)} about no sample (the first: {strange})")
+        if self.repeated:
+            self.problems.append(f"{_rows(self.repeated, name)} about a sample again (the first: {again})")
+
+    def __getitem__(self, number: int) -> str | None:
+        start = self._starts[number] if number < len(self._starts) else _NO_ROW
+        return None if start == _NO_ROW else self._text[start : self._ends[number]]
+
+
+def _shown(row: Row) -> str:
+    return f"line {row.line}" + (f", {row.name[:60]!r}" if row.name is not None else "")
+
+
+def _rows(count: int, name: str) -> str:
+    return f"1 row of {name} is" if count == 1 else f"{count} rows of {name} are"
+
+
+class _Scorer:
+    """Sums up a score, chunk by chunk."""
+
+    def __init__(self, found: Collection, result: Score, keep: int) -> None:
+        from rapidfuzz.distance import Levenshtein
+
+        self._editops: Callable[[str, str], Any] = Levenshtein.editops
+        self._result, self._keep = result, keep
+        self._source = found.source
+        self._worst: list[tuple[int, int, str, str]] = []
+        self._positions: list[Counter[str]] = []
+        self._lengths: dict[int, Counter[str]] = {}
+        self._gaps: dict[int, Counter[str]] = {}
+        self._seen: Counter[int] = Counter()
+        self._wrong: dict[int, Counter[str]] = {}
+        self._digit_of: dict[int, str] = {}
+
+    def add(self, rows: Rows, predictions: _Predictions) -> None:
+        """Take some samples and their predictions."""
+        result, scored, wrong = self._result, [], []
+        for place, truth in enumerate(rows.texts):
+            read = predictions[rows.first + place]
+            if truth is None:
+                result.unlabelled += 1
+            elif read is None:
+                result.missing += 1
+            else:
+                scored.append(place)
+                if truth != read:
+                    wrong.append((place, truth, read))
+        result.scored += len(scored)
+        result.exact += len(scored) - len(wrong)
+        wrong_sizes = Counter(len(truth) for _, truth, _ in wrong)
+        texts = [rows.texts[place] or "" for place in scored]
+        for size in sorted(set(map(len, texts))):
+            same = [text for text in texts if len(text) == size]
+            digits = np.frombuffer("".join(same).encode(), dtype=np.uint8) - ord("0")
+            while len(self._positions) <= size:
+                self._positions.append(Counter())
+            for position in range(size):
+                self._positions[position]["digits"] += len(same)
+            exact = len(same) - wrong_sizes[size]
+            self._lengths.setdefault(size, Counter()).update(samples=len(same), digits=len(digits), exact=exact)
+            result.digits += len(digits)
+            for digit, times in enumerate(np.bincount(digits, minlength=10).tolist()):
+                result.confusion[digit][digit] += times
+        glyphs, gaps = rows.glyphs[scored], rows.gaps[scored]
+        for glyph, times in zip(*np.unique(glyphs[glyphs >= 0], return_counts=True), strict=True):
+            self._seen[int(glyph)] += int(times)
+        for gap, times in zip(*np.unique(gaps[gaps != NO_GAP], return_counts=True), strict=True):
+            self._gaps.setdefault(int(gap), Counter())["pairs"] += int(times)
+        for place, truth, read in wrong:
+            self._one(rows, place, truth, read)
+
+    def _one(self, rows: Rows, place: int, truth: str, read: str) -> None:
+        """Take a sample that was not read exactly."""
+        result = self._result
+        glyphs = rows.glyphs[place, : len(truth)].tolist()
+        gaps = rows.gaps[place, : len(truth) - 1].tolist()
+        known = glyphs[0] >= 0
+        by_length = self._lengths[len(truth)]
+        operations = self._editops(truth, read).as_list()
+        result.errors += len(operations)
+        by_length["errors"] += len(operations)
+        troubled: set[int] = set()
+        for kind, source, target in operations:
+            if kind == "insert":
+                result.insertions += 1
+                result.inserted[int(read[target])] += 1
+                self._positions[source]["inserted"] += 1
+                troubled.add(source - 1)  # between this digit and the one before
+                continue
+            digit = int(truth[source])
+            result.confusion[digit][digit] -= 1
+            if kind == "delete":
+                result.deletions += 1
+                result.deleted[digit] += 1
+                self._positions[source]["deleted"] += 1
+            else:
+                result.substitutions += 1
+                result.confusion[digit][int(read[target])] += 1
+                self._positions[source]["substituted"] += 1
+            troubled |= {source - 1, source}
+            if known:
+                glyph = glyphs[source]
+                self._wrong.setdefault(glyph, Counter())[read[target] if kind == "replace" else ""] += 1
+                self._digit_of[glyph] = truth[source]
+        for pair in troubled:
+            if 0 <= pair < len(gaps) and gaps[pair] != NO_GAP:
+                self._gaps[gaps[pair]]["errors"] += 1
+        self._worst.append((-len(operations), rows.first + place, truth, read))
+        if len(self._worst) > 4 * self._keep + 1000:
+            self._worst = sorted(self._worst)[: self._keep]
+
+    def finish(self) -> None:
+        """Put the sums into the score."""
+        result = self._result
+        names = ("digits", "substituted", "deleted", "inserted")
+        result.positions = [{name: counts[name] for name in names} for counts in self._positions]
+        names = ("samples", "exact", "digits", "errors")
+        result.lengths = {
+            str(size): {name: counts[name] for name in names} for size, counts in sorted(self._lengths.items())
+        }
+        result.gaps = {
+            str(gap): {"pairs": counts["pairs"], "errors": counts["errors"]}
+            for gap, counts in sorted(self._gaps.items())
+        }
+        marked = MISLABELED if self._source in BUNDLED_SOURCES else frozenset()
+        wrong = {glyph: sum(read.values()) for glyph, read in self._wrong.items()}
+        ranked = sorted(wrong, key=lambda glyph: (-wrong[glyph], self._seen[glyph], glyph))
+        result.glyphs = [
+            {
+                "glyph": glyph,
+                "digit": int(self._digit_of[glyph]),
+                "seen": self._seen[glyph],
+                "wrong": wrong[glyph],
+                "read_as": {
+                    read or "nothing": times
+                    for read, times in sorted(self._wrong[glyph].items(), key=lambda item: (-item[1], item[0]))
+                },
+                "known_wrong_label": glyph in marked,
+            }
+            for glyph in ranked[:MOST_GLYPHS]
+        ]
+        result.known_wrong = {
+            "seen": sum(self._seen[glyph] for glyph in marked),
+            "wrong": sum(wrong.get(glyph, 0) for glyph in marked),
+        }
+        result.worst = [
+            {"sample": number, "truth": truth, "prediction": read, "errors": -errors}
+            for errors, number, truth, read in sorted(self._worst)[: self._keep]
+        ]

@@ -1,0 +1,359 @@
+"""Owns what a recipe draws from: glyphs by digit, of the bundled MNIST or two IDX files, and paper of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+from os import PathLike, fspath
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli.engine.permutation import permute
+from mnist_seq_cli.engine.random_words import below, words
+from mnist_seq_cli.errors import FormatError, OutputError, RequestError
+from mnist_seq_cli.mnist import idx
+from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, PAPERS, Pool
+
+if TYPE_CHECKING:
+    from mnist_seq_cli.engine.background import Sheet
+
+TRAIN_SIZE, TEST_SIZE = 60_000, 10_000
+_UNKNOWN = -1
+
+_WRONG = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
+MISLABELED = frozenset(TRAIN_SIZE + place for place in _WRONG)
+"""Ids of the glyphs of MNIST's test file whose labels are known to be wrong (Northcutt, Athalye and Mueller, "Pervasive
+label errors in test sets destabilize machine learning benchmarks", NeurIPS 2021)."""
+
+
+class BundledFile(NamedTuple):
+    """One of the four MNIST files: its name, its size in bytes, and the SHA-256 that it was published with."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+BUNDLED_FILES = (
+    BundledFile(
+        "train-images-idx3-ubyte",
+        47_040_016,
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    BundledFile(
+        "train-labels-idx1-ubyte",
+        60_008,
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    BundledFile(
+        "t10k-images-idx3-ubyte",
+        7_840_016,
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    BundledFile(
+        "t10k-labels-idx1-ubyte",
+        10_008,
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where glyphs come from: `name` for the bundled MNIST, or two IDX files of the user's own.
+
+    `paper` is a picture of the user's own that strips lie on, if they do.
+    """
+
+    name: str = "train"
+    images: Path | None = None
+    labels: Path | None = None
+    paper: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.images is None) != (self.labels is None):
+            raise RequestError("a source of your own takes both an image file and a label file")
+        if self.images is None and self.name not in BUNDLED_SOURCES:
+            raise RequestError(
+                f"no bundled source is called {self.name!r}",
+                hint=f"take {', '.join(BUNDLED_SOURCES)}, or give an IDX image file and its label file",
+            )
+
+
+class Bank:
+    """Glyphs by digit. Holds views of memory-mapped files, and small index arrays; never a copy of the images.
+
+    `height` and `width` are those of a glyph in px; `labels` uint8 (n,); `counts` int64 (10,), the glyphs of each
+    digit; `identity` names the content in a recipe: "train", "test", "all" or "sha256:…". Glyph ids are
+    `first_id` to `first_id` + n - 1. `sheet` is the paper of one's own that is given with them.
+
+    `part` and `without` give a bank that has the same images, labels and ids, and fewer glyphs to draw from.
+    """
+
+    def __init__(
+        self, images: Sequence[NDArray[np.uint8]], labels: NDArray[np.uint8], *, identity: str, first_id: int = 0
+    ) -> None:
+        self._parts = [part.reshape(len(part), -1) for part in images]
+        self.height, self.width = (int(size) for size in images[0].shape[1:])
+        self.labels = labels
+        self.identity = identity
+        self.first_id = first_id
+        self.counts = np.bincount(labels, minlength=10)
+        self._starts = np.cumsum(self.counts) - self.counts
+        self._by_digit = np.argsort(labels, kind="stable").astype(np.int32) + np.int32(first_id)
+        self._ink = np.full((len(labels), 4), _UNKNOWN, dtype=np.int32)
+        self._ink_lock = Lock()
+        self._name = "the source"
+        self._narrowed: dict[object, Self] = {}
+        self.sheet: Sheet | None = None
+
+    def on(self, sheet: Sheet) -> Self:
+        """Return the bank with a paper of one's own."""
+        other = copy(self)
+        other.sheet, other._narrowed = sheet, {}
+        return other
+
+    def part(self, pool: Pool) -> Self:
+        """Return the bank with a part of each digit's glyphs: of every `whole` of them, from `low` to `high`.
+
+        Parts that do not overlap share no glyph, and parts that leave no gap leave out none. Glyphs are dealt out in a
+        shuffled order, which is always the same, so that the hands that wrote them are in every part.
+        """
+        low, high, whole = pool
+        if (low, high) == (0, whole):
+            return self
+        if pool not in self._narrowed:
+            kept = []
+            for digit in range(10):
+                glyphs = self.glyphs_of(digit)
+                size = len(glyphs)
+                places = permute(0, f"pool/{digit}", size, np.arange(size * low // whole, size * high // whole))
+                kept.append(glyphs[np.sort(places)])
+            self._narrowed[pool] = self._with(kept, "that part of the source")
+        return self._narrowed[pool]
+
+    def without(self, ids: Collection[int]) -> Self:
+        """Return the bank without the glyphs of these ids."""
+        left_out = frozenset(ids)
+        if left_out not in self._narrowed:
+            unwanted = np.array(sorted(left_out), dtype=np.int32)
+            listed = [self.glyphs_of(digit) for digit in range(10)]
+            kept = [glyphs[~np.isin(glyphs, unwanted)] for glyphs in listed]
+            self._narrowed[left_out] = self._with(kept, self._name)
+        return self._narrowed[left_out]
+
+    def _with(self, glyphs: Sequence[NDArray[np.int32]], name: str) -> Self:
+        """Return the bank with these glyphs of each digit to draw from."""
+        narrowed = copy(self)
+        narrowed.counts = np.array([len(ids) for ids in glyphs])
+        narrowed._starts = np.cumsum(narrowed.counts) - narrowed.counts
+        narrowed._by_digit = np.concatenate(glyphs)
+        narrowed._name, narrowed._narrowed = name, {}
+        return narrowed
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def glyphs_of(self, digit: int) -> NDArray[np.int32]:
+        """Return the ids of the glyphs of `digit`, in order: int32 (n,)."""
+        return self._by_digit[self._starts[digit] : self._starts[digit] + self.counts[digit]]
+
+    def pick(self, digits: NDArray[Any], drawn: NDArray[np.uint64]) -> NDArray[np.int32]:
+        """Return for each digit the id of one of its glyphs, all alike likely, by the random word beside it: int32."""
+        return self._by_digit.take(self._starts.take(digits) + below(drawn, self.counts.take(digits)))
+
+    def deal(self, digits: NDArray[Any], turns: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
+        """Return for each digit the glyph that comes up at its n-th turn, counted from 0: int32, of the same shape.
+
+        All glyphs of a digit come up before any does again, and in each round in an order of its own.
+        """
+        found = np.full(digits.shape, self.first_id, dtype=np.int32)  # where a sequence has ended, any glyph will do
+        for digit in range(10):
+            here = digits == digit
+            if not self.counts[digit] or not here.any():
+                continue
+            rounds, places = np.divmod(turns[here], self.counts[digit])
+            for number in np.unique(rounds).tolist():
+                now = rounds == number
+                places[now] = _order(seed, digit, number, int(self.counts[digit]))[places[now]]
+            found[here] = self.glyphs_of(digit)[places]
+        return found
+
+    def require(self, digits: Iterable[int]) -> None:
+        """Raise RequestError unless there is a glyph of each of `digits`."""
+        missing = sorted({digit for digit in digits if not self.counts[digit]})
+        if missing:
+            present = ", ".join(str(digit) for digit in range(10) if self.counts[digit])
+            raise RequestError(
+                f"{self._name} has no glyph of {', '.join(map(str, missing))}",
+                hint=f"it has glyphs of {present}" if present else "it has none at all; take a larger part",
+            )
+
+    def take(self, glyphs: NDArray[Any], out: NDArray[np.uint8]) -> None:
+        """Copy the images of the glyphs with these ids, ink 255 on paper 0, to `out`: uint8 (n, height * width).
+
+        The fast way in: ids have to be of this bank, and are best np.intp, which NumPy need not convert.
+        """
+        places = glyphs - self.first_id if self.first_id else glyphs
+        self._parts[0].take(places, axis=0, out=out, mode="clip")  # "clip" spares a buffer that "raise" needs
+        start = len(self._parts[0])
+        for part in self._parts[1:]:
+            here = np.flatnonzero((places >= start) & (places < start + len(part)))
+            out[here] = part[places[here] - start]
+            start += len(part)
+
+    def images(self, glyphs: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the images of the glyphs with these ids, ink 255 on paper 0: uint8 (n, height, width)."""
+        ids = np.asarray(glyphs)
+        if ids.size and not self.first_id <= ids.min() <= ids.max() < self.first_id + len(self):
+            raise RequestError(f"glyph ids are {self.first_id} to {self.first_id + len(self) - 1} in this source")
+        out = np.empty((len(ids), self.height * self.width), dtype=np.uint8)
+        self.take(ids, out)
+        return out.reshape(len(ids), self.height, self.width)
+
+    def ink(self, glyphs: NDArray[Any]) -> NDArray[np.int32]:
+        """Return where the ink of the glyphs with these ids is: int32 (*shape of glyphs, 4), as x, y, width, height.
+
+        In px from the corner of the glyph's box; a glyph without ink has width and height 0. Worked out once for each.
+        """
+        places = np.asarray(glyphs) - self.first_id
+        with self._ink_lock:
+            boxes = self._ink.take(places, axis=0)
+            if boxes.size and boxes[..., 0].min() == _UNKNOWN:
+                new = np.flatnonzero(np.bincount(places[boxes[..., 0] == _UNKNOWN]))
+                for start in range(0, len(new), 4096):
+                    block = new[start : start + 4096]
+                    self._ink[block] = ink_boxes(self.images(block + self.first_id))
+                boxes = self._ink.take(places, axis=0)
+        return boxes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a recipe for this bank says of it: fields of `Recipe`."""
+        ink_height, ink_width = self.largest_ink
+        return {
+            "source": self.identity,
+            "glyph_height": self.height,
+            "glyph_width": self.width,
+            "ink_height": ink_height,
+            "ink_width": ink_width,
+            **({} if self.sheet is None else {"paper": self.sheet.identity}),
+        }
+
+    @property
+    def largest_ink(self) -> tuple[int, int]:
+        """Height and width in px that the ink of no glyph exceeds."""
+        if self.identity in BUNDLED_SOURCES:
+            return 20, 20  # to which MNIST's digits were scaled (LeCun, Bottou, Bengio and Haffner 1998, section III.A)
+        sizes = self.ink(np.arange(self.first_id, self.first_id + len(self)))[:, 2:]
+        return int(sizes[:, 1].max()), int(sizes[:, 0].max())
+
+
+def ink_boxes(images: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return where the ink of each image, uint8 (n, height, width) with paper 0, is: int32 (n, 4): x, y, width, height.
+
+    All four are 0 for an image without ink.
+    """
+    boxes = np.zeros((len(images), 4), dtype=np.int32)
+    for number, axis in ((0, 1), (1, 2)):
+        inked = np.bitwise_or.reduce(images, axis=axis) != 0
+        first, last = inked.argmax(axis=1), inked.shape[1] - inked[:, ::-1].argmax(axis=1)
+        some = inked.any(axis=1)
+        boxes[:, number] = np.where(some, first, 0)
+        boxes[:, number + 2] = np.where(some, last - first, 0)
+    return boxes
+
+
+@lru_cache(maxsize=20)
+def _order(seed: int, digit: int, number: int, size: int) -> NDArray[np.int32]:
+    """Return a shuffle of 0 to `size` - 1, of its own for each round and digit. All words differ, or come in order."""
+    return np.argsort(words(seed, f"once/{digit}", number, number + 1, size)[0], kind="stable").astype(np.int32)
+
+
+def find(
+    source: str | PathLike[str],
+    labels: str | PathLike[str] | None = None,
+    paper: str | PathLike[str] = "plain",
+) -> Source:
+    """Return the source that goes by this name, or that is in these two IDX files. Raises RequestError.
+
+    `paper` is a kind of paper, which is none of the source's, or a picture.
+    """
+    sheet = None if paper in PAPERS else Path(paper).absolute()
+    if labels is None:
+        return Source(fspath(source), paper=sheet)
+    if source in BUNDLED_SOURCES:
+        raise RequestError(
+            f"--source-labels {fspath(labels)} is for images of your own, and --source is {fspath(source)}",
+            hint=f"give the images with --source; a file of that name is ./{fspath(source)}",
+        )
+    return Source("own", Path(source).absolute(), Path(labels).absolute(), sheet)
+
+
+@lru_cache(maxsize=4)
+def load(source: Source) -> Bank:
+    """Return the bank of a source; the same object for the same source, so that a process maps its files once.
+
+    Raises FormatError for files that are not a pair of images and labels, and for paper that is not a picture;
+    OutputError when bundled files are missing; RequestError, OSError.
+    """
+    if source.paper is not None:
+        from mnist_seq_cli.engine import background
+
+        return load(replace(source, paper=None)).on(background.read(source.paper))
+    if source.images is None or source.labels is None:
+        directory = bundled_directory()
+        files = {"train": BUNDLED_FILES[:2], "test": BUNDLED_FILES[2:], "all": BUNDLED_FILES}[source.name]
+        pairs = [
+            _read_pair(directory / images.name, directory / labels.name)
+            for images, labels in zip(files[::2], files[1::2], strict=True)
+        ]
+        return Bank(
+            [images for images, _ in pairs],
+            np.concatenate([labels for _, labels in pairs]),
+            identity=source.name,
+            first_id=TRAIN_SIZE if source.name == "test" else 0,
+        )
+    images, labels = _read_pair(source.images, source.labels)
+    digest = sha256(f"{images.shape}".encode())
+    digest.update(images.data)
+    digest.update(labels.data)
+    return Bank([images], labels, identity=f"sha256:{digest.hexdigest()}")
+
+
+def bundled_directory() -> Path:
+    """Return the directory of the MNIST files: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    for directory in (package / "data", package.parent / "data"):
+        if all((directory / file.name).is_file() for file in BUNDLED_FILES):
+            return directory
+    raise OutputError("the MNIST files that belong to mnistseq are missing", hint="install it again")
+
+
+def _read_pair(image_path: Path, label_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    images, labels = idx.read(image_path), idx.read(label_path)
+    if images.ndim == 1 and labels.ndim == 3:
+        raise FormatError(
+            f"{image_path} holds labels and {label_path} holds images", hint="give them the other way round"
+        )
+    if images.ndim != 3 or images.dtype != np.uint8:
+        raise FormatError(f"{image_path} holds {_describe(images)}", hint="images are uint8 with three dimensions")
+    if labels.ndim != 1 or labels.dtype != np.uint8:
+        raise FormatError(f"{label_path} holds {_describe(labels)}", hint="labels are uint8 with one dimension")
+    if len(images) != len(labels):
+        raise FormatError(f"{image_path} holds {len(images)} images, and {label_path} {len(labels)} labels")
+    if labels.max() > 9:
+        place = int(np.argmax(labels > 9))
+        raise FormatError(f"{label_path} has the label {labels[place]} at {place}", hint="digits are 0 to 9")
+    return images, labels
+
+
+def _describe(array: NDArray[Any]) -> str:
+    return f"{array.dtype.newbyteorder('=')} values of shape {'×'.join(map(str, array.shape))}"

@@ -1,0 +1,4 @@
+"""Owns samples as a sequence, wherever they come from: a recipe, a dataset, a folder, an archive, MNIST itself.
+
+Imports rooms up to `dataset`. One more source of samples is a module with a class of that interface.
+"""

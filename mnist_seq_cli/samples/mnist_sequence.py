@@ -1,0 +1,118 @@
+"""Owns the Python interface of MNIST-Sequence (2018), for code that was written for it.
+
+Images are float32 in [0, 1], 28 rows high, 0 for ink and 1 for paper, and the glyphs come from MNIST's test file, as
+there. Every call draws anew, unless a `seed` is given, which the original did not have.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mnist_seq_cli.codecs import png
+from mnist_seq_cli.engine.compose import Batch, compose
+from mnist_seq_cli.errors import FormatError, RequestError, one_line
+from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.recipe import Recipe, format_sequence, resolve_layout
+from mnist_seq_cli.storage import local
+
+_SOURCE = Source("test")
+_GLYPH = 28
+
+_NOT_NPY = (ValueError, TypeError, EOFError, OverflowError, MemoryError, RecursionError, TokenError)
+"""What NumPy raises, at one place or another, for a file that is not what its header says."""
+
+
+class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
+    """Digit sequences in the form of the original project. `seed` makes the calls of one object reproducible."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
+        self._calls = 0
+
+    def generate_mnist_sequence(
+        self, digits: Iterable[int], spacing_range: tuple[int, int], image_width: int
+    ) -> NDArray[np.float32]:
+        """Return one image of `digits`: float32 (28, image_width), 0 ink to 1 paper.
+
+        The gap is `(image_width - L*28) / (L-1)` px and has to be a whole number inside `spacing_range` (inclusive).
+        Raises RequestError, a ValueError, when it is not, or for digits outside 0 to 9.
+        """
+        sequence = tuple(int(digit) for digit in digits)
+        lowest, highest = spacing_range
+        layout = resolve_layout(len(sequence), min_gap=lowest, max_gap=highest, width=image_width)
+        return _as_floats(self._draw(len(sequence), (sequence,), 1, layout.width).images[0])
+
+    def generate_data(self, num_samples: int, seq_len: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return `num_samples` images of random sequences of `seq_len` digits, glyphs touching, and their digits.
+
+        Images are float32 (num_samples, 28, seq_len * 28), 0 ink to 1 paper; digits are uint8 (num_samples, seq_len).
+        Raises RequestError for numbers that cannot be.
+        """
+        if num_samples < 1:
+            raise RequestError(f"{num_samples} samples were asked for", hint="ask for 1 or more")
+        batch = self._draw(seq_len, (), num_samples, None)
+        return _as_floats(batch.images), batch.digits
+
+    def save_image(self, image: ArrayLike, digits: Iterable[int], directory: str | PathLike[str] = ".") -> Path:
+        """Write an image with values 0 to 1 as `1-2-3.png` in `directory`, and return its path.
+
+        Raises RequestError, a ValueError, for what is no image or no digits; OSError.
+        """
+        values = np.asarray(image, dtype=np.float32)
+        if values.ndim != 2 or values.size == 0:
+            raise RequestError(f"an image has two dimensions, and this array has the shape {values.shape}")
+        if np.isnan(values).any():
+            raise RequestError("the image has values that are not numbers")
+        pixels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+        path = Path(directory) / f"{format_sequence(int(digit) for digit in digits)}.png"
+        local.write_whole(path, png.encode(pixels[None])[0])
+        return path
+
+    def save_array(self, array: ArrayLike, path: str | PathLike[str]) -> Path:
+        """Write an array as an npy file, in place of the original's bcolz; return its path.
+
+        Raises ValueError for an array of Python objects, OSError.
+        """
+        target = Path(path)
+        content = io.BytesIO()
+        np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
+        local.write_whole(target, content.getvalue())
+        return target
+
+    def load_array(self, path: str | PathLike[str]) -> NDArray[Any]:
+        """Return the array in an npy file. Raises FormatError for anything else, OSError."""
+        with Path(path).open("rb") as file:
+            try:
+                loaded: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            except _NOT_NPY as error:
+                reason = one_line(str(error) or type(error).__name__, 120)
+                raise FormatError(f"{fspath(path)} is not an npy file ({reason})") from None
+        return loaded
+
+    def _draw(self, length: int, sequences: tuple[tuple[int, ...], ...], count: int, width: int | None) -> Batch:
+        recipe = Recipe.request(seed=self._seed, length=length, sequences=sequences, width=width, source=_SOURCE.name)
+        first, self._calls = self._calls, self._calls + count
+        return compose(recipe, bank.load(_SOURCE), first, first + count)
+
+
+def _as_floats(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.divide(images, 255, dtype=np.float32)
+
+
+def generate_numbers_sequence(
+    digits: Sequence[int], spacing_range: tuple[int, int], image_width: int, *, seed: int | None = None
+) -> NDArray[np.float32]:
+    """Return one image of `digits`: float32 (28, image_width), 0 ink to 1 paper.
+
+    As `MNIST_Sequence_API.generate_mnist_sequence`, in one call. Raises RequestError.
+    """
+    return MNIST_Sequence_API(seed).generate_mnist_sequence(digits, spacing_range, image_width)

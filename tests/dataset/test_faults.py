@@ -1,0 +1,299 @@
+"""Every operation of a run fails, is interrupted, or is the last one: nothing unfinished looks finished, ever.
+
+Each test goes through a run one operation at a time (`faulty.FaultySystem`), from four beginnings: nothing, a dataset
+that grows, one that is repaired, and one that was killed. After each fault the same command runs again. With --full
+every operation is gone through with every error, else some tests take every second or third.
+"""
+
+import errno
+import os
+import signal
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from faulty import FaultySystem, copy, difference, fast_directory, tree, under, visible
+from forms import form
+
+from mnist_seq_cli.cli import main
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
+from mnist_seq_cli.formats import FORMAT_NAMES
+
+SAMPLES, BEFORE, SHARD_SIZE = 7, 5, 3
+BEGINNINGS = ("nothing", "grown", "damaged", "killed")
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
+
+
+FORMS = (*FORMAT_NAMES, "png --masks")
+"""What follows --format: the formats, and the one whose masks are files and folders of their own."""
+
+
+def command(name: str, samples: int = SAMPLES) -> list[str]:
+    sizes = ["-n", str(samples), "--len", "2", "--shard-size", str(SHARD_SIZE)]
+    return ["dataset", *sizes, "--seed", "5", "--workers", "1", *form(name), "-o"]
+
+
+class Case(NamedTuple):
+    """A form and a beginning: `start` is what is there before, `end` the tree of an undisturbed run."""
+
+    arguments: list[str]
+    directory: Path
+    start: Path
+    end: dict[str, object]
+
+    def begin(self) -> dict[str, object]:
+        copy(self.start, self.directory)
+        return tree(self.directory)
+
+    def run(self) -> int:
+        return main.run(self.arguments)
+
+    def assert_nothing_lies(self, before: dict[str, object], code: int) -> None:
+        """What can be seen is of an undisturbed run or was there before, and complete if it says so."""
+        now = tree(self.directory)
+        seen = visible(now)
+        wrong = [name for name, content in seen.items() if content not in (before.get(name), self.end.get(name))]
+        assert wrong == []
+        if MANIFEST_NAME in seen and visible(before) != seen:
+            assert difference(seen, visible(self.end)) == []
+        if code == 0:
+            assert difference(now, self.end) == []
+
+    def assert_no_rubbish(self) -> None:
+        """No temporary file is left: beside the dataset only what the next run goes on from."""
+        rubbish = [name for name in tree(self.directory) if "partial" in name or "stage" in name]
+        assert rubbish == []
+
+    def assert_finished_by_the_same_command(self) -> None:
+        assert self.run() == 0
+        assert difference(tree(self.directory), self.end) == []
+
+
+def damaged(directory: Path) -> None:
+    """Flip a byte in the middle of the second of the files that hold samples, and cut a byte off the last one."""
+    papers = (MANIFEST_NAME, "recipe.json")
+    paths = sorted(path for path in directory.rglob("*") if path.is_file() and path.name not in papers)
+    victim = paths[min(1, len(paths) - 1)]
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    victim.write_bytes(content)
+    paths[-1].write_bytes(paths[-1].read_bytes()[:-1])
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    with fast_directory() as directory:
+        yield directory
+
+
+@pytest.fixture(scope="module")
+def cases(place: Path) -> Callable[[str, str], Case]:
+    made: dict[tuple[str, str], Case] = {}
+
+    def case(form: str, beginning: str) -> Case:
+        if (form, beginning) not in made:
+            inside = place / form / beginning
+            whole, start, directory = inside / "whole", inside / "start", inside / "out"
+            assert main.run([*command(form), str(whole)]) == 0
+            if beginning == "grown":
+                assert main.run([*command(form, BEFORE), str(start)]) == 0
+            elif beginning == "damaged":
+                copy(whole, start)
+                damaged(start)
+            elif beginning == "killed":
+                halfway = len(run_with(FaultySystem(), [*command(form), str(directory)]).log) // 2
+                copy(Path("/nonexistent"), directory)
+                snapshot = FaultySystem(watch=lambda number, _: copy(directory, start) if number == halfway else None)
+                run_with(snapshot, [*command(form), str(directory)])
+                assert (start / ".mnistseq").is_dir()
+            made[form, beginning] = Case([*command(form), str(directory)], directory, start, tree(whole))
+        return made[form, beginning]
+
+    return case
+
+
+def run_with(system: FaultySystem, arguments: list[str]) -> FaultySystem:
+    with under(system):
+        assert main.run(arguments) == 0
+    return system
+
+
+each_form = pytest.mark.parametrize("form", FORMS)
+each_beginning = pytest.mark.parametrize("beginning", BEGINNINGS)
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--full", default=False))
+
+
+@each_beginning
+@each_form
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
+def test_any_operation_may_fail(
+    form: str, beginning: str, lasting: bool, cases: Callable[[str, str], Case], full: bool
+) -> None:
+    case = cases(form, beginning)
+    left = set(ERRORS)
+    for number in count(1, 1 if full or not lasting else 2):
+        for error in left & set(ERRORS if full else (ERRORS[number % len(ERRORS)],)):
+            before = case.begin()
+            system = FaultySystem(number, error, lasting=lasting)
+            with under(system):
+                code = case.run()
+            assert system.close_leaks() == []
+            case.assert_nothing_lies(before, code)
+            if not system.struck:
+                assert code == 0
+                left.discard(error)
+                continue
+            assert code == 1 or difference(tree(case.directory), case.end) == []
+            if not lasting or error == errno.ENOSPC:
+                case.assert_no_rubbish()
+            case.assert_finished_by_the_same_command()
+        if not left:
+            break
+
+
+@each_beginning
+@each_form
+def test_any_write_may_be_torn(form: str, beginning: str, cases: Callable[[str, str], Case]) -> None:
+    """Half of it is written, and the disk is full."""
+    case = cases(form, beginning)
+    for number in count(1):
+        before = case.begin()
+        system = FaultySystem(number, errno.ENOSPC, torn=True, only=frozenset(("write",)))
+        with under(system):
+            code = case.run()
+        case.assert_nothing_lies(before, code)
+        if not system.struck:
+            break
+        assert code == 1
+        case.assert_no_rubbish()
+        case.assert_finished_by_the_same_command()
+
+
+@each_beginning
+@each_form
+@pytest.mark.parametrize("piece", [1, 1000])
+def test_writes_may_be_short(form: str, beginning: str, piece: int, cases: Callable[[str, str], Case]) -> None:
+    case = cases(form, beginning)
+    case.begin()
+    with under(FaultySystem(piece=piece)) as system:
+        assert case.run() == 0
+    assert system.log.count("write") > 20
+    assert difference(tree(case.directory), case.end) == []
+
+
+@each_beginning
+@each_form
+@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+def test_ctrl_c_may_come_at_any_operation(
+    form: str, beginning: str, done: bool, cases: Callable[[str, str], Case], full: bool
+) -> None:
+    """The second Ctrl-C does, to be exact: the first one is a request that is looked at between shards."""
+    case = cases(form, beginning)
+    for number in count(1 + done, 1 if full else 2):
+        before = case.begin()
+        system = FaultySystem(number, KeyboardInterrupt, done=done)
+        with under(system):
+            code = case.run()
+        system.close_leaks()
+        if not system.struck:
+            assert code == 0
+            break
+        assert code == 130
+        case.assert_nothing_lies(before, code)
+        case.assert_no_rubbish()
+        case.assert_finished_by_the_same_command()
+
+
+@pytest.fixture
+def survived() -> Iterator[None]:
+    """Where nobody listens to SIGTERM it ends the process; here it must not end the tests."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, end)
+    yield
+    signal.signal(signal.SIGTERM, previous)
+
+
+@pytest.mark.usefixtures("survived")
+@each_beginning
+@each_form
+@pytest.mark.parametrize(("asked", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_request_to_stop_may_come_at_any_operation(
+    form: str, beginning: str, asked: signal.Signals, code: int, cases: Callable[[str, str], Case]
+) -> None:
+    case = cases(form, beginning)
+    for number in count(1, 3):
+        before = case.begin()
+
+        def ask(here: int, _: str, number: int = number) -> None:
+            if here == number:
+                os.kill(os.getpid(), asked)
+
+        with under(FaultySystem(watch=ask)) as system:
+            try:
+                found = case.run()
+            except SystemExit as ended:
+                found = ended.code
+        case.assert_nothing_lies(before, found)
+        if found != 0:
+            assert found == code
+            case.assert_no_rubbish()
+            case.assert_finished_by_the_same_command()
+        if len(system.log) < number:
+            break
+
+
+@each_beginning
+@each_form
+@pytest.mark.parametrize("power_cut", [False, True], ids=["killed", "power cut"])
+def test_any_operation_may_be_the_last(
+    form: str, beginning: str, power_cut: bool, cases: Callable[[str, str], Case], full: bool
+) -> None:
+    """A snapshot before each operation is what SIGKILL leaves; less what was not synced, what a power cut can leave."""
+    case = cases(form, beginning)
+    before = case.begin()
+    snapshots: list[Path] = []
+
+    def snapshot(number: int, _: str) -> None:
+        if number % 2 != power_cut and not full:
+            return
+        target = case.directory.with_name(f"last-{number}")
+        copy(case.directory, target)
+        if power_cut:
+            for name in system.unsynced:
+                lost = target / Path(name).relative_to(case.directory)
+                if lost.exists():
+                    lost.write_bytes(b"")
+        snapshots.append(target)
+
+    system = FaultySystem(watch=snapshot)
+    run_with(system, case.arguments)
+    for target in snapshots:
+        here = Case([*case.arguments[:-1], str(target)], target, case.start, case.end)
+        if not power_cut:
+            here.assert_nothing_lies(before, 1)
+        here.assert_finished_by_the_same_command()
+        copy(Path("/nonexistent"), target)
+
+
+@each_form
+def test_overwriting_may_fail_at_any_operation(form: str, cases: Callable[[str, str], Case], full: bool) -> None:
+    case = cases(form, "grown")
+    for number in count(1, 1 if full else 2):
+        before = case.begin()
+        with under(FaultySystem(number, errno.EIO)) as system:
+            code = main.run([*case.arguments, "--overwrite"])
+        system.close_leaks()
+        case.assert_nothing_lies(before, code)
+        if not system.struck:
+            break
+        assert main.run([*case.arguments, "--overwrite"]) == 0
+        assert difference(tree(case.directory), case.end) == []
