@@ -8,7 +8,8 @@ MnistseqError
 ├── Interrupted       Ctrl-C                                                                        exit 130
 └── Terminated        SIGTERM                                                                       exit 143
 
-A message is one line that says what was asked and what is wrong; `hint` says what to do about it.
+A message is one line that says what was asked and what is wrong; `hint` says what to do about it. Both name what was
+asked for as Python does, in backticks: `max_gap`, `align=left`. The command line prints flags in their place.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forms import commands as all_commands
 from PIL import Image
 
 from mnist_seq_cli import errors, formats, open_dataset
 from mnist_seq_cli.cli import main as program
-from mnist_seq_cli.cli.main import cli
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.recipe.recipe import PAPERS
 
@@ -200,7 +200,7 @@ def test_every_picture_has_its_command_and_is_shown() -> None:
 def test_every_option_of_how_it_looks_has_a_picture(mnistseq: Run) -> None:
     shown = {option for row in table("image") for option in OPTION.findall(row[1])}
     named = {name for title in ("Layout", "Hand and paper") for name in program._HEADINGS[title].options}
-    options = {option.name: option.opts[0] for option in cli.commands["generate"].params}
+    options = {option.name: option.opts[0] for option in all_commands()["generate"].params}
     assert shown == {options[name] for name in named}
     assert [row[1].split()[1].strip("`") for row in table("image") if "--paper" in row[1]] == [
         *PAPERS[1:],
@@ -289,19 +289,19 @@ def options_of(mnistseq: Run, command: str) -> set[str]:
 def test_every_command_has_a_section_and_every_section_of_a_command_is_one(mnistseq: Run) -> None:
     text = mnistseq("--help").out
     commands = re.findall(r"^  (\w+)  ", text[text.index("Commands:") :], re.MULTILINE)
-    assert set(commands) == set(cli.commands)
+    assert set(commands) == set(all_commands())
     section = README[README.index("## The four commands") :].split("\n## ")[0]
     assert re.findall(r"^### (\w+): ", section, re.MULTILINE) == ["generate", "dataset", "inspect", "decode"]
     assert set(commands) == {"generate", "dataset", "inspect", "decode"}
 
 
 def test_every_option_that_is_named_exists(mnistseq: Run) -> None:
-    everywhere = set().union(*(options_of(mnistseq, command) for command in cli.commands))
+    everywhere = set().union(*(options_of(mnistseq, command) for command in all_commands()))
     of_pytest = {"--cov"}
     assert set(OPTION.findall(README)) <= everywhere | of_pytest
 
 
-@pytest.mark.parametrize("command", sorted(cli.commands))
+@pytest.mark.parametrize("command", sorted(all_commands()))
 def test_every_option_of_a_shown_command_is_one_of_its_own(command: str, mnistseq: Run) -> None:
     known = options_of(mnistseq, command)
     uses = [use for line in [*COMMANDS, *SET_UP] for use in re.findall(rf"mnistseq {command}\b[^|]*", line)]

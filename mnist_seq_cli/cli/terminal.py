@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mnist_seq_cli.dataset.build import Summary
-    from mnist_seq_cli.dataset.manifest import Spec
     from mnist_seq_cli.dataset.splits import Splits
     from mnist_seq_cli.inspection.reports import DatasetReport, Report, SamplesReport, SplitsReport
     from mnist_seq_cli.inspection.scoring import Score
+    from mnist_seq_cli.recipe.spec import Spec
     from mnist_seq_cli.samples.collection import Strip
 
 Item = TypeVar("Item")

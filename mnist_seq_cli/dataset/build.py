@@ -17,13 +17,16 @@ from typing import Any, NamedTuple, TypeVar
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Manifest, Record, Spec
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, STATE_NAME, Manifest, Record
 from mnist_seq_cli.engine import compose
+from mnist_seq_cli.engine.batch import ABSENT
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, RequestError, Terminated
 from mnist_seq_cli.execution.runner import Failure, Stop, describe_os_error, run_here, worker_count
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Bank, Source
-from mnist_seq_cli.recipe.recipe import Compression, Recipe, Shard
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.recipe import Compression, Recipe
+from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage import local
 
 Result = TypeVar("Result")
@@ -243,7 +246,7 @@ def _settle(job: Job, stage: Path, task: Task) -> Settled:
     format_, glyphs = formats.get(spec.format), bank.load(job.source)
     spans = list(compose.spans(spec.recipe, shard.first, shard.stop))
     if record is not None and _agrees(format_, directory, spec, shard, record):
-        truths = (compose.truth(spec.recipe, glyphs, first, stop) for first, stop in spans)
+        truths = (compose.annotate(spec.recipe, glyphs, first, stop) for first, stop in spans)
         format_.keep_shard(directory, stage, spec, shard, truths)
         return Settled(record, kept=True)
     batches = (compose.compose(spec.recipe, glyphs, first, stop, masks=spec.masks) for first, stop in spans)
@@ -510,7 +513,7 @@ def _difference(directory: Path, spec: Spec, glyphs: Bank, shard: Shard) -> str:
     try:
         for found in formats.get(spec.format).read(directory, spec, shard):
             made = compose.compose(spec.recipe, glyphs, found.first, found.first + len(found), masks=spec.masks)
-            if (found.glyphs == compose.ABSENT).all():  # a format without room for them, and glyphs of the user's own
+            if (found.glyphs == ABSENT).all():  # a format without room for them, and glyphs of the user's own
                 found = replace(found, **{name: getattr(made, name) for name in ("glyphs", "x", "y", "boxes")})
             if (wrong := made.first_difference(found)) is not None:
                 return f"shard {shard.number}: sample {wrong} is not what the recipe makes"

@@ -23,13 +23,16 @@ import numpy as np
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import Summary, Watch
-from mnist_seq_cli.dataset.manifest import RECIPE_NAME, SPLITS_NAME, STATE_NAME, Spec
+from mnist_seq_cli.dataset.manifest import SPLITS_NAME, STATE_NAME
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.recipe import EVERYTHING, MAX_SAMPLES, Digits, Pool, Recipe, draw_seed, typed_fields
+from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
+from mnist_seq_cli.recipe.json_values import typed_fields
+from mnist_seq_cli.recipe.recipe import EVERYTHING, Digits, Pool, Recipe, draw_seed
+from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage import local
 
 By = Literal["glyph", "label", "both"]

@@ -6,14 +6,14 @@ its place, pixels. All of it is integer arithmetic on random words that are addr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine import placement
+from mnist_seq_cli.engine.batch import ABSENT, ARRAYS, Annotations, Batch, nothing
 from mnist_seq_cli.engine.random_words import below, words
 from mnist_seq_cli.engine.writing import occurrences, possible_digits, sequences
 from mnist_seq_cli.errors import RequestError
@@ -21,9 +21,6 @@ from mnist_seq_cli.mnist.bank import MISLABELED, Bank, ink_boxes
 from mnist_seq_cli.recipe.recipe import RANGES, Recipe
 
 PAPER, INK = 255, 0
-
-ABSENT = -1
-"""Glyph id, place and box of positions beyond the length of a sequence."""
 
 MAX_MASKED = 255
 """Digits of a sequence that a mask can tell apart."""
@@ -41,65 +38,6 @@ _OVERLAY = 1 << 19
 """Bytes of canvas on which overlapping glyphs are laid at a time."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Truth:
-    """What samples `first` to `first` + n show, without the pixels.
-
-    `digits` uint8 (n, length), padded with 0; `lengths` int32 (n,), how many of them count; `glyphs` int32
-    (n, length), ids; `x` and `y` int32 (n, length), left and top edges of the glyphs' boxes in px; `boxes` int32
-    (n, length, 4), where their ink is, as x, y, width and height in px; `widths` int32 (n,), of the images in px.
-    Glyphs, edges and boxes are padded with -1. `drawn` holds what else was drawn, by name: arrays of n rows.
-    """
-
-    first: int
-    digits: NDArray[np.uint8]
-    lengths: NDArray[np.int32]
-    glyphs: NDArray[np.int32]
-    x: NDArray[np.int32]
-    y: NDArray[np.int32]
-    boxes: NDArray[np.int32]
-    widths: NDArray[np.int32]
-    drawn: Mapping[str, NDArray[Any]] = field(default_factory=dict, kw_only=True)
-
-    def __len__(self) -> int:
-        return len(self.digits)
-
-
-ARRAYS = ("digits", "lengths", "glyphs", "x", "y", "boxes", "widths")
-"""The arrays of a Truth, in their order."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch(Truth):
-    """Samples `first` to `first` + n: their truth, and `images` uint8 (n, height, width).
-
-    `masks`, where they were asked for, have the shape of the images: which glyph, counted from 1, a pixel is of.
-    """
-
-    images: NDArray[np.uint8]
-    masks: NDArray[np.uint8] | None = field(default=None, kw_only=True)
-
-    def first_difference(self, other: Batch) -> int | None:
-        """Return the number of the first sample in which `other` differs; None where there is none.
-
-        Masks are compared where both have them.
-        """
-        different = np.zeros(len(self), dtype=bool)
-        for name in (*ARRAYS, "images", *([] if self.masks is None or other.masks is None else ["masks"])):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if mine.shape != theirs.shape:
-                return self.first
-            different |= (mine != theirs).any(axis=tuple(range(1, mine.ndim)))
-        return self.first + int(np.argmax(different)) if different.any() else None
-
-    def part(self, start: int, stop: int) -> Batch:
-        """Return rows `start` to `stop`, without copying."""
-        rows: dict[str, Any] = {name: getattr(self, name)[start:stop] for name in (*ARRAYS, "images")}
-        drawn = {name: values[start:stop] for name, values in self.drawn.items()}
-        masks = None if self.masks is None else self.masks[start:stop]
-        return Batch(self.first + start, **rows, drawn=drawn, masks=masks)
-
-
 class _Glyphs(NamedTuple):
     """Glyphs as they are pasted: ink 255 on paper 0, uint8 (n, length, height, width), and their left and top edges."""
 
@@ -108,13 +46,7 @@ class _Glyphs(NamedTuple):
     y: NDArray[np.int32]
 
 
-def drawn_names(recipe: Recipe) -> tuple[str, ...]:
-    """Return the names in `Truth.drawn`: what differs from sample to sample in this recipe, beside glyphs and boxes."""
-    ranges = (name for name, (plain, _) in RANGES.items() if getattr(recipe, name) != plain)
-    return (*(["gaps"] if recipe.min_gap < recipe.max_gap else []), *ranges)
-
-
-def truth(recipe: Recipe, bank: Bank, first: int, stop: int) -> Truth:
+def annotate(recipe: Recipe, bank: Bank, first: int, stop: int) -> Annotations:
     """Return what samples `first` to `stop` of the recipe show. Raises RequestError for a bank of another content."""
     bank = _allowed(recipe, bank)
     if first == stop:
@@ -136,7 +68,7 @@ def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = 
     shape = (stop - first, recipe.height, recipe.width)
     images, masked = np.empty(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8) if masks else None
 
-    def made(run: range) -> Truth:
+    def made(run: range) -> Annotations:
         shown, shaped = _run(recipe, bank, run.start, run.stop)
         here = slice(run.start - first, run.stop - first)
         paint(recipe, bank, shown, shaped, images[here], None if masked is None else masked[here])
@@ -147,19 +79,7 @@ def compose(recipe: Recipe, bank: Bank, first: int, stop: int, *, masks: bool = 
     return Batch(first, **arrays, images=images, drawn=shown.drawn, masks=masked)
 
 
-def nothing(recipe: Recipe, first: int, *, masks: bool = False) -> Batch:
-    """Return no samples, in the shape of those that the recipe makes."""
-    ids, numbers = np.empty((0, recipe.length), dtype=np.int32), np.empty(0, dtype=np.int32)
-    boxes, images = (
-        np.empty((0, recipe.length, 4), dtype=np.int32),
-        np.empty((0, recipe.height, recipe.width), np.uint8),
-    )
-    return Batch(
-        first, ids.astype(np.uint8), numbers, ids, ids, ids, boxes, numbers, images, masks=images if masks else None
-    )
-
-
-def _joined(runs: Iterator[Truth], count: int) -> Truth:
+def _joined(runs: Iterator[Annotations], count: int) -> Annotations:
     """Return one truth for consecutive runs of samples, `count` in all; none of the runs is kept."""
     run = next(runs)
     if len(run) == count:
@@ -178,7 +98,7 @@ def _joined(runs: Iterator[Truth], count: int) -> Truth:
             values[here] = run.drawn[name]
         following = next(runs, None)
         if following is None:
-            return Truth(first, **arrays, drawn=drawn)
+            return Annotations(first, **arrays, drawn=drawn)
         run = following
 
 
@@ -189,7 +109,7 @@ def _runs(recipe: Recipe, first: int, stop: int) -> Iterator[range]:
         yield range(start, min(start + size, stop))
 
 
-def _each(made: Callable[[range], Truth], runs: Iterator[range], samples: int) -> Iterator[Truth]:
+def _each(made: Callable[[range], Annotations], runs: Iterator[range], samples: int) -> Iterator[Annotations]:
     """Yield what is made of each run, in order; of many samples on two threads, which wait for memory in turn."""
     if samples < _THREADS_FROM:
         yield from map(made, runs)
@@ -200,7 +120,7 @@ def _each(made: Callable[[range], Truth], runs: Iterator[range], samples: int) -
         yield from threads.map(made, runs)
 
 
-def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Glyphs | None]:
+def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Annotations, _Glyphs | None]:
     """Return what a run of samples shows, and the glyphs where their shapes are not those of the bank."""
     digits, lengths = sequences(recipe, first, stop)
     if recipe.glyphs == "once":
@@ -239,7 +159,7 @@ def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Truth, _Gly
         from mnist_seq_cli.engine.background import contrasts
 
         drawn["contrast"] = contrasts(recipe, first, stop)
-    return Truth(first, digits.astype(np.uint8), lengths, glyphs, x, y, boxes, widths, drawn=drawn), shaped
+    return Annotations(first, digits.astype(np.uint8), lengths, glyphs, x, y, boxes, widths, drawn=drawn), shaped
 
 
 def _shaped(
@@ -273,7 +193,7 @@ def _shaped(
 def paint(
     recipe: Recipe,
     bank: Bank,
-    shown: Truth,
+    shown: Annotations,
     shaped: _Glyphs | None,
     images: NDArray[np.uint8],
     masks: NDArray[np.uint8] | None = None,
@@ -300,7 +220,7 @@ def paint(
         images.swapaxes(1, 2)[np.arange(recipe.width) >= shown.widths[:, None]] = 0 if recipe.invert else PAPER
 
 
-def _paste(bank: Bank, shown: Truth, images: NDArray[np.uint8], inverted: bool) -> None:
+def _paste(bank: Bank, shown: Annotations, images: NDArray[np.uint8], inverted: bool) -> None:
     """Paste glyphs that do not overlap: row by row, each row one item."""
     glyphs, x, y = shown.glyphs, shown.x, shown.y
     count, canvas_height, width = images.shape
@@ -335,7 +255,7 @@ def _paste(bank: Bank, shown: Truth, images: NDArray[np.uint8], inverted: bool) 
 
 
 def _overlay(
-    bank: Bank, shown: Truth, shaped: _Glyphs | None, images: NDArray[np.uint8], masks: NDArray[np.uint8] | None
+    bank: Bank, shown: Annotations, shaped: _Glyphs | None, images: NDArray[np.uint8], masks: NDArray[np.uint8] | None
 ) -> None:
     """Lay glyphs over one another, ink 255 on paper 0, the stronger ink on top."""
     count, height, width = images.shape

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.recipe.recipe import Plan, Shard
+from mnist_seq_cli.recipe.plan import Plan, Shard
 
 if TYPE_CHECKING:
-    from mnist_seq_cli.dataset.manifest import Record, Spec
-    from mnist_seq_cli.engine.compose import Batch, Truth
+    from mnist_seq_cli.dataset.manifest import Record
+    from mnist_seq_cli.engine.batch import Annotations, Batch
     from mnist_seq_cli.recipe.recipe import Compression
+    from mnist_seq_cli.recipe.spec import Spec
     from mnist_seq_cli.storage.local import FileSum
 
 _MODULES = {
@@ -99,7 +100,7 @@ class Format(Protocol):
         """Make the shard stand in the directory, by way of the stage, ready to be collected. Raises OSError."""
         ...
 
-    def keep_shard(self, directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
+    def keep_shard(self, directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Annotations]) -> None:
         """Make a shard that stands ready to be collected, from its truth alone. Raises OSError."""
         ...
 

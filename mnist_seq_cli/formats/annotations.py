@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.compose import ABSENT, PAPER, Batch, Truth, drawn_names
+from mnist_seq_cli.engine.batch import ABSENT, Annotations, Batch, drawn_names
+from mnist_seq_cli.engine.compose import PAPER
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe.recipe import Recipe
 
@@ -17,20 +18,20 @@ MAX_ROW = 64_000
 """Bytes of the longest row of JSON or CSV that a dataset of ours can have, and a little more."""
 
 
-def texts_of(truth: Truth) -> list[str]:
+def texts_of(truth: Annotations) -> list[str]:
     """Return each sequence as plain text, `0042`."""
     return spelled(truth.digits, truth.lengths)
 
 
 def spelled(digits: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[str]:
-    """Return sequences, as in a Truth, as plain text, `0042`."""
+    """Return sequences, as in a Annotations, as plain text, `0042`."""
     width = digits.shape[1]
     text = (digits + np.uint8(ord("0"))).tobytes().decode("ascii")
     starts = range(0, len(text), width)
     return [text[start : start + length] for start, length in zip(starts, lengths.tolist(), strict=True)]
 
 
-def rows_of(recipe: Recipe, truth: Truth) -> Iterator[tuple[str, str]]:
+def rows_of(recipe: Recipe, truth: Annotations) -> Iterator[tuple[str, str]]:
     """Yield for each sample its text, and its ground truth as the inside of a JSON object."""
     columns = {name: truth.drawn[name] if name in truth.drawn else getattr(truth, name) for name in row_names(recipe)}
     texts = texts_of(truth)

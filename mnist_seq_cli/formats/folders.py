@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
-from mnist_seq_cli.dataset.manifest import Spec
-from mnist_seq_cli.engine.compose import Batch, Truth
+from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.engine.writing import copies, sequences
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats import Written
@@ -35,7 +34,9 @@ from mnist_seq_cli.formats.png_folder import (
     read_texts,
     sum_of,
 )
-from mnist_seq_cli.recipe.recipe import Recipe, Shard
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
 
 __all__ = [
@@ -94,7 +95,7 @@ def prepare(directory: Path, spec: Spec) -> None:
     """Do nothing: a folder is made when its first file comes."""
 
 
-def _names(recipe: Recipe) -> Callable[[Truth], list[str]]:
+def _names(recipe: Recipe) -> Callable[[Annotations], list[str]]:
     """Return what tells the names of images: 0042/0_0042.png."""
     return lambda truth: _named(recipe, truth.first, texts_of(truth))
 
@@ -133,7 +134,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     return Written(shard.samples, total, digest.hexdigest())
 
 
-def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Annotations]) -> None:
     """Write the rows of a shard whose images stand. Raises OSError."""
     rows = Rows(spec.recipe, shard, _names(spec.recipe))
     for truth in truths:

@@ -18,14 +18,17 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from mnist_seq_cli.dataset.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.engine.compose import ABSENT, Batch, Truth, spans, truth
+from mnist_seq_cli.dataset.manifest import STATE_NAME, Record
+from mnist_seq_cli.engine.batch import ABSENT, Annotations, Batch
+from mnist_seq_cli.engine.compose import annotate, spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats import Written
 from mnist_seq_cli.formats.annotations import checked
 from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, Compression, Shard
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, Compression
+from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local import FileSum
 
@@ -73,7 +76,7 @@ def prepare(directory: Path, spec: Spec) -> None:
     local.make_directory(directory / STATE_NAME / "shards")
 
 
-def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Annotations]) -> None:
     """Do nothing: what waits is all there is."""
 
 
@@ -220,7 +223,7 @@ def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
                 "boxes": np.repeat(unknown[:, :, None], 4, axis=2),
             }
             if recipe.source in BUNDLED_SOURCES:
-                worked_out = truth(recipe, bank.load(Source(recipe.source)), first, stop)
+                worked_out = annotate(recipe, bank.load(Source(recipe.source)), first, stop)
                 traces = {name: getattr(worked_out, name) for name in traces}
             sizes, widths = lengths.astype(np.int32), np.full(len(digits), recipe.width, dtype=np.int32)
             traces["masks"] = masks[0] if masks else None

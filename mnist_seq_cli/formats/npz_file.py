@@ -21,12 +21,15 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from mnist_seq_cli.dataset.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.engine.compose import Batch, Truth, drawn_names, spans
+from mnist_seq_cli.dataset.manifest import STATE_NAME, Record
+from mnist_seq_cli.engine.batch import Annotations, Batch, drawn_names
+from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats import Written
 from mnist_seq_cli.formats.annotations import checked
-from mnist_seq_cli.recipe.recipe import Compression, Shard
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.recipe import Compression
+from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local import FileSum
 
@@ -147,7 +150,7 @@ def prepare(directory: Path, spec: Spec) -> None:
         local.make_sized(growing, size)
 
 
-def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Annotations]) -> None:
     """Do nothing: what stands is all there is."""
 
 

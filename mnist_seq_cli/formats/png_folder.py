@@ -20,12 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
-from mnist_seq_cli.dataset.manifest import STATE_NAME, Record, Spec
-from mnist_seq_cli.engine.compose import Batch, Truth, spans
+from mnist_seq_cli.dataset.manifest import STATE_NAME, Record
+from mnist_seq_cli.engine.batch import Annotations, Batch
+from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats import Written, standing_shards
 from mnist_seq_cli.formats.annotations import MAX_ROW, fits_canvas, parse_row, rows_of, to_batch
-from mnist_seq_cli.recipe.recipe import Compression, Recipe, Shard
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.recipe import Compression, Recipe
+from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local import FileSum
 
@@ -94,7 +97,7 @@ def _side(directory: Path, shard: Shard) -> Path:
     return directory / STATE_NAME / "rows" / f"{shard.number:05d}"
 
 
-def _names(shard: Shard) -> Callable[[Truth], list[str]]:
+def _names(shard: Shard) -> Callable[[Annotations], list[str]]:
     folder = shard_path(shard)
     return lambda truth: [f"{folder}/{sample:08d}.png" for sample in range(truth.first, truth.first + len(truth))]
 
@@ -125,7 +128,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     return Written(shard.samples * len(paths), total, digest.hexdigest())
 
 
-def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Annotations]) -> None:
     """Write the rows of a shard whose folders stand. Raises OSError."""
     rows = Rows(spec.recipe, shard, _names(shard), masks=spec.masks)
     for truth in truths:
@@ -137,7 +140,7 @@ class Rows:
     """The rows of a shard for labels.csv and metadata.jsonl; `names` tells the names of the images."""
 
     def __init__(
-        self, recipe: Recipe, shard: Shard, names: Callable[[Truth], list[str]], *, masks: bool = False
+        self, recipe: Recipe, shard: Shard, names: Callable[[Annotations], list[str]], *, masks: bool = False
     ) -> None:
         self._recipe = recipe
         self._shard = shard
@@ -146,7 +149,7 @@ class Rows:
         self._labels: list[str] = []
         self._metadata: list[str] = []
 
-    def add(self, truth: Truth) -> None:
+    def add(self, truth: Annotations) -> None:
         """Append the rows of some samples."""
         for name, (text, row) in zip(self._names(truth), rows_of(self._recipe, truth), strict=True):
             self._labels.append(f"{name},{'-'.join(text)}\n")

@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 
 from mnist_seq_cli.codecs import png
-from mnist_seq_cli.dataset.manifest import Spec
-from mnist_seq_cli.engine.compose import Batch, Truth, spans
+from mnist_seq_cli.engine.batch import Annotations, Batch
+from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats import Nothing, Written, standing_shards
 from mnist_seq_cli.formats.annotations import MAX_ROW, parse_row, row_names, rows_of, to_batch
-from mnist_seq_cli.recipe.recipe import Compression, Recipe, Shard
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.recipe import Compression, Recipe
+from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local import FileSum
 
@@ -89,7 +91,7 @@ def prepare(directory: Path, spec: Spec) -> None:
     """Do nothing: shards stand in the directory itself."""
 
 
-def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Truth]) -> None:
+def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Annotations]) -> None:
     """Do nothing: what stands is all there is."""
 
 

@@ -10,9 +10,9 @@ from mnist_seq_cli import formats
 from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, FULL, RANGES, Recipe, format_sequence
 
 if TYPE_CHECKING:
-    from mnist_seq_cli.dataset.manifest import Spec
     from mnist_seq_cli.inspection.reports import DatasetReport, Report, SamplesReport, SplitsReport
     from mnist_seq_cli.inspection.scoring import Score
+    from mnist_seq_cli.recipe.spec import Spec
 
 TOLD = {
     *("seed", "length", "lengths", "digits", "repeat", "sequences", "shuffle", "pattern", "per_label", "check"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.engine import compose
-from mnist_seq_cli.engine.compose import Batch
+from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.formats.annotations import texts_of
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
@@ -122,7 +122,7 @@ def _batches(*stored: StoredDataset) -> Iterator[Batch]:
             for batch in format_.read(data.path, data.spec, shard):
                 if recipe.source in BUNDLED_SOURCES and (batch.glyphs < 0).all():
                     glyphs = bank.load(Source(recipe.source))
-                    made = compose.truth(recipe, glyphs, batch.first, batch.first + len(batch))
+                    made = compose.annotate(recipe, glyphs, batch.first, batch.first + len(batch))
                     yield replace(batch, glyphs=made.glyphs)
                 else:
                     yield batch

@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, RECIPE_NAME, STATE_NAME, Record, Spec
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, STATE_NAME, Record
 from mnist_seq_cli.engine import compose
-from mnist_seq_cli.engine.compose import ABSENT, Truth, drawn_names
+from mnist_seq_cli.engine.batch import ABSENT, Annotations, drawn_names
 from mnist_seq_cli.errors import CheckError, FormatError, RequestError
 from mnist_seq_cli.formats import png_folder
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Bank, Source
 from mnist_seq_cli.reading.exact import Reader, Reading
-from mnist_seq_cli.recipe.recipe import Recipe, Shard
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local import FileSum
 
@@ -141,7 +143,7 @@ def _names(shard: Shard) -> Iterator[tuple[int, list[str]]]:
 
 def _truths(
     directory: Path, recipe: Recipe, shard: Shard, reader: Reader, glyphs: Bank, *, predict: bool
-) -> Iterator[Truth]:
+) -> Iterator[Annotations]:
     """Yield what the images of a shard show. Raises CheckError for one that cannot be read exactly."""
     for first, names in _names(shard):
         images = [_read_image(directory, name) for name in names]
@@ -194,7 +196,9 @@ def _read(names: list[str], images: list[NDArray[np.uint8]], reader: Reader) -> 
     return readings
 
 
-def _truth(recipe: Recipe, first: int, images: list[NDArray[np.uint8]], readings: list[Reading], glyphs: Bank) -> Truth:
+def _truth(
+    recipe: Recipe, first: int, images: list[NDArray[np.uint8]], readings: list[Reading], glyphs: Bank
+) -> Annotations:
     """Return the truth of images that were read exactly, with what rows of the recipe tell."""
     lengths = np.array([len(reading.digits) for reading in readings], dtype=np.int32)
     shape = (len(readings), int(lengths.max()))
@@ -215,7 +219,7 @@ def _truth(recipe: Recipe, first: int, images: list[NDArray[np.uint8]], readings
     boxes[:, :, 1] += np.where(ids == ABSENT, 0, y)
     widths = np.array([image.shape[1] for image in images], dtype=np.int32)
     drawn = {"gaps": gaps} if "gaps" in drawn_names(recipe) else {}
-    return Truth(first, digits, lengths, ids, x, y, boxes, widths, drawn=drawn)
+    return Annotations(first, digits, lengths, ids, x, y, boxes, widths, drawn=drawn)
 
 
 def _spec(directory: Path, source: Source | None) -> Spec | None:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from mnist_seq_cli.codecs import image_file, png
 from mnist_seq_cli.codecs.png import MASK_SUFFIX
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import RECIPE_NAME
 from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError, one_line
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
 from mnist_seq_cli.mnist import bank, idx
@@ -26,6 +25,7 @@ from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.reading.approximate import Recogniser, Recognition
 from mnist_seq_cli.reading.exact import Reader, Reading
 from mnist_seq_cli.recipe.recipe import format_sequence
+from mnist_seq_cli.recipe.spec import RECIPE_NAME
 from mnist_seq_cli.samples import idx_export
 from mnist_seq_cli.samples.stored import open_dataset
 from mnist_seq_cli.storage import local

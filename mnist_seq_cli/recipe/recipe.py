@@ -1,16 +1,17 @@
-"""Owns what was asked for: a recipe that checks itself, its canonical JSON and fingerprint, and the plan of shards."""
+"""Owns what was asked for: a recipe that checks itself, and its fingerprint."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 
 from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.recipe.bounds import MAX_SAMPLES, check_choice, check_range
+from mnist_seq_cli.recipe.json_values import canonical_json, typed_fields
 
 if TYPE_CHECKING:
     from mnist_seq_cli.engine.warp import Hand
@@ -43,9 +44,6 @@ MAX_WIDTH = 100_000
 MAX_AREA = 16_000_000
 MAX_WEIGHT = 1_000_000
 MAX_SEED = 2**64 - 1
-MAX_SAMPLES = 100_000_000
-MAX_SHARDS = 100_000
-MAX_SHARD_SIZE = 100_000
 
 FULL = -1
 """As `jitter_y`: over the whole height."""
@@ -186,12 +184,12 @@ def resolve_layout(
 
     Raises RequestError for what cannot be; for an impossible width it names the nearest that work.
     """
-    _check_range("number of digits", length, 1, MAX_LENGTH)
-    _check_range("--min", min_gap, -glyph_width, MAX_WIDTH)
+    check_range("number of digits", length, 1, MAX_LENGTH)
+    check_range("--min", min_gap, -glyph_width, MAX_WIDTH)
     if width is not None:
-        _check_range("--width", width, 1, MAX_WIDTH)
+        check_range("--width", width, 1, MAX_WIDTH)
     if max_gap is not None:
-        _check_range("--max", max_gap, -MAX_SEED, MAX_SEED)
+        check_range("--max", max_gap, -MAX_SEED, MAX_SEED)
     if spacing not in (None, *SPACINGS):
         raise RequestError(f"--spacing is {spacing!r}", hint=f"it is one of {', '.join(SPACINGS)}")
     if max_gap is not None and max_gap < min_gap:
@@ -283,19 +281,7 @@ def _reach(
 
 def _check_min_gap(min_gap: int, crop: Crop, advance: int) -> None:
     """Raise RequestError for glyphs that overlap too far: tight ones stay in order, and begin a pixel further each."""
-    _check_range("--min", min_gap, int(crop == "tight") - advance, MAX_WIDTH)
-
-
-def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise RequestError(f"{name} is {value!r}", hint=f"it is one of {', '.join(choices)}")
-
-
-def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise RequestError(f"{name} is {value!r}, which is not a whole number")
-    if not low <= value <= high:
-        raise RequestError(f"{name} is {value}", hint=f"it has to be {low} to {high}")
+    check_range("--min", min_gap, int(crop == "tight") - advance, MAX_WIDTH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,10 +355,10 @@ class Recipe:
     invert: bool = False
 
     def __post_init__(self) -> None:
-        _check_range("--seed", self.seed, 0, MAX_SEED)
-        _check_range("--len", self.length, 1, MAX_LENGTH)
-        _check_range("glyph height", self.glyph_height, 1, MAX_WIDTH)
-        _check_range("glyph width", self.glyph_width, 1, MAX_WIDTH)
+        check_range("--seed", self.seed, 0, MAX_SEED)
+        check_range("--len", self.length, 1, MAX_LENGTH)
+        check_range("glyph height", self.glyph_height, 1, MAX_WIDTH)
+        check_range("glyph width", self.glyph_width, 1, MAX_WIDTH)
         if not self.height:
             object.__setattr__(self, "height", self.glyph_height)
         self._check_looks()
@@ -386,9 +372,9 @@ class Recipe:
             if to_range(name, value) != value:  # a list would differ from the range that changes nothing
                 raise RequestError(f"--{name} is {value!r}", hint="it is (from, to)")
             low, high = value
-            _check_range(f"--{name}", low, lowest, highest)
-            _check_range(f"--{name}", high, low, highest)
-        _check_range("--noise", self.noise, 0, 255)
+            check_range(f"--{name}", low, lowest, highest)
+            check_range(f"--{name}", high, low, highest)
+        check_range("--noise", self.noise, 0, 255)
         if self.paper not in PAPERS and not is_content(self.paper):
             raise RequestError(
                 f"--paper is {self.paper!r}", hint=f"it is one of {', '.join(PAPERS)}, or a picture that is given"
@@ -400,22 +386,22 @@ class Recipe:
             ("--crop", self.crop, CROPS),
             ("--align", self.align, ALIGNS),
         ):
-            _check_choice(name, value, choices)
-        _check_range("ink height", self.ink_height, 0, MAX_WIDTH)
-        _check_range("ink width", self.ink_width, 0, MAX_WIDTH)
-        _check_range("--max", self.max_gap, self.min_gap, MAX_WIDTH)
-        _check_range("--margin", self.margin, 0, MAX_WIDTH)
-        _check_range("--jitter-x", self.jitter_x, 0, MAX_WIDTH)
-        _check_range("--jitter-y", self.jitter_y, FULL, MAX_WIDTH)
+            check_choice(name, value, choices)
+        check_range("ink height", self.ink_height, 0, MAX_WIDTH)
+        check_range("ink width", self.ink_width, 0, MAX_WIDTH)
+        check_range("--max", self.max_gap, self.min_gap, MAX_WIDTH)
+        check_range("--margin", self.margin, 0, MAX_WIDTH)
+        check_range("--jitter-x", self.jitter_x, 0, MAX_WIDTH)
+        check_range("--jitter-y", self.jitter_y, FULL, MAX_WIDTH)
         looks = {name: getattr(self, name) for name in RANGES}
         glyph, ink = (self.glyph_height, self.glyph_width), (self.ink_height, self.ink_width)
         cell_height, cell_width, advance = _reach(self.crop, looks, glyph, ink)
         _check_min_gap(self.min_gap, self.crop, advance)
         row = advance * self.length + (self.length - 1) * self.max_gap
         around = 2 * (self.margin + self.jitter_x)
-        _check_range("--width", self.width, max(advance, cell_width, row) + around, MAX_WIDTH)
+        check_range("--width", self.width, max(advance, cell_width, row) + around, MAX_WIDTH)
         column = max(self.glyph_height, cell_height) + 2 * (self.margin + max(self.jitter_y, 0))
-        _check_range("--height", self.height, column, MAX_WIDTH)
+        check_range("--height", self.height, column, MAX_WIDTH)
         if self.width * self.height > MAX_AREA:
             raise RequestError(f"{self.width}×{self.height} px are too many", hint=f"{MAX_AREA} px at most")
         if self.fit and self.align != "left":
@@ -467,8 +453,8 @@ class Recipe:
         if not self.digits or list(self.digits) != sorted(set(self.digits)) or not {*self.digits} <= {*range(10)}:
             raise RequestError(f"--digits is {self.digits!r}", hint="it is some of 0123456789, each once")
         for size, weight in self.lengths:
-            _check_range("--len", size, 1, MAX_LENGTH)
-            _check_range("the weight of a length", weight, 1, MAX_WEIGHT)
+            check_range("--len", size, 1, MAX_LENGTH)
+            check_range("the weight of a length", weight, 1, MAX_WEIGHT)
         sizes = [size for size, _ in self.lengths]
         if sizes != sorted(set(sizes)):
             raise RequestError(f"the lengths {sizes!r} are not in order, each once")
@@ -481,7 +467,7 @@ class Recipe:
                 raise RequestError(f"the pattern {self.pattern!r} does not stand for up to {self.length} digits")
         if self.check not in ("", "luhn"):
             raise RequestError(f"--check is {self.check!r}", hint="it is luhn")
-        _check_range("--per-label", self.per_label, 0, MAX_SAMPLES)
+        check_range("--per-label", self.per_label, 0, MAX_SAMPLES)
         rules = {"--labels": bool(self.sequences), "--pattern": bool(self.pattern), "--per-label": bool(self.per_label)}
         chosen = [name for name, given in rules.items() if given]
         if len(chosen) > 1:
@@ -527,9 +513,9 @@ class Recipe:
         for name, pool in (("pool", self.pool), ("label_pool", self.label_pool)):
             if not isinstance(pool, tuple) or len(pool) != 3:
                 raise RequestError(f"{name} is {pool!r}", hint="it is (low, high, whole): that part of every whole")
-            _check_range(f"the whole of {name}", pool[2], 1, MAX_SAMPLES)
-            _check_range(f"the end of {name}", pool[1], 1, pool[2])
-            _check_range(f"the beginning of {name}", pool[0], 0, pool[1] - 1)
+            check_range(f"the whole of {name}", pool[2], 1, MAX_SAMPLES)
+            check_range(f"the end of {name}", pool[1], 1, pool[2])
+            check_range(f"the beginning of {name}", pool[0], 0, pool[1] - 1)
         if self.label_pool == EVERYTHING:
             return
         rules = {
@@ -622,9 +608,9 @@ class Recipe:
         ink = (others.get("ink_height", 20), others.get("ink_width", 20))
         cell_height, cell_width, advance = _reach(crop, looks, (glyph_height, glyph_width), ink)
         _check_min_gap(min_gap, crop, advance)
-        _check_range("--margin", margin, 0, MAX_WIDTH)
-        _check_range("--jitter-x", jitter_x, 0, MAX_WIDTH)
-        _check_range("--jitter-y", jitter_y, FULL, MAX_WIDTH)
+        check_range("--margin", margin, 0, MAX_WIDTH)
+        check_range("--jitter-x", jitter_x, 0, MAX_WIDTH)
+        check_range("--jitter-y", jitter_y, FULL, MAX_WIDTH)
         layout = resolve_layout(
             length,
             min_gap=min_gap,
@@ -756,67 +742,3 @@ _JSON_TYPES: dict[str, type] = {
     "source": str,
     "spacing": str,
 }
-
-
-def canonical_json(value: object) -> str:
-    """Return JSON with sorted keys and no white space: one text for one value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-
-
-def typed_fields(values: object, known: Mapping[str, type], what: str) -> dict[str, Any]:
-    """Return `values` as a dict with exactly the `known` keys, each of its exact type. Raises FormatError otherwise."""
-    if not isinstance(values, dict):
-        raise FormatError(f"{what} is not a JSON object")
-    unknown, missing = values.keys() - known.keys(), known.keys() - values.keys()
-    if unknown or missing:
-        problem = f"unknown key {min(unknown)!r}" if unknown else f"no {min(missing)!r}"
-        raise FormatError(f"{what} has {problem}")
-    for key, expected in known.items():
-        if type(values[key]) is not expected:
-            raise FormatError(f"{what} has {key} = {values[key]!r}, which should be of type {expected.__name__}")
-    return dict(values)
-
-
-class Shard(NamedTuple):
-    """A run of consecutive samples, `first` to `stop` (exclusive): the unit of work, commit, retry and verification."""
-
-    number: int
-    first: int
-    stop: int
-
-    @property
-    def samples(self) -> int:
-        """How many samples it holds."""
-        return self.stop - self.first
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """`samples` samples in shards of `shard_size`, the last one shorter where it has to be.
-
-    Raises RequestError for no samples, more than 10^8 of them, or more than 10^5 shards: names have room for these.
-    """
-
-    samples: int
-    shard_size: int
-
-    def __post_init__(self) -> None:
-        _check_range("number of samples", self.samples, 1, MAX_SAMPLES)
-        _check_range("--shard-size", self.shard_size, 1, MAX_SHARD_SIZE)
-        if len(self) > MAX_SHARDS:
-            raise RequestError(
-                f"{self.samples} samples in shards of {self.shard_size} are {len(self)} shards",
-                hint=f"--shard-size {-(-self.samples // MAX_SHARDS)} or more keeps them to {MAX_SHARDS}",
-            )
-
-    def __len__(self) -> int:
-        return -(-self.samples // self.shard_size)
-
-    def __getitem__(self, number: int) -> Shard:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        first = number * self.shard_size
-        return Shard(number, first, min(first + self.shard_size, self.samples))
-
-    def __iter__(self) -> Iterator[Shard]:
-        return (self[number] for number in range(len(self)))

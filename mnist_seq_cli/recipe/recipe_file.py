@@ -14,6 +14,7 @@ from typing import Any
 
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError, one_line
+from mnist_seq_cli.recipe.json_values import typed_fields
 from mnist_seq_cli.recipe.recipe import (
     BUNDLED_SOURCES,
     COMPRESSIONS,
@@ -24,7 +25,6 @@ from mnist_seq_cli.recipe.recipe import (
     is_content,
     parse_lengths,
     to_range,
-    typed_fields,
 )
 
 MAX_FILE = 256 << 20

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from mnist_seq_cli import formats
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, RECIPE_NAME, Spec
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.engine import compose, placement
-from mnist_seq_cli.engine.compose import ABSENT, Batch
+from mnist_seq_cli.engine.batch import ABSENT, Batch
 from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, RequestError
 from mnist_seq_cli.formats import folders, npz_file
 from mnist_seq_cli.formats.annotations import MAX_ROW, texts_of
@@ -34,7 +34,9 @@ from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.reading import transcribing
 from mnist_seq_cli.reading.exact import Reader, Reading
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, MAX_LENGTH, Recipe, Shard, format_sequence, parse_sequence
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, MAX_LENGTH, Recipe, format_sequence, parse_sequence
+from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.samples import idx_export
 from mnist_seq_cli.storage import local
 
@@ -353,7 +355,7 @@ class Dataset(Collection):
             gaps = _drawn_gaps(recipe, first, list(map(len, chunk)))
             glyphs = np.full((len(chunk), recipe.length), ABSENT, dtype=np.int32)
             if self.knows_glyphs:
-                made = compose.truth(recipe, bank.load(Source(self.source)), first, first + len(chunk))
+                made = compose.annotate(recipe, bank.load(Source(self.source)), first, first + len(chunk))
                 glyphs = made.glyphs
                 others = [row for row, text in enumerate(texts_of(made)) if text != chunk[row]]
                 if others:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mnist_seq_cli.codecs import png
-from mnist_seq_cli.engine.compose import Batch, compose
+from mnist_seq_cli.engine.batch import Batch
+from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source

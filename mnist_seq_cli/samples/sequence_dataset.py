@@ -11,13 +11,14 @@ from typing import Any, Literal, NamedTuple, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.compose import ARRAYS, Batch, check_masks, compose, nothing
+from mnist_seq_cli.engine.batch import Batch, joined, nothing
+from mnist_seq_cli.engine.compose import check_masks, compose
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
 from mnist_seq_cli.recipe.recipe import (
     EVERYTHING,
-    MAX_SAMPLES,
     GlyphRule,
     Pool,
     Recipe,
@@ -120,7 +121,7 @@ class Samples:
         """Return samples `first` to `stop` at once, which is much faster than one by one.
 
         `images` uint8 (n, height, width), `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,), and
-        what else `compose.Truth` has; `masks` as the images where they were asked for, else None.
+        what else `batch.Annotations` has; `masks` as the images where they were asked for, else None.
         Raises IndexError unless 0 <= first <= stop <= len.
         """
         if not 0 <= first <= stop <= len(self):
@@ -240,17 +241,6 @@ class SequenceDataset(Samples):
 
 _ITERATION = 256
 """Samples that iteration makes at a time."""
-
-
-def joined(batches: list[Batch]) -> Batch:
-    """Return one batch with the samples of all, of which there is at least one."""
-    if len(batches) == 1:
-        return batches[0]
-    names = (*ARRAYS, "images")
-    arrays: dict[str, Any] = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names}
-    drawn = {name: np.concatenate([batch.drawn[name] for batch in batches]) for name in batches[0].drawn}
-    masks = [batch.masks for batch in batches if batch.masks is not None]
-    return Batch(batches[0].first, **arrays, drawn=drawn, masks=np.concatenate(masks) if masks else None)
 
 
 def _sample(batch: Batch, row: int, number: int) -> Sample | MaskedSample:

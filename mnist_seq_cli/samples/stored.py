@@ -8,11 +8,12 @@ from pathlib import Path
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, RECIPE_NAME, SPLITS_NAME
-from mnist_seq_cli.engine.compose import Batch
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME
+from mnist_seq_cli.engine.batch import Batch, joined
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.recipe.recipe import Shard
-from mnist_seq_cli.samples.sequence_dataset import Samples, joined
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.spec import RECIPE_NAME
+from mnist_seq_cli.samples.sequence_dataset import Samples
 
 
 class StoredDataset(Samples):

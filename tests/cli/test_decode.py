@@ -473,7 +473,7 @@ def test_stdin_that_is_nothing_of_ours_is_refused(monkeypatch: pytest.MonkeyPatc
 
 
 def test_more_than_can_be_held_is_not_taken_from_stdin(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
-    monkeypatch.setattr("mnist_seq_cli.cli.main.MAX_STDIN", 2 << 20)
+    monkeypatch.setattr("mnist_seq_cli.cli.streams.MAX_STDIN", 2 << 20)
     give_stdin(monkeypatch, bytes(3 << 20))
     assert_one_line(mnistseq("decode", "-"), 2, "more than 2 MiB come from stdin; give the name of a file")
     one = png.encode(strip("4-2")[None])[0]
@@ -1516,7 +1516,7 @@ def test_a_dataset_is_read_in_a_shell(command: str, environment: dict[str, str])
 
 def test_lines_of_programs_that_share_a_pipe_stay_whole(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
     pieces: list[str] = []
-    monkeypatch.setattr("mnist_seq_cli.cli.main.click.echo", pieces.append)
+    monkeypatch.setattr("mnist_seq_cli.cli.streams.click.echo", pieces.append)
     Path("strips").mkdir()
     for number in range(100):
         strip_file(f"strips/{number:0100d}é.png", f"{number // 10}-{number % 10}")

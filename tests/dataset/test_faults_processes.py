@@ -25,12 +25,13 @@ from forms import form
 from mnist_seq_cli import formats
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.dataset import build as dataset
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Spec
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.errors import OutputError, Terminated
 from mnist_seq_cli.execution.processes import run_on_processes
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.spec import Spec
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched in /proc")
 
@@ -853,7 +854,7 @@ def test_a_reader_that_goes_away_ends_a_stream_quietly(lines: int) -> None:
 
 PEAK = """
 import sys
-from mnist_seq_cli.cli import run
+from mnist_seq_cli.cli.main import run
 code = run(sys.argv[1:])
 status = open("/proc/self/status").read()
 print(status.split("VmHWM:")[1].split()[0])

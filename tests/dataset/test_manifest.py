@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, RECIPE_NAME, Manifest, ManifestWriter, Record, Spec
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Manifest, ManifestWriter, Record
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.recipe.recipe import Recipe, Shard
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.local import FileSum
 
 RECIPE = Recipe.request(seed=7, length=4, max_gap=6)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.cli.main import run
-from mnist_seq_cli.engine.compose import ARRAYS, Batch, compose, truth
+from mnist_seq_cli.engine.batch import ARRAYS, Batch
+from mnist_seq_cli.engine.compose import annotate, compose
 from mnist_seq_cli.errors import MnistseqError, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import idx
@@ -405,7 +406,7 @@ def test_any_options_together_show_what_they_say_in_any_batch(wanted: dict[str, 
     recipe = Recipe.request(**wanted)
     whole = compose(recipe, BANK, first, first + 9)
     parts = [compose(recipe, BANK, first, first + cut), compose(recipe, BANK, first + cut, first + 9)]
-    shown = truth(recipe, BANK, first, first + 9)
+    shown = annotate(recipe, BANK, first, first + 9)
     for name in (*ARRAYS, "images"):
         joined = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(joined, getattr(whole, name), err_msg=name)

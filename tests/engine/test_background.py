@@ -21,7 +21,7 @@ from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.codecs import image_file, png
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.engine.background import Sheet, read
-from mnist_seq_cli.engine.compose import compose, truth
+from mnist_seq_cli.engine.compose import annotate, compose
 from mnist_seq_cli.errors import FormatError, OutputError, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist.bank import Source, find, load
@@ -102,7 +102,7 @@ def test_any_batch_is_the_same_and_nothing_else_moves() -> None:
     for cut in (1, 17, 59):
         parts = [data.batch(0, cut), data.batch(cut, 60)]
         np.testing.assert_array_equal(np.concatenate([part.images for part in parts]), whole.images)
-    assert truth(data.recipe, BANK, 0, 60).boxes.tolist() == whole.boxes.tolist()
+    assert annotate(data.recipe, BANK, 0, 60).boxes.tolist() == whole.boxes.tolist()
     for name in ("digits", "glyphs", "x", "y", "boxes"):
         np.testing.assert_array_equal(getattr(plain.batch(0, 60), name), getattr(whole, name))
     fit = on_paper(length="1-3", width="fit")
@@ -174,7 +174,7 @@ def test_a_recipe_takes_no_other_paper_than_its_own() -> None:
     with pytest.raises(RequestError) as caught:
         SequenceDataset.from_recipe(replace(data.recipe, paper="grain"), source=find("train", paper="scan.png"))[0]
     assert str(caught.value) == f"the recipe is for the paper grain, and this one is {own}; leave the picture out"
-    assert truth(data.recipe, BANK, 0, 3).digits.tolist() == data.batch(0, 3).digits.tolist()
+    assert annotate(data.recipe, BANK, 0, 3).digits.tolist() == data.batch(0, 3).digits.tolist()
 
 
 @pytest.mark.parametrize("paper", ["", "sha256:", "sha256:" + "0" * 63, "sha256:" + "G" * 64, "scan.png", 7])

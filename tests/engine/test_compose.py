@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from reference import Glyphs, Reference, bundled
 
-from mnist_seq_cli.engine.compose import ARRAYS, INK, PAPER, Batch, Truth, check_bank, compose, paint, spans, truth
+from mnist_seq_cli.engine.batch import ARRAYS, Annotations, Batch
+from mnist_seq_cli.engine.compose import INK, PAPER, annotate, check_bank, compose, paint, spans
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.bank import Bank, Source, load
-from mnist_seq_cli.recipe.recipe import MAX_SAMPLES, MAX_SEED, Recipe
+from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
+from mnist_seq_cli.recipe.recipe import MAX_SEED, Recipe
 
 # A bank of a user's own: 60 glyphs of 5×7 px, of every digit, never quite paper or ink alone.
 OWN_LABELS = (np.arange(60) * 7 % 10).astype(np.uint8)
@@ -259,7 +261,7 @@ def test_neither_global_random_state_nor_its_seed_matters() -> None:
 @pytest.mark.parametrize("count", [0, 1, 300])
 def test_the_arrays_of_a_batch(recipe: Recipe, count: int) -> None:
     batch = samples(recipe, 5, 5 + count)
-    assert isinstance(batch, Truth)
+    assert isinstance(batch, Annotations)
     assert len(batch) == count
     assert batch.first == 5
     contract = {
@@ -287,8 +289,8 @@ def test_a_batch_may_be_scribbled_on(recipe: Recipe) -> None:
 @EVERY_RECIPE
 def test_the_truth_alone_is_that_of_the_batch(recipe: Recipe) -> None:
     batch = samples(recipe, 30, 60)
-    shown = truth(recipe, bank_of(recipe.source), 30, 60)
-    assert type(shown) is Truth
+    shown = annotate(recipe, bank_of(recipe.source), 30, 60)
+    assert type(shown) is Annotations
     assert (shown.first, len(shown)) == (30, 30)
     for name in ("digits", "lengths", "glyphs", "x"):
         np.testing.assert_array_equal(getattr(shown, name), getattr(batch, name))
@@ -414,7 +416,7 @@ def test_spans_cover_every_sample_once_in_batches_of_a_few_megabytes(
 def test_a_bank_of_another_content_is_refused(recipe: Recipe, bank: Bank, message: str) -> None:
     for use in (
         lambda: check_bank(recipe, bank),
-        lambda: truth(recipe, bank, 0, 1),
+        lambda: annotate(recipe, bank, 0, 1),
         lambda: compose(recipe, bank, 0, 1),
         lambda: compose(recipe, bank, 0, 0),
     ):
@@ -447,7 +449,7 @@ def assert_even(counts: NDArray[Any], expected: NDArray[Any] | float) -> None:
 
 
 def test_digits_are_uniform_at_each_place_and_independent_between_places() -> None:
-    digits = truth(Recipe.request(seed=20_260_101), bank_of("train"), 0, 30_000).digits.astype(int)
+    digits = annotate(Recipe.request(seed=20_260_101), bank_of("train"), 0, 30_000).digits.astype(int)
     for place in range(4):
         assert_even(np.bincount(digits[:, place], minlength=10), 3_000)
     for place, other in ((0, 1), (1, 2), (2, 3), (0, 3)):
@@ -460,7 +462,7 @@ def test_digits_are_uniform_at_each_place_and_independent_between_places() -> No
 @pytest.mark.parametrize(("source", "seed"), [("train", 20_260_106), ("test", 20_260_107), ("all", 20_260_108)])
 def test_glyphs_are_uniform_within_each_digit(source: str, seed: int) -> None:
     bank = bank_of(source)
-    shown = truth(Recipe.request(seed=seed, source=source), bank, 0, 30_000)
+    shown = annotate(Recipe.request(seed=seed, source=source), bank, 0, 30_000)
     for digit in range(10):
         ids = bank.glyphs_of(digit)
         rank = np.searchsorted(ids, shown.glyphs[shown.digits == digit])
@@ -470,18 +472,18 @@ def test_glyphs_are_uniform_within_each_digit(source: str, seed: int) -> None:
 
 def test_gaps_are_uniform_at_each_place_and_independent_between_places() -> None:
     random = Recipe.request(seed=20_260_103, length=4, min_gap=3, max_gap=12)
-    gaps = np.diff(truth(random, bank_of("train"), 0, 30_000).x) - 28 - 3
+    gaps = np.diff(annotate(random, bank_of("train"), 0, 30_000).x) - 28 - 3
     for place in range(3):
         assert_even(np.bincount(gaps[:, place], minlength=10), 3_000)
     for place, other in ((0, 1), (1, 2), (0, 2)):
         assert_even(np.bincount(gaps[:, place] * 10 + gaps[:, other], minlength=100), 300)
     equal = Recipe.request(seed=20_260_104, length=4, max_gap=9, spacing="equal")
-    gaps = np.diff(truth(equal, bank_of("train"), 0, 30_000).x) - 28
+    gaps = np.diff(annotate(equal, bank_of("train"), 0, 30_000).x) - 28
     assert_even(np.bincount(gaps[:, 0], minlength=10), 3_000)
 
 
 def test_digits_glyphs_and_gaps_do_not_depend_on_each_other() -> None:
-    shown = truth(Recipe.request(seed=20_260_105, max_gap=9), bank_of("train"), 0, 30_000)
+    shown = annotate(Recipe.request(seed=20_260_105, max_gap=9), bank_of("train"), 0, 30_000)
     gaps, digits = np.diff(shown.x)[:, 0] - 28, shown.digits[:, 0].astype(int)
     rank = np.empty(len(shown), dtype=np.int64)
     for digit in range(10):

@@ -22,12 +22,14 @@ from PIL import Image
 from mnist_seq_cli import MaskedSample, Sample, SequenceDataset, formats, open_dataset
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import build as dataset
-from mnist_seq_cli.dataset.manifest import Spec, read_spec
-from mnist_seq_cli.engine.compose import Batch, compose
+from mnist_seq_cli.dataset.manifest import read_spec
+from mnist_seq_cli.engine.batch import Batch
+from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, Interrupted, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES, npz_file, webdataset
 from mnist_seq_cli.mnist.bank import Source, load
 from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.local import partial_name
 
 Run = Callable[..., Any]

@@ -14,12 +14,13 @@ from reference import below, bundled, words
 from strategies import recipes
 
 from mnist_seq_cli.cli import main
-from mnist_seq_cli.engine.compose import compose, truth
+from mnist_seq_cli.engine.compose import annotate, compose
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.writing import possible_digits, sequences
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.bank import Source, load
-from mnist_seq_cli.recipe.recipe import MAX_SAMPLES, Digits, Recipe
+from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
+from mnist_seq_cli.recipe.recipe import Digits, Recipe
 
 RECIPES = {
     "plain": Recipe.request(seed=1),
@@ -257,7 +258,7 @@ def test_strips_show_the_glyphs_of_their_label_and_paper_elsewhere(recipe: Recip
             image = images[batch.glyphs[row, place]]
             expected[row, :, left:edge] = image if recipe.invert else 255 - image
     np.testing.assert_array_equal(batch.images, expected)
-    alone = truth(recipe, load(Source("train")), 200, 600)
+    alone = annotate(recipe, load(Source("train")), 200, 600)
     for name in ("digits", "lengths", "glyphs", "x"):
         np.testing.assert_array_equal(getattr(alone, name), getattr(batch, name))
 

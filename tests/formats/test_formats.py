@@ -30,8 +30,9 @@ from mnist_seq_cli.cli import main
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import Record, Spec
+from mnist_seq_cli.dataset.manifest import Record
 from mnist_seq_cli.engine import compose
+from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError
 from mnist_seq_cli.execution.processes import run_on_processes
 from mnist_seq_cli.execution.runner import Stop, run_here
@@ -39,6 +40,7 @@ from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.recipe import COMPRESSIONS, Recipe
+from mnist_seq_cli.recipe.spec import Spec
 
 SAMPLES, SHARD_SIZE = 250, 60
 SOURCE = Source("train")
@@ -52,11 +54,11 @@ def spec_of(name: str, samples: int = SAMPLES, shard_size: int = SHARD_SIZE, rec
     return Spec(recipe=recipe, samples=samples, format=name, compression=compression, shard_size=shard_size)
 
 
-def expected(recipe: Recipe = RECIPE, samples: int = SAMPLES) -> compose.Batch:
+def expected(recipe: Recipe = RECIPE, samples: int = SAMPLES) -> Batch:
     return compose.compose(recipe, bank.load(Source(recipe.source)), 0, samples)
 
 
-def assert_holds(directory: Path, batch: compose.Batch) -> None:
+def assert_holds(directory: Path, batch: Batch) -> None:
     """The directory is complete and sound, and holds these samples from the first one on."""
     assert list(dataset.verify(directory)) == []
     found = open_dataset(directory).batch(0, len(batch))
@@ -467,7 +469,7 @@ def test_npz_arrays_can_be_mapped(made: Callable[[str], Path]) -> None:
 
 PEAK = """
 import sys
-from mnist_seq_cli.cli import run
+from mnist_seq_cli.cli.main import run
 code = run(sys.argv[1:])
 status = open("/proc/self/status").read()
 print(status.split("VmHWM:")[1].split()[0])

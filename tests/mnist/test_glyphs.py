@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.cli import main
-from mnist_seq_cli.engine.compose import ABSENT, check_bank, compose, truth
+from mnist_seq_cli.engine.batch import ABSENT
+from mnist_seq_cli.engine.compose import annotate, check_bank, compose
 from mnist_seq_cli.engine.writing import occurrences, sequences
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist import idx
@@ -82,7 +83,7 @@ def test_a_recipe_draws_from_its_part_alone() -> None:
     seen: list[set[int]] = []
     for low, high in [(0, 1), (1, 4), (4, 5)]:
         recipe = Recipe.request(seed=3, length=4, source="all", pool=(low, high, 5))
-        glyphs = truth(recipe, bank, 0, 30_000).glyphs
+        glyphs = annotate(recipe, bank, 0, 30_000).glyphs
         allowed = set(ids_of(bank.part((low, high, 5))))
         assert set(glyphs.ravel().tolist()) <= allowed
         assert len(set(glyphs.ravel().tolist())) > 0.9 * len(allowed)
@@ -122,10 +123,10 @@ def test_known_wrong_labels_are_left_out() -> None:
         cleaned = Recipe.request(seed=1, length=4, source=name, exclude_mislabeled=True)
         assert set(ids_of(bank)) - set(ids_of(check_bank(cleaned, bank))) == (MISLABELED if missing else set())
         assert check_bank(plain, bank) is bank
-        assert MISLABELED & set(truth(plain, bank, 0, 60_000).glyphs.ravel().tolist()) == (
+        assert MISLABELED & set(annotate(plain, bank, 0, 60_000).glyphs.ravel().tolist()) == (
             MISLABELED if missing else set()
         )
-        assert not MISLABELED & set(truth(cleaned, bank, 0, 60_000).glyphs.ravel().tolist())
+        assert not MISLABELED & set(annotate(cleaned, bank, 0, 60_000).glyphs.ravel().tolist())
 
 
 def test_parts_are_the_same_with_and_without_wrong_labels() -> None:
@@ -170,7 +171,7 @@ def test_no_glyph_comes_again_before_all_of_its_digit_have_come(wanted: dict[str
     bank = small_bank([count + digit for digit in range(10)])
     recipe = Recipe.request(seed=5, source="small", glyphs="once", **wanted)
     allowed = check_bank(recipe, bank)
-    shown = truth(recipe, bank, 0, 3_000)
+    shown = annotate(recipe, bank, 0, 3_000)
     order: dict[int, list[int]] = {digit: [] for digit in range(10)}
     for digits, glyphs, length in zip(shown.digits.tolist(), shown.glyphs.tolist(), shown.lengths, strict=True):
         for digit, glyph in zip(digits[:length], glyphs[:length], strict=True):

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.compose import Batch, compose
+from mnist_seq_cli.engine.batch import Batch
+from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import CheckError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import Bank, Source, load

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.compose import Batch, compose
+from mnist_seq_cli.engine.batch import Batch
+from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import CheckError, RequestError
 from mnist_seq_cli.mnist.bank import Bank, Source, load
 from mnist_seq_cli.reading import ink_search

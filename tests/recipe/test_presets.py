@@ -8,9 +8,10 @@ import click
 import numpy as np
 import pytest
 from faulty import tree
+from forms import commands
 
 from mnist_seq_cli import open_dataset
-from mnist_seq_cli.cli import main
+from mnist_seq_cli.cli import options
 from mnist_seq_cli.recipe.presets import PRESET_NAMES, PRESETS
 
 Run = Callable[..., Any]
@@ -115,26 +116,25 @@ def test_what_cannot_be_is_refused(mnistseq: Run) -> None:
 
 @pytest.mark.parametrize("command", ["generate", "dataset"])
 def test_every_option_has_its_heading(command: str, mnistseq: Run) -> None:
-    group = main.cli
-    options = {option.name for option in group.commands[command].params if isinstance(option, click.Option)}
-    listed = [name for heading in main._HEADINGS.values() for name in heading.options]
+    offered = {option.name for option in commands()[command].params if isinstance(option, click.Option)}
+    listed = [name for heading in options._HEADINGS.values() for name in heading.options]
     assert len(listed) == len(set(listed))
-    assert options <= set(listed)
-    known = {option.name for name in ("generate", "dataset") for option in group.commands[name].params}
+    assert offered <= set(listed)
+    known = {option.name for name in ("generate", "dataset") for option in commands()[name].params}
     assert set(listed) <= known
     text = mnistseq(command, "--help").out
     assert "\nOptions:" not in text
     assert "Show this message and exit." in text
     headings = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == [title for title, heading in main._HEADINGS.items() if options & {*heading.options}]
+    assert headings == [title for title, heading in options._HEADINGS.items() if offered & {*heading.options}]
     assert len(headings) >= 5
 
 
 def test_every_heading_is_followed_by_a_line_of_its_own(mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    abouts = [heading.about for heading in main._HEADINGS.values()]
+    abouts = [heading.about for heading in options._HEADINGS.values()]
     assert len(set(abouts)) == len(abouts)
     text = mnistseq("dataset", "--help").out
-    for title, heading in main._HEADINGS.items():
+    for title, heading in options._HEADINGS.items():
         assert f"\n{title}:\n  {heading.about}\n\n  -" in text
         assert heading.about.endswith(".")

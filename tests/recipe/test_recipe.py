@@ -8,27 +8,23 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.recipe.bounds import MAX_SAMPLES, MAX_SHARD_SIZE, MAX_SHARDS
+from mnist_seq_cli.recipe.json_values import canonical_json, typed_fields
+from mnist_seq_cli.recipe.plan import Plan, Shard
 from mnist_seq_cli.recipe.recipe import (
     BUNDLED_SOURCES,
     MAX_LENGTH,
-    MAX_SAMPLES,
     MAX_SEED,
-    MAX_SHARD_SIZE,
-    MAX_SHARDS,
     MAX_WEIGHT,
     MAX_WIDTH,
     Layout,
-    Plan,
     Recipe,
-    Shard,
-    canonical_json,
     draw_seed,
     format_sequence,
     parse_digits,
     parse_lengths,
     parse_sequence,
     resolve_layout,
-    typed_fields,
 )
 
 PLAIN = Recipe(seed=7, length=3, width=84)

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from strategies import recipes
 
 from mnist_seq_cli import open_dataset
-from mnist_seq_cli.dataset.manifest import Spec
 from mnist_seq_cli.errors import FormatError, MnistseqError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.recipe import recipe_file
 from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.spec import Spec
 
 Run = Callable[..., Any]
 

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mnist_seq_cli import SequenceDataset
-from mnist_seq_cli.engine.compose import Batch, compose
+from mnist_seq_cli.engine.batch import Batch
+from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import Source, load
-from mnist_seq_cli.recipe.recipe import MAX_SAMPLES, Recipe
+from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
+from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.samples import sequence_dataset
 from mnist_seq_cli.samples.sequence_dataset import DEFAULT_SAMPLES, Sample
 

@@ -1,0 +1,1 @@
+"""Owns the commands: a module each, named as the command, with a function of that name."""

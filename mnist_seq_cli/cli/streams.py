@@ -1,0 +1,96 @@
+"""Owns stdin and stdout: what is piped in, and what is printed without spoiling a pipe or a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from mnist_seq_cli.errors import (
+    FormatError,
+    OutputError,
+    RequestError,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+MAX_STDIN = 128 << 20
+
+
+MAX_PATH = 32_768
+
+
+PIPE_BYTES = 4096
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines, many at a time; what was there before an error is printed too.
+
+    No more at a time than a pipe takes at once, so that the lines of several programs at work on it stay whole.
+    """
+    waiting: list[str] = []
+    size = 0
+    try:
+        for line in lines:
+            length = len(line.encode(errors="surrogateescape")) + 1
+            if waiting and size + length > PIPE_BYTES:
+                click.echo("\n".join(waiting))
+                waiting.clear()
+                size = 0
+            waiting.append(line)
+            size += length
+    finally:
+        if waiting and not isinstance(sys.exc_info()[1], BrokenPipeError):
+            click.echo("\n".join(waiting))
+
+
+def text_lines(path: str) -> Sequence[str]:
+    """Return the lines of a text file, or of stdin for `-`. Raises FormatError, OSError."""
+    from mnist_seq_cli.storage import local
+
+    if path == "-":
+        return stdin_lines()
+    try:
+        with local.open_regular(Path(path)) as file:
+            return file.read().decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise FormatError(f"{path} is not text", hint="give one sequence a line") from None
+
+
+def stdin() -> BinaryIO:
+    """Return what is piped in as a stream. Raises RequestError."""
+    if sys.stdin is None:
+        raise RequestError("stdin is closed", hint="pipe something in")
+    return sys.stdin.buffer
+
+
+def stdin_bytes() -> bytes:
+    """Return what is piped in, up to a size that no honest input has. Raises RequestError, FormatError."""
+    content = stdin().read(MAX_STDIN + 1)
+    if len(content) > MAX_STDIN:
+        raise FormatError(f"more than {MAX_STDIN >> 20} MiB come from stdin", hint="give the name of a file")
+    return content
+
+
+def stdin_lines() -> Sequence[str]:
+    """Return the lines that are piped in. Raises RequestError, FormatError."""
+    try:
+        return stdin_bytes().decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        raise FormatError("stdin is not text", hint="give one sequence a line") from None
+
+
+def write_stdout(pieces: Iterable[bytes], what: str) -> None:
+    """Write bytes to stdout, which is no terminal. Raises OutputError, RequestError, OSError."""
+    if sys.stdout is None:
+        raise OutputError("stdout is closed", hint="give a file or a directory with -o")
+    if sys.stdout.isatty():
+        raise RequestError(f"{what} bytes would spoil the terminal", hint="send them to a file or a pipe")
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,25 @@
+"""Owns the bounds that values have, and the checks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mnist_seq_cli.errors import RequestError
+
+MAX_SAMPLES = 100_000_000
+MAX_SHARDS = 100_000
+MAX_SHARD_SIZE = 100_000
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise RequestError for a value that is none of the choices."""
+    if value not in choices:
+        raise RequestError(f"{name} is {value!r}", hint=f"it is one of {', '.join(choices)}")
+
+
+def check_range(name: str, value: int, low: int, high: int) -> None:
+    """Raise RequestError for what is not a whole number from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RequestError(f"{name} is {value!r}, which is not a whole number")
+    if not low <= value <= high:
+        raise RequestError(f"{name} is {value}", hint=f"it has to be {low} to {high}")

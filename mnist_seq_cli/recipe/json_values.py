@@ -1,0 +1,28 @@
+"""Owns JSON values: one text for one value, and objects with exactly the keys and types that are known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mnist_seq_cli.errors import FormatError
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON with sorted keys and no white space: one text for one value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def typed_fields(values: object, known: Mapping[str, type], what: str) -> dict[str, Any]:
+    """Return `values` as a dict with exactly the `known` keys, each of its exact type. Raises FormatError otherwise."""
+    if not isinstance(values, dict):
+        raise FormatError(f"{what} is not a JSON object")
+    unknown, missing = values.keys() - known.keys(), known.keys() - values.keys()
+    if unknown or missing:
+        problem = f"unknown key {min(unknown)!r}" if unknown else f"no {min(missing)!r}"
+        raise FormatError(f"{what} has {problem}")
+    for key, expected in known.items():
+        if type(values[key]) is not expected:
+            raise FormatError(f"{what} has {key} = {values[key]!r}, which should be of type {expected.__name__}")
+    return dict(values)
