@@ -11,8 +11,8 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import image_file
+from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.recipe.recipe import Compression
 
 MASK_SUFFIX = ".mask.png"
 """How the name of a mask ends that stands beside its strip: 1-2-3.mask.png beside 1-2-3.png."""

@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from mnist_seq_cli import formats
+from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, STATE_NAME, Manifest, Record
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import ABSENT
+from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, RequestError, Terminated
 from mnist_seq_cli.execution.runner import Failure, Stop, describe_os_error, run_here, worker_count
-from mnist_seq_cli.mnist import bank
-from mnist_seq_cli.mnist.bank import Bank, Source
+from mnist_seq_cli.mnist import background_image, bank
+from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.plan import Shard
-from mnist_seq_cli.recipe.recipe import Compression, Recipe
+from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage import local
 
@@ -91,7 +93,6 @@ def request(
     wanted. Raises RequestError for what cannot be.
     """
     format_ = formats.get(format_name)
-    glyphs = bank.load(source)
     before = None
     if not overwrite:
         with suppress(FormatError, OSError):
@@ -100,7 +101,7 @@ def request(
         seed = before.recipe.seed if seed is None else seed
         shard_size = before.shard_size if shard_size is None else shard_size
         compression = compression or before.compression
-    recipe = Recipe.request(seed=seed, **{**wanted, **glyphs.facts})
+    recipe = Recipe.request(seed=seed, **{**wanted, **background_image.facts(source)})
     if recipe.fit and not format_.ANY_WIDTH:
         raise RequestError(f"--format {format_name} takes images of one width only", hint="take png or webdataset")
     if masks:
@@ -144,7 +145,8 @@ def build(
     running it again does the rest.
     """
     len(spec.plan)  # which checks the numbers
-    compose.check_bank(spec.recipe, bank.load(source))
+    check_bank(spec.recipe, bank.load(source))
+    compose.check_background(spec.recipe, background_image.load(source))
     _check_path(directory, spec)
     local.make_directory(directory)
     with local.locked(directory), Stop() as stop:
@@ -249,7 +251,11 @@ def _settle(job: Job, stage: Path, task: Task) -> Settled:
         truths = (compose.annotate(spec.recipe, glyphs, first, stop) for first, stop in spans)
         format_.keep_shard(directory, stage, spec, shard, truths)
         return Settled(record, kept=True)
-    batches = (compose.compose(spec.recipe, glyphs, first, stop, masks=spec.masks) for first, stop in spans)
+    background = background_image.load(job.source)
+    batches = (
+        compose.compose(spec.recipe, glyphs, first, stop, masks=spec.masks, background=background)
+        for first, stop in spans
+    )
     written = format_.write_shard(directory, stage, spec, shard, batches)
     made = Record(
         shard=shard.number,
@@ -502,17 +508,19 @@ def regenerate(
     spec = manifest.read_spec(directory)
     if spec is None:
         raise FormatError(f"{directory} is not a dataset of ours: it has no {RECIPE_NAME}")
-    glyphs = bank.load(replace(source or Source(spec.recipe.source), paper=paper))
+    source = replace(source or Source(spec.recipe.source), background=paper)
     numbers = sorted(range(len(spec.plan)), key=lambda _: os.urandom(8))[:shards]
-    problems = [_difference(directory, spec, glyphs, spec.plan[number]) for number in sorted(numbers)]
+    problems = [_difference(directory, spec, source, spec.plan[number]) for number in sorted(numbers)]
     return len(numbers), [problem for problem in problems if problem]
 
 
-def _difference(directory: Path, spec: Spec, glyphs: Bank, shard: Shard) -> str:
+def _difference(directory: Path, spec: Spec, source: Source, shard: Shard) -> str:
     """Return in what a shard is not what the recipe makes, or nothing."""
+    glyphs, background = bank.load(source), background_image.load(source)
     try:
         for found in formats.get(spec.format).read(directory, spec, shard):
-            made = compose.compose(spec.recipe, glyphs, found.first, found.first + len(found), masks=spec.masks)
+            stop = found.first + len(found)
+            made = compose.compose(spec.recipe, glyphs, found.first, stop, masks=spec.masks, background=background)
             if (found.glyphs == ABSENT).all():  # a format without room for them, and glyphs of the user's own
                 found = replace(found, **{name: getattr(made, name) for name in ("glyphs", "x", "y", "boxes")})
             if (wrong := made.first_difference(found)) is not None:
@@ -529,9 +537,10 @@ def stream(spec: Spec, source: Source) -> Iterator[bytes]:
     from mnist_seq_cli.formats import webdataset
 
     glyphs = bank.load(source)
-    compose.check_bank(spec.recipe, glyphs)
+    check_bank(spec.recipe, glyphs)
+    background = background_image.load(source)
     batches = (
-        compose.compose(spec.recipe, glyphs, first, stop, masks=spec.masks)
+        compose.compose(spec.recipe, glyphs, first, stop, masks=spec.masks, background=background)
         for first, stop in compose.spans(spec.recipe, 0, spec.samples)
     )
     yield from webdataset.stream(spec.recipe, batches, spec.compression)

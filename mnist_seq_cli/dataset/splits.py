@@ -24,7 +24,7 @@ from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import Summary, Watch
 from mnist_seq_cli.dataset.manifest import SPLITS_NAME, STATE_NAME
-from mnist_seq_cli.engine import compose
+from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import bank
@@ -159,7 +159,7 @@ def plan(
             paper=paper,
             **wanted,
         )
-        compose.check_bank(spec.recipe, bank.load(sources[name]))
+        check_bank(spec.recipe, bank.load(sources[name]))
         planned.append(Split(directory / name, spec, sources[name]))
     return splits, planned
 

@@ -1,19 +1,13 @@
-"""Owns what is done to a whole strip: how dark its ink is, what paper it is on, and noise; all in integers.
-
-Paper may be a picture of the user's own, such as a scan: each strip lies on another part of it.
-"""
+"""Owns what is done to a whole strip: the contrast of its ink, its background, and noise; all in integers."""
 
 from __future__ import annotations
-
-from hashlib import sha256
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_seq_cli.engine.batch import Annotations
 from mnist_seq_cli.engine.random_words import below, words
-from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.mnist.background_image import BackgroundImage
 from mnist_seq_cli.recipe.recipe import Recipe
 
 DARKEST_CORNER = 96
@@ -22,38 +16,6 @@ DARKEST_CORNER = 96
 DARKEST_GRAIN = 48
 """Grey levels below white that a pixel of grain has at most."""
 
-MAX_FILE = 256 << 20
-
-
-class Sheet(NamedTuple):
-    """Paper of one's own: `levels` uint8 (height, width), 0 black to 255 white, and how a recipe names them."""
-
-    levels: NDArray[np.uint8]
-    identity: str
-
-
-def read(path: Path) -> Sheet:
-    """Return the paper in a picture of any format that Pillow reads.
-
-    Raises RequestError where there is no file, FormatError for what is no sound picture, OSError.
-    """
-    if not path.is_file():
-        raise RequestError(
-            f"{path} is not a file" if path.exists() else f"there is no picture {path}",
-            hint="--paper takes plain, gradient, grain or a picture",
-        )
-    from mnist_seq_cli.codecs import image_file
-    from mnist_seq_cli.storage import local
-
-    with local.open_regular(path) as file:
-        content = file.read(MAX_FILE + 1)
-    if len(content) > MAX_FILE:
-        raise FormatError(f"{path} is too large for paper")
-    levels = image_file.read(content, name=str(path), kind="picture")
-    digest = sha256(f"{levels.shape}".encode())
-    digest.update(levels.data)
-    return Sheet(levels, f"sha256:{digest.hexdigest()}")
-
 
 def contrasts(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
     """Return how dark the ink of samples `first` to `stop` is, in percent: int64 (stop - first,)."""
@@ -61,20 +23,22 @@ def contrasts(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
     return low + below(words(recipe.seed, "contrast", first, stop, 1)[:, 0], high - low + 1)
 
 
-def finish(recipe: Recipe, images: NDArray[np.uint8], first: int, sheet: Sheet | None = None) -> None:
-    """Give strips their contrast, paper and noise, in place: uint8 (n, height, width), dark ink on white paper.
+def apply(
+    recipe: Recipe, images: NDArray[np.uint8], shown: Annotations, background: BackgroundImage | None = None
+) -> None:
+    """Give strips their contrast, background and noise, in place: uint8 (n, height, width), dark ink on white.
 
-    `sheet` is the paper of a recipe that names one of the user's own.
+    `shown` is what they show; `background` the image that a recipe with a custom background names.
     """
     count, height, width = images.shape
-    stop = first + count
+    first, stop = shown.first, shown.first + count
     if recipe.contrast != (100, 100):
-        share = contrasts(recipe, first, stop).astype(np.uint16)[:, None, None]
+        share = shown.drawn["contrast"].astype(np.uint16)[:, None, None]
         images[:] = 255 - ((255 - images).astype(np.uint16) * share + 50) // 100
     if recipe.paper != "plain":
         if recipe.has_own_paper:
-            assert sheet is not None
-            darkness = _part_of(sheet.levels, recipe, first, stop, height, width)
+            assert background is not None
+            darkness = _part_of(background.levels, recipe, first, stop, height, width)
         else:
             darkness = (_gradient if recipe.paper == "gradient" else _grain)(recipe, first, stop, height, width)
         images[:] = (images.astype(np.uint16) * (255 - darkness) + 127) // 255

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.recipe.recipe import RANGES, Recipe
 
+PAPER, INK = 255, 0
+
 ABSENT = -1
 """Glyph id, place and box of positions beyond the length of a sequence."""
 

@@ -20,11 +20,17 @@ def gaps(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
 
 
 def lefts(
-    recipe: Recipe, ink: NDArray[np.int32], lengths: NDArray[np.int32], first: int, stop: int
+    recipe: Recipe,
+    ink: NDArray[np.int32],
+    lengths: NDArray[np.int32],
+    between: NDArray[np.int64],
+    first: int,
+    stop: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the left edges of glyph boxes, int32 (n, length), and how wide each strip is, int32 (n,), in px.
 
-    `ink` int32 (n, length, 4) is where the ink of each glyph is in its box, `lengths` int32 (n,) how many glyphs count.
+    `ink` int32 (n, length, 4) is where the ink of each glyph is in its box, `lengths` int32 (n,) how many glyphs count,
+    `between` int64 (n, length - 1) the gaps, in px.
     """
     count, step = stop - first, recipe.glyph_width
     if recipe.is_row:
@@ -33,16 +39,16 @@ def lefts(
             x = np.tile(row, (count, 1))
         else:
             x = np.full((count, recipe.length), recipe.margin, dtype=np.int32)
-            np.cumsum(gaps(recipe, first, stop) + step, axis=1, out=x[:, 1:])
+            np.cumsum(between + step, axis=1, out=x[:, 1:])
             x[:, 1:] += recipe.margin
         return x, np.full(count, recipe.width, dtype=np.int32)
     tight = recipe.crop == "tight"
     widths = ink[:, :, 2].astype(np.int64) if tight else np.full((count, recipe.length), step, dtype=np.int64)
     places = np.zeros((count, recipe.length), dtype=np.int64)
     # However far glyphs overlap, they stay in order: in tight strips each begins a pixel further at least.
-    np.cumsum(np.maximum(widths[:, :-1] + gaps(recipe, first, stop), int(tight)), axis=1, out=places[:, 1:])
+    np.cumsum(np.maximum(widths[:, :-1] + between, int(tight)), axis=1, out=places[:, 1:])
     absent = np.arange(recipe.length) >= lengths[:, None]
-    content = np.where(absent, 0, places + widths).max(axis=1, initial=1)  # glyphs of one's own may have no ink
+    content = np.where(absent, 0, places + widths).max(axis=1, initial=1)  # custom glyphs may have no ink
     around = recipe.margin + recipe.jitter_x
     slack = np.maximum(recipe.width - 2 * around - content, 0)
     start = around + _aligned(recipe, slack, first, stop)

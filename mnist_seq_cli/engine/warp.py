@@ -1,4 +1,4 @@
-"""Owns the shape of the hand: glyphs slanted, turned, scaled, thinned and thickened, in fixed-point integers.
+"""Owns warps: glyphs slanted, rotated, scaled, thinned and thickened, in fixed-point integers.
 
 Each glyph is mapped about the centre of its ink into a cell that holds all of it, whatever was drawn. Angles are in
 1/256 of a degree, scales in 1/256 of a percent, the matrix in 1/65536. Nothing here is a float, so that the result is
@@ -12,70 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-STEPS = 256
-"""Parts that a degree or a percent is drawn in."""
+from mnist_seq_cli.engine.random_words import below, words
+from mnist_seq_cli.mnist.bank import Bank, ink_boxes
+from mnist_seq_cli.recipe.recipe import RANGES, Recipe
+from mnist_seq_cli.recipe.warp_bounds import ONE, STEPS, cell_size, cosine, sine, tangent
 
-_ONE = 1 << 16
-_RADIAN = 74961321
-"""π / 180 / 256 in 1/2**40."""
-_RIGHT_ANGLE = 90 * STEPS
 _BLOCK = 64
 """Glyphs mapped at a time: what is worked out for them stays in the processor's second-level cache."""
-
-Range = tuple[int, int]
-
-
-class Hand(NamedTuple):
-    """What a hand may do, each from and to: `slant` and `rotate` in degrees, `scale` in percent, `stroke` in px.
-
-    Positive is to the right, counterclockwise, larger and thicker.
-    """
-
-    slant: Range = (0, 0)
-    rotate: Range = (0, 0)
-    scale: Range = (100, 100)
-    stroke: Range = (0, 0)
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether glyphs stay as they are."""
-        return self == Hand()
-
-
-def _sine(angle: Any) -> Any:
-    """Return the sine of an angle up to 90°, in 1/65536: integers or arrays, by Taylor's series to the 11th power."""
-    radians = angle * _RADIAN >> 16
-    square = radians * radians >> 24
-    term = total = radians
-    for divisor in (2 * 3, 4 * 5, 6 * 7, 8 * 9, 10 * 11):
-        term = -(term * square >> 24) // divisor
-        total = total + term
-    return total + 128 >> 8
-
-
-def _cosine(angle: Any) -> Any:
-    return _sine(_RIGHT_ANGLE - abs(angle))
-
-
-def _tangent(angle: Any) -> Any:
-    return (_sine(angle) << 16) // _cosine(angle)
-
-
-def cell_size(hand: Hand, ink: tuple[int, int]) -> tuple[int, int]:
-    """Return (height, width) in px of a cell that holds any glyph whose ink is at most `ink`, (height, width)."""
-    height, width = ((size + 1) * _ONE // 2 for size in ink)  # between pixels, ink fades over half a pixel more
-    shear = _tangent(max(map(abs, hand.slant)) * STEPS)
-    leaning = width + (height * shear >> 16)
-    first, last = sorted(map(abs, hand.rotate))
-    first = 0 if hand.rotate[0] <= 0 <= hand.rotate[1] else first
-    turns = [(_cosine(turn * STEPS), _sine(turn * STEPS)) for turn in range(first, last + 1)]
-    across = max(cosine * leaning + sine * height >> 16 for cosine, sine in turns)
-    down = max(cosine * height + sine * leaning >> 16 for cosine, sine in turns)
-    spread = 2 * max(0, hand.stroke[1]) + 2  # the centre may be half a pixel off, and the first pixel is half a one
-    if 2 * hand.scale[0] < 100:
-        spread += 1  # small glyphs are looked at a quarter of a pixel further out
-    tall, wide = (-(-2 * reach * hand.scale[1] // 100 >> 16) + spread for reach in (down, across))
-    return tall, wide
 
 
 def inverse(slant: NDArray[np.int64], rotate: NDArray[np.int64], scale: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -83,9 +26,9 @@ def inverse(slant: NDArray[np.int64], rotate: NDArray[np.int64], scale: NDArray[
 
     A glyph is scaled, then sheared, then turned; so back it is turned, sheared and scaled.
     """
-    cosine, sine, shear = _cosine(rotate), _sine(rotate), _tangent(slant)
+    cos, sin, shear = cosine(rotate), sine(rotate), tangent(slant)
     factor = (100 * STEPS << 16) // scale
-    rows = (cosine + (shear * sine >> 16), (shear * cosine >> 16) - sine, sine, cosine)
+    rows = (cos + (shear * sin >> 16), (shear * cos >> 16) - sin, sin, cos)
     return np.stack([row * factor >> 16 for row in rows], axis=-1)
 
 
@@ -116,10 +59,48 @@ def shape(
     return cells, places
 
 
+class WarpedGlyphs(NamedTuple):
+    """Glyphs of another shape than they have in the bank, ink 255 on paper 0.
+
+    `cells` uint8 (n, length, height, width); `x` and `y` int32 (n, length), left and top edges of the cells in px;
+    `boxes` int32 (n, length, 4), where their ink is, as x, y, width and height in px; all of them in the image, or in
+    the box of the glyph. `sampled` holds what was sampled, by name: arrays (n, length).
+    """
+
+    cells: NDArray[np.uint8]
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    boxes: NDArray[np.int32]
+    sampled: dict[str, NDArray[Any]]
+
+
+def warp(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], ink: NDArray[np.int32], first: int) -> WarpedGlyphs:
+    """Return glyphs, int32 (n, length) ids, warped as the recipe says, each in the box that it has in the bank.
+
+    `ink` int32 (n, length, 4) is where their ink is in the bank, `first` the number of the first sample.
+    """
+    count, length = glyphs.shape
+    values, sampled = {}, {}
+    for name, (low, high) in recipe.warp._asdict().items():
+        steps = 1 if name == "stroke" else STEPS
+        chosen = below(words(recipe.seed, name, first, first + count, length), (high - low) * steps + 1) + low * steps
+        values[name] = chosen.reshape(-1)
+        if (low, high) != RANGES[name][0]:
+            sampled[name] = chosen if name == "stroke" else (chosen * 100 // STEPS) / 100
+    matrices = inverse(values["slant"], values["rotate"], values["scale"])
+    cell = cell_size(recipe.warp, (recipe.ink_height, recipe.ink_width))
+    cells, offsets = shape(bank.images(glyphs.reshape(-1)), ink.reshape(-1, 4), matrices, cell)
+    stroke(cells, values["stroke"])
+    boxes = ink_boxes(cells)
+    boxes[:, :2] += offsets
+    x, y = offsets.T.reshape(2, count, length)
+    return WarpedGlyphs(cells.reshape(count, length, *cell), x, y, boxes.reshape(count, length, 4), sampled)
+
+
 def _shrinks(matrices: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell which glyphs become less than half as large: (n,); their places are more than two pixels apart."""
     areas = matrices[:, 0] * matrices[:, 3] - matrices[:, 1] * matrices[:, 2] >> 16
-    smaller: NDArray[np.bool_] = areas > (4 * _ONE) * 257 // 256  # which rounding does not lead to
+    smaller: NDArray[np.bool_] = areas > (4 * ONE) * 257 // 256  # which rounding does not lead to
     return smaller
 
 
@@ -167,7 +148,7 @@ def _map(
     lower *= to_below.reshape(-1)
     upper <<= 8
     upper += lower
-    upper += _ONE >> 1
+    upper += ONE >> 1
     upper >>= 16
     out.reshape(-1)[:] = upper
 

@@ -12,9 +12,9 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe.plan import Plan, Shard
 
 if TYPE_CHECKING:
+    from mnist_seq_cli.codecs.compression import Compression
     from mnist_seq_cli.dataset.manifest import Record
     from mnist_seq_cli.engine.batch import Annotations, Batch
-    from mnist_seq_cli.recipe.recipe import Compression
     from mnist_seq_cli.recipe.spec import Spec
     from mnist_seq_cli.storage.local import FileSum
 

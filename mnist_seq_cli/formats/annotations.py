@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.batch import ABSENT, Annotations, Batch, drawn_names
-from mnist_seq_cli.engine.compose import PAPER
+from mnist_seq_cli.engine.batch import ABSENT, PAPER, Annotations, Batch, drawn_names
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe.recipe import Recipe
 

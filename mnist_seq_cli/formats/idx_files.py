@@ -18,6 +18,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.dataset.manifest import STATE_NAME, Record
 from mnist_seq_cli.engine.batch import ABSENT, Annotations, Batch
 from mnist_seq_cli.engine.compose import annotate, spans
@@ -27,7 +28,7 @@ from mnist_seq_cli.formats.annotations import checked
 from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.plan import Shard
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, Compression
+from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local import FileSum

@@ -21,6 +21,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.dataset.manifest import STATE_NAME, Record
 from mnist_seq_cli.engine.batch import Annotations, Batch, drawn_names
 from mnist_seq_cli.engine.compose import spans
@@ -28,7 +29,6 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats import Written
 from mnist_seq_cli.formats.annotations import checked
 from mnist_seq_cli.recipe.plan import Shard
-from mnist_seq_cli.recipe.recipe import Compression
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local import FileSum

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
+from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.dataset.manifest import STATE_NAME, Record
 from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.engine.compose import spans
@@ -27,7 +28,7 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats import Written, standing_shards
 from mnist_seq_cli.formats.annotations import MAX_ROW, fits_canvas, parse_row, rows_of, to_batch
 from mnist_seq_cli.recipe.plan import Shard
-from mnist_seq_cli.recipe.recipe import Compression, Recipe
+from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local import FileSum

@@ -1,8 +1,8 @@
-"""Owns what a recipe draws from: glyphs by digit, of the bundled MNIST or two IDX files, and paper of one's own."""
+"""Owns banks: glyphs by digit, of the bundled MNIST or of two IDX files."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,19 +10,14 @@ from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.permutation import permute
-from mnist_seq_cli.engine.random_words import below, words
 from mnist_seq_cli.errors import FormatError, OutputError, RequestError
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, PAPERS, Pool
-
-if TYPE_CHECKING:
-    from mnist_seq_cli.engine.background import Sheet
+from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, PAPERS
 
 TRAIN_SIZE, TEST_SIZE = 60_000, 10_000
 _UNKNOWN = -1
@@ -69,13 +64,13 @@ BUNDLED_FILES = (
 class Source:
     """Where glyphs come from: `name` for the bundled MNIST, or two IDX files of the user's own.
 
-    `paper` is a picture of the user's own that strips lie on, if they do.
+    `background` is a picture of the user's own that strips lie on, if they do.
     """
 
     name: str = "train"
     images: Path | None = None
     labels: Path | None = None
-    paper: Path | None = None
+    background: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.images is None) != (self.labels is None):
@@ -92,9 +87,8 @@ class Bank:
 
     `height` and `width` are those of a glyph in px; `labels` uint8 (n,); `counts` int64 (10,), the glyphs of each
     digit; `identity` names the content in a recipe: "train", "test", "all" or "sha256:…". Glyph ids are
-    `first_id` to `first_id` + n - 1. `sheet` is the paper of one's own that is given with them.
-
-    `part` and `without` give a bank that has the same images, labels and ids, and fewer glyphs to draw from.
+    `first_id` to `first_id` + n - 1; `by_digit` int32 holds them sorted by digit, those of a digit from `starts` int64
+    (10,) on, in order. `name` stands for the bank in messages.
     """
 
     def __init__(
@@ -106,56 +100,22 @@ class Bank:
         self.identity = identity
         self.first_id = first_id
         self.counts = np.bincount(labels, minlength=10)
-        self._starts = np.cumsum(self.counts) - self.counts
-        self._by_digit = np.argsort(labels, kind="stable").astype(np.int32) + np.int32(first_id)
+        self.starts = np.cumsum(self.counts) - self.counts
+        self.by_digit = np.argsort(labels, kind="stable").astype(np.int32) + np.int32(first_id)
         self._ink = np.full((len(labels), 4), _UNKNOWN, dtype=np.int32)
         self._ink_lock = Lock()
-        self._name = "the source"
-        self._narrowed: dict[object, Self] = {}
-        self.sheet: Sheet | None = None
+        self.name = "the source"
 
-    def on(self, sheet: Sheet) -> Self:
-        """Return the bank with a paper of one's own."""
-        other = copy(self)
-        other.sheet, other._narrowed = sheet, {}
-        return other
+    def narrowed(self, glyphs: Sequence[NDArray[np.int32]], name: str) -> Self:
+        """Return a bank of the same images, labels and ids that holds these glyphs of each digit, ids int32 (n,).
 
-    def part(self, pool: Pool) -> Self:
-        """Return the bank with a part of each digit's glyphs: of every `whole` of them, from `low` to `high`.
-
-        Parts that do not overlap share no glyph, and parts that leave no gap leave out none. Glyphs are dealt out in a
-        shuffled order, which is always the same, so that the hands that wrote them are in every part.
+        `name` stands for them in messages.
         """
-        low, high, whole = pool
-        if (low, high) == (0, whole):
-            return self
-        if pool not in self._narrowed:
-            kept = []
-            for digit in range(10):
-                glyphs = self.glyphs_of(digit)
-                size = len(glyphs)
-                places = permute(0, f"pool/{digit}", size, np.arange(size * low // whole, size * high // whole))
-                kept.append(glyphs[np.sort(places)])
-            self._narrowed[pool] = self._with(kept, "that part of the source")
-        return self._narrowed[pool]
-
-    def without(self, ids: Collection[int]) -> Self:
-        """Return the bank without the glyphs of these ids."""
-        left_out = frozenset(ids)
-        if left_out not in self._narrowed:
-            unwanted = np.array(sorted(left_out), dtype=np.int32)
-            listed = [self.glyphs_of(digit) for digit in range(10)]
-            kept = [glyphs[~np.isin(glyphs, unwanted)] for glyphs in listed]
-            self._narrowed[left_out] = self._with(kept, self._name)
-        return self._narrowed[left_out]
-
-    def _with(self, glyphs: Sequence[NDArray[np.int32]], name: str) -> Self:
-        """Return the bank with these glyphs of each digit to draw from."""
         narrowed = copy(self)
         narrowed.counts = np.array([len(ids) for ids in glyphs])
-        narrowed._starts = np.cumsum(narrowed.counts) - narrowed.counts
-        narrowed._by_digit = np.concatenate(glyphs)
-        narrowed._name, narrowed._narrowed = name, {}
+        narrowed.starts = np.cumsum(narrowed.counts) - narrowed.counts
+        narrowed.by_digit = np.concatenate(glyphs)
+        narrowed.name = name
         return narrowed
 
     def __len__(self) -> int:
@@ -163,38 +123,7 @@ class Bank:
 
     def glyphs_of(self, digit: int) -> NDArray[np.int32]:
         """Return the ids of the glyphs of `digit`, in order: int32 (n,)."""
-        return self._by_digit[self._starts[digit] : self._starts[digit] + self.counts[digit]]
-
-    def pick(self, digits: NDArray[Any], drawn: NDArray[np.uint64]) -> NDArray[np.int32]:
-        """Return for each digit the id of one of its glyphs, all alike likely, by the random word beside it: int32."""
-        return self._by_digit.take(self._starts.take(digits) + below(drawn, self.counts.take(digits)))
-
-    def deal(self, digits: NDArray[Any], turns: NDArray[np.int64], seed: int) -> NDArray[np.int32]:
-        """Return for each digit the glyph that comes up at its n-th turn, counted from 0: int32, of the same shape.
-
-        All glyphs of a digit come up before any does again, and in each round in an order of its own.
-        """
-        found = np.full(digits.shape, self.first_id, dtype=np.int32)  # where a sequence has ended, any glyph will do
-        for digit in range(10):
-            here = digits == digit
-            if not self.counts[digit] or not here.any():
-                continue
-            rounds, places = np.divmod(turns[here], self.counts[digit])
-            for number in np.unique(rounds).tolist():
-                now = rounds == number
-                places[now] = _order(seed, digit, number, int(self.counts[digit]))[places[now]]
-            found[here] = self.glyphs_of(digit)[places]
-        return found
-
-    def require(self, digits: Iterable[int]) -> None:
-        """Raise RequestError unless there is a glyph of each of `digits`."""
-        missing = sorted({digit for digit in digits if not self.counts[digit]})
-        if missing:
-            present = ", ".join(str(digit) for digit in range(10) if self.counts[digit])
-            raise RequestError(
-                f"{self._name} has no glyph of {', '.join(map(str, missing))}",
-                hint=f"it has glyphs of {present}" if present else "it has none at all; take a larger part",
-            )
+        return self.by_digit[self.starts[digit] : self.starts[digit] + self.counts[digit]]
 
     def take(self, glyphs: NDArray[Any], out: NDArray[np.uint8]) -> None:
         """Copy the images of the glyphs with these ids, ink 255 on paper 0, to `out`: uint8 (n, height * width).
@@ -244,7 +173,6 @@ class Bank:
             "glyph_width": self.width,
             "ink_height": ink_height,
             "ink_width": ink_width,
-            **({} if self.sheet is None else {"paper": self.sheet.identity}),
         }
 
     @property
@@ -271,12 +199,6 @@ def ink_boxes(images: NDArray[np.uint8]) -> NDArray[np.int32]:
     return boxes
 
 
-@lru_cache(maxsize=20)
-def _order(seed: int, digit: int, number: int, size: int) -> NDArray[np.int32]:
-    """Return a shuffle of 0 to `size` - 1, of its own for each round and digit. All words differ, or come in order."""
-    return np.argsort(words(seed, f"once/{digit}", number, number + 1, size)[0], kind="stable").astype(np.int32)
-
-
 def find(
     source: str | PathLike[str],
     labels: str | PathLike[str] | None = None,
@@ -286,28 +208,31 @@ def find(
 
     `paper` is a kind of paper, which is none of the source's, or a picture.
     """
-    sheet = None if paper in PAPERS else Path(paper).absolute()
+    background = None if paper in PAPERS else Path(paper).absolute()
     if labels is None:
-        return Source(fspath(source), paper=sheet)
+        return Source(fspath(source), background=background)
     if source in BUNDLED_SOURCES:
         raise RequestError(
             f"--source-labels {fspath(labels)} is for images of your own, and --source is {fspath(source)}",
             hint=f"give the images with --source; a file of that name is ./{fspath(source)}",
         )
-    return Source("own", Path(source).absolute(), Path(labels).absolute(), sheet)
+    return Source("own", Path(source).absolute(), Path(labels).absolute(), background)
 
 
-@lru_cache(maxsize=4)
 def load(source: Source) -> Bank:
-    """Return the bank of a source; the same object for the same source, so that a process maps its files once.
+    """Return the bank of a source; the same object for the same glyphs, so that a process maps its files once.
 
-    Raises FormatError for files that are not a pair of images and labels, and for paper that is not a picture;
-    OutputError when bundled files are missing; RequestError, OSError.
+    Raises as `read` does.
     """
-    if source.paper is not None:
-        from mnist_seq_cli.engine import background
+    return _read_once(replace(source, background=None))
 
-        return load(replace(source, paper=None)).on(background.read(source.paper))
+
+def read(source: Source) -> Bank:
+    """Return a new bank with the glyphs of a source.
+
+    Raises FormatError for files that are not a pair of images and labels, OutputError when bundled files are missing,
+    OSError.
+    """
     if source.images is None or source.labels is None:
         directory = bundled_directory()
         files = {"train": BUNDLED_FILES[:2], "test": BUNDLED_FILES[2:], "all": BUNDLED_FILES}[source.name]
@@ -326,6 +251,9 @@ def load(source: Source) -> Bank:
     digest.update(images.data)
     digest.update(labels.data)
     return Bank([images], labels, identity=f"sha256:{digest.hexdigest()}")
+
+
+_read_once = lru_cache(maxsize=4)(read)
 
 
 def bundled_directory() -> Path:

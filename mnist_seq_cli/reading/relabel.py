@@ -18,6 +18,7 @@ from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, STATE_NAME, Record
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import ABSENT, Annotations, drawn_names
+from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import CheckError, FormatError, RequestError
 from mnist_seq_cli.formats import png_folder
 from mnist_seq_cli.mnist import bank
@@ -56,7 +57,7 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
         source = Source("all" if spec is None else spec.recipe.source)
     glyphs = bank.load(source)
     if spec is not None:
-        compose.check_bank(spec.recipe, glyphs)
+        check_bank(spec.recipe, glyphs)
     shards, complete = _shards(directory, spec), manifest.read_manifest(directory)
     reader = Reader(glyphs)
     work = directory / STATE_NAME / "repair"

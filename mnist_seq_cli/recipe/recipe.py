@@ -14,7 +14,7 @@ from mnist_seq_cli.recipe.bounds import MAX_SAMPLES, check_choice, check_range
 from mnist_seq_cli.recipe.json_values import canonical_json, typed_fields
 
 if TYPE_CHECKING:
-    from mnist_seq_cli.engine.warp import Hand
+    from mnist_seq_cli.recipe.warp_bounds import Warp
 
 Digits = tuple[int, ...]
 Lengths = tuple[tuple[int, int], ...]
@@ -32,8 +32,6 @@ Align = Literal["left", "center", "right", "random"]
 ALIGNS: tuple[Align, ...] = get_args(Align)
 PAPERS = ("plain", "gradient", "grain")
 Range = tuple[int, int]
-Compression = Literal["fast", "small"]
-COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 GlyphRule = Literal["any", "once"]
 GLYPH_RULES: tuple[GlyphRule, ...] = get_args(GlyphRule)
 BUNDLED_SOURCES = ("train", "test", "all")
@@ -271,9 +269,9 @@ def _reach(
     """
     height = width = 0
     if any(looks[name] != RANGES[name][0] for name in _SHAPES):
-        from mnist_seq_cli.engine.warp import Hand, cell_size
+        from mnist_seq_cli.recipe.warp_bounds import Warp, cell_size
 
-        height, width = cell_size(Hand(*(looks[name] for name in _SHAPES)), ink)
+        height, width = cell_size(Warp(*(looks[name] for name in _SHAPES)), ink)
     if crop == "tight":
         return height, width, width or max(ink[1], 1)
     return height, width, glyph[1]
@@ -408,19 +406,19 @@ class Recipe:
             raise RequestError("--width fit leaves no room to align in", hint="leave --align out")
 
     @property
-    def hand(self) -> Hand:
-        """What the hand may do."""
-        from mnist_seq_cli.engine.warp import Hand
+    def warp(self) -> Warp:
+        """How glyphs may be warped."""
+        from mnist_seq_cli.recipe.warp_bounds import Warp
 
-        return Hand(*(getattr(self, name) for name in _SHAPES))
+        return Warp(*(getattr(self, name) for name in _SHAPES))
 
     @property
-    def is_shaped(self) -> bool:
+    def is_warped(self) -> bool:
         """Whether glyphs are given another shape than they have in the bank."""
         return any(getattr(self, name) != RANGES[name][0] for name in _SHAPES)
 
     @property
-    def is_finished(self) -> bool:
+    def has_effects(self) -> bool:
         """Whether strips are more than ink on white paper."""
         return bool(self.contrast != RANGES["contrast"][0] or self.paper != "plain" or self.noise)
 
@@ -437,12 +435,12 @@ class Recipe:
     @property
     def is_level(self) -> bool:
         """Whether all glyph boxes are as high as the canvas."""
-        return self.height == self.glyph_height and not self.is_shaped
+        return self.height == self.glyph_height and not self.is_warped
 
     @property
     def overlaps(self) -> bool:
         """Whether the box of one glyph may reach into that of another, or out of the canvas."""
-        return self.crop == "tight" or self.is_shaped or self.min_gap < 2 * self.jitter_x
+        return self.crop == "tight" or self.is_warped or self.min_gap < 2 * self.jitter_x
 
     def _check_writing(self) -> None:
         for sequence in self.sequences:

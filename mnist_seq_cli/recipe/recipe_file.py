@@ -12,12 +12,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError, one_line
 from mnist_seq_cli.recipe.json_values import typed_fields
 from mnist_seq_cli.recipe.recipe import (
     BUNDLED_SOURCES,
-    COMPRESSIONS,
     FULL,
     PAPERS,
     RANGES,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+from mnist_seq_cli.codecs.compression import COMPRESSIONS, Compression
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.recipe.json_values import canonical_json, typed_fields
 from mnist_seq_cli.recipe.plan import Plan
-from mnist_seq_cli.recipe.recipe import COMPRESSIONS, Compression, Recipe
+from mnist_seq_cli.recipe.recipe import Recipe
 
 RECIPE_NAME = "recipe.json"
 

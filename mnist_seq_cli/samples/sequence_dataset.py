@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mnist_seq_cli.engine.batch import Batch, joined, nothing
 from mnist_seq_cli.engine.compose import check_masks, compose
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
 from mnist_seq_cli.recipe.recipe import (
@@ -191,7 +191,6 @@ class SequenceDataset(Samples):
         **looks: Any,
     ) -> None:
         place = bank.find(source, source_labels, paper)
-        loaded = bank.load(place)
         recipe = Recipe.request(
             seed=seed,
             length=parse_lengths(length) if isinstance(length, str) else length,
@@ -212,7 +211,7 @@ class SequenceDataset(Samples):
             glyphs=glyphs,
             pool=tuple(pool),
             label_pool=tuple(label_pool),
-            **{"paper": paper, **looks, **loaded.facts},
+            **{"paper": paper, **looks, **background_image.facts(place)},
         )
         if masks:
             check_masks(recipe)
@@ -236,7 +235,8 @@ class SequenceDataset(Samples):
         return data
 
     def _made(self, first: int, stop: int) -> Batch:
-        return compose(self.recipe, bank.load(self._source), first, stop, masks=self.masks)
+        glyphs, background = bank.load(self._source), background_image.load(self._source)
+        return compose(self.recipe, glyphs, first, stop, masks=self.masks, background=background)
 
 
 _ITERATION = 256

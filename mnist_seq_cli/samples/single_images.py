@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mnist_seq_cli.codecs import png
-from mnist_seq_cli.engine.compose import check_bank, check_masks, compose, spans
+from mnist_seq_cli.engine.compose import check_masks, compose, spans
+from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.recipe import Digits, Recipe, format_sequence, parse_sequence
 from mnist_seq_cli.storage import local
@@ -47,7 +48,7 @@ def plan(sequences: Iterable[Digits], source: Source, *, seed: int, count: int =
             hint=f"{MAX_STRIPS} at most; mnistseq dataset makes more",
         )
     wanted = [sequence for sequence in listed for _ in range(count)]
-    asked = {"seed": seed, **looks, **glyphs.facts}
+    asked = {"seed": seed, **looks, **background_image.facts(source)}
     if looks.get("glyphs") == "once":
         recipes = dict.fromkeys(wanted, Recipe.request(sequences=_of_one_length(wanted), **asked))
     else:
@@ -81,11 +82,11 @@ def encode(strips: Sequence[Strip], source: Source, *, masks: bool = False) -> I
 
     Strips of one recipe are made some at a time.
     """
-    glyphs = bank.load(source)
+    glyphs, background = bank.load(source), background_image.load(source)
     for _, group in groupby(strips, lambda strip: id(strip.recipe)):
         run = list(group)
         for first, stop in spans(run[0].recipe, run[0].number, run[-1].number + 1):
-            batch = compose(run[0].recipe, glyphs, first, stop, masks=masks)
+            batch = compose(run[0].recipe, glyphs, first, stop, masks=masks, background=background)
             arrays = [batch.images] if batch.masks is None else [batch.images, batch.masks]
             yield from map(list, zip(*(png.encode(array, "small", batch.widths) for array in arrays), strict=True))
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mnist_seq_cli.codecs import png
+from mnist_seq_cli.codecs.compression import COMPRESSIONS, Compression
 from mnist_seq_cli.codecs.png import decode, encode
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.mnist.bank import Source, load
-from mnist_seq_cli.recipe.recipe import COMPRESSIONS, Compression, Recipe
+from mnist_seq_cli.recipe.recipe import Recipe
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NOISE = np.random.Generator(np.random.Philox(5)).integers(0, 256, (3, 9, 13), dtype=np.uint8)

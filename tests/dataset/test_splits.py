@@ -13,7 +13,7 @@ from faulty import tree
 
 from mnist_seq_cli import open_dataset
 from mnist_seq_cli.dataset import splits
-from mnist_seq_cli.engine.compose import check_bank
+from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import Source, load

@@ -20,10 +20,11 @@ from PIL import Image
 from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.codecs import image_file, png
 from mnist_seq_cli.dataset import build as dataset
-from mnist_seq_cli.engine.background import Sheet, read
+from mnist_seq_cli.engine import glyphs
 from mnist_seq_cli.engine.compose import annotate, compose
 from mnist_seq_cli.errors import FormatError, OutputError, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.mnist.background_image import BackgroundImage, read
 from mnist_seq_cli.mnist.bank import Source, find, load
 from mnist_seq_cli.recipe.recipe import Recipe
 
@@ -152,7 +153,7 @@ def test_colours_become_grey_on_white(mode: str) -> None:
 def test_a_paper_with_the_name_of_a_kind_is_given_by_its_path() -> None:
     draw("scan.png")
     Path("scan.png").rename("grain")
-    assert find("train", paper="grain").paper is None
+    assert find("train", paper="grain").background is None
     assert on_paper(paper="./grain").recipe.paper == read(Path("grain")).identity
     assert on_paper(paper="grain").recipe.paper == "grain"
 
@@ -170,10 +171,11 @@ def test_a_recipe_takes_no_other_paper_than_its_own() -> None:
     ):
         with pytest.raises(RequestError) as caught:
             SequenceDataset.from_recipe(data.recipe, source=source)[0]
-        assert str(caught.value) == f"the recipe is for the paper {own}, and {told}; give the same picture with --paper"
+        hint = "give the same picture with `paper`"
+        assert str(caught.value) == f"the recipe is for the background {own}, and {told}; {hint}"
     with pytest.raises(RequestError) as caught:
         SequenceDataset.from_recipe(replace(data.recipe, paper="grain"), source=find("train", paper="scan.png"))[0]
-    assert str(caught.value) == f"the recipe is for the paper grain, and this one is {own}; leave the picture out"
+    assert str(caught.value) == f"the recipe is for the background grain, and this one is {own}; leave the picture out"
     assert annotate(data.recipe, BANK, 0, 3).digits.tolist() == data.batch(0, 3).digits.tolist()
 
 
@@ -183,12 +185,11 @@ def test_a_recipe_does_not_name_a_paper_in_other_ways(paper: Any) -> None:
         Recipe.request(seed=1, paper=paper)
 
 
-def test_parts_of_a_bank_keep_the_paper() -> None:
-    sheet = Sheet(np.full((3, 3), 100, dtype=np.uint8), "sha256:" + "0" * 64)
-    recipe = Recipe.request(seed=1, length=2, pool=(0, 1, 2), paper=sheet.identity)
-    BANK.part((0, 1, 2))  # which is kept, and without paper
-    assert compose(recipe, BANK.on(sheet), 0, 2).images.max() == 100
-    assert BANK.sheet is None
+def test_a_part_of_a_bank_goes_with_a_background() -> None:
+    background = BackgroundImage(np.full((3, 3), 100, dtype=np.uint8), "sha256:" + "0" * 64)
+    recipe = Recipe.request(seed=1, length=2, pool=(0, 1, 2), paper=background.identity)
+    glyphs.part(BANK, (0, 1, 2))
+    assert compose(recipe, BANK, 0, 2, background=background).images.max() == 100
 
 
 # What is no picture
@@ -266,14 +267,12 @@ def test_what_is_no_picture_is_one_line(case: str, command: str, mnistseq: Run, 
 
 
 def test_a_file_that_cannot_be_read_is_a_failure(mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mnist_seq_cli.storage import local
-
     draw("scan.png")
 
-    def refuse(path: Path) -> Any:
+    def refuse(path: Path, mode: str) -> Any:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(local, "open_regular", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     done = mnistseq("generate", "12", "--paper", "scan.png", "-o", "out/")
     assert (done.code, done.out) == (1, "")
     assert done.err.endswith("scan.png: Permission denied\n")
@@ -281,8 +280,8 @@ def test_a_file_that_cannot_be_read_is_a_failure(mnistseq: Run, monkeypatch: pyt
 
 def test_a_file_of_many_megabytes_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     draw("scan.png")
-    monkeypatch.setattr("mnist_seq_cli.engine.background.MAX_FILE", 1_000)
-    with pytest.raises(FormatError, match=r"scan\.png is too large for paper"):
+    monkeypatch.setattr("mnist_seq_cli.mnist.background_image.MAX_FILE", 1_000)
+    with pytest.raises(FormatError, match=r"scan\.png is too large for a background"):
         on_paper()
 
 
@@ -372,7 +371,7 @@ def test_a_picture_that_changes_under_way_spoils_nothing(place: Path) -> None:
     source = find("train", paper="scan.png")
     spec = dataset.request(place / "out", samples=40, source=source, seed=3, length=2, shard_size=10)
     draw("scan.png", seed=2)  # this process has read it, and those that it starts have not
-    with pytest.raises(OutputError, match=r"4 of 4 shards failed, .* the recipe is for the paper sha256:"):
+    with pytest.raises(OutputError, match=r"4 of 4 shards failed, .* the recipe is for the background sha256:"):
         dataset.build(place / "out", spec, source, workers=2)
     assert not (place / "out" / "manifest.json").exists()
 

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from reference import Glyphs, Reference, bundled
 
-from mnist_seq_cli.engine.batch import ARRAYS, Annotations, Batch
-from mnist_seq_cli.engine.compose import INK, PAPER, annotate, check_bank, compose, paint, spans
+from mnist_seq_cli.engine.batch import ARRAYS, INK, PAPER, Annotations, Batch
+from mnist_seq_cli.engine.compose import annotate, compose, spans
+from mnist_seq_cli.engine.glyphs import check_bank
+from mnist_seq_cli.engine.painting import paint
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.mnist.bank import Bank, Source, load
+from mnist_seq_cli.mnist.bank import Bank, Source, load, read
 from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
 from mnist_seq_cli.recipe.recipe import MAX_SEED, Recipe
 
@@ -214,7 +216,7 @@ def test_what_is_worked_out_on_threads_is_the_same(wanted: dict[str, Any], monke
         for name, value in (("_RUN", 64), ("_SHORT_RUN", 32), ("_THREADS_FROM", 512)):
             patch.setattr(f"mnist_seq_cli.engine.compose.{name}", value)
         # A bank of which nothing is known yet, so that what is worked out once is worked out on threads.
-        new_bank = load.__wrapped__(Source("train"))
+        new_bank = read(Source("train"))
         together = compose(Recipe.request(seed=19, length=length, **wanted), new_bank, 3, 900, masks=True)
     alone = compose(Recipe.request(seed=19, length=length, **wanted), load(Source("train")), 3, 900, masks=True)
     assert_same(together, alone)

@@ -1,4 +1,4 @@
-"""The shape of the hand, against slow loops, floating-point trigonometry and the pixels themselves."""
+"""Warped glyphs, against slow loops, floating-point trigonometry and the pixels themselves."""
 
 import math
 from hashlib import sha256
@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine import warp
-from mnist_seq_cli.engine.warp import STEPS, Hand, cell_size, inverse, shape, stroke
+from mnist_seq_cli.engine.warp import inverse, shape, stroke
 from mnist_seq_cli.mnist.bank import Source, ink_boxes, load
+from mnist_seq_cli.recipe import warp_bounds
+from mnist_seq_cli.recipe.warp_bounds import STEPS, Warp, cell_size
 
 INK = (20, 20)
 
@@ -40,26 +41,26 @@ def pasted(cells: NDArray[np.uint8], places: NDArray[np.int32], margin: int = 40
 def test_angles_have_their_sines_and_tangents() -> None:
     for angle in range(-90 * STEPS, 90 * STEPS + 1, 7):
         radians = math.radians(angle / STEPS)
-        assert abs(warp._sine(angle) / 65536 - math.sin(radians)) < 2e-5
-        assert abs(warp._cosine(angle) / 65536 - math.cos(radians)) < 2e-5
+        assert abs(warp_bounds.sine(angle) / 65536 - math.sin(radians)) < 2e-5
+        assert abs(warp_bounds.cosine(angle) / 65536 - math.cos(radians)) < 2e-5
         if abs(angle) <= 45 * STEPS:
-            assert abs(warp._tangent(angle) / 65536 - math.tan(radians)) < 1e-4
+            assert abs(warp_bounds.tangent(angle) / 65536 - math.tan(radians)) < 1e-4
     angles = np.arange(-90 * STEPS, 90 * STEPS + 1)
-    assert warp._sine(angles).tolist() == [warp._sine(angle) for angle in angles.tolist()]
+    assert warp_bounds.sine(angles).tolist() == [warp_bounds.sine(angle) for angle in angles.tolist()]
 
 
 def test_a_hand_that_does_nothing_changes_nothing() -> None:
     images, boxes = glyphs(300)
-    cells, places = shape(images, boxes, matrices(0, 0, 100, 300), cell_size(Hand(), INK))
+    cells, places = shape(images, boxes, matrices(0, 0, 100, 300), cell_size(Warp(), INK))
     np.testing.assert_array_equal(pasted(cells, places)[:, 40:68, 40:68], images)
-    assert Hand().is_plain
-    assert not Hand(scale=(100, 101)).is_plain
+    assert Warp().is_plain
+    assert not Warp(scale=(100, 101)).is_plain
 
 
 def test_a_quarter_turn_is_a_quarter_turn() -> None:
     images, boxes = glyphs(50)
     for angle, turns in ((90, 1), (-90, -1)):
-        plan = Hand(rotate=(angle, angle))
+        plan = Warp(rotate=(angle, angle))
         cells, _ = shape(images, boxes, matrices(0, angle, 100, 50), cell_size(plan, INK))
         for cell, image, (x, y, width, height) in zip(cells, images, boxes.tolist(), strict=True):
             turned = np.rot90(image[y : y + height, x : x + width], turns).astype(int)
@@ -75,7 +76,7 @@ def test_a_quarter_turn_is_a_quarter_turn() -> None:
 def test_a_glyph_is_mapped_as_the_formula_says(slant: int, rotate: int, scale: int, seed: int) -> None:
     """In floating point: scale, shear, turn about the centre of the ink, and mix the four pixels around."""
     images, boxes = glyphs(1, seed)
-    cell = cell_size(Hand((slant, slant), (rotate, rotate), (scale, scale)), INK)
+    cell = cell_size(Warp((slant, slant), (rotate, rotate), (scale, scale)), INK)
     cells, places = shape(images, boxes, matrices(slant, rotate, scale, 1), cell)
     image, (left, top) = images[0].astype(float), places[0].tolist()
     x, y, width, height = boxes[0].tolist()
@@ -108,7 +109,7 @@ def test_small_digits_keep_their_strokes(slant: int, rotate: int, scale: int) ->
     bank = load(Source("all"))
     sizes = bank.ink(np.arange(70_000))[:, 2:].min(axis=1)
     ids = np.argsort(sizes, kind="stable")[:800]
-    plan = Hand((slant, slant), (rotate, rotate), (scale, scale))
+    plan = Warp((slant, slant), (rotate, rotate), (scale, scale))
     cells, _ = shape(bank.images(ids), bank.ink(ids), matrices(slant, rotate, scale, 800), cell_size(plan, INK))
     assert cells.any(axis=(1, 2)).all()
     left = cells.sum(axis=(1, 2)) / bank.images(ids).sum(axis=(1, 2)) / (scale / 100) ** 2
@@ -130,7 +131,7 @@ def test_no_ink_leaves_its_cell(
     count = 20
     block = np.zeros((count, 28, 28), dtype=np.uint8)
     block[:, 3:23, 5:25] = 255  # the most ink that there can be
-    plan = Hand(slant, rotate, scale, (0, grow))
+    plan = Warp(slant, rotate, scale, (0, grow))
     values = [
         np.where(chance.random(count) < 0.5, chance.choice([low, high], count), chance.integers(low, high + 1, count))
         for low, high in (slant, rotate, scale)
@@ -183,7 +184,7 @@ def test_the_size_of_a_block_does_not_show() -> None:
     chance = np.random.default_rng(5)
     values = [chance.integers(low, high, 150) for low, high in ((-20, 21), (-20, 21), (80, 121))]
     plan = matrices(*values, 150)
-    cell = cell_size(Hand((-20, 20), (-20, 20), (80, 120)), INK)
+    cell = cell_size(Warp((-20, 20), (-20, 20), (80, 120)), INK)
     whole, places = shape(images, boxes, plan, cell)
     for number in (0, 63, 64, 149):
         alone, place = shape(images[number : number + 1], boxes[number : number + 1], plan[number : number + 1], cell)
@@ -207,12 +208,12 @@ GOLDEN = "36633880c5b6aceacfba08227d42def65994687df6677bed4afb10bd7e3fbe04"
 @pytest.mark.parametrize(
     ("plan", "size"),
     [
-        (Hand(), (23, 23)),
-        (Hand(stroke=(-1, 2)), (27, 27)),
-        (Hand(scale=(50, 200)), (44, 44)),
-        (Hand(rotate=(-90, 90)), (32, 32)),
-        (Hand(slant=(-45, 0)), (23, 44)),
+        (Warp(), (23, 23)),
+        (Warp(stroke=(-1, 2)), (27, 27)),
+        (Warp(scale=(50, 200)), (44, 44)),
+        (Warp(rotate=(-90, 90)), (32, 32)),
+        (Warp(slant=(-45, 0)), (23, 44)),
     ],
 )
-def test_cells_are_as_large_as_they_have_to_be(plan: Hand, size: tuple[int, int]) -> None:
+def test_cells_are_as_large_as_they_have_to_be(plan: Warp, size: tuple[int, int]) -> None:
     assert cell_size(plan, INK) == size

@@ -28,6 +28,7 @@ from PIL import Image
 from mnist_seq_cli import SequenceDataset, formats, open_dataset
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.codecs import png
+from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import Record
@@ -39,7 +40,7 @@ from mnist_seq_cli.execution.runner import Stop, run_here
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.recipe import COMPRESSIONS, Recipe
+from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
 
 SAMPLES, SHARD_SIZE = 250, 60

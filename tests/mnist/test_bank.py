@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import mnist_seq_cli
+from mnist_seq_cli.engine import glyphs as glyph_choice
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import bank as bank_module
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.mnist.bank import BUNDLED_FILES, Bank, Source, bundled_directory, find, load
+from mnist_seq_cli.mnist.bank import BUNDLED_FILES, Bank, Source, bundled_directory, find, load, read
 
 # The class counts of MNIST as published.
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -126,7 +127,7 @@ def test_take_copies_glyphs_to_where_it_is_told(name: str, dtype: Any) -> None:
 def test_loading_maps_the_files_and_copies_no_images() -> None:
     tracemalloc.start()
     try:
-        bank = load.__wrapped__(Source("all"))
+        bank = read(Source("all"))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -173,7 +174,7 @@ def test_without_its_files_an_installation_says_what_to_do(tmp_path: Path) -> No
 def test_pick_takes_the_glyph_that_the_word_stands_for(name: str, digits: list[int], drawn: list[int]) -> None:
     bank = load(Source(name))
     for kind in (np.uint8, np.int64):
-        chosen = bank.pick(np.array(digits, kind).reshape(2, 2), np.array(drawn, np.uint64).reshape(2, 2))
+        chosen = glyph_choice.pick(bank, np.array(digits, kind).reshape(2, 2), np.array(drawn, np.uint64).reshape(2, 2))
         assert chosen.dtype == np.int32
         expected = [
             bank.glyphs_of(digit)[word * len(bank.glyphs_of(digit)) >> 64]
@@ -188,13 +189,13 @@ def test_pick_is_uniform_over_the_glyphs_of_a_digit(name: str) -> None:
     for digit, count in enumerate(bank.counts.tolist()):
         # Words in the middle of each of 3 × count equal parts of their range.
         drawn = np.array([((2 * part + 1) << 63) // (3 * count) for part in range(3 * count)], dtype=np.uint64)
-        chosen = bank.pick(np.full(3 * count, digit), drawn)
+        chosen = glyph_choice.pick(bank, np.full(3 * count, digit), drawn)
         np.testing.assert_array_equal(chosen, np.repeat(bank.glyphs_of(digit), 3))
 
 
 def test_digits_that_are_there_are_there() -> None:
-    load(Source("train")).require(range(10))
-    Bank([np.zeros((2, 3, 3), np.uint8)], np.array([0, 4], np.uint8), identity="x").require([4, 0, 4])
+    glyph_choice.require(load(Source("train")), range(10))
+    glyph_choice.require(Bank([np.zeros((2, 3, 3), np.uint8)], np.array([0, 4], np.uint8), identity="x"), [4, 0, 4])
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_digits_that_are_there_are_there() -> None:
 def test_digits_that_are_absent_are_named_with_those_that_are_there(wanted: Any, message: str) -> None:
     bank = Bank([np.zeros((3, 4, 4), np.uint8)], np.array([7, 1, 7], np.uint8), identity="x")
     with pytest.raises(RequestError) as caught:
-        bank.require(wanted)
+        glyph_choice.require(bank, wanted)
     assert str(caught.value) == message
 
 
@@ -295,10 +296,10 @@ def test_a_file_of_a_pair_that_is_not_idx_is_named(tmp_path: Path) -> None:
 def test_a_pair_may_lack_digits_until_they_are_asked_for(tmp_path: Path) -> None:
     few = LABELS < 4
     bank = load(write_pair(tmp_path, IMAGES[few], LABELS[few]))
-    bank.require([0, 1, 2, 3])
+    glyph_choice.require(bank, [0, 1, 2, 3])
     assert len(bank.glyphs_of(7)) == 0
     with pytest.raises(RequestError, match="the source has no glyph of 7; it has glyphs of 0, 1, 2, 3"):
-        bank.require([1, 7])
+        glyph_choice.require(bank, [1, 7])
 
 
 # Naming a source

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.cli import main
+from mnist_seq_cli.engine import glyphs as glyph_choice
 from mnist_seq_cli.engine.batch import ABSENT
-from mnist_seq_cli.engine.compose import annotate, check_bank, compose
+from mnist_seq_cli.engine.compose import annotate, compose
+from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.engine.writing import occurrences, sequences
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist import idx
@@ -39,7 +41,7 @@ def ids_of(bank: Bank) -> list[int]:
 @pytest.mark.parametrize("cuts", [(0, 1, 10), (0, 50_000, 55_000), (0, 3, 4, 7)], ids=str)
 def test_parts_share_no_glyph_and_leave_none_out(name: str, cuts: tuple[int, ...]) -> None:
     bank = load(Source(name))
-    parts = [bank.part((low, high, cuts[-1])) for low, high in pairwise(cuts)]
+    parts = [glyph_choice.part(bank, (low, high, cuts[-1])) for low, high in pairwise(cuts)]
     assert sorted(glyph for part in parts for glyph in ids_of(part)) == sorted(ids_of(bank))
     for part, (low, high) in zip(parts, pairwise(cuts), strict=True):
         for digit in range(10):
@@ -53,10 +55,10 @@ def test_parts_share_no_glyph_and_leave_none_out(name: str, cuts: tuple[int, ...
 def test_the_parts_are_always_the_same() -> None:
     # They are as much of a promise as the samples are: those of another run may not reach into them.
     bank = load(Source("train"))
-    assert bank.part((9, 10, 10)).glyphs_of(4)[:6].tolist() == PARTS_OF_4
-    assert bank.part((9, 10, 10)) is bank.part((9, 10, 10))
-    assert bank.part(EVERYTHING) is bank
-    assert bank.part((0, 7, 7)) is bank
+    assert glyph_choice.part(bank, (9, 10, 10)).glyphs_of(4)[:6].tolist() == PARTS_OF_4
+    assert glyph_choice.part(bank, (9, 10, 10)) is glyph_choice.part(bank, (9, 10, 10))
+    assert glyph_choice.part(bank, EVERYTHING) is bank
+    assert glyph_choice.part(bank, (0, 7, 7)) is bank
 
 
 PARTS_OF_4 = [58, 61, 336, 354, 569, 677]
@@ -64,7 +66,7 @@ PARTS_OF_4 = [58, 61, 336, 354, 569, 677]
 
 def test_a_part_is_spread_over_the_whole_file() -> None:
     """The digits of a writer stand side by side in MNIST: a run of them would be the hands of a few."""
-    part = np.array(ids_of(load(Source("train")).part((2, 3, 10))))
+    part = np.array(ids_of(glyph_choice.part(load(Source("train")), (2, 3, 10))))
     tenths = np.bincount(part // 6_000, minlength=10)
     assert tenths.sum() == len(part)
     assert 500 < tenths.min() < tenths.max() < 700
@@ -72,7 +74,7 @@ def test_a_part_is_spread_over_the_whole_file() -> None:
 
 def test_a_part_copies_no_images() -> None:
     bank = load(Source("train"))
-    for narrowed in (bank.part((0, 1, 2)), bank.without([5])):
+    for narrowed in (glyph_choice.part(bank, (0, 1, 2)), glyph_choice.without(bank, [5])):
         assert all(one is other for one, other in zip(narrowed._parts, bank._parts, strict=True))
         assert (len(narrowed), narrowed.identity, narrowed.first_id) == (len(bank), "train", 0)
         np.testing.assert_array_equal(narrowed.images([7]), bank.images([7]))
@@ -84,7 +86,7 @@ def test_a_recipe_draws_from_its_part_alone() -> None:
     for low, high in [(0, 1), (1, 4), (4, 5)]:
         recipe = Recipe.request(seed=3, length=4, source="all", pool=(low, high, 5))
         glyphs = annotate(recipe, bank, 0, 30_000).glyphs
-        allowed = set(ids_of(bank.part((low, high, 5))))
+        allowed = set(ids_of(glyph_choice.part(bank, (low, high, 5))))
         assert set(glyphs.ravel().tolist()) <= allowed
         assert len(set(glyphs.ravel().tolist())) > 0.9 * len(allowed)
         seen.append(allowed)
@@ -133,7 +135,7 @@ def test_parts_are_the_same_with_and_without_wrong_labels() -> None:
     bank = load(Source("test"))
     for pool in ((0, 1, 2), (1, 2, 2)):
         recipe = Recipe.request(seed=1, source="test", pool=pool, exclude_mislabeled=True)
-        assert set(ids_of(check_bank(recipe, bank))) == set(ids_of(bank.part(pool))) - MISLABELED
+        assert set(ids_of(check_bank(recipe, bank))) == set(ids_of(glyph_choice.part(bank, pool))) - MISLABELED
 
 
 def test_own_glyphs_have_no_known_wrong_labels(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

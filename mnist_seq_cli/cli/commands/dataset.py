@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.errors import (
     RequestError,
 )
 from mnist_seq_cli.formats import FORMAT_NAMES, LAYOUTS
 from mnist_seq_cli.recipe.presets import PRESET_NAMES, PRESETS
-from mnist_seq_cli.recipe.recipe import (
-    BUNDLED_SOURCES,
-    COMPRESSIONS,
-    EVERYTHING,
-    PAPERS,
-)
+from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, EVERYTHING, PAPERS
 
 if TYPE_CHECKING:
     from mnist_seq_cli.mnist.bank import Source
@@ -268,9 +264,9 @@ def _check_paper(path: Path, own: str, given: str | None) -> None:
     """
     if given is None:
         raise RequestError(f"{path} is about a paper of your own", hint="give the picture with --paper")
-    from mnist_seq_cli.engine import background
+    from mnist_seq_cli.mnist import background_image
 
-    if given not in PAPERS and background.read(Path(given)).identity != own:
+    if given not in PAPERS and background_image.read(Path(given)).identity != own:
         raise RequestError(f"{path} is about another paper than {given}", hint="give the same picture")
 
 
