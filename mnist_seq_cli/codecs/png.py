@@ -15,7 +15,7 @@ from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.errors import FormatError
 
 MASK_SUFFIX = ".mask.png"
-"""How the name of a mask ends that stands beside its strip: 1-2-3.mask.png beside 1-2-3.png."""
+"""How the name of a mask ends, beside its strip: 1-2-3.mask.png beside 1-2-3.png."""
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 64_000_000
@@ -30,7 +30,7 @@ def encode(
 ) -> list[bytes]:
     """Return each image of a batch, uint8 (n, height, width), as the bytes of an 8-bit grey PNG file.
 
-    `widths` int32 (n,) tells how wide each one is, from the left, where they are not all as wide as the batch.
+    `widths` int32 (n,) are the widths of the images, from the left, where they are not all as wide as the batch.
     One IDAT chunk and no filter: on strips, filters cost time and bytes. "fast" is some twenty times as fast as Pillow
     and "small" six times, at about the size of Pillow's default. The bytes may differ between versions of the
     compressor and kinds of processor; the pixels never do. Layout: PNG (ISO/IEC 15948), sections 5 and 11.
@@ -39,8 +39,8 @@ def encode(
         contents: list[bytes] = [b""] * len(images)
         for width in np.unique(widths).tolist():
             alike = np.flatnonzero(widths == width)
-            for place, content in zip(alike.tolist(), encode(images[alike, :, :width], compression), strict=True):
-                contents[place] = content
+            for offset, content in zip(alike.tolist(), encode(images[alike, :, :width], compression), strict=True):
+                contents[offset] = content
         return contents
     count, height, width = images.shape
     scanlines = np.empty((count, height, width + 1), dtype=np.uint8)
@@ -51,12 +51,12 @@ def encode(
     start = SIGNATURE + struct.pack(">I", len(header)) + _chunk(b"IHDR", header)
     before, after = struct.Struct(f">{len(start)}sI4s").pack, struct.Struct(f">I{len(_END)}s").pack
     compress, crc32, level = isal_zlib.compress, isal_zlib.crc32, _LEVELS[compression]
-    contents = [compress(plain[place : place + size], level) for place in range(0, count * size, size)]
+    contents = [compress(plain[offset : offset + size], level) for offset in range(0, count * size, size)]
     return [before(start, len(data), b"IDAT") + data + after(crc32(data, _DATA_CRC), _END) for data in contents]
 
 
 def is_whole(content: bytes) -> bool:
-    """Tell whether a file begins and ends as PNG files do."""
+    """Return whether a file begins and ends as PNG files do."""
     return content.startswith(SIGNATURE) and content.endswith(_END)
 
 
@@ -106,19 +106,19 @@ def _checked(content: bytes) -> tuple[_Header, bytes | None, bytes]:
     """
     if not content.startswith(SIGNATURE):
         raise FormatError("it does not begin like one")
-    kept, data, place, kind = [SIGNATURE], [], len(SIGNATURE), b""
+    kept, data, offset, kind = [SIGNATURE], [], len(SIGNATURE), b""
     while kind != b"IEND":
-        if len(content) < place + 12:
+        if len(content) < offset + 12:
             raise FormatError("it is truncated")
-        size, kind = struct.unpack_from(">I4s", content, place)
-        chunk = content[place : place + 12 + size]
+        size, kind = struct.unpack_from(">I4s", content, offset)
+        chunk = content[offset : offset + 12 + size]
         if len(chunk) < 12 + size or isal_zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
             raise FormatError("a part of it is damaged or missing")
         if kind in _NEEDED:
             kept.append(chunk)
         if kind == b"IDAT":
             data.append(chunk[8:-4])
-        place += len(chunk)
+        offset += len(chunk)
     if kept[1][4:8] != b"IHDR" or len(kept[1]) != 25:
         raise FormatError("its header is damaged")
     header = _Header(*struct.unpack(">IIBBBBB", kept[1][8:-4]))

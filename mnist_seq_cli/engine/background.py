@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.batch import Annotations
-from mnist_seq_cli.engine.random_words import below, words
+from mnist_seq_cli.engine.random_words import bounded_integers, words
 from mnist_seq_cli.mnist.background_image import BackgroundImage
 from mnist_seq_cli.recipe.recipe import Recipe
 
@@ -20,7 +20,7 @@ DARKEST_GRAIN = 48
 def contrasts(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
     """Return how dark the ink of samples `first` to `stop` is, in percent: int64 (stop - first,)."""
     low, high = recipe.contrast
-    return low + below(words(recipe.seed, "contrast", first, stop, 1)[:, 0], high - low + 1)
+    return low + bounded_integers(words(recipe.seed, "contrast", first, stop, 1)[:, 0], high - low + 1)
 
 
 def apply(
@@ -43,14 +43,14 @@ def apply(
             darkness = (_gradient if recipe.paper == "gradient" else _grain)(recipe, first, stop, height, width)
         images[:] = (images.astype(np.uint16) * (255 - darkness) + 127) // 255
     if recipe.noise:
-        drawn = _bytes(recipe, "noise", first, stop, height, width).astype(np.int16)
-        change = (drawn.astype(np.int32) * (2 * recipe.noise + 1) >> 8) - recipe.noise
+        random = _bytes(recipe, "noise", first, stop, height, width).astype(np.int16)
+        change = (random.astype(np.int32) * (2 * recipe.noise + 1) >> 8) - recipe.noise
         images[:] = np.clip(images + change, 0, 255)
 
 
 def _gradient(recipe: Recipe, first: int, stop: int, height: int, width: int) -> NDArray[np.uint16]:
-    """Return grey levels below white that run evenly from corner to corner, each corner drawn for itself."""
-    corners = below(words(recipe.seed, "paper", first, stop, 4), DARKEST_CORNER + 1)[:, :, None]
+    """Return grey levels below white that run evenly from corner to corner, each corner sampled for itself."""
+    corners = bounded_integers(words(recipe.seed, "paper", first, stop, 4), DARKEST_CORNER + 1)[:, :, None]
     x, y = np.arange(width), np.arange(height)[:, None]
     across, down = max(1, width - 1), max(1, height - 1)
     top, bottom = (corners[:, left] * (across - x) + corners[:, left + 1] * x for left in (0, 2))
@@ -59,27 +59,28 @@ def _gradient(recipe: Recipe, first: int, stop: int, height: int, width: int) ->
 
 
 def _grain(recipe: Recipe, first: int, stop: int, height: int, width: int) -> NDArray[np.uint16]:
-    """Return grey levels below white, drawn for each pixel."""
-    drawn = _bytes(recipe, "paper", first, stop, height, width)
-    return drawn.astype(np.uint16) * np.uint16(DARKEST_GRAIN + 1) >> np.uint16(8)
+    """Return grey levels below white, sampled for each pixel."""
+    random = _bytes(recipe, "paper", first, stop, height, width)
+    return random.astype(np.uint16) * np.uint16(DARKEST_GRAIN + 1) >> np.uint16(8)
 
 
 def _part_of(
     levels: NDArray[np.uint8], recipe: Recipe, first: int, stop: int, height: int, width: int
 ) -> NDArray[np.uint16]:
-    """Return grey levels below white of parts of a picture, at places that are drawn; a small one is repeated."""
-    drawn = words(recipe.seed, "paper", first, stop, 2)
+    """Return grey levels below white of parts of a picture, at sampled offsets; a small one is repeated."""
+    random = words(recipe.seed, "paper", first, stop, 2)
     rows, columns = (
-        (below(drawn[:, axis], there - size + 1 if there >= size else there)[:, None] + np.arange(size)) % there
+        (bounded_integers(random[:, axis], there - size + 1 if there >= size else there)[:, None] + np.arange(size))
+        % there
         for axis, (there, size) in enumerate(zip(levels.shape, (height, width), strict=True))
     )
-    found = levels.reshape(-1).take((rows * levels.shape[1])[:, :, None] + columns[:, None, :])
-    darkness: NDArray[np.uint16] = 255 - found.astype(np.uint16)
+    part = levels.reshape(-1).take((rows * levels.shape[1])[:, :, None] + columns[:, None, :])
+    darkness: NDArray[np.uint16] = 255 - part.astype(np.uint16)
     return darkness
 
 
 def _bytes(recipe: Recipe, purpose: str, first: int, stop: int, height: int, width: int) -> NDArray[np.uint8]:
     """Return a random byte for each pixel: eight from each word, the lowest first."""
     pixels = height * width
-    drawn = words(recipe.seed, purpose, first, stop, -(-pixels // 8))
-    return np.ascontiguousarray(drawn, dtype="<u8").view(np.uint8)[:, :pixels].reshape(-1, height, width)
+    random = words(recipe.seed, purpose, first, stop, -(-pixels // 8))
+    return np.ascontiguousarray(random, dtype="<u8").view(np.uint8)[:, :pixels].reshape(-1, height, width)

@@ -14,7 +14,7 @@ from mnist_seq_cli.recipe.recipe import RANGES, Recipe
 PAPER, INK = 255, 0
 
 ABSENT = -1
-"""Glyph id, place and box of positions beyond the length of a sequence."""
+"""Glyph id, edges and box of positions beyond the length of a sequence."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -133,8 +133,8 @@ def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Annotations
 
         warped = warp(recipe, bank, glyphs, ink, first)
         ink, sampled = warped.boxes, sampled | warped.sampled
-    x, widths = placement.lefts(recipe, ink, lengths, gaps, first, stop)
-    y = placement.tops(recipe, first, stop)
+    x, widths = placement.left_edges(recipe, ink, lengths, gaps, first, stop)
+    y = placement.top_edges(recipe, first, stop)
     written = np.arange(recipe.length) < lengths[:, None]
     if recipe.fit:  # with room for a glyph that became wider than its box
         np.maximum(widths, (ink[:, :, 2] * written).max(axis=1) + 2 * recipe.margin, out=widths)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.permutation import permute
-from mnist_seq_cli.engine.random_words import below, words
+from mnist_seq_cli.engine.random_words import bounded_integers, words
 from mnist_seq_cli.engine.writing import occurrences, possible_digits
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.bank import MISLABELED, Bank
@@ -26,7 +26,7 @@ def choose(recipe: Recipe, bank: Bank, digits: NDArray[np.int64], first: int, st
 
 def pick(bank: Bank, digits: NDArray[Any], random: NDArray[np.uint64]) -> NDArray[np.int32]:
     """Return for each digit the id of one of its glyphs, each with the same chance, by the random word beside it."""
-    return bank.by_digit.take(bank.starts.take(digits) + below(random, bank.counts.take(digits)))
+    return bank.by_digit.take(bank.starts.take(digits) + bounded_integers(random, bank.counts.take(digits)))
 
 
 def without_replacement(

@@ -67,10 +67,10 @@ def _paste(bank: Bank, shown: Annotations, images: NDArray[np.uint8], inverted: 
     covered = complete and width == glyphs.shape[1] * bank.width and height == canvas_height
     ids = _columns(glyphs)
     aligned = complete and height == canvas_height and bool((x == x[0]).all())
-    places = (
-        _aligned_places(rows, x[0], height, bank.width)
+    targets = (
+        _aligned_targets(rows, x[0], height, bank.width)
         if aligned
-        else _scattered_places(images, x, y, height, bank.width)
+        else _scattered_targets(images, x, y, height, bank.width)
     )
     for start in range(0, count, _BLOCK):
         stop = min(start + _BLOCK, count)
@@ -85,7 +85,7 @@ def _paste(bank: Bank, shown: Annotations, images: NDArray[np.uint8], inverted: 
             bank.take(chosen, out=pasted)
             if not inverted:
                 np.invert(pasted, out=pasted)
-            target, where = places(position, strips)
+            target, where = targets(position, strips)
             target[where] = glyph_rows[: len(chosen) * height]
 
 
@@ -100,7 +100,7 @@ def _overlay(
     count, height, width = images.shape
     tall, wide = (bank.height, bank.width) if warped is None else warped.cells.shape[2:]
     x, y = (shown.x, shown.y) if warped is None else (warped.x, warped.y)
-    # The canvas has room for a whole glyph on all sides, so that no place is outside of it.
+    # The canvas has room for a whole glyph on all sides, so that no glyph is outside of it.
     outer_height, outer_width = height + 2 * tall, width + 2 * wide
     block = max(1, min(count, _OVERLAY // (outer_height * outer_width)))
     lines = np.arange(0, tall * outer_width, outer_width)
@@ -114,17 +114,17 @@ def _overlay(
         items = [np.ndarray((canvas.size - wide + 1,), f"V{wide}", canvas, strides=(1,)) for canvas in canvases]
         for position in range(x.shape[1]):
             here = start + np.flatnonzero(shown.glyphs[start:stop, position] >= 0)
-            places = (((here - start) * (outer_height * outer_width) + begin[here, position])[:, None] + lines).reshape(
-                -1
-            )
+            targets = (
+                ((here - start) * (outer_height * outer_width) + begin[here, position])[:, None] + lines
+            ).reshape(-1)
             cells = bank.images(shown.glyphs[here, position]) if warped is None else warped.cells[here, position]
             over = cells.reshape(-1, wide)
-            under, *seen = (all_items[places].view(np.uint8).reshape(-1, wide) for all_items in items)
+            under, *seen = (all_items[targets].view(np.uint8).reshape(-1, wide) for all_items in items)
             for mask in seen:
                 mask[over > under] = position + 1
             np.maximum(under, over, out=under)
             for all_items, changed in zip(items, (under, *seen), strict=True):
-                all_items[places] = _as_items(changed)
+                all_items[targets] = _as_items(changed)
         images[start:stop] = canvases[0][inner]
         if masks is not None:
             masks[start:stop] = canvases[1][inner]
@@ -141,24 +141,24 @@ def _as_items(rows: NDArray[np.uint8]) -> NDArray[np.void]:
 
 
 Strips = slice | NDArray[np.intp]
-Places = Callable[[int, Strips], tuple[NDArray[np.void], Any]]
-"""Tells for a position and some strips where the rows of those glyphs go: an array of items, and an index into it."""
+Targets = Callable[[int, Strips], tuple[NDArray[np.void], Any]]
+"""Returns for a position and some strips where the rows of those glyphs go: an array of items, and an index into it."""
 
 
-def _aligned_places(rows: NDArray[np.uint8], edges: NDArray[np.int32], height: int, glyph_width: int) -> Places:
+def _aligned_targets(rows: NDArray[np.uint8], edges: NDArray[np.int32], height: int, glyph_width: int) -> Targets:
     """All strips have the same left edges: a column of the images takes the glyphs of a position."""
     columns = [_as_items(rows[:, left : left + glyph_width]) for left in edges]
 
-    def places(position: int, strips: Strips) -> tuple[NDArray[np.void], Any]:
+    def targets(position: int, strips: Strips) -> tuple[NDArray[np.void], Any]:
         assert isinstance(strips, slice)
         return columns[position], slice(strips.start * height, strips.stop * height)
 
-    return places
+    return targets
 
 
-def _scattered_places(
+def _scattered_targets(
     images: NDArray[np.uint8], x: NDArray[np.int32], y: NDArray[np.int32], height: int, glyph_width: int
-) -> Places:
+) -> Targets:
     """Each strip has edges of its own: an item may begin at any byte of the images."""
     _, canvas_height, width = images.shape
     edges = _columns(y * width + x if y.any() else x)
@@ -167,8 +167,8 @@ def _scattered_places(
 
     starts = np.arange(edges.shape[1], dtype=np.intp) * (canvas_height * width)
 
-    def places(position: int, strips: Strips) -> tuple[NDArray[np.void], Any]:
+    def targets(position: int, strips: Strips) -> tuple[NDArray[np.void], Any]:
         begin = starts[strips] + edges[position, strips]
         return every_byte, (begin[:, None] + lines).reshape(-1)
 
-    return places
+    return targets

@@ -1,4 +1,4 @@
-"""Owns shuffles in which any place can be looked up alone: keyed permutations of 0 to n - 1, without a list.
+"""Owns shuffles in which any position can be looked up alone: keyed permutations of 0 to n - 1, without a list.
 
 A Feistel network permutes the smallest even power of two that holds n, and values that fall outside walk on until they
 are inside (cycle walking: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). The number of steps

@@ -1,11 +1,11 @@
-"""Owns where glyphs stand: the gaps between them, and their places on the canvas, in px."""
+"""Owns where glyphs are: the gaps between them, and their edges on the canvas, in px."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.random_words import below, words
+from mnist_seq_cli.engine.random_words import bounded_integers, words
 from mnist_seq_cli.recipe.recipe import FULL, Recipe
 
 
@@ -14,12 +14,12 @@ def gaps(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
     count, between = stop - first, recipe.length - 1
     if recipe.min_gap == recipe.max_gap:
         return np.full((count, between), recipe.min_gap, dtype=np.int64)
-    drawn = words(recipe.seed, "gap", first, stop, 1 if recipe.spacing == "equal" else between)
-    chosen = recipe.min_gap + below(drawn, recipe.max_gap - recipe.min_gap + 1)
-    return np.broadcast_to(chosen, (count, between))
+    random = words(recipe.seed, "gap", first, stop, 1 if recipe.spacing == "equal" else between)
+    gap = recipe.min_gap + bounded_integers(random, recipe.max_gap - recipe.min_gap + 1)
+    return np.broadcast_to(gap, (count, between))
 
 
-def lefts(
+def left_edges(
     recipe: Recipe,
     ink: NDArray[np.int32],
     lengths: NDArray[np.int32],
@@ -44,15 +44,15 @@ def lefts(
         return x, np.full(count, recipe.width, dtype=np.int32)
     tight = recipe.crop == "tight"
     widths = ink[:, :, 2].astype(np.int64) if tight else np.full((count, recipe.length), step, dtype=np.int64)
-    places = np.zeros((count, recipe.length), dtype=np.int64)
+    offsets = np.zeros((count, recipe.length), dtype=np.int64)
     # However far glyphs overlap, they stay in order: in tight strips each begins a pixel further at least.
-    np.cumsum(np.maximum(widths[:, :-1] + between, int(tight)), axis=1, out=places[:, 1:])
+    np.cumsum(np.maximum(widths[:, :-1] + between, int(tight)), axis=1, out=offsets[:, 1:])
     absent = np.arange(recipe.length) >= lengths[:, None]
-    content = np.where(absent, 0, places + widths).max(axis=1, initial=1)  # custom glyphs may have no ink
+    content = np.where(absent, 0, offsets + widths).max(axis=1, initial=1)  # custom glyphs may have no ink
     around = recipe.margin + recipe.jitter_x
     slack = np.maximum(recipe.width - 2 * around - content, 0)
     start = around + _aligned(recipe, slack, first, stop)
-    x = places + start[:, None] + _jitter(recipe, "jitter-x", recipe.jitter_x, first, stop)
+    x = offsets + start[:, None] + _jitter(recipe, "jitter-x", recipe.jitter_x, first, stop)
     if tight:
         x -= ink[:, :, 0]
     return x.astype(np.int32), (2 * around + content).astype(np.int32)
@@ -64,7 +64,7 @@ def _aligned(recipe: Recipe, slack: NDArray[np.int64], first: int, stop: int) ->
     if recipe.align == "right":
         return slack
     if recipe.align == "random":
-        return below(words(recipe.seed, "align", first, stop, 1)[:, 0], slack + 1)
+        return bounded_integers(words(recipe.seed, "align", first, stop, 1)[:, 0], slack + 1)
     return np.zeros_like(slack)
 
 
@@ -72,15 +72,15 @@ def _jitter(recipe: Recipe, purpose: str, most: int, first: int, stop: int) -> N
     """Return how far each glyph is moved, int64 (n, length): up to `most` px either way."""
     if not most:
         return np.zeros((stop - first, recipe.length), dtype=np.int64)
-    return below(words(recipe.seed, purpose, first, stop, recipe.length), 2 * most + 1) - most
+    return bounded_integers(words(recipe.seed, purpose, first, stop, recipe.length), 2 * most + 1) - most
 
 
-def tops(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
+def top_edges(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
     """Return the top edges of glyph boxes: int32 (n, length), in px; in the middle where they are not moved."""
     room = recipe.height - 2 * recipe.margin - recipe.glyph_height
     if recipe.jitter_y == FULL:
-        drawn = words(recipe.seed, "jitter-y", first, stop, recipe.length)
-        return (recipe.margin + below(drawn, max(room, 0) + 1)).astype(np.int32)
+        random = words(recipe.seed, "jitter-y", first, stop, recipe.length)
+        return (recipe.margin + bounded_integers(random, max(room, 0) + 1)).astype(np.int32)
     if not recipe.jitter_y:
         return np.full((stop - first, recipe.length), recipe.margin + room // 2, dtype=np.int32)
     moved = _jitter(recipe, "jitter-y", recipe.jitter_y, first, stop)

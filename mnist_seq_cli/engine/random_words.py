@@ -1,6 +1,6 @@
 """Owns randomness: words addressed by (seed, purpose, sample), the same on every machine and numpy version.
 
-Only the raw stream of the Philox bit generator is used, at a place that is computed from the sample's index, so any
+Only the raw stream of the Philox bit generator is used, at a counter that is computed from the sample's index, so any
 sample can be made alone. Philox4x64: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
 SC 2011. One purpose per kind of choice keeps every old stream where it is when a new choice is added.
 """
@@ -36,11 +36,11 @@ def words(seed: int, purpose: str, first: int, stop: int, per_sample: int) -> ND
     """
     blocks = -(-per_sample // BLOCK)
     counter = first * blocks + (_domain(purpose) << 128)
-    drawn = np.random.Philox(key=_key(seed), counter=counter).random_raw((stop - first) * blocks * BLOCK)
-    return drawn.reshape(stop - first, blocks * BLOCK)[:, :per_sample]
+    random = np.random.Philox(key=_key(seed), counter=counter).random_raw((stop - first) * blocks * BLOCK)
+    return random.reshape(stop - first, blocks * BLOCK)[:, :per_sample]
 
 
-def below(drawn: NDArray[np.uint64], bound: int | NDArray[Any]) -> NDArray[np.int64]:
+def bounded_integers(random: NDArray[np.uint64], bound: int | NDArray[Any]) -> NDArray[np.int64]:
     """Return integers uniform over 0 to `bound` - 1, one for each word; `bound` < 2**32 may be an array.
 
     The high half of word × bound, with the product taken in two halves to stay within 64 bits (multiply-high:
@@ -49,9 +49,9 @@ def below(drawn: NDArray[np.uint64], bound: int | NDArray[Any]) -> NDArray[np.in
     """
     limit = np.asarray(bound, dtype=np.uint64)
     half = np.uint64(32)
-    carry = (drawn & np.uint64(0xFFFFFFFF)) * limit
+    carry = (random & np.uint64(0xFFFFFFFF)) * limit
     carry >>= half
-    product = (drawn >> half) * limit
+    product = (random >> half) * limit
     product += carry
     product >>= half
     return product.view(np.int64)

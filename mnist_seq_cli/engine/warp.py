@@ -1,6 +1,6 @@
 """Owns warps: glyphs slanted, rotated, scaled, thinned and thickened, in fixed-point integers.
 
-Each glyph is mapped about the centre of its ink into a cell that holds all of it, whatever was drawn. Angles are in
+Each glyph is mapped about the centre of its ink into a cell that holds all of it, whatever was sampled. Angles are in
 1/256 of a degree, scales in 1/256 of a percent, the matrix in 1/65536. Nothing here is a float, so that the result is
 the same on every machine.
 """
@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.random_words import below, words
+from mnist_seq_cli.engine.random_words import bounded_integers, words
 from mnist_seq_cli.mnist.bank import Bank, ink_boxes
 from mnist_seq_cli.recipe.recipe import RANGES, Recipe
 from mnist_seq_cli.recipe.warp_bounds import ONE, STEPS, cell_size, cosine, sine, tangent
 
 _BLOCK = 64
-"""Glyphs mapped at a time: what is worked out for them stays in the processor's second-level cache."""
+"""Glyphs mapped at a time: what is computed for them stays in the processor's second-level cache."""
 
 
 def inverse(slant: NDArray[np.int64], rotate: NDArray[np.int64], scale: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the matrices that lead from places in a cell back to the glyph: int64 (n, 4), row by row, in 1/65536.
+    """Return the matrices that lead from points in a cell back to the glyph: int64 (n, 4), row by row, in 1/65536.
 
     A glyph is scaled, then sheared, then turned; so back it is turned, sheared and scaled.
     """
@@ -35,16 +35,16 @@ def inverse(slant: NDArray[np.int64], rotate: NDArray[np.int64], scale: NDArray[
 def shape(
     images: NDArray[np.uint8], boxes: NDArray[np.int32], matrices: NDArray[np.int64], cell: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Return glyphs mapped into cells, and where the cells stand in the box of a glyph.
+    """Return glyphs mapped into cells, and the offsets of the cells in the boxes of the glyphs.
 
     `images` uint8 (n, height, width), ink 255 on paper 0; `boxes` int32 (n, 4), their ink as x, y, width, height;
-    `matrices` as `inverse` gives them. The cells are uint8 (n, *cell), the places int32 (n, 2): left and top in px,
+    `matrices` as `inverse` gives them. The cells are uint8 (n, *cell), the offsets int32 (n, 2): left and top in px,
     mostly below 0. Between pixels, values are interpolated in both directions; for glyphs that become less than half as
-    large at four places in each pixel, so that no stroke is passed over.
+    large at four points in each pixel, so that no stroke is passed over.
     """
     tall, wide = cell
     doubled = 2 * boxes[:, :2] + boxes[:, 2:] - np.array([wide, tall], dtype=np.int32)
-    places = doubled >> 1
+    offsets = doubled >> 1
     cells = np.empty((len(images), tall, wide), dtype=np.uint8)
     for start in range(0, len(images), _BLOCK):
         part = slice(start, start + _BLOCK)
@@ -56,7 +56,7 @@ def shape(
         _map(images[some], boxes[some], 2 * (doubled[some] & 1), (matrices[some] >> 1).astype(np.int32), fine)
         sums = fine.reshape(len(some), tall, 2, wide, 2).sum(axis=(2, 4), dtype=np.uint16)
         cells[some] = (sums + 2) >> 2
-    return cells, places
+    return cells, offsets
 
 
 class WarpedGlyphs(NamedTuple):
@@ -83,7 +83,10 @@ def warp(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], ink: NDArray[np.
     values, sampled = {}, {}
     for name, (low, high) in recipe.warp._asdict().items():
         steps = 1 if name == "stroke" else STEPS
-        chosen = below(words(recipe.seed, name, first, first + count, length), (high - low) * steps + 1) + low * steps
+        chosen = (
+            bounded_integers(words(recipe.seed, name, first, first + count, length), (high - low) * steps + 1)
+            + low * steps
+        )
         values[name] = chosen.reshape(-1)
         if (low, high) != RANGES[name][0]:
             sampled[name] = chosen if name == "stroke" else (chosen * 100 // STEPS) / 100
@@ -98,7 +101,7 @@ def warp(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], ink: NDArray[np.
 
 
 def _shrinks(matrices: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which glyphs become less than half as large: (n,); their places are more than two pixels apart."""
+    """Return which glyphs become less than half as large, (n,): their points are more than two pixels apart."""
     areas = matrices[:, 0] * matrices[:, 3] - matrices[:, 1] * matrices[:, 2] >> 16
     smaller: NDArray[np.bool_] = areas > (4 * ONE) * 257 // 256  # which rounding does not lead to
     return smaller
@@ -111,10 +114,10 @@ def _map(
     matrices: NDArray[np.int32],
     out: NDArray[np.uint8],
 ) -> None:
-    """Fill the cells of a block. `halves` tells where the centre of a cell is half a pixel further on."""
+    """Fill the cells of a block. `halves` is 1 where the centre of a cell is half a pixel further on."""
     count, height, width = images.shape
     _, tall, wide = out.shape
-    margin = 2  # of paper, so that what lies outside is paper on all four sides of a place
+    margin = 2  # of paper, so that what lies outside is paper on all four sides of a point
     stride = width + 2 * margin
     padded = np.zeros((count, height + 2 * margin, stride), dtype=np.uint8)
     padded[:, margin:-margin, margin:-margin] = images
@@ -126,9 +129,9 @@ def _map(
     for row, limit in ((0, stride - 2), (1, height + 2 * margin - 2)):
         along = (matrices[:, 2 * row, None] * across) >> 1
         beside = ((matrices[:, 2 * row + 1, None] * down) >> 1) + centre[:, row, None]
-        place = beside[:, :, None] + along[:, None, :]
-        whole.append(np.clip(place >> 16, 0, limit))
-        parts.append((place >> 8) & 255)
+        point = beside[:, :, None] + along[:, None, :]
+        whole.append(np.clip(point >> 16, 0, limit))
+        parts.append((point >> 8) & 255)
     (column, line), (to_right, to_below) = whole, parts
 
     line *= stride
@@ -140,10 +143,10 @@ def _map(
     pairs[-1] = 0
     pairs <<= 8
     pairs |= flat
-    places = line.reshape(-1)
-    upper = _between(pairs.take(places), to_right.reshape(-1))
-    places += stride
-    lower = _between(pairs.take(places, mode="clip"), to_right.reshape(-1))
+    offsets = line.reshape(-1)
+    upper = _between(pairs.take(offsets), to_right.reshape(-1))
+    offsets += stride
+    lower = _between(pairs.take(offsets, mode="clip"), to_right.reshape(-1))
     lower -= upper
     lower *= to_below.reshape(-1)
     upper <<= 8

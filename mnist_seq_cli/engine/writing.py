@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.permutation import permute
-from mnist_seq_cli.engine.random_words import below, words
+from mnist_seq_cli.engine.random_words import bounded_integers, words
 from mnist_seq_cli.recipe.recipe import EVERYTHING, Digits, Recipe
 
 if TYPE_CHECKING:
@@ -21,31 +21,34 @@ Sequences = tuple[NDArray[np.int64], NDArray[np.int32]]
 
 
 def sequences(recipe: Recipe, first: int, stop: int) -> Sequences:
-    """Return what samples `first` to `stop` write: digits int64 (n, length), padded with 0, and lengths int32 (n,)."""
+    """Return the sequences of samples `first` to `stop`.
+
+    Digits are int64 (n, length), padded with 0, and lengths int32 (n,).
+    """
     if recipe.sequences:
         return _listed(recipe, first, stop)
     if recipe.per_label:
         return _balanced(recipe, first, stop)
-    digits, lengths = (_from_pattern if recipe.pattern else _drawn)(recipe, first, stop)
+    digits, lengths = (_from_pattern if recipe.pattern else _random)(recipe, first, stop)
     if recipe.check == "luhn":
         _fix_luhn(digits, lengths)
     return digits, lengths
 
 
 def occurrences(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
-    """Return how often each digit of samples `first` to `stop` stands before its place: int64 (n, length).
+    """Return how often each digit of samples `first` to `stop` occurs before it does there: int64 (n, length).
 
-    Before means in samples 0, 1, 2 … as they are read, from left to right; places beyond the end of a sequence tell
-    nothing. All samples before have to be gone through: once in a process, which keeps the sums.
+    Before means in samples 0, 1, 2 … as they are read, from left to right; positions beyond the end of a sequence
+    mean nothing. All samples before have to be gone through: once in a process, which keeps the sums.
     """
     digits, lengths = sequences(recipe, first, stop)
     written = np.arange(recipe.length) < lengths[:, None]
     before = _sums(recipe).before(first)
-    found = np.zeros(digits.shape, dtype=np.int64)
+    counts = np.zeros(digits.shape, dtype=np.int64)
     for digit in range(10):
         here = (digits == digit) & written
-        found[here] = before[digit] + np.arange(np.count_nonzero(here))
-    return found
+        counts[here] = before[digit] + np.arange(np.count_nonzero(here))
+    return counts
 
 
 def copies(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
@@ -55,8 +58,8 @@ def copies(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
     """
     if not recipe.per_label:
         return np.arange(first, stop)
-    turns, places = _shuffled_places(recipe, first, stop)
-    return turns * recipe.per_label + places % recipe.per_label
+    rounds, offsets = _shuffled_offsets(recipe, first, stop)
+    return rounds * recipe.per_label + offsets % recipe.per_label
 
 
 class _Sums:
@@ -109,34 +112,34 @@ def _arrays(written: tuple[Digits, ...]) -> Sequences:
 
 
 def _listed(recipe: Recipe, first: int, stop: int) -> Sequences:
-    """Return the given sequences in turn; shuffled, each round in an order of its own."""
+    """Return the listed sequences in turn; shuffled, each round in an order of its own."""
     digits, lengths = _arrays(recipe.sequences)
-    turns, places = np.divmod(np.arange(first, stop), len(lengths))
+    rounds, offsets = np.divmod(np.arange(first, stop), len(lengths))
     if recipe.shuffle:
-        for turn in np.unique(turns):
-            here = turns == turn
-            places[here] = permute(recipe.seed, f"order/{turn}", len(lengths), places[here])
-    return digits[places], lengths[places]
+        for number in np.unique(rounds):
+            here = rounds == number
+            offsets[here] = permute(recipe.seed, f"order/{number}", len(lengths), offsets[here])
+    return digits[offsets], lengths[offsets]
 
 
 def _balanced(recipe: Recipe, first: int, stop: int) -> Sequences:
     """Return every sequence `per_label` times in shuffled order, and so on round after round."""
-    _, places = _shuffled_places(recipe, first, stop)
-    return _numbered(recipe, places // recipe.per_label), np.full(stop - first, recipe.length, dtype=np.int32)
+    _, offsets = _shuffled_offsets(recipe, first, stop)
+    return _numbered(recipe, offsets // recipe.per_label), np.full(stop - first, recipe.length, dtype=np.int32)
 
 
-def _shuffled_places(recipe: Recipe, first: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the round of each sample, and its place among all sequences of a round, each `per_label` times."""
+def _shuffled_offsets(recipe: Recipe, first: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the round of each sample, and its offset among all sequences of a round, each `per_label` times."""
     size = recipe.per_label * recipe.sequence_count
-    turns, places = np.divmod(np.arange(first, stop), size)
-    for turn in np.unique(turns):
-        here = turns == turn
-        places[here] = permute(recipe.seed, f"balance/{turn}", size, places[here])
-    return turns, places
+    rounds, offsets = np.divmod(np.arange(first, stop), size)
+    for number in np.unique(rounds):
+        here = rounds == number
+        offsets[here] = permute(recipe.seed, f"balance/{number}", size, offsets[here])
+    return rounds, offsets
 
 
 def _numbered(recipe: Recipe, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the sequences of these numbers, of all that the recipe may write; a part of all is dealt out shuffled."""
+    """Return the sequences of these numbers, of all that the recipe may write; a part of all is a shuffled one."""
     base = len(recipe.digits)
     if recipe.label_pool != EVERYTHING:
         numbers = permute(0, "label_pool", base**recipe.length, numbers + recipe.sequence_range[0])
@@ -145,19 +148,19 @@ def _numbered(recipe: Recipe, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     return digits
 
 
-def _drawn(recipe: Recipe, first: int, stop: int) -> Sequences:
+def _random(recipe: Recipe, first: int, stop: int) -> Sequences:
     """Draw every digit for itself; or, without repetition, each from those that are left; or whole sequences."""
     if recipe.label_pool != EVERYTHING:
-        numbers = below(words(recipe.seed, "sequence", first, stop, 1)[:, 0], recipe.sequence_count)
+        numbers = bounded_integers(words(recipe.seed, "sequence", first, stop, 1)[:, 0], recipe.sequence_count)
         return _numbered(recipe, numbers), np.full(stop - first, recipe.length, dtype=np.int32)
-    drawn = words(recipe.seed, "digit", first, stop, recipe.length)
+    random = words(recipe.seed, "digit", first, stop, recipe.length)
     lengths = _lengths(recipe, first, stop)
     if not recipe.repeat:
-        digits = _without_repetition(recipe, drawn)
+        digits = _without_repetition(recipe, random)
     elif len(recipe.digits) == 10:
-        digits = below(drawn, 10)
+        digits = bounded_integers(random, 10)
     else:
-        digits = np.array(recipe.digits)[below(drawn, len(recipe.digits))]
+        digits = np.array(recipe.digits)[bounded_integers(random, len(recipe.digits))]
     if recipe.lengths:
         digits[np.arange(recipe.length) >= lengths[:, None]] = 0
     return digits, lengths
@@ -167,20 +170,20 @@ def _lengths(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
     if not recipe.lengths:
         return np.full(stop - first, recipe.length, dtype=np.int32)
     sizes, weights = (np.array(column) for column in zip(*recipe.lengths, strict=True))
-    drawn = below(words(recipe.seed, "length", first, stop, 1)[:, 0], int(weights.sum()))
-    chosen: NDArray[np.int32] = sizes[np.searchsorted(np.cumsum(weights), drawn, side="right")].astype(np.int32)
-    return chosen
+    random = bounded_integers(words(recipe.seed, "length", first, stop, 1)[:, 0], int(weights.sum()))
+    lengths: NDArray[np.int32] = sizes[np.searchsorted(np.cumsum(weights), random, side="right")].astype(np.int32)
+    return lengths
 
 
-def _without_repetition(recipe: Recipe, drawn: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _without_repetition(recipe: Recipe, random: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Take from a row of the digits, one position after the other, and close the row up (Fisher and Yates)."""
-    count, length = drawn.shape
+    count, length = random.shape
     left = np.tile(np.array(recipe.digits), (count, 1))
     rows = np.arange(count)
     digits = np.empty((count, length), dtype=np.int64)
     for position in range(length):
         last = left.shape[1] - 1 - position
-        taken = below(drawn[:, position], last + 1)
+        taken = bounded_integers(random[:, position], last + 1)
         digits[:, position] = left[rows, taken]
         left[rows, taken] = left[:, last]
     return digits
@@ -195,8 +198,8 @@ def _parsed(text: str) -> Pattern:
 
 def _from_pattern(recipe: Recipe, first: int, stop: int) -> Sequences:
     parsed = _parsed(recipe.pattern)
-    drawn = words(recipe.seed, "pattern", first, stop, max(1, parsed.choices))
-    digits, lengths = parsed.fill(lambda choice, offered: below(drawn[:, choice], offered), stop - first)
+    random = words(recipe.seed, "pattern", first, stop, max(1, parsed.choices))
+    digits, lengths = parsed.fill(lambda choice, offered: bounded_integers(random[:, choice], offered), stop - first)
     return digits.astype(np.int64), lengths
 
 

@@ -1,4 +1,4 @@
-"""Owns background images: pictures of the user's own, such as scans, of which each strip lies on a part."""
+"""Owns background images: custom pictures, such as scans, of which each strip lies on a part."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ TRAIN_SIZE, TEST_SIZE = 60_000, 10_000
 _UNKNOWN = -1
 
 _WRONG = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
-MISLABELED = frozenset(TRAIN_SIZE + place for place in _WRONG)
+MISLABELED = frozenset(TRAIN_SIZE + number for number in _WRONG)
 """Ids of the glyphs of MNIST's test file whose labels are known to be wrong (Northcutt, Athalye and Mueller, "Pervasive
 label errors in test sets destabilize machine learning benchmarks", NeurIPS 2021)."""
 
@@ -62,9 +62,9 @@ BUNDLED_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where glyphs come from: `name` for the bundled MNIST, or two IDX files of the user's own.
+    """Where glyphs come from: `name` for the bundled MNIST, or two IDX files of a custom source.
 
-    `background` is a picture of the user's own that strips lie on, if they do.
+    `background` is a picture that strips lie on, if they do.
     """
 
     name: str = "train"
@@ -74,7 +74,7 @@ class Source:
 
     def __post_init__(self) -> None:
         if (self.images is None) != (self.labels is None):
-            raise RequestError("a source of your own takes both an image file and a label file")
+            raise RequestError("a custom source takes both an image file and a label file")
         if self.images is None and self.name not in BUNDLED_SOURCES:
             raise RequestError(
                 f"no bundled source is called {self.name!r}",
@@ -130,12 +130,12 @@ class Bank:
 
         The fast way in: ids have to be of this bank, and are best np.intp, which NumPy need not convert.
         """
-        places = glyphs - self.first_id if self.first_id else glyphs
-        self._parts[0].take(places, axis=0, out=out, mode="clip")  # "clip" spares a buffer that "raise" needs
+        rows = glyphs - self.first_id if self.first_id else glyphs
+        self._parts[0].take(rows, axis=0, out=out, mode="clip")  # "clip" spares a buffer that "raise" needs
         start = len(self._parts[0])
         for part in self._parts[1:]:
-            here = np.flatnonzero((places >= start) & (places < start + len(part)))
-            out[here] = part[places[here] - start]
+            here = np.flatnonzero((rows >= start) & (rows < start + len(part)))
+            out[here] = part[rows[here] - start]
             start += len(part)
 
     def images(self, glyphs: NDArray[Any]) -> NDArray[np.uint8]:
@@ -148,19 +148,19 @@ class Bank:
         return out.reshape(len(ids), self.height, self.width)
 
     def ink(self, glyphs: NDArray[Any]) -> NDArray[np.int32]:
-        """Return where the ink of the glyphs with these ids is: int32 (*shape of glyphs, 4), as x, y, width, height.
+        """Return the ink boxes of the glyphs with these ids: int32 (*shape of glyphs, 4), as x, y, width, height.
 
         In px from the corner of the glyph's box; a glyph without ink has width and height 0. Worked out once for each.
         """
-        places = np.asarray(glyphs) - self.first_id
+        rows = np.asarray(glyphs) - self.first_id
         with self._ink_lock:
-            boxes = self._ink.take(places, axis=0)
+            boxes = self._ink.take(rows, axis=0)
             if boxes.size and boxes[..., 0].min() == _UNKNOWN:
-                new = np.flatnonzero(np.bincount(places[boxes[..., 0] == _UNKNOWN]))
+                new = np.flatnonzero(np.bincount(rows[boxes[..., 0] == _UNKNOWN]))
                 for start in range(0, len(new), 4096):
                     block = new[start : start + 4096]
                     self._ink[block] = ink_boxes(self.images(block + self.first_id))
-                boxes = self._ink.take(places, axis=0)
+                boxes = self._ink.take(rows, axis=0)
         return boxes
 
     @property
@@ -185,7 +185,7 @@ class Bank:
 
 
 def ink_boxes(images: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Return where the ink of each image, uint8 (n, height, width) with paper 0, is: int32 (n, 4): x, y, width, height.
+    """Return the ink box of each image, uint8 (n, height, width) with paper 0: int32 (n, 4), x, y, width, height.
 
     All four are 0 for an image without ink.
     """
@@ -206,15 +206,15 @@ def find(
 ) -> Source:
     """Return the source that goes by this name, or that is in these two IDX files. Raises RequestError.
 
-    `paper` is a kind of paper, which is none of the source's, or a picture.
+    `paper` is a kind of background, which is none of the source's, or a picture.
     """
     background = None if paper in PAPERS else Path(paper).absolute()
     if labels is None:
         return Source(fspath(source), background=background)
     if source in BUNDLED_SOURCES:
         raise RequestError(
-            f"--source-labels {fspath(labels)} is for images of your own, and --source is {fspath(source)}",
-            hint=f"give the images with --source; a file of that name is ./{fspath(source)}",
+            f"`source_labels` {fspath(labels)} is for a custom source, and `source` is {fspath(source)}",
+            hint=f"give the images with `source`; a file of that name is ./{fspath(source)}",
         )
     return Source("own", Path(source).absolute(), Path(labels).absolute(), background)
 
@@ -278,8 +278,8 @@ def _read_pair(image_path: Path, label_path: Path) -> tuple[NDArray[np.uint8], N
     if len(images) != len(labels):
         raise FormatError(f"{image_path} holds {len(images)} images, and {label_path} {len(labels)} labels")
     if labels.max() > 9:
-        place = int(np.argmax(labels > 9))
-        raise FormatError(f"{label_path} has the label {labels[place]} at {place}", hint="digits are 0 to 9")
+        row = int(np.argmax(labels > 9))
+        raise FormatError(f"{label_path} has the label {labels[row]} at {row}", hint="digits are 0 to 9")
     return images, labels
 
 

@@ -69,7 +69,7 @@ def read(source: Path | bytes, *, name: str = "") -> NDArray[Any]:
 
 
 def looks_like_idx(start: bytes) -> bool:
-    """Tell from the first four bytes whether a file may be IDX or gzip; only `read` knows for sure."""
+    """Return whether a file may be IDX or gzip, from its first four bytes; only `read` knows for sure."""
     return start[:2] == _GZIP or (len(start) >= 4 and start[:2] == b"\0\0" and start[2] in TYPES and start[3] > 0)
 
 
@@ -160,7 +160,7 @@ def _check_size(header: Header, actual: int) -> None:
 
 
 def _inflate(content: memoryview) -> memoryview:
-    """Return what is in a gzip file, giving up as soon as it cannot be the IDX file that its first bytes announce.
+    """Return the content of a gzip file, giving up as soon as it cannot be the IDX file that its first bytes announce.
 
     What claims to be large is inflated twice, the first time only to see that it is true.
     """

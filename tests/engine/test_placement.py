@@ -27,7 +27,7 @@ def lefts(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
     """The left edges of boxes that are all ink."""
     count, gaps = stop - first, placement.gaps(recipe, first, stop)
     ink = np.tile(np.array([0, 0, recipe.glyph_width, 28], dtype=np.int32), (count, recipe.length, 1))
-    return placement.lefts(recipe, ink, np.full(count, recipe.length, dtype=np.int32), gaps, first, stop)[0]
+    return placement.left_edges(recipe, ink, np.full(count, recipe.length, dtype=np.int32), gaps, first, stop)[0]
 
 
 @settings(deadline=None)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mnist_seq_cli
-from mnist_seq_cli.engine.random_words import below, words
+from mnist_seq_cli.engine.random_words import bounded_integers, words
 
 PACKAGE = Path(mnist_seq_cli.__file__).parent
 SEEDS = st.integers(0, 2**64 - 1)
@@ -74,7 +74,7 @@ def test_different_seeds_purposes_and_samples_share_no_word() -> None:
 def test_below_is_the_high_half_of_the_exact_product(pairs: list[tuple[int, int]]) -> None:
     drawn = np.array([word for word, _ in pairs], dtype=np.uint64)
     bounds = np.array([bound for _, bound in pairs], dtype=np.int64)
-    chosen = below(drawn, bounds)
+    chosen = bounded_integers(drawn, bounds)
     assert chosen.dtype == np.int64
     assert chosen.tolist() == [word * bound >> 64 for word, bound in pairs]
 
@@ -82,7 +82,7 @@ def test_below_is_the_high_half_of_the_exact_product(pairs: list[tuple[int, int]
 @settings(deadline=None)
 @given(drawn=st.lists(WORDS, min_size=6, max_size=6), bound=BOUNDS)
 def test_below_with_one_bound_for_all(drawn: list[int], bound: int) -> None:
-    chosen = below(np.array(drawn, dtype=np.uint64).reshape(2, 3), bound)
+    chosen = bounded_integers(np.array(drawn, dtype=np.uint64).reshape(2, 3), bound)
     assert chosen.shape == (2, 3)
     assert chosen.ravel().tolist() == [word * bound >> 64 for word in drawn]
     assert all(0 <= value < bound for value in chosen.ravel().tolist())
@@ -92,14 +92,14 @@ def test_below_reaches_both_ends_and_leaves_its_input_alone() -> None:
     drawn = np.array([0, 2**64 - 1], dtype=np.uint64)
     drawn.flags.writeable = False
     for bound in (1, 2, 10, 2**32 - 1):
-        assert below(drawn, bound).tolist() == [0, bound - 1]
+        assert bounded_integers(drawn, bound).tolist() == [0, bound - 1]
 
 
 def test_below_takes_a_slice_of_words_as_it_is() -> None:
     drawn = words(5, "digit", 0, 100, 5)
     assert not drawn.flags.c_contiguous
     expected = [[word * 10 >> 64 for word in row] for row in drawn.tolist()]
-    assert below(drawn, 10).tolist() == expected
+    assert bounded_integers(drawn, 10).tolist() == expected
 
 
 def forbidden_randomness(tree: ast.AST) -> list[str]:
