@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from asked import recipe_for
 from hypothesis import strategies as st
 
-from mnist_seq_cli.recipe.recipe import MAX_SEED, Recipe
+from mnist_seq_cli.recipe.options.bounds import MAX_SEED
+from mnist_seq_cli.recipe.recipe import Recipe
 
 
 @st.composite
@@ -35,7 +37,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         if wanted["repeat"] and len(digits) == 10:
             wanted["check"] = draw(st.sampled_from(["", "luhn"]))
     low = draw(st.integers(0, 3))
-    return Recipe.request(
+    return recipe_for(
         seed=draw(st.integers(0, MAX_SEED)),
         min_gap=low,
         max_gap=low + draw(st.integers(0, 4)),

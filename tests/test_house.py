@@ -133,7 +133,6 @@ STILL_UP = {
     "formats.idx_files -> dataset.manifest",
     "formats.npz_file -> dataset.manifest",
     "formats.png_folder -> dataset.manifest",
-    "recipe.recipe_file -> dataset.manifest",
     "samples.collection -> reading.exact",
     "samples.collection -> reading.transcribing",
 }
@@ -291,14 +290,14 @@ def test_every_format_has_everything_that_a_format_is(name: str) -> None:
 def test_the_command_line_offers_exactly_the_formats_that_there_are() -> None:
     options = {option.name: option for option in commands()["dataset"].params}
     choices = {}
-    for name in ("format_name", "arrangement"):
+    for name in ("format", "layout"):
         choice = options[name].type
         assert isinstance(choice, click.Choice)
         choices[name] = tuple(choice.choices)
-    assert choices["arrangement"] == formats.LAYOUTS == ("shards", "folders")
-    offered = {*choices["format_name"], "folders"}
+    assert choices["layout"] == formats.LAYOUTS == ("shards", "folders")
+    offered = {*choices["format"], "folders"}
     assert offered == {*formats.FORMAT_NAMES}
-    assert "folders" not in choices["format_name"]
+    assert "folders" not in choices["format"]
 
 
 @pytest.mark.parametrize("name", sorted(set(mnist_seq_cli.__all__) - {"__version__"}))

@@ -74,7 +74,7 @@ def test_the_wheel_holds_every_module_and_the_data_and_nothing_else(wheel: Path)
     data = {f"{PACKAGE}/data/{name}" for name in ("README.md", *(file.name for file in BUNDLED_FILES))}
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == modules | data | {f"{PACKAGE}/py.typed", f"{PACKAGE}/report.html"}
+    assert names == modules | data | {f"{PACKAGE}/py.typed", f"{PACKAGE}/inspection/report.html"}
 
 
 def test_the_data_in_the_wheel_is_mnist_as_published(wheel: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_wheel_says_what_it_is_and_under_which_licences(wheel: Path) -> None
 
 
 def test_what_is_installed_runs_from_where_it_was_installed(installed: Installed, tmp_path: Path) -> None:
-    code = f"import {PACKAGE}.bank; print({PACKAGE}.__file__); print({PACKAGE}.bank.bundled_directory())"
+    code = f"import {PACKAGE}.mnist.bank; print({PACKAGE}.__file__); print({PACKAGE}.mnist.bank.bundled_directory())"
     package, data = map(Path, run(installed.python, "-I", "-c", code, directory=tmp_path).splitlines())
     assert package.is_relative_to(installed.directory.resolve())
     assert data == package.parent / "data"

@@ -18,7 +18,7 @@ from PIL import Image
 from mnist_seq_cli import errors, formats, open_dataset
 from mnist_seq_cli.cli import main as program
 from mnist_seq_cli.formats import FORMAT_NAMES
-from mnist_seq_cli.recipe.recipe import PAPERS
+from mnist_seq_cli.recipe.parts.appearance import PAPERS
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -33,7 +33,7 @@ from mnist_seq_cli.errors import (
     one_line,
 )
 
-_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
 
 class _Commands(click.Group):
@@ -84,7 +84,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _complain(error.format_message(), error.exit_code)
     except MnistseqError as error:
-        message = _with_flags("\n".join([str(error), *getattr(error, "__notes__", [])]))
+        message = with_flags("\n".join([str(error), *getattr(error, "__notes__", [])]))
         return _complain(message, EXIT_CODES[type(error)])
     except BrokenPipeError:
         _forget_stdout()
@@ -100,17 +100,24 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain("interrupted", INTERRUPTED)
 
 
-def _with_flags(message: str) -> str:
-    """Return a message with flags for the fields that it names: `max_gap` is --max, `align=left` is --align left."""
+def with_flags(message: str) -> str:
+    """Return a message with flags for the fields that it names.
+
+    `max_gap` is --max, `align=left` is --align left, and `repeat=False` is --no-repeat.
+    """
     if "`" not in message:
         return message
     context = click.Context(cli)
-    listed = [option for name in cli.list_commands(context) for option in cli.get_command(context, name).params]  # type: ignore[union-attr]
-    flags = {option.name: max(option.opts, key=len) for option in listed if isinstance(option, click.Option)}
+    listed = [command.params for name in cli.list_commands(context) if (command := cli.get_command(context, name))]
+    flags = {option.name: option for options in listed for option in options if isinstance(option, click.Option)}
 
-    def flag(found: re.Match[str]) -> str:
-        named = flags.get(found[1])
-        return found[0] if named is None else f"{named} {found[2]}" if found[2] else named
+    def flag(named: re.Match[str]) -> str:
+        option, value = flags.get(named[1]), named[2]
+        if option is None:
+            return named[0]
+        if value == "False" and option.secondary_opts:
+            return option.secondary_opts[0]
+        return option.opts[0] + ("" if value in (None, "True") else f" {value}")
 
     return re.sub(r"`([a-z_]+)(?:=([^`]*))?`", flag, message)
 

@@ -1,310 +1,130 @@
-"""Owns options that several commands share, their types, and the headings that they have in the help."""
+"""Owns how declared options come to the command line as Click options, and which of them were typed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mnist_seq_cli.recipe.recipe import (
-    ALIGNS,
-    BUNDLED_SOURCES,
-    CROPS,
-    FULL,
-    GLYPH_RULES,
-    PAPERS,
-    RANGES,
-    SPACINGS,
-    parse_range,
-)
+from mnist_seq_cli.cli.help import GroupedOption
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.formats import FORMAT_NAMES, LAYOUTS
+from mnist_seq_cli.recipe.options.kinds import Choice, Flag, Integer, IntegerOr, Kind, NameOrPath, SequenceList, Text
+from mnist_seq_cli.recipe.options.option import Option, options_of
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, Glyphs
+from mnist_seq_cli.recipe.request import Request
 
 if TYPE_CHECKING:
     from mnist_seq_cli.mnist.bank import Source
 
-
-class RangeType(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
-    """A range such as -10-10."""
-
-    name = "range"
-
-    def __init__(self, option: str) -> None:
-        self._option = option
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the range in text; a default is one already."""
-        return parse_range(self._option, value) if isinstance(value, str) else value
-
-
-class _NumberOr(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
-    """A number of px, or a word that stands for a value."""
-
-    name = "px"
-    word, meaning = "", 0
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == self.word:
-            return self.meaning
-        try:
-            return int(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither a number of px nor {self.word}.", param, ctx)
-
-
-class WidthType(_NumberOr):
-    """A width in px, or fit."""
-
-    word: Any = "fit"
-    meaning: Any = "fit"
-
-
-class JitterType(_NumberOr):
-    """Px up or down, or full."""
-
-    word, meaning = "full", FULL
-
-
-class _Heading(NamedTuple):
-    """A heading of the help: a line that says what it is about, and the options under it."""
-
-    about: str
-    options: tuple[str, ...]
-
-
-_HEADINGS = {
-    "Output": _Heading(
-        "How many images, where they go, and in which form.",
-        (
-            *("samples", "output", "format_name", "arrangement", "compression", "splits", "split_by", "preset"),
-            *("show", "recipe_file", "count"),
-        ),
-    ),
-    "Sequences": _Heading(
-        "What is written; random digits, unless a list or a rule says otherwise.",
-        ("length", "labels", "shuffle", "pattern", "per_label", "digits", "no_repeat", "check"),
-    ),
-    "Layout": _Heading(
-        "Where digits stand, and how large the image is, in px.",
-        ("min_gap", "max_gap", "width", "spacing", "crop", "height", "align", "margin", "jitter_x", "jitter_y"),
-    ),
-    "Hand and paper": _Heading(
-        "How digits and paper look. A range A-B is drawn from; one number stays.",
-        ("slant", "rotate", "scale", "stroke", "contrast", "paper", "noise", "invert"),
-    ),
-    "Glyphs": _Heading(
-        "Which handwritten digits the images are made of.",
-        ("source", "source_labels", "glyphs", "exclude_mislabeled"),
-    ),
-    "Ground truth": _Heading("What is told of each image beside its label.", ("masks",)),
-    "Running": _Heading(
-        "How the work is done; of these the seed alone changes what is made.",
-        ("seed", "workers", "shard_size", "overwrite"),
-    ),
-}
-"""The options of `generate` and `dataset`, by the headings that they have in the help."""
-
-
-class GroupedCommand(click.Command):
-    """A command whose options are shown under headings."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options under their headings."""
-        rows: dict[str, list[tuple[str, str]]] = {heading: [] for heading in _HEADINGS}
-        place = {name: heading for heading, (_, names) in _HEADINGS.items() for name in names}
-        for option in self.get_params(ctx):
-            row = option.get_help_record(ctx) if isinstance(option, click.Option) else None
-            if row is not None:
-                rows[place.get(option.name or "", "Running")].append(row)
-        for heading, listed in rows.items():
-            if listed:
-                with formatter.section(heading):
-                    formatter.write_text(_HEADINGS[heading].about)
-                    formatter.write_paragraph()
-                    formatter.write_dl(listed)
-
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-source_option = click.option(
-    "--source",
-    metavar="|".join((*BUNDLED_SOURCES, "IMAGES")),
-    help="MNIST file that glyphs come from, or an IDX image file of your own.  [default: train; to read: all]",
-)
+class _Declared(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
+    """The type of an option: what its kind reads from text."""
+
+    def __init__(self, name: str, kind: Kind) -> None:
+        self.name, self._kind = name, kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value in text. Raises RequestError."""
+        return self._kind.parse(self.name, value) if isinstance(value, str) else value
 
 
-source_labels_option = click.option(
-    "--source-labels", metavar="LABELS", help="IDX label file that belongs to your own image file."
-)
+def click_option(declared: Option, heading: str, *flags: str, **more: Any) -> Callable[[Command], Command]:
+    """Return the option of the command line for a declared one; `flags` and `more` are for what it has beside."""
+    names = [*flags, declared.flag] if not flags else list(flags)
+    kind = declared.kind
+    if isinstance(kind, Flag):
+        names = [f"{names[0]}/{declared.negative}"]
+        settings: dict[str, Any] = {"is_flag": True, "default": None}
+    elif isinstance(kind, Choice):
+        settings = {"type": click.Choice([choice for choice in kind.choices if choice])}
+    elif isinstance(kind, Integer) and not isinstance(kind, IntegerOr):
+        settings = {"type": int, "metavar": declared.metavar}
+    elif isinstance(kind, Text | NameOrPath | SequenceList):
+        settings = {"metavar": declared.metavar}
+    else:
+        settings = {"type": _Declared(declared.name, kind), "metavar": declared.metavar}
+    settings |= {"help": declared.help, **more}
+    return click.option(*names, declared.name, cls=GroupedOption, heading=heading, basic=declared.basic, **settings)
 
 
-paper_option = click.option(
-    "--paper",
-    metavar="|".join((*PAPERS, "FILE")),
-    default="plain",
-    show_default=True,
-    help="What is under the ink; FILE is a picture, of which each image has another part.",
-)
+def declared_options(*parts: type, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """Return what adds the options that parts of a request declare to a command, under their headings."""
+
+    def add(command: Command) -> Command:
+        for part in reversed(parts):
+            inherited = set().union(*(options_of(base) for base in part.__bases__ if base is not object))
+            for name, declared in reversed(options_of(part).items()):
+                if declared.flag and name not in inherited and name not in without:
+                    heading = Glyphs.HEADING[0] if name == "source_labels" else part.HEADING[0]  # type: ignore[attr-defined]
+                    command = click_option(declared, heading)(command)
+        return command
+
+    return add
 
 
-masks_option = click.option(
-    "--masks", is_flag=True, help="Write a mask of each image: a pixel's value is its digit's place, from 1 on."
-)
+def headings_of(*parts: type) -> dict[str, str]:
+    """Return the headings of parts of a request, each with a line on what it is about."""
+    return dict(part.HEADING for part in parts)  # type: ignore[attr-defined]
 
 
-def writing_options(command: Command) -> Command:
-    """Add the options that say what is written."""
-    options = (
-        click.option("--len", "length", metavar="L", help="Digits in each: 4, 2-8, or with weights 2:1,3:5."),
-        click.option("--labels", metavar="FILE|-", help="Sequences to write, one a line, in order, and then again."),
-        click.option("--shuffle", is_flag=True, help="Write the labels in a new order each round."),
-        click.option("--pattern", metavar="PATTERN", default="", help=r"Sequences to write, as in '(19|20)\d{2}'."),
-        click.option("--per-label", metavar="K", type=int, default=0, help="Every sequence of L digits K times."),
-        click.option("--digits", metavar="DIGITS", help="Digits that may occur: 01234, 0-4 or 1,3,5.  [default: all]"),
-        click.option("--no-repeat", is_flag=True, help="No digit twice in a sequence."),
-        click.option("--check", type=click.Choice(["luhn"]), help="Make the last digit a check digit."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def glyph_options(command: Command) -> Command:
-    """Add the options that say which glyphs strips are made of, beside --source."""
-    options = (
-        click.option(
-            "--glyphs",
-            type=click.Choice(GLYPH_RULES),
-            default="any",
-            show_default=True,
-            help="Any glyph each time, or each once before one comes again.",
-        ),
-        click.option(
-            "--exclude-mislabeled", is_flag=True, help="Leave out the 15 known wrong labels of MNIST's test file."
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def split_options(command: Command) -> Command:
-    """Add the options that make several datasets at once."""
-    options = (
-        click.option(
-            "--split",
-            "splits",
-            metavar="NAME=N",
-            multiple=True,
-            help="N images in a folder of that name.",
-        ),
-        click.option(
-            "--split-by",
-            type=click.Choice(("glyph", "label", "both")),
-            default="glyph",
-            show_default=True,
-            help="What no two splits share: glyphs, sequences, or both.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def layout_options(command: Command) -> Command:
-    """Add the options that say how strips look; `generate` and `dataset` share them."""
-    options = (
-        click.option(
-            "--min",
-            "min_gap",
-            metavar="PX",
-            type=int,
-            default=0,
-            show_default=True,
-            help="Smallest gap between glyphs; below 0 they overlap.",
-        ),
-        click.option(
-            "--max", "max_gap", metavar="PX", type=int, help="Largest gap.  [default: none with --width, else --min]"
-        ),
-        click.option(
-            "--width",
-            metavar="PX|fit",
-            type=WidthType(),
-            help="Width of the image; gap = (width - L*28) / (L - 1). fit: each as wide as its strip.  "
-            "[default: what digits need]",
-        ),
-        click.option(
-            "--spacing",
-            type=click.Choice(SPACINGS),
-            help="One gap for all, or each gap for itself.  [default: equal with --width, else random]",
-        ),
-        click.option(
-            "--crop",
-            type=click.Choice(CROPS),
-            default="box",
-            show_default=True,
-            help="What gaps are between: boxes of 28 px, or ink.",
-        ),
-        click.option("--height", metavar="PX", type=int, help="Height of the image.  [default: what digits need]"),
-        click.option(
-            "--align",
-            type=click.Choice(ALIGNS),
-            help="Place in an image that --width makes wider.  [default: none, gaps fill it]",
-        ),
-        click.option("--margin", metavar="PX", type=int, default=0, show_default=True, help="Paper on all sides."),
-        click.option(
-            "--jitter-x",
-            metavar="PX",
-            type=int,
-            default=0,
-            show_default=True,
-            help="Move each digit sideways, up to PX.",
-        ),
-        click.option(
-            "--jitter-y",
-            metavar="PX|full",
-            type=JitterType(),
-            default=0,
-            show_default=True,
-            help="Move each digit up or down, up to PX.",
-        ),
-        *(
-            click.option(f"--{name}", metavar="A-B", type=RangeType(name), default=RANGES[name][0], help=text)
-            for name, text in (
-                ("slant", "Slant each digit, in degrees to the right.  [default: 0]"),
-                ("rotate", "Turn each digit, in degrees counterclockwise.  [default: 0]"),
-                ("scale", "Size of each digit, in percent.  [default: 100]"),
-                ("stroke", "Thicken the ink of each digit, in px; below 0 thins it.  [default: 0]"),
-                ("contrast", "Darkness of the ink of each image, in percent.  [default: 100]"),
-            )
-        ),
-        paper_option,
-        click.option(
-            "--noise",
-            metavar="LEVELS",
-            type=int,
-            default=0,
-            show_default=True,
-            help="Change each pixel, up to so many of 255 grey levels.",
-        ),
-        click.option(
-            "--seed", metavar="SEED", type=int, help="Seed, to make the same again.  [default: drawn, and shown]"
-        ),
-        click.option("--invert", is_flag=True, help="White ink on black paper, as in MNIST itself."),
-        source_option,
-        source_labels_option,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def typed(context: click.Context, *, preset: bool = False) -> set[str]:
-    """Return the names of the options that were typed, and of those of a preset if these count."""
+def typed(context: click.Context) -> dict[str, Any]:
+    """Return the options that were typed, by name."""
     from click.core import ParameterSource
 
-    silent = {ParameterSource.DEFAULT} if preset else {ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP}
-    return {name for name in context.params if context.get_parameter_source(name) not in silent}
+    return {
+        name: value
+        for name, value in context.params.items()
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    }
+
+
+def format_of(layer: dict[str, Any]) -> dict[str, Any]:
+    """Return a layer with one `format` for --format and --layout. Raises RequestError where they contradict."""
+    name, arrangement = layer.get("format"), layer.pop("layout", None)
+    if arrangement is None:
+        return layer
+    if arrangement != LAYOUTS[0]:
+        if name not in (None, "png"):
+            raise RequestError(
+                f"`layout={arrangement}` is for PNG files, and `format={name}` has none", hint="leave one of them out"
+            )
+        return {**layer, "format": arrangement}
+    return layer if name is not None else {**layer, "layout": arrangement}
+
+
+_FORMS = [name for name in FORMAT_NAMES if name not in LAYOUTS]
+
+format_option = click.option(
+    "--format",
+    cls=GroupedOption,
+    heading="Output",
+    basic=True,
+    type=click.Choice(_FORMS),
+    metavar="FORM",
+    help=f"Form on disk: {', '.join(_FORMS)}.  [default: png]",
+)
+layout_option = click.option(
+    "--layout",
+    cls=GroupedOption,
+    heading="Output",
+    type=click.Choice(LAYOUTS),
+    help="Folders of PNG files: one a shard, or one a label, <label>/<k>_<label>.png.  [default: shards]",
+)
+
+
+def source_options(command: Command) -> Command:
+    """Add --source and --source-labels, as the commands have them that read."""
+    labels = options_of(Request)["source_labels"]
+    command = click.option("--source-labels", metavar=labels.metavar, help=labels.help)(command)
+    return click.option(
+        "--source",
+        metavar="|".join((*BUNDLED_SOURCES, "IMAGES")),
+        help="MNIST file that glyphs come from, or a custom IDX image file.  [default: as made; to read: all]",
+    )(command)
 
 
 def own_source(source: str | None, labels: str | None) -> Source | None:

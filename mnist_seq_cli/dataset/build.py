@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from mnist_seq_cli import formats
-from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, STATE_NAME, Manifest, Record
 from mnist_seq_cli.engine import compose
@@ -27,7 +26,6 @@ from mnist_seq_cli.execution.runner import Failure, Stop, describe_os_error, run
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.plan import Shard
-from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage import local
 
@@ -71,58 +69,6 @@ class Summary:
 
 Watch = Callable[[Iterable[Settled]], Iterable[Settled]]
 Run = Callable[[Callable[[Task], Result], Iterable[Task], Stop], Generator[tuple[Task, Result | Failure]]]
-
-
-def request(
-    directory: Path,
-    *,
-    samples: int | None = None,
-    source: Source,
-    format_name: str = "png",
-    compression: Compression | None = None,
-    shard_size: int | None = None,
-    seed: int | None = None,
-    masks: bool = False,
-    overwrite: bool = False,
-    **wanted: Any,
-) -> Spec:
-    """Return the spec for a request; what it leaves open comes from the dataset that is there, or from the format.
-
-    `wanted` is as for `Recipe.request`. Without `samples`, everything that the recipe lists is written once. An
-    interrupted run is continued with its own seed and shard size. A paper of the source's goes before one that is
-    wanted. Raises RequestError for what cannot be.
-    """
-    format_ = formats.get(format_name)
-    before = None
-    if not overwrite:
-        with suppress(FormatError, OSError):
-            before = manifest.read_spec(directory)
-    if before is not None:
-        seed = before.recipe.seed if seed is None else seed
-        shard_size = before.shard_size if shard_size is None else shard_size
-        compression = compression or before.compression
-    recipe = Recipe.request(seed=seed, **{**wanted, **background_image.facts(source)})
-    if recipe.fit and not format_.ANY_WIDTH:
-        raise RequestError(f"--format {format_name} takes images of one width only", hint="take png or webdataset")
-    if masks:
-        if not format_.MASKS:
-            raise RequestError(
-                f"{formats.option(format_name)} has no place for masks: its readers take every folder for a label",
-                hint="leave --masks out, or take --layout shards",
-            )
-        compose.check_masks(recipe)
-    if samples is None and recipe.round is None:
-        raise RequestError("it is not said how many samples to make", hint="give -n")
-    spec = Spec(
-        recipe=recipe,
-        samples=recipe.round or 0 if samples is None else samples,
-        format=format_name,
-        compression=compression or format_.COMPRESSION,
-        shard_size=format_.SHARD_SIZE if shard_size is None else shard_size,
-        masks=masks,
-    )
-    len(spec.plan)  # which checks the numbers
-    return spec
 
 
 def build(

@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import accumulate, combinations
-from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -24,15 +24,17 @@ from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import Summary, Watch
 from mnist_seq_cli.dataset.manifest import SPLITS_NAME, STATE_NAME
-from mnist_seq_cli.engine.glyphs import check_bank
+from mnist_seq_cli.dataset.request import source_of, spec_of
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
 from mnist_seq_cli.recipe.json_values import typed_fields
-from mnist_seq_cli.recipe.recipe import EVERYTHING, Digits, Pool, Recipe, draw_seed
-from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
+from mnist_seq_cli.recipe.options.notation import Digits
+from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING, Pool
+from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.request import Request, draw_seed
+from mnist_seq_cli.recipe.spec import RECIPE_NAME, Form, Spec
 from mnist_seq_cli.storage import local
 
 By = Literal["glyph", "label", "both"]
@@ -115,52 +117,46 @@ def pools(sizes: Mapping[str, int]) -> dict[str, Pool]:
 def plan(
     directory: Path,
     sizes: dict[str, int],
-    by: By = "glyph",
+    by: By,
+    request: Request,
+    form: Form,
     *,
-    source: Source | None = None,
-    paper: str | PathLike[str] = "plain",
-    seed: int | None = None,
+    has_source: bool = False,
     overwrite: bool = False,
-    sequences: Sequence[Digits] = (),
-    **wanted: Any,
 ) -> tuple[Splits, list[Split]]:
     """Return what each split of a request is asked for. Nothing is written.
 
-    By "glyph", a split named `test` draws from MNIST's test file, and the others from parts of its train file; with a
-    `source` all of them draw from parts of that. By "label", parts of the sequences are written, with any glyphs of the
-    source; by "both", both. `paper` is one that has a name, or a picture: the same as the source has, where one is
-    given. `wanted` is as for `dataset.request`. Without `seed` that of an earlier run is taken, or
-    one is drawn. Raises RequestError for what cannot be, and for a directory that holds something else.
+    By "glyph", a split named `test` draws from MNIST's test file, and the others from parts of its train file; where a
+    source was asked for (`has_source`) all of them draw from parts of that. By "label", parts of the sequences are
+    written, with any glyphs of the source; by "both", both. Without a seed that of an earlier run is taken, or one is
+    drawn. Raises RequestError for what cannot be, and for a directory that holds something else.
     """
-    splits = _settled(directory, Splits(draw_seed() if seed is None else seed, by, sizes), seed is None, overwrite)
+    seed = draw_seed() if request.seed is None else request.seed
+    splits = _continued(directory, Splits(seed, by, sizes), request.seed is None, overwrite)
     labels = pools(sizes)
-    if source is None and by != "label":
-        sources = {name: bank.find("test" if name == "test" else "train", paper=paper) for name in sizes}
+    names = dict.fromkeys(sizes, request.source)
+    glyphs = labels if by != "label" else dict.fromkeys(sizes, EVERYTHING)
+    if not has_source and by != "label":
+        names = {name: "test" if name == "test" else "train" for name in sizes}
         glyphs = pools({name: size for name, size in sizes.items() if name != "test"}) | {"test": EVERYTHING}
-    else:
-        sources = dict.fromkeys(sizes, source or bank.find("train", paper=paper))
-        glyphs = labels if by != "label" else dict.fromkeys(sizes, EVERYTHING)
     planned = []
     for name, size in sizes.items():
-        listed = sequences
-        if by != "glyph":
-            if sequences:
-                listed = _part_of(sequences, labels[name], name)
-            else:
-                wanted["label_pool"] = labels[name]
-        spec = dataset.request(
-            directory / name,
-            samples=size,
-            source=sources[name],
+        listed, label_pool = request.sequences, request.label_pool
+        if by != "glyph" and listed:
+            listed = tuple(_part_of(listed, labels[name], name))
+        elif by != "glyph":
+            label_pool = labels[name]
+        one = replace(
+            request,
+            source=names[name],
             seed=seed_of(splits.seed, name),
-            overwrite=overwrite,
             sequences=listed,
             pool=glyphs[name],
-            paper=paper,
-            **wanted,
+            label_pool=label_pool,
         )
-        check_bank(spec.recipe, bank.load(sources[name]))
-        planned.append(Split(directory / name, spec, sources[name]))
+        source = source_of(one)
+        spec = spec_of(directory / name, one, replace(form, samples=size), source, overwrite=overwrite)
+        planned.append(Split(directory / name, spec, source))
     return splits, planned
 
 
@@ -244,7 +240,7 @@ def _pools_apart(one: Pool, other: Pool) -> bool:
     return high * all_of <= first * whole or last * whole <= low * all_of
 
 
-def _settled(directory: Path, splits: Splits, any_seed: bool, overwrite: bool) -> Splits:
+def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool) -> Splits:
     """Return the splits with the seed of an earlier run, where none was given. Raises RequestError."""
     elsewhere = "--overwrite starts anew, or choose another directory"
     if not directory.is_dir():

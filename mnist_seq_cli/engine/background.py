@@ -36,7 +36,7 @@ def apply(
         share = shown.drawn["contrast"].astype(np.uint16)[:, None, None]
         images[:] = 255 - ((255 - images).astype(np.uint16) * share + 50) // 100
     if recipe.paper != "plain":
-        if recipe.has_own_paper:
+        if recipe.has_custom_background:
             assert background is not None
             darkness = _part_of(background.levels, recipe, first, stop, height, width)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.recipe.recipe import RANGES, Recipe
+from mnist_seq_cli.recipe.recipe import Recipe
 
 PAPER, INK = 255, 0
 
@@ -78,8 +78,7 @@ class Batch(Annotations):
 
 def drawn_names(recipe: Recipe) -> tuple[str, ...]:
     """Return the names in `Annotations.drawn`: what differs from sample to sample, beside glyphs and boxes."""
-    ranges = (name for name, (plain, _) in RANGES.items() if getattr(recipe, name) != plain)
-    return (*(["gaps"] if recipe.min_gap < recipe.max_gap else []), *ranges)
+    return (*(["gaps"] if recipe.min_gap < recipe.max_gap else []), *recipe.sampled_ranges)
 
 
 def nothing(recipe: Recipe, first: int, *, masks: bool = False) -> Batch:

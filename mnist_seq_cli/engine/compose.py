@@ -21,7 +21,7 @@ from mnist_seq_cli.engine.writing import sequences
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.background_image import BackgroundImage
 from mnist_seq_cli.mnist.bank import Bank
-from mnist_seq_cli.recipe.recipe import RANGES, Recipe
+from mnist_seq_cli.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from mnist_seq_cli.engine.warp import WarpedGlyphs
@@ -151,7 +151,7 @@ def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Annotations
     if not written.all():
         for values in (glyphs, x, y, boxes):
             values[~written] = ABSENT
-    if recipe.contrast != RANGES["contrast"][0]:
+    if "contrast" in recipe.sampled_ranges:
         from mnist_seq_cli.engine.background import contrasts
 
         sampled["contrast"] = contrasts(recipe, first, stop)
@@ -189,9 +189,9 @@ def check_masks(recipe: Recipe) -> None:
 def check_background(recipe: Recipe, background: BackgroundImage | None) -> None:
     """Raise RequestError unless the background is the one that the recipe names, if it names one."""
     identity = background.identity if background else ""
-    if identity != (recipe.paper if recipe.has_own_paper else ""):
+    if identity != (recipe.paper if recipe.has_custom_background else ""):
         raise RequestError(
             f"the recipe is for the background {recipe.paper}, and "
             + (f"this one is {identity}" if identity else "none is given"),
-            hint="give the same picture with `paper`" if recipe.has_own_paper else "leave the picture out",
+            hint="give the same picture with `paper`" if recipe.has_custom_background else "leave the picture out",
         )

@@ -14,7 +14,8 @@ from mnist_seq_cli.engine.random_words import bounded_integers, words
 from mnist_seq_cli.engine.writing import occurrences, possible_digits
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.bank import MISLABELED, Bank
-from mnist_seq_cli.recipe.recipe import Pool, Recipe
+from mnist_seq_cli.recipe.parts.glyphs import Pool
+from mnist_seq_cli.recipe.recipe import Recipe
 
 
 def choose(recipe: Recipe, bank: Bank, digits: NDArray[np.int64], first: int, stop: int) -> NDArray[np.int32]:

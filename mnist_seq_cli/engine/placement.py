@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.random_words import bounded_integers, words
-from mnist_seq_cli.recipe.recipe import FULL, Recipe
+from mnist_seq_cli.recipe.parts.placement import FULL
+from mnist_seq_cli.recipe.recipe import Recipe
 
 
 def gaps(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.random_words import bounded_integers, words
 from mnist_seq_cli.mnist.bank import Bank, ink_boxes
-from mnist_seq_cli.recipe.recipe import RANGES, Recipe
+from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.warp_bounds import ONE, STEPS, cell_size, cosine, sine, tangent
 
 _BLOCK = 64
@@ -88,7 +88,7 @@ def warp(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], ink: NDArray[np.
             + low * steps
         )
         values[name] = chosen.reshape(-1)
-        if (low, high) != RANGES[name][0]:
+        if name in recipe.sampled_ranges:
             sampled[name] = chosen if name == "stroke" else (chosen * 100 // STEPS) / 100
     matrices = inverse(values["slant"], values["rotate"], values["scale"])
     cell = cell_size(recipe.warp, (recipe.ink_height, recipe.ink_width))

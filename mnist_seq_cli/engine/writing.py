@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.random_words import bounded_integers, words
-from mnist_seq_cli.recipe.recipe import EVERYTHING, Digits, Recipe
+from mnist_seq_cli.recipe.options.notation import Digits
+from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING
+from mnist_seq_cli.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from mnist_seq_cli.recipe.pattern import Pattern

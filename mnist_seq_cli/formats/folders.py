@@ -80,7 +80,7 @@ def folders(directory: Path, spec: Spec) -> list[Path]:
     if spec.recipe.length > MAX_LENGTH:
         raise RequestError(
             f"folders are named after sequences, and {spec.recipe.length} digits are too many for a name",
-            hint=f"{MAX_LENGTH} at most, or leave --layout out",
+            hint=f"{MAX_LENGTH} at most, or leave `layout` out",
         )
     return _label_folders(directory)
 

@@ -27,8 +27,8 @@ from mnist_seq_cli.formats import Written
 from mnist_seq_cli.formats.annotations import checked
 from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.plan import Shard
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local import FileSum

@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mnist_seq_cli import formats
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, FULL, RANGES, Recipe, format_sequence
+from mnist_seq_cli.recipe.options.notation import format_sequence
+from mnist_seq_cli.recipe.parts.appearance import RANGE_UNITS
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
+from mnist_seq_cli.recipe.parts.placement import FULL
+from mnist_seq_cli.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from mnist_seq_cli.inspection.reports import DatasetReport, Report, SamplesReport, SplitsReport
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 TOLD = {
     *("seed", "length", "lengths", "digits", "repeat", "sequences", "shuffle", "pattern", "per_label", "check"),
     *("spacing", "min_gap", "max_gap", "width", "source", "glyph_height", "glyph_width", "invert"),
-    *("crop", "height", "fit", "align", "margin", "jitter_x", "jitter_y", "paper", "noise", *RANGES),
+    *("crop", "height", "fit", "align", "margin", "jitter_x", "jitter_y", "paper", "noise", *RANGE_UNITS),
     *("ink_height", "ink_width", "exclude_mislabeled", "glyphs", "pool", "label_pool"),
 }
 """The fields of a recipe that are put into words: all of them, which a test sees to."""
@@ -101,9 +105,8 @@ def _places(recipe: Recipe) -> str:
 
 
 def _hand(recipe: Recipe) -> str:
-    units = {"slant": "°", "rotate": "°", "scale": " %", "stroke": " px", "contrast": " %"}
-    ranges = {name: getattr(recipe, name) for name, (plain, _) in RANGES.items() if getattr(recipe, name) != plain}
-    return ", ".join(f"{name} {low} to {high}{units[name]}" for name, (low, high) in ranges.items())
+    ranges = recipe.sampled_ranges.items()
+    return ", ".join(f"{name} {low} to {high}{RANGE_UNITS[name]}" for name, (low, high) in ranges)
 
 
 def source(recipe: Recipe) -> str:
@@ -131,7 +134,7 @@ def command(spec: Spec, directory: str) -> str:
     words = ["mnistseq", "dataset", "--recipe", f"{directory.rstrip('/')}/recipe.json", "-n", str(spec.samples)]
     if spec.recipe.source not in BUNDLED_SOURCES:
         words += ["--source", "IMAGES", "--source-labels", "LABELS"]
-    words += ["--paper", "PICTURE"] * spec.recipe.has_own_paper
+    words += ["--paper", "PICTURE"] * spec.recipe.has_custom_background
     words += [*formats.option(spec.format).split(), "--compression", spec.compression]
     words += ["--shard-size", str(spec.shard_size), *(["--masks"] if spec.masks else [])]
     return shlex.join([*words, "-o", "again/"])

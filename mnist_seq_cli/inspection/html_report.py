@@ -22,7 +22,8 @@ from mnist_seq_cli.inspection.reports import Report
 from mnist_seq_cli.inspection.scoring import Score
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, format_sequence
+from mnist_seq_cli.recipe.options.notation import format_sequence
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.samples.collection import Collection, Strip
 
 GALLERY = 300

@@ -17,7 +17,8 @@ from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.formats.annotations import texts_of
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, format_sequence
+from mnist_seq_cli.recipe.options.notation import format_sequence
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.samples.stored import StoredDataset, open_dataset
 
 Kind = Literal["glyph", "label", "image"]

@@ -19,7 +19,7 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inspection import description
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import BUNDLED_FILES, Source
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.samples import collection
 from mnist_seq_cli.samples.collection import NO_GAP, Arrays, Collection, Dataset, Single, Strip
 from mnist_seq_cli.storage import local

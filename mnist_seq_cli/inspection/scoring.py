@@ -20,7 +20,9 @@ import numpy as np
 
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist.bank import MISLABELED
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, MAX_LENGTH, parse_sequence
+from mnist_seq_cli.recipe.options.bounds import MAX_LENGTH
+from mnist_seq_cli.recipe.options.notation import parse_sequence
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.samples.collection import NO_GAP, Collection, Rows
 
 KEYS = (

@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 
 MAX_FILE = 256 << 20
@@ -27,12 +26,6 @@ class BackgroundImage(NamedTuple):
 def load(source: Source) -> BackgroundImage | None:
     """Return the background image that is given with a source; None without one. Raises as `read` does."""
     return None if source.background is None else _read_once(source.background)
-
-
-def facts(source: Source) -> dict[str, Any]:
-    """Return the fields of a recipe that follow from the content of a source: its glyphs and its background."""
-    background = load(source)
-    return {**bank.load(source).facts, **({} if background is None else {"paper": background.identity})}
 
 
 def read(path: Path) -> BackgroundImage:

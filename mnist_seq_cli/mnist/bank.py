@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError, OutputError, RequestError
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, PAPERS
+from mnist_seq_cli.recipe.parts.appearance import PAPERS
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, GlyphFacts
 
 TRAIN_SIZE, TEST_SIZE = 60_000, 10_000
 _UNKNOWN = -1
@@ -164,16 +165,9 @@ class Bank:
         return boxes
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What a recipe for this bank says of it: fields of `Recipe`."""
-        ink_height, ink_width = self.largest_ink
-        return {
-            "source": self.identity,
-            "glyph_height": self.height,
-            "glyph_width": self.width,
-            "ink_height": ink_height,
-            "ink_width": ink_width,
-        }
+    def facts(self) -> GlyphFacts:
+        """What a recipe for this bank says of its glyphs."""
+        return GlyphFacts(self.identity, self.height, self.width, *self.largest_ink)
 
     @property
     def largest_ink(self) -> tuple[int, int]:

@@ -26,6 +26,7 @@ from mnist_seq_cli.mnist.bank import Bank, Source
 from mnist_seq_cli.reading.exact import Reader, Reading
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local import FileSum
@@ -117,14 +118,8 @@ def _spec_of_images(directory: Path, shards: list[Shard], reader: Reader, glyphs
             for reading in _read(names, images, reader):
                 longest = max(longest, len(reading.digits))
                 gaps.update(reading.gaps)
-    recipe = Recipe.request(
-        seed=0,
-        length=longest,
-        height=height,
-        min_gap=min(gaps, default=0),
-        max_gap=max(gaps, default=0),
-        **glyphs.facts,
-    )
+    request = Request(seed=0, length=longest, height=height, min_gap=min(gaps, default=0), max_gap=max(gaps, default=0))
+    recipe = resolve(request, glyphs.facts)
     return Spec(
         recipe=recipe,
         samples=shards[-1].stop,
@@ -232,7 +227,7 @@ def _spec(directory: Path, source: Source | None) -> Spec | None:
             f"{directory} is of the format {spec.format}, and labels are repaired in the format png",
             hint=f"mnistseq dataset --recipe {directory / RECIPE_NAME} -o {directory} makes again what is missing",
         )
-    if spec is not None and spec.recipe.has_own_paper:
+    if spec is not None and spec.recipe.has_custom_background:
         raise RequestError(
             f"{directory} is on a paper of your own, on which images cannot be read exactly",
             hint="the dataset command repairs it",

@@ -24,7 +24,7 @@ from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.reading.approximate import Recogniser, Recognition
 from mnist_seq_cli.reading.exact import Reader, Reading
-from mnist_seq_cli.recipe.recipe import format_sequence
+from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
 from mnist_seq_cli.samples import idx_export
 from mnist_seq_cli.samples.stored import open_dataset

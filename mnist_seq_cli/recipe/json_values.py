@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.errors import FormatError, one_line
 
 
 def canonical_json(value: object) -> str:
@@ -26,3 +26,18 @@ def typed_fields(values: object, known: Mapping[str, type], what: str) -> dict[s
         if type(values[key]) is not expected:
             raise FormatError(f"{what} has {key} = {values[key]!r}, which should be of type {expected.__name__}")
     return dict(values)
+
+
+def parse_json(content: bytes, name: str) -> object:
+    """Return the values in a JSON file; `name` stands for it in messages. Raises FormatError for what is not JSON."""
+    try:
+        values = json.loads(content, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{name} is not JSON ({one_line(str(error), 120)})") from None
+    if values is None:
+        raise FormatError(f"{name} holds nothing but null")
+    return values
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")

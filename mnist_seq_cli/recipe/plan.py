@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.recipe.bounds import MAX_SAMPLES, MAX_SHARD_SIZE, MAX_SHARDS, check_range
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, MAX_SHARD_SIZE, MAX_SHARDS, check_range
 
 
 class Shard(NamedTuple):
@@ -35,11 +35,11 @@ class Plan:
 
     def __post_init__(self) -> None:
         check_range("number of samples", self.samples, 1, MAX_SAMPLES)
-        check_range("--shard-size", self.shard_size, 1, MAX_SHARD_SIZE)
+        check_range("`shard_size`", self.shard_size, 1, MAX_SHARD_SIZE)
         if len(self) > MAX_SHARDS:
             raise RequestError(
                 f"{self.samples} samples in shards of {self.shard_size} are {len(self)} shards",
-                hint=f"--shard-size {-(-self.samples // MAX_SHARDS)} or more keeps them to {MAX_SHARDS}",
+                hint=f"`shard_size={-(-self.samples // MAX_SHARDS)}` or more keeps them to {MAX_SHARDS}",
             )
 
     def __len__(self) -> int:

@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 from mnist_seq_cli.codecs.compression import COMPRESSIONS, Compression
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.recipe.json_values import canonical_json, typed_fields
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, MAX_SHARD_SIZE
+from mnist_seq_cli.recipe.options.kinds import Choice, Flag, Integer, Text
+from mnist_seq_cli.recipe.options.option import option, options_of
 from mnist_seq_cli.recipe.plan import Plan
 from mnist_seq_cli.recipe.recipe import Recipe
 
 RECIPE_NAME = "recipe.json"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The form that is asked for: how many samples, and how they are written. With `masks` each has one beside it."""
+
+    HEADING: ClassVar = ("Output", "How many images, where they go, and in which form.")
+
+    samples: int | None = option(
+        None, Integer(1, MAX_SAMPLES, "N"), "Number of images.  [default: one round of the labels]", basic=True
+    )
+    format: str = option("png", Text(), "Form on disk.  [default: png]", basic=True)
+    compression: Compression | None = option(
+        None, Choice(COMPRESSIONS), "Speed or size.  [default: fast; small for webdataset and idx]"
+    )
+    shard_size: int | None = option(
+        None,
+        Integer(1, MAX_SHARD_SIZE, "S"),
+        "Samples a shard, the unit of work and of retry.  [default: 1000 PNG files, else 10000]",
+    )
+    masks: bool = option(
+        False, Flag(), "Write a mask of each image: a pixel's value is its digit's position, from 1 on."
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What was asked of a dataset: the samples (recipe and number) and the form that they have on disk.
+    """What was asked of a dataset, resolved: the samples (recipe and number) and the form that they have on disk.
 
-    With `masks` there is one of each strip beside it, which changes no pixel and no label.
+    With `masks` there is one of each strip beside it, which changes no pixel and no label. `request` is what was asked
+    for in JSON values, where that is known; the samples do not depend on it.
     """
 
     recipe: Recipe
@@ -27,6 +54,7 @@ class Spec:
     compression: Compression
     shard_size: int
     masks: bool = False
+    request: dict[str, Any] | None = field(default=None, compare=False)
 
     @property
     def plan(self) -> Plan:
@@ -42,14 +70,17 @@ class Spec:
             "compression": self.compression,
             "shard_size": self.shard_size,
             **({"masks": True} if self.masks else {}),
+            **({} if self.request is None else {"request": self.request}),
         }
 
     @classmethod
     def from_json(cls, values: object) -> Self:
         """Return what recipe.json says. Raises FormatError for anything that `to_json` would not have written."""
-        known = {"recipe": dict, "samples": int, "format": str, "compression": str, "shard_size": int, "masks": bool}
-        given = {"masks": False, **values} if isinstance(values, dict) else values
-        checked = typed_fields(given, known, RECIPE_NAME)
+        known: dict[str, type] = {"recipe": dict, "samples": int, "format": str, "compression": str, "shard_size": int}
+        optional = {"masks": bool, "request": dict}
+        if isinstance(values, dict):
+            known |= {name: kind for name, kind in optional.items() if name in values}
+        checked = typed_fields(values, known, RECIPE_NAME)
         checked["recipe"] = Recipe.from_json(checked["recipe"])
         try:
             if checked["compression"] not in COMPRESSIONS:
@@ -61,16 +92,19 @@ class Spec:
         return spec
 
     def differences(self, other: Spec) -> list[str]:
-        """Return, field by field, where `other` asks for something else: `--max 7 instead of 0` and the like."""
+        """Return, field by field, where `other` asks for something else: `max_gap 7 instead of 0` and the like."""
         mine, theirs = ({"masks": False, **spec.to_json()} for spec in (self, other))
         mine |= mine.pop("recipe")
         theirs |= theirs.pop("recipe")
         return [
             one_line(f"{name} {_shown(theirs[name])} instead of {_shown(mine[name])}", 80)
             for name in mine
-            if mine[name] != theirs[name]
+            if name != "request" and mine[name] != theirs[name]
         ]
 
 
 def _shown(value: object) -> str:
     return value if isinstance(value, str) else canonical_json(value)
+
+
+FORM_OPTIONS = options_of(Form)

@@ -34,8 +34,11 @@ from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.reading import transcribing
 from mnist_seq_cli.reading.exact import Reader, Reading
+from mnist_seq_cli.recipe.options.bounds import MAX_LENGTH
+from mnist_seq_cli.recipe.options.notation import format_sequence, parse_sequence
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.plan import Shard
-from mnist_seq_cli.recipe.recipe import BUNDLED_SOURCES, MAX_LENGTH, Recipe, format_sequence, parse_sequence
+from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.samples import idx_export
 from mnist_seq_cli.storage import local

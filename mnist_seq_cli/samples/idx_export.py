@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.recipe.recipe import format_sequence
+from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.storage import local
 
 Form = Literal["png", "npz", "csv", "text"]

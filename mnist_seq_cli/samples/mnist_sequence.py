@@ -22,7 +22,9 @@ from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.recipe import Recipe, format_sequence, resolve_layout
+from mnist_seq_cli.recipe.canvas import resolve_layout
+from mnist_seq_cli.recipe.options.notation import format_sequence
+from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.storage import local
 
 _SOURCE = Source("test")
@@ -100,7 +102,8 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
         return loaded
 
     def _draw(self, length: int, sequences: tuple[tuple[int, ...], ...], count: int, width: int | None) -> Batch:
-        recipe = Recipe.request(seed=self._seed, length=length, sequences=sequences, width=width, source=_SOURCE.name)
+        request = Request(seed=self._seed, length=length, sequences=sequences, width=width, source=_SOURCE.name)
+        recipe = resolve(request, bank.load(_SOURCE).facts)
         first, self._calls = self._calls, self._calls + count
         return compose(recipe, bank.load(_SOURCE), first, first + count)
 

@@ -13,7 +13,7 @@ from mnist_seq_cli.engine.batch import Batch, joined
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
-from mnist_seq_cli.samples.sequence_dataset import Samples
+from mnist_seq_cli.samples.samples import Samples
 
 
 class StoredDataset(Samples):

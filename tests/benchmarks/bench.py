@@ -22,12 +22,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from asked import recipe_for
 
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.mnist.bank import Source, bundled_directory, load
 from mnist_seq_cli.reading.approximate import Recogniser
 from mnist_seq_cli.reading.exact import Reader
-from mnist_seq_cli.recipe.recipe import Recipe
 
 MNISTSEQ = str(Path(sys.executable).with_name("mnistseq"))
 PLAIN_LOOP = 10_000
@@ -97,7 +97,7 @@ def in_memory(count: int, repeats: int) -> None:
         ("equal gaps of 8 px", "≤ 2.5", {"min_gap": 8}),
         ("random gaps of 0 to 8 px", "≤ 5", {"max_gap": 8}),
     ):
-        recipe = Recipe.request(seed=1, length=4, **options)
+        recipe = recipe_for(seed=1, length=4, **options)
         images = compose(recipe, bank, 0, count).images
         for how, size in (("at once, on 2 threads", count), (f"{part:,} at a time, on 1 thread", part)):
             mine, other, ratio = paired(
@@ -112,13 +112,13 @@ def in_memory(count: int, repeats: int) -> None:
                 f"{ratio:.2f} ×", budget if size == count else "",
             )  # fmt: skip
     table("The hand (4,000 strips of 4 digits)")
-    plain = Recipe.request(seed=1, length=4)
+    plain = recipe_for(seed=1, length=4)
     for what, budget, options in (
         ("slant, rotation and scale", "≤ 80 µs", {"slant": (-15, 15), "rotate": (-15, 15), "scale": (80, 120)}),
         ("tight crop, overlaps", "", {"crop": "tight", "min_gap": -4, "max_gap": 4}),
         ("paper with grain, noise, contrast", "", {"paper": "grain", "noise": 20, "contrast": (50, 100)}),
     ):
-        recipe = Recipe.request(seed=1, length=4, **options)
+        recipe = recipe_for(seed=1, length=4, **options)
         mine, other, ratio = paired(
             lambda recipe=recipe: seconds(lambda: compose(recipe, bank, 0, 4_000)),
             lambda: seconds(lambda: compose(plain, bank, 0, 4_000)),
@@ -131,13 +131,13 @@ def reading(count: int) -> None:
     """Print how many strips a second are read, in memory: exactly, and by likeness."""
     heading("Reading (strips of 4 digits, one process)")
     print("| how | strips a second | budget |\n|---|---|---|")
-    made, bank = Recipe.request(seed=1, length=4, max_gap=10), load(Source("train"))
+    made, bank = recipe_for(seed=1, length=4, max_gap=10), load(Source("train"))
     exact, images = Reader(bank), compose(made, bank, 0, count).images
     exact.read_all(images[:256])
     taken = seconds(lambda: [list(exact.read_all(images[start : start + 250])) for start in range(0, count, 250)])
     print(f"| exactly | {count / taken:,.0f} | ≥ 5,000 |")
     test, few = load(Source("test")), count // 50
-    unknown = compose(Recipe.request(seed=1, length=4, max_gap=10, source="test"), test, 0, few).images
+    unknown = compose(recipe_for(seed=1, length=4, max_gap=10, source="test"), test, 0, few).images
     likeness = Recogniser(bank)
     taken = seconds(lambda: [likeness.read(image) for image in unknown])
     print(f"| by likeness, of unknown hands | {few / taken:,.0f} | ≥ 50 |", flush=True)

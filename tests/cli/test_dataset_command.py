@@ -252,6 +252,7 @@ def test_the_recipe_is_what_was_asked_for_and_nothing_else(dataset: Dataset, tmp
         "format": "png",
         "compression": "fast",
         "shard_size": 10,
+        "request": {"length": 3, "max_gap": 5, "seed": 7},
     }
 
 

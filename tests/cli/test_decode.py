@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import spec_for
 from forms import form
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -947,9 +948,7 @@ def test_what_a_dataset_holds_is_decoded_whatever_its_layout_and_format(
     height = 28 + 2 * (layout["margin"] + max(layout["jitter_y"], 0)) + larger[1]
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory, "out")
-        request = dataset.request(
-            out, source=place, samples=12, format_name=format_name, shard_size=5, height=height, **asked
-        )
+        request = spec_for(out, source=place, samples=12, format=format_name, shard_size=5, height=height, **asked)
         dataset.build(out, request, place, workers=1)
         made = compose(request.recipe, load(place), 0, 12)
         found = list(transcribing.transcribe(transcribing.of_path(str(out)), Source("all"), 1))

@@ -28,7 +28,7 @@ from mnist_seq_cli.cli import main
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.samples.sequence_dataset import Sample
+from mnist_seq_cli.samples.samples import Sample
 
 Run = Callable[..., tuple[int, str, str]]
 Terminal = Callable[..., tuple[int, str]]
@@ -612,7 +612,7 @@ RECIPES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "a canvas too wide": (in_recipe(width=10**9), "--width is 1000000000"),
     "no digits": (in_recipe(length=0), "--len is 0"),
     "a million digits": (in_recipe(length=10**6), "--len is 1000000"),
-    "huge glyphs": (in_recipe(glyph_height=10**9), "glyph height is 1000000000"),
+    "huge glyphs": (in_recipe(glyph_height=10**9), "`glyph_height` is 1000000000"),
     "a seed below zero": (in_recipe(seed=-1), "--seed is -1"),
     "a seed of 1e400": (in_recipe(seed=float("1e999")), "recipe"),
     "another spacing": (in_recipe(spacing="wide"), "--spacing is 'wide'"),

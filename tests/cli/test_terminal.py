@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import spec_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from mnist_seq_cli.cli import terminal
 from mnist_seq_cli.cli.terminal import draw, print_strip, print_table, say, size_text, summary_text
 from mnist_seq_cli.codecs.png import decode
-from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset.build import Summary
 from mnist_seq_cli.mnist.bank import Source
 
@@ -234,7 +234,7 @@ def test_bytes_are_told_in_four_digits_at_most(count: int) -> None:
     ],
 )
 def test_a_summary_says_what_was_done_and_how_to_do_it_again(made: int, work: str, tmp_path: Path) -> None:
-    spec = dataset.request(tmp_path, samples=2_500, source=Source("train"), seed=7, length=4)
+    spec = spec_for(tmp_path, samples=2_500, source=Source("train"), seed=7, length=4)
     lines = summary_text(Path("out"), spec, Summary(2_500, 2_345_678, made), 2.0).splitlines()
     assert lines == [
         "out: 2,500 strips, 112×28 px, 2.3 MB",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -18,11 +19,10 @@ from mnist_seq_cli.codecs.png import decode, encode
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.mnist.bank import Source, load
-from mnist_seq_cli.recipe.recipe import Recipe
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NOISE = np.random.Generator(np.random.Philox(5)).integers(0, 256, (3, 9, 13), dtype=np.uint8)
-STRIPS = compose(Recipe.request(seed=7, length=4, max_gap=9, source="test"), load(Source("test")), 0, 20).images
+STRIPS = compose(recipe_for(seed=7, length=4, max_gap=9, source="test"), load(Source("test")), 0, 20).images
 BATCHES = hnp.arrays(np.uint8, st.tuples(st.integers(0, 3), st.integers(1, 28), st.integers(1, 400)))
 
 

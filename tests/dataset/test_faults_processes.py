@@ -19,6 +19,7 @@ from typing import Any
 
 import chores
 import pytest
+from asked import recipe_for
 from faulty import copy, difference, fast_directory, tree, visible
 from forms import form
 
@@ -30,7 +31,6 @@ from mnist_seq_cli.errors import OutputError, Terminated
 from mnist_seq_cli.execution.processes import run_on_processes
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched in /proc")
@@ -298,7 +298,7 @@ def test_a_worker_that_is_killed_is_replaced(name: str, place: Path, whole: Call
 
 
 def spec_of(name: str) -> Spec:
-    recipe = Recipe.request(seed=5, length=2)
+    recipe = recipe_for(seed=5, length=2)
     return Spec(recipe=recipe, samples=20, format=name, compression=formats.get(name).COMPRESSION, shard_size=6)
 
 

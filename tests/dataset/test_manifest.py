@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asked import recipe_for
 from faulty import FaultySystem, under
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,11 +17,10 @@ from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Manifest, ManifestWriter, Record
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe.plan import Shard
-from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.local import FileSum
 
-RECIPE = Recipe.request(seed=7, length=4, max_gap=6)
+RECIPE = recipe_for(seed=7, length=4, max_gap=6)
 SPEC = Spec(recipe=RECIPE, samples=7, format="png", compression="fast", shard_size=3)
 SHA = "0123456789abcdef" * 4
 RECORD = Record(shard=1, first=3, samples=3, files=3, bytes=3300, sha256=SHA, recipe=RECIPE.fingerprint, crcs=(5, 0))
@@ -63,7 +63,7 @@ def test_a_spec_comes_back(tmp_path: Path) -> None:
         (
             SPEC,
             replace(SPEC, format="idx", compression="small", samples=10**8, shard_size=10**5),
-            replace(SPEC, recipe=Recipe.request(seed=0, sequences=[(0, 0, 4), (1, 2, 3)], width=100, invert=True)),
+            replace(SPEC, recipe=recipe_for(seed=0, sequences=[(0, 0, 4), (1, 2, 3)], width=100, invert=True)),
         )
     ):
         directory = tmp_path / str(number)
@@ -164,9 +164,7 @@ def test_a_record_is_about_one_shard_of_one_recipe(record: Record, is_about: boo
 
 
 def test_differences_are_told_field_by_field() -> None:
-    other = replace(
-        SPEC, recipe=Recipe.request(seed=8, length=4, max_gap=6, invert=True), samples=9, compression="small"
-    )
+    other = replace(SPEC, recipe=recipe_for(seed=8, length=4, max_gap=6, invert=True), samples=9, compression="small")
     assert SPEC.differences(SPEC) == []
     assert SPEC.differences(other) == [
         "samples 9 instead of 7",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from faulty import tree
 
 from mnist_seq_cli import open_dataset
@@ -17,7 +18,10 @@ from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import Source, load
-from mnist_seq_cli.recipe.recipe import EVERYTHING, Recipe
+from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING
+from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.request import Request
+from mnist_seq_cli.recipe.spec import Form
 
 Run = Callable[..., Any]
 THREE = ["--split", "train=700", "--split", "val=200", "--split", "test=100"]
@@ -216,7 +220,7 @@ REFUSED = [
     (["-n", "5", "--split-by", "label"], "--split-by says what splits do not share, and there are none; give --split"),
     (
         ["--split", "a=5", "--source-labels", "labels"],
-        "--source-labels labels is for images of your own, and --source is train; "
+        "--source-labels labels is for a custom source, and --source is train; "
         "give the images with --source; a file of that name is ./train",
     ),
 ]
@@ -274,9 +278,8 @@ def test_a_damaged_paper_is_told_in_one_line(content: bytes, mnistseq: Run, plac
 
 
 def test_other_splits_that_were_begun_meanwhile_are_left_alone(place: Path) -> None:
-    wanted: dict[str, Any] = {"length": 2}
-    whole, planned = splits.plan(place / "out", {"a": 5}, **wanted)
-    other, others = splits.plan(place / "out", {"a": 5}, **wanted)
+    whole, planned = splits.plan(place / "out", {"a": 5}, "glyph", Request(length=2), Form())
+    other, others = splits.plan(place / "out", {"a": 5}, "glyph", Request(length=2), Form())
     splits.build(place / "out", other, others)
     before = tree(place / "out")
     with pytest.raises(RequestError, match="another mnistseq has begun other splits in"):
@@ -394,7 +397,7 @@ def test_recipes_tell_what_is_kept_apart(
     one: dict[str, Any], other: dict[str, Any], glyphs: bool, labels: bool
 ) -> None:
     def recipe(asked: dict[str, Any]) -> Recipe:
-        return Recipe.request(**{"seed": 1, **({} if "sequences" in asked else {"length": 2}), **asked})
+        return recipe_for(**{"seed": 1, **({} if "sequences" in asked else {"length": 2}), **asked})
 
     both = {"a": recipe(one), "b": recipe(other)}
     assert len(splits.shared("glyph", both)) == 1 - glyphs

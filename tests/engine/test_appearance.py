@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from forms import form
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,13 +23,15 @@ from mnist_seq_cli.errors import MnistseqError, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import Source, load
-from mnist_seq_cli.recipe.recipe import FULL, RANGES, Recipe
+from mnist_seq_cli.recipe.parts.appearance import RANGE_UNITS
+from mnist_seq_cli.recipe.parts.placement import FULL
+from mnist_seq_cli.recipe.recipe import Recipe
 
 BANK = load(Source("train"))
 
 
 def made(first: int = 0, stop: int = 200, **options: Any) -> Batch:
-    return compose(Recipe.request(**{"seed": 3, "length": 4, **options}), BANK, first, stop)
+    return compose(recipe_for(**{"seed": 3, "length": 4, **options}), BANK, first, stop)
 
 
 def ink_of(images: NDArray[np.uint8]) -> list[tuple[int, int, int, int]]:
@@ -60,7 +63,7 @@ def painted(recipe: Recipe, batch: Batch) -> NDArray[np.uint8]:
 
 
 def test_glyphs_may_overlap_and_the_darker_ink_is_seen() -> None:
-    recipe = Recipe.request(seed=3, length=4, min_gap=-12, max_gap=-4)
+    recipe = recipe_for(seed=3, length=4, min_gap=-12, max_gap=-4)
     assert (recipe.spacing, recipe.width) == ("random", 4 * 28 - 3 * 4)
     batch = compose(recipe, BANK, 0, 40)
     gaps = np.diff(batch.x) - 28
@@ -70,14 +73,14 @@ def test_glyphs_may_overlap_and_the_darker_ink_is_seen() -> None:
 
 
 def test_the_rule_of_the_width_gives_overlaps_too() -> None:
-    recipe = Recipe.request(seed=3, length=3, min_gap=-8, width=68)
+    recipe = recipe_for(seed=3, length=3, min_gap=-8, width=68)
     assert (recipe.spacing, recipe.min_gap, recipe.max_gap) == ("equal", -8, -8)
     with pytest.raises(RequestError, match="the gap would be -8 px, and at least 0 px was asked for"):
-        Recipe.request(seed=3, length=3, width=68)
+        recipe_for(seed=3, length=3, width=68)
 
 
 def test_glyphs_may_stand_at_one_place() -> None:
-    recipe = Recipe.request(seed=3, length=2, min_gap=-28, max_gap=-28)
+    recipe = recipe_for(seed=3, length=2, min_gap=-28, max_gap=-28)
     assert recipe.width == 28
     batch = compose(recipe, BANK, 0, 30)
     assert (batch.x == 0).all()
@@ -86,7 +89,7 @@ def test_glyphs_may_stand_at_one_place() -> None:
 
 @pytest.mark.parametrize(("low", "high"), [(0, 0), (2, 6), (-3, 5)])
 def test_gaps_of_a_tight_crop_are_between_ink_and_ink(low: int, high: int) -> None:
-    recipe = Recipe.request(seed=3, length=5, crop="tight", min_gap=low, max_gap=high)
+    recipe = recipe_for(seed=3, length=5, crop="tight", min_gap=low, max_gap=high)
     batch = compose(recipe, BANK, 0, 60)
     left, width = batch.boxes[:, :, 0], batch.boxes[:, :, 2]
     gaps = left[:, 1:] - (left + width)[:, :-1]
@@ -103,9 +106,7 @@ def test_gaps_of_a_tight_crop_are_between_ink_and_ink(low: int, high: int) -> No
 @pytest.mark.parametrize("crop", ["box", "tight"])
 @pytest.mark.parametrize("hand", [{}, {"slant": (-8, 8), "scale": (70, 90)}], ids=["plain", "hand"])
 def test_a_strip_stands_on_a_wider_canvas_as_it_is_told(align: Any, crop: Any, hand: dict[str, Any]) -> None:
-    recipe = Recipe.request(
-        seed=3, length=((2, 1), (4, 1)), width=200, align=align, crop=crop, max_gap=4, margin=5, **hand
-    )
+    recipe = recipe_for(seed=3, length=((2, 1), (4, 1)), width=200, align=align, crop=crop, max_gap=4, margin=5, **hand)
     batch = compose(recipe, BANK, 0, 300)
     ends = np.where(batch.glyphs >= 0, batch.x + 28, 0).max(axis=1)
     starts = batch.x[:, 0]
@@ -150,7 +151,7 @@ def test_digits_jump_up_and_down_and_to_the_sides() -> None:
 
 
 def test_images_may_be_as_wide_as_their_strips() -> None:
-    recipe = Recipe.request(seed=3, length=((1, 1), (6, 1)), width="fit", max_gap=5, margin=2)
+    recipe = recipe_for(seed=3, length=((1, 1), (6, 1)), width="fit", max_gap=5, margin=2)
     batch = compose(recipe, BANK, 0, 100)
     ends = np.where(batch.glyphs >= 0, batch.x + 28, 0).max(axis=1)
     np.testing.assert_array_equal(batch.widths, ends + 2)
@@ -161,7 +162,7 @@ def test_images_may_be_as_wide_as_their_strips() -> None:
 
 
 def test_an_image_as_wide_as_its_strip_has_room_for_a_glyph_that_grew() -> None:
-    recipe = Recipe.request(seed=0, length=((1, 9), (2, 1)), width="fit", scale=(50, 160), rotate=(0, 40))
+    recipe = recipe_for(seed=0, length=((1, 9), (2, 1)), width="fit", scale=(50, 160), rotate=(0, 40))
     batch = compose(recipe, BANK, 0, 400)
     ends = (batch.boxes[:, :, 0] + batch.boxes[:, :, 2]).max(axis=1)
     single = batch.lengths == 1
@@ -183,7 +184,7 @@ def test_an_image_of_glyphs_without_ink_is_an_image(tmp_path: Path) -> None:
 def test_margins_are_kept_free_of_ink_that_grew_or_leans(crop: Any, width: Any) -> None:
     looks: dict[str, Any] = {"slant": (0, 40), "rotate": (-30, 30), "scale": (60, 180), "stroke": (0, 2)}
     canvas = {"width": width} if width != 300 else {"width": width, "align": "right"}
-    recipe = Recipe.request(seed=1, length=((1, 1), (3, 1)), crop=crop, margin=6, max_gap=3, **looks, **canvas)
+    recipe = recipe_for(seed=1, length=((1, 1), (3, 1)), crop=crop, margin=6, max_gap=3, **looks, **canvas)
     batch = compose(recipe, BANK, 0, 200)
     inside = batch.images.copy()
     for image, size in zip(inside, batch.widths.tolist(), strict=True):
@@ -199,13 +200,13 @@ def test_margins_are_kept_free_of_ink_that_grew_or_leans(crop: Any, width: Any) 
 @pytest.mark.parametrize("looks", [{}, {"scale": (30, 60)}, {"width": 300, "align": "right"}, {"width": "fit"}])
 def test_tight_digits_that_overlap_as_far_as_they_may_are_all_on_the_canvas(looks: dict[str, Any]) -> None:
     with pytest.raises(RequestError) as caught:
-        Recipe.request(seed=1, length=6, crop="tight", min_gap=-1_000, **looks)
+        recipe_for(seed=1, length=6, crop="tight", min_gap=-1_000, **looks)
     lowest = int(re.findall("it has to be (-[0-9]+) to", str(caught.value))[0])
-    recipe = Recipe.request(seed=1, length=6, crop="tight", min_gap=lowest, **looks)
+    recipe = recipe_for(seed=1, length=6, crop="tight", min_gap=lowest, **looks)
     batch = compose(recipe, BANK, 0, 200)
     assert batch.boxes[:, :, 0].min() >= 0
     assert ((batch.boxes[:, :, 0] + batch.boxes[:, :, 2]).max(axis=1) <= batch.widths).all()
-    with pytest.raises(RequestError, match="--min is"):
+    with pytest.raises(RequestError, match="`min_gap` is"):
         replace(recipe, min_gap=lowest - 1)
 
 
@@ -214,18 +215,18 @@ def test_tight_digits_that_overlap_as_far_as_they_may_are_all_on_the_canvas(look
 
 @pytest.mark.parametrize("value", ["-20-20", [-20, 20], (-20, 20)])
 def test_a_range_may_be_given_in_several_ways(value: Any) -> None:
-    expected = Recipe.request(seed=1, slant=(-20, 20), contrast=(50, 50), height=60, jitter_y=FULL)
-    assert Recipe.request(seed=1, slant=value, contrast=50, height=60, jitter_y="full") == expected
+    expected = recipe_for(seed=1, slant=(-20, 20), contrast=(50, 50), height=60, jitter_y=FULL)
+    assert recipe_for(seed=1, slant=value, contrast=50, height=60, jitter_y="full") == expected
     data = SequenceDataset(seed=1, slant=value, contrast="50", height=60, jitter_y="full")
     assert data.recipe == expected
-    with pytest.raises(RequestError, match=re.escape("--slant is [0, 0]; it is (from, to)")):
+    with pytest.raises(RequestError, match=re.escape("`slant` is [0, 0]; it is (from, to)")):
         replace(expected, slant=[0, 0])
 
 
 @pytest.mark.parametrize("value", [None, 1.5, (1,), (1, 2, 3), (0, 1.5), True])
 def test_what_is_no_range_is_refused(value: Any) -> None:
-    with pytest.raises(RequestError, match=r"--slant is .*; it is a whole number, two of them, or text like -10-10"):
-        Recipe.request(seed=1, slant=value)
+    with pytest.raises(RequestError, match=r"`slant` is .*; it is a whole number, two of them, or text like -10-10"):
+        recipe_for(seed=1, slant=value)
 
 
 @pytest.mark.parametrize("name", ["slant", "rotate", "scale", "stroke"])
@@ -319,7 +320,7 @@ def test_noise_changes_every_pixel_a_little() -> None:
 
 def test_masks_tell_which_glyph_a_pixel_is_of() -> None:
     for options in ({}, {"min_gap": -14, "max_gap": -6}, {"rotate": (-20, 20), "crop": "tight", "min_gap": -4}):
-        recipe = Recipe.request(seed=3, length=4, **options)
+        recipe = recipe_for(seed=3, length=4, **options)
         batch = compose(recipe, BANK, 0, 60, masks=True)
         assert batch.masks is not None
         assert ((batch.masks > 0) == (batch.images < 255)).all()
@@ -340,30 +341,30 @@ def test_masks_tell_which_glyph_a_pixel_is_of() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"height": 20}, "--height 20 does not fit digits that take 28 px; --height 28 would do"),
-        ({"height": 30, "margin": 2}, "--height 30 does not fit digits that take 32 px; --height 32 would do"),
+        ({"height": 20}, "`height=20` does not fit digits that take 28 px; `height=28` would do"),
+        ({"height": 30, "margin": 2}, "`height=30` does not fit digits that take 32 px; `height=32` would do"),
         ({"scale": (100, 200)}, None),
-        ({"scale": (100, 200), "height": 30}, "--height 30 does not fit digits that take 44 px; --height 44 would do"),
-        ({"length": 1, "scale": (300, 300), "width": 30, "align": "left"}, "--width 65 would do"),
-        ({"width": 100, "align": "center"}, "4 digits can be 112 px wide, and --width is 100; --width 112 would do"),
+        ({"scale": (100, 200), "height": 30}, "`height=30` does not fit digits that take 44 px; `height=44` would do"),
+        ({"length": 1, "scale": (300, 300), "width": 30, "align": "left"}, "`width=65` would do"),
+        ({"width": 100, "align": "center"}, "4 digits can be 112 px wide, and `width` is 100; `width=112` would do"),
         ({"width": 120, "margin": 5}, r"\(120 - 10 - 4\*28\) / 3"),
-        ({"jitter_y": FULL}, "--jitter-y full is over the whole height, which is not given; give --height"),
-        ({"slant": (-60, 0)}, "--slant is -60; it has to be -45 to 45"),
-        ({"rotate": (10, -10)}, "--rotate is -10"),
-        ({"paper": "lined"}, "--paper is 'lined'; it is one of plain, gradient, grain, or a picture that is given"),
-        ({"align": "middle"}, "--align is 'middle'"),
-        ({"noise": 300}, "--noise is 300"),
-        ({"width": "fit", "align": "right"}, "--width fit leaves no room to align in"),
+        ({"jitter_y": FULL}, "`jitter_y=full` is over the whole height, which is not given; give `height`"),
+        ({"slant": (-60, 0)}, "`slant` is -60; it has to be -45 to 45"),
+        ({"rotate": (10, -10)}, "`rotate` is -10"),
+        ({"paper": "lined"}, "`paper` is 'lined'; it is one of plain, gradient, grain, or a picture that is given"),
+        ({"align": "middle"}, "`align` is 'middle'"),
+        ({"noise": 300}, "`noise` is 300"),
+        ({"width": "fit", "align": "right"}, "`width=fit` leaves no room to align in"),
         ({"height": 30_000, "width": 1_000, "align": "left"}, "30000 px are too many|1000×30000 px are too many"),
-        ({"margin": -1}, "--margin is -1"),
+        ({"margin": -1}, "`margin` is -1"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_would_do(options: dict[str, Any], message: str | None) -> None:
     if message is None:
-        assert Recipe.request(**{"seed": 1, "length": 4, **options}).height == 44
+        assert recipe_for(**{"seed": 1, "length": 4, **options}).height == 44
         return
     with pytest.raises(RequestError, match=message):
-        Recipe.request(**{"seed": 1, "length": 4, **options})
+        recipe_for(**{"seed": 1, "length": 4, **options})
 
 
 # All together
@@ -406,7 +407,7 @@ def options(draw: st.DrawFn) -> dict[str, Any]:
 @settings(deadline=None, max_examples=120)
 @given(wanted=options(), first=st.integers(0, 10**7), cut=st.integers(0, 9))
 def test_any_options_together_show_what_they_say_in_any_batch(wanted: dict[str, Any], first: int, cut: int) -> None:
-    recipe = Recipe.request(**wanted)
+    recipe = recipe_for(**wanted)
     whole = compose(recipe, BANK, first, first + 9)
     parts = [compose(recipe, BANK, first, first + cut), compose(recipe, BANK, first + cut, first + 9)]
     shown = annotate(recipe, BANK, first, first + 9)
@@ -461,7 +462,7 @@ def test_an_option_leaves_all_that_it_does_not_change() -> None:
         other = made(0, 50, height=60, align="left", width=160, **more)
         np.testing.assert_array_equal(other.digits, plain.digits)
         np.testing.assert_array_equal(other.glyphs, plain.glyphs)
-    assert set(RANGES) == {"slant", "rotate", "scale", "stroke", "contrast"}
+    assert set(RANGE_UNITS) == {"slant", "rotate", "scale", "stroke", "contrast"}
 
 
 # On disk
@@ -543,8 +544,8 @@ def test_generate_takes_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [
         (["--slant", "steep"], "--slant is 'steep'; write it like -10-10, 80-120 or 5"),
         (["--scale", "120-80"], "--scale goes from 120 down to 80; the smaller one comes first"),
-        (["--jitter-y", "lots"], "'lots' is neither a number of px nor full"),
-        (["--width", "wide"], "'wide' is neither a number of px nor fit"),
+        (["--jitter-y", "lots"], "--jitter-y is 'lots', which is neither a number of px nor full"),
+        (["--width", "wide"], "--width is 'wide', which is neither a number of px nor fit"),
     ],
 )
 def test_what_is_mistyped_is_one_line(

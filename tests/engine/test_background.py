@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
+from asked import recipe_for, spec_for
 from faulty import tree
 from forms import form
 from numpy.typing import NDArray
@@ -181,13 +182,13 @@ def test_a_recipe_takes_no_other_paper_than_its_own() -> None:
 
 @pytest.mark.parametrize("paper", ["", "sha256:", "sha256:" + "0" * 63, "sha256:" + "G" * 64, "scan.png", 7])
 def test_a_recipe_does_not_name_a_paper_in_other_ways(paper: Any) -> None:
-    with pytest.raises(RequestError, match=r"--paper is .*; it is one of plain, gradient, grain, or a picture that is"):
-        Recipe.request(seed=1, paper=paper)
+    with pytest.raises(RequestError, match=r"`paper` is .*; it is one of plain, gradient, grain, or a picture that is"):
+        recipe_for(seed=1, paper=paper)
 
 
 def test_a_part_of_a_bank_goes_with_a_background() -> None:
     background = BackgroundImage(np.full((3, 3), 100, dtype=np.uint8), "sha256:" + "0" * 64)
-    recipe = Recipe.request(seed=1, length=2, pool=(0, 1, 2), paper=background.identity)
+    recipe = recipe_for(seed=1, length=2, pool=(0, 1, 2), paper=background.identity)
     glyphs.part(BANK, (0, 1, 2))
     assert compose(recipe, BANK, 0, 2, background=background).images.max() == 100
 
@@ -369,7 +370,7 @@ def test_a_run_is_finished_and_grows_on_the_same_paper_only(mnistseq: Run, place
 def test_a_picture_that_changes_under_way_spoils_nothing(place: Path) -> None:
     draw("scan.png")
     source = find("train", paper="scan.png")
-    spec = dataset.request(place / "out", samples=40, source=source, seed=3, length=2, shard_size=10)
+    spec = spec_for(place / "out", samples=40, source=source, seed=3, length=2, shard_size=10)
     draw("scan.png", seed=2)  # this process has read it, and those that it starts have not
     with pytest.raises(OutputError, match=r"4 of 4 shards failed, .* the recipe is for the background sha256:"):
         dataset.build(place / "out", spec, source, workers=2)
@@ -420,10 +421,10 @@ def test_a_recipe_in_a_file_needs_its_picture_beside_it(mnistseq: Run, place: Pa
     assert mnistseq("dataset", *SHARDS, "-o", "one").code == 0
     command = ["dataset", "--recipe", "one/recipe.json", "-o", "again"]
     done = mnistseq(*command)
-    message = "one/recipe.json is about a paper of your own; give the picture with --paper"
+    message = "one/recipe.json is about a custom background; give the picture with --paper"
     assert done == (2, "", f"mnistseq: {message}\n")
     done = mnistseq(*command, "--paper", "other.png")
-    message = "one/recipe.json is about another paper than other.png; give the same picture"
+    message = "one/recipe.json is about another background than other.png; give the same picture"
     assert done == (2, "", f"mnistseq: {message}\n")
     assert mnistseq(*command, "--paper", "scan.png").code == 0
     assert tree(place / "again") == tree(place / "one")
@@ -438,7 +439,7 @@ def test_a_picture_beside_a_recipe_without_one_changes_it(mnistseq: Run, place: 
     np.testing.assert_array_equal(open_dataset("out").batch(0, 9).images, on_paper().batch(0, 9).images)
     Path("named.toml").write_text('length = 2\nsamples = 9\npaper = "scan.png"\n')
     done = mnistseq("dataset", "--recipe", "named.toml", "-o", "named")
-    hint = "it is one of plain, gradient, grain; give files of your own with --paper"
+    hint = "it is one of plain, gradient, grain; give custom files with --paper"
     assert done == (2, "", f"mnistseq: named.toml is no recipe: paper is 'scan.png'; {hint}\n")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.engine.painting import paint
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.bank import Bank, Source, load, read
-from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
-from mnist_seq_cli.recipe.recipe import MAX_SEED, Recipe
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, MAX_SEED
+from mnist_seq_cli.recipe.recipe import Recipe
 
 # A bank of a user's own: 60 glyphs of 5×7 px, of every digit, never quite paper or ink alone.
 OWN_LABELS = (np.arange(60) * 7 % 10).astype(np.uint8)
@@ -29,25 +30,25 @@ OWN_SOURCE = "sha256:" + sha256(OWN_IMAGES.tobytes() + OWN_LABELS.tobytes()).hex
 OWN: dict[str, Any] = {"source": OWN_SOURCE, "glyph_height": 5, "glyph_width": 7}
 
 RECIPES = {
-    "four digits, no gap": Recipe.request(seed=7),
-    "gap 8 by width": Recipe.request(seed=42, length=3, max_gap=10, width=100),
-    "random gaps": Recipe.request(seed=1, length=5, max_gap=9),
-    "random gaps, two blocks of words": Recipe.request(seed=12, length=6, min_gap=3, max_gap=6),
-    "one drawn gap": Recipe.request(seed=2, length=4, max_gap=9, spacing="equal"),
-    "inverted": Recipe.request(seed=3, length=4, max_gap=5, invert=True),
-    "one digit": Recipe.request(seed=4, length=1),
-    "one digit on a wide canvas": Recipe.request(seed=4, length=1, width=40, spacing="random"),
-    "two digits": Recipe.request(seed=0, length=2, min_gap=1, max_gap=4),
-    "seven digits": Recipe.request(seed=5, length=7, min_gap=2),
-    "thirteen digits": Recipe.request(seed=MAX_SEED, length=13, max_gap=3),
-    "given sequences": Recipe.request(seed=6, sequences=[(0, 0, 4), (1, 2, 3), (9, 9, 9)], max_gap=2),
-    "one given sequence": Recipe.request(seed=6, sequences=[(1, 2, 3)], max_gap=10, width=100),
-    "test digits": Recipe.request(seed=8, length=4, source="test"),
-    "all digits": Recipe.request(seed=9, length=4, max_gap=4, source="all"),
-    "wide canvas": Recipe.request(seed=10, length=3, max_gap=6, width=130, spacing="random"),
-    "wide canvas, inverted": Recipe.request(seed=10, length=3, min_gap=6, width=130, spacing="random", invert=True),
-    "glyphs of one's own": Recipe.request(seed=11, length=4, max_gap=5, **OWN),
-    "glyphs of one's own, no gap": Recipe.request(seed=11, length=4, **OWN),
+    "four digits, no gap": recipe_for(seed=7),
+    "gap 8 by width": recipe_for(seed=42, length=3, max_gap=10, width=100),
+    "random gaps": recipe_for(seed=1, length=5, max_gap=9),
+    "random gaps, two blocks of words": recipe_for(seed=12, length=6, min_gap=3, max_gap=6),
+    "one drawn gap": recipe_for(seed=2, length=4, max_gap=9, spacing="equal"),
+    "inverted": recipe_for(seed=3, length=4, max_gap=5, invert=True),
+    "one digit": recipe_for(seed=4, length=1),
+    "one digit on a wide canvas": recipe_for(seed=4, length=1, width=40, spacing="random"),
+    "two digits": recipe_for(seed=0, length=2, min_gap=1, max_gap=4),
+    "seven digits": recipe_for(seed=5, length=7, min_gap=2),
+    "thirteen digits": recipe_for(seed=MAX_SEED, length=13, max_gap=3),
+    "given sequences": recipe_for(seed=6, sequences=[(0, 0, 4), (1, 2, 3), (9, 9, 9)], max_gap=2),
+    "one given sequence": recipe_for(seed=6, sequences=[(1, 2, 3)], max_gap=10, width=100),
+    "test digits": recipe_for(seed=8, length=4, source="test"),
+    "all digits": recipe_for(seed=9, length=4, max_gap=4, source="all"),
+    "wide canvas": recipe_for(seed=10, length=3, max_gap=6, width=130, spacing="random"),
+    "wide canvas, inverted": recipe_for(seed=10, length=3, min_gap=6, width=130, spacing="random", invert=True),
+    "glyphs of one's own": recipe_for(seed=11, length=4, max_gap=5, **OWN),
+    "glyphs of one's own, no gap": recipe_for(seed=11, length=4, **OWN),
 }
 EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 
@@ -137,10 +138,8 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "samples.json").read
 
 
 def golden_recipe(entry: dict[str, Any]) -> Recipe:
-    """Return the recipe of an entry; fields that are younger have their defaults, which change no sample."""
-    plain = Recipe.request(seed=0).to_json() | {"height": 0}
-    assert set(entry["recipe"]) <= set(plain)
-    return Recipe.from_json(plain | entry["recipe"])
+    """Return the recipe of an entry, some of which were written before some of the fields there are now."""
+    return Recipe.from_json(entry["recipe"])
 
 
 def digests(batch: Batch) -> dict[str, str]:
@@ -217,8 +216,8 @@ def test_what_is_worked_out_on_threads_is_the_same(wanted: dict[str, Any], monke
             patch.setattr(f"mnist_seq_cli.engine.compose.{name}", value)
         # A bank of which nothing is known yet, so that what is worked out once is worked out on threads.
         new_bank = read(Source("train"))
-        together = compose(Recipe.request(seed=19, length=length, **wanted), new_bank, 3, 900, masks=True)
-    alone = compose(Recipe.request(seed=19, length=length, **wanted), load(Source("train")), 3, 900, masks=True)
+        together = compose(recipe_for(seed=19, length=length, **wanted), new_bank, 3, 900, masks=True)
+    alone = compose(recipe_for(seed=19, length=length, **wanted), load(Source("train")), 3, 900, masks=True)
     assert_same(together, alone)
     assert together.masks is not None
     assert alone.masks is not None
@@ -239,9 +238,9 @@ def test_the_seed_changes_digits_glyphs_and_gaps() -> None:
 
 
 def test_how_strips_are_laid_out_changes_neither_digits_nor_glyphs() -> None:
-    plain = samples(Recipe.request(seed=5, length=4), 0, 50)
+    plain = samples(recipe_for(seed=5, length=4), 0, 50)
     for layout in ({"max_gap": 9}, {"max_gap": 9, "spacing": "equal"}, {"width": 136}, {"invert": True}):
-        other = samples(Recipe.request(seed=5, length=4, **layout), 0, 50)
+        other = samples(recipe_for(seed=5, length=4, **layout), 0, 50)
         np.testing.assert_array_equal(other.digits, plain.digits)
         np.testing.assert_array_equal(other.glyphs, plain.glyphs)
 
@@ -329,7 +328,7 @@ def test_gaps_are_within_their_bounds(recipe: Recipe) -> None:
 
 def test_paper_is_white_and_ink_is_black() -> None:
     assert (PAPER, INK) == (255, 0)
-    upright, inverted = (samples(Recipe.request(seed=3, max_gap=5, invert=invert), 0, 30) for invert in (False, True))
+    upright, inverted = (samples(recipe_for(seed=3, max_gap=5, invert=invert), 0, 30) for invert in (False, True))
     np.testing.assert_array_equal(255 - upright.images, inverted.images)
     assert (upright.images == 255).mean() > 0.7
     assert (upright.images < 50).any()
@@ -380,7 +379,7 @@ def test_the_first_difference_is_the_first_whichever_arrays_differ() -> None:
 def test_spans_cover_every_sample_once_in_batches_of_a_few_megabytes(
     length: int, gap: int, first: int, count: int
 ) -> None:
-    recipe = Recipe.request(seed=1, length=length, min_gap=gap)
+    recipe = recipe_for(seed=1, length=length, min_gap=gap)
     covered = list(spans(recipe, first, first + count))
     assert [index for start, stop in covered for index in range(start, stop)] == list(range(first, first + count))
     assert all(stop - start == 1 or (stop - start) * recipe.width * 28 <= 4 << 20 for start, stop in covered)
@@ -394,22 +393,22 @@ def test_spans_cover_every_sample_once_in_batches_of_a_few_megabytes(
     ("recipe", "bank", "message"),
     [
         (
-            Recipe.request(seed=1),
+            recipe_for(seed=1),
             bank_of("test"),
             "the recipe draws from the source train, and this one is test",
         ),
         (
-            Recipe.request(seed=1, source="sha256:0"),
+            recipe_for(seed=1, source="sha256:0"),
             bank_of(OWN_SOURCE),
             f"the recipe draws from the source sha256:0, and this one is {OWN_SOURCE}",
         ),
         (
-            Recipe.request(seed=1, source=OWN_SOURCE),
+            recipe_for(seed=1, source=OWN_SOURCE),
             bank_of(OWN_SOURCE),
             "the recipe is for glyphs of 28×28 px, and the source has 5×7 px",
         ),
         (
-            Recipe.request(seed=1, source=OWN_SOURCE, glyph_height=7, glyph_width=5),
+            recipe_for(seed=1, source=OWN_SOURCE, glyph_height=7, glyph_width=5),
             bank_of(OWN_SOURCE),
             "the recipe is for glyphs of 7×5 px, and the source has 5×7 px",
         ),
@@ -431,10 +430,10 @@ def test_a_bank_has_to_have_the_digits_that_may_be_asked_for() -> None:
     few = Bank([OWN_IMAGES[OWN_LABELS < 4]], OWN_LABELS[OWN_LABELS < 4], identity="few")
     shape = {"source": "few", "glyph_height": 5, "glyph_width": 7}
     with pytest.raises(RequestError, match="the source has no glyph of 4, 5, 6, 7, 8, 9; it has glyphs of 0, 1, 2, 3"):
-        compose(Recipe.request(seed=1, **shape), few, 0, 1)
+        compose(recipe_for(seed=1, **shape), few, 0, 1)
     with pytest.raises(RequestError, match="the source has no glyph of 7; "):
-        compose(Recipe.request(seed=1, sequences=[(0, 1), (3, 7)], **shape), few, 0, 1)
-    batch = compose(Recipe.request(seed=1, sequences=[(0, 1), (3, 2)], **shape), few, 0, 50)
+        compose(recipe_for(seed=1, sequences=[(0, 1), (3, 7)], **shape), few, 0, 1)
+    batch = compose(recipe_for(seed=1, sequences=[(0, 1), (3, 2)], **shape), few, 0, 50)
     assert (few.labels[batch.glyphs] == batch.digits).all()
 
 
@@ -451,7 +450,7 @@ def assert_even(counts: NDArray[Any], expected: NDArray[Any] | float) -> None:
 
 
 def test_digits_are_uniform_at_each_place_and_independent_between_places() -> None:
-    digits = annotate(Recipe.request(seed=20_260_101), bank_of("train"), 0, 30_000).digits.astype(int)
+    digits = annotate(recipe_for(seed=20_260_101), bank_of("train"), 0, 30_000).digits.astype(int)
     for place in range(4):
         assert_even(np.bincount(digits[:, place], minlength=10), 3_000)
     for place, other in ((0, 1), (1, 2), (2, 3), (0, 3)):
@@ -464,7 +463,7 @@ def test_digits_are_uniform_at_each_place_and_independent_between_places() -> No
 @pytest.mark.parametrize(("source", "seed"), [("train", 20_260_106), ("test", 20_260_107), ("all", 20_260_108)])
 def test_glyphs_are_uniform_within_each_digit(source: str, seed: int) -> None:
     bank = bank_of(source)
-    shown = annotate(Recipe.request(seed=seed, source=source), bank, 0, 30_000)
+    shown = annotate(recipe_for(seed=seed, source=source), bank, 0, 30_000)
     for digit in range(10):
         ids = bank.glyphs_of(digit)
         rank = np.searchsorted(ids, shown.glyphs[shown.digits == digit])
@@ -473,19 +472,19 @@ def test_glyphs_are_uniform_within_each_digit(source: str, seed: int) -> None:
 
 
 def test_gaps_are_uniform_at_each_place_and_independent_between_places() -> None:
-    random = Recipe.request(seed=20_260_103, length=4, min_gap=3, max_gap=12)
+    random = recipe_for(seed=20_260_103, length=4, min_gap=3, max_gap=12)
     gaps = np.diff(annotate(random, bank_of("train"), 0, 30_000).x) - 28 - 3
     for place in range(3):
         assert_even(np.bincount(gaps[:, place], minlength=10), 3_000)
     for place, other in ((0, 1), (1, 2), (0, 2)):
         assert_even(np.bincount(gaps[:, place] * 10 + gaps[:, other], minlength=100), 300)
-    equal = Recipe.request(seed=20_260_104, length=4, max_gap=9, spacing="equal")
+    equal = recipe_for(seed=20_260_104, length=4, max_gap=9, spacing="equal")
     gaps = np.diff(annotate(equal, bank_of("train"), 0, 30_000).x) - 28
     assert_even(np.bincount(gaps[:, 0], minlength=10), 3_000)
 
 
 def test_digits_glyphs_and_gaps_do_not_depend_on_each_other() -> None:
-    shown = annotate(Recipe.request(seed=20_260_105, max_gap=9), bank_of("train"), 0, 30_000)
+    shown = annotate(recipe_for(seed=20_260_105, max_gap=9), bank_of("train"), 0, 30_000)
     gaps, digits = np.diff(shown.x)[:, 0] - 28, shown.digits[:, 0].astype(int)
     rank = np.empty(len(shown), dtype=np.int64)
     for digit in range(10):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for, spec_for
 from faulty import difference, fast_directory, tree
 from forms import form
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ Run = Callable[..., Any]
 
 SAMPLES, SHARD_SIZE = 50, 20
 SOURCE = Source("train")
-OVERLAPPING = Recipe.request(seed=11, length=((2, 1), (3, 1)), min_gap=-14, max_gap=2, jitter_y=4)
+OVERLAPPING = recipe_for(seed=11, length=((2, 1), (3, 1)), min_gap=-14, max_gap=2, jitter_y=4)
 WITH_MASKS = tuple(name for name in FORMAT_NAMES if formats.get(name).MASKS)
 
 each_format = pytest.mark.parametrize("name", WITH_MASKS)
@@ -79,7 +80,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.mark.parametrize("invert", [False, True])
 def test_masks_are_what_a_slow_loop_says(invert: bool) -> None:
-    for recipe in (Recipe.request(seed=4, length=3, max_gap=5), OVERLAPPING):
+    for recipe in (recipe_for(seed=4, length=3, max_gap=5), OVERLAPPING):
         batch = compose(replace(recipe, invert=invert), load(SOURCE), 30, 60, masks=True)
         assert batch.masks is not None
         assert (batch.masks.dtype, batch.masks.shape) == (np.uint8, batch.images.shape)
@@ -98,7 +99,7 @@ def test_what_is_under_the_digits_and_how_dark_they_are_changes_no_mask() -> Non
 
 @pytest.mark.parametrize("looks", [{}, {"slant": (-20, 20), "crop": "tight", "min_gap": -5}, {"width": "fit"}], ids=str)
 def test_neither_the_batch_nor_being_asked_for_changes_anything(looks: dict[str, Any]) -> None:
-    recipe = Recipe.request(**{"seed": 3, "length": 4, "max_gap": 5, **looks})
+    recipe = recipe_for(**{"seed": 3, "length": 4, "max_gap": 5, **looks})
     whole = compose(recipe, load(SOURCE), 0, 600, masks=True)
     without = compose(recipe, load(SOURCE), 0, 600)
     assert without.masks is None
@@ -122,17 +123,17 @@ def test_a_difference_in_a_mask_is_a_difference() -> None:
 
 
 def test_a_mask_has_room_for_255_digits() -> None:
-    recipe = Recipe.request(seed=1, length=255)
+    recipe = recipe_for(seed=1, length=255)
     masks = compose(recipe, load(SOURCE), 0, 1, masks=True).masks
     assert masks is not None
     assert sorted(set(masks.ravel().tolist())) == list(range(256))
-    longer = Recipe.request(seed=1, length=256)
+    longer = recipe_for(seed=1, length=256)
     message = "masks tell digits apart by a byte, and sequences have up to 256 digits; 255 at most, or no masks"
     for asked in (
         lambda: compose(longer, load(SOURCE), 0, 1, masks=True),
         lambda: SequenceDataset(length=256, masks=True),
         lambda: SequenceDataset.from_recipe(longer, masks=True),
-        lambda: dataset.request(Path("out"), samples=3, source=SOURCE, length=256, masks=True),
+        lambda: spec_for(Path("out"), samples=3, source=SOURCE, length=256, masks=True),
     ):
         with pytest.raises(RequestError) as caught:
             asked()
@@ -365,7 +366,7 @@ def test_damage_is_named_and_repaired(kind: str, whole: dict[str, object], mnist
 
 
 def test_one_that_is_not_of_its_sample_is_found_by_the_recipe(mnistseq: Run) -> None:
-    recipe = Recipe.request(seed=4, length=3, max_gap=5)
+    recipe = recipe_for(seed=4, length=3, max_gap=5)
     for name in ("png", "npz"):
         dataset.build(Path(name), spec_of(name, recipe), SOURCE, workers=1)
         assert mnistseq("inspect", name, "--regenerate", "9").code == 0
@@ -620,7 +621,7 @@ def test_generate_writes_a_mask_beside_each_image(mnistseq: Run) -> None:
     assert done.code == 0
     assert done.out.splitlines() == [f"some/{stem}{end}" for stem in stems for end in (".png", ".mask.png")]
     for number, stem in enumerate(stems):
-        recipe = Recipe.request(seed=6, sequences=[tuple(map(int, stem[:-2].split("-")))], min_gap=-9)
+        recipe = recipe_for(seed=6, sequences=[tuple(map(int, stem[:-2].split("-")))], min_gap=-9)
         batch = compose(recipe, load(SOURCE), number, number + 1)
         with Image.open(f"some/{stem}.mask.png") as image:
             assert (image.mode, [np.asarray(image).tolist()]) == ("L", slow_masks(batch))

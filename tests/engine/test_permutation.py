@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reference import words
 
 from mnist_seq_cli.engine.permutation import MAX_SIZE, permute
-from mnist_seq_cli.recipe.recipe import MAX_SEED
+from mnist_seq_cli.recipe.options.bounds import MAX_SEED
 
 SEEDS = st.integers(0, MAX_SEED)
 MASK = 2**64 - 1

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -67,28 +68,28 @@ def test_a_sample_has_its_gaps_wherever_the_run_begins(
 @pytest.mark.parametrize("length", [2, 3, 5, 6, 9])
 def test_drawn_gaps_reach_both_bounds(length: int) -> None:
     for spacing in ("equal", "random"):
-        recipe = Recipe.request(seed=3, length=length, min_gap=2, max_gap=5, spacing=spacing)
+        recipe = recipe_for(seed=3, length=length, min_gap=2, max_gap=5, spacing=spacing)
         gaps = placement.gaps(recipe, 0, 500)
         assert [set(column) for column in gaps.T.tolist()] == [{2, 3, 4, 5}] * (length - 1)
 
 
 def test_random_gaps_differ_within_a_strip_and_equal_gaps_between_strips() -> None:
-    random = Recipe.request(seed=3, length=4, max_gap=9)
+    random = recipe_for(seed=3, length=4, max_gap=9)
     assert random.spacing == "random"
     assert len(np.unique(placement.gaps(random, 0, 2_000), axis=0)) > 700  # of the 1,000 there are
-    equal = Recipe.request(seed=3, length=4, max_gap=9, spacing="equal")
+    equal = recipe_for(seed=3, length=4, max_gap=9, spacing="equal")
     assert np.unique(placement.gaps(equal, 0, 2_000), axis=0).tolist() == [[gap] * 3 for gap in range(10)]
 
 
 def test_gaps_that_cannot_vary_do_not_depend_on_the_seed() -> None:
     for seed in (1, 2):
-        recipe = Recipe.request(seed=seed, length=3, max_gap=10, width=100)
+        recipe = recipe_for(seed=seed, length=3, max_gap=10, width=100)
         assert placement.gaps(recipe, 5, 8).tolist() == [[8, 8]] * 3
         assert lefts(recipe, 5, 8).tolist() == [[0, 36, 72]] * 3
 
 
 def test_gaps_come_from_the_words_of_their_own_purpose() -> None:
-    few, many = (Recipe.request(seed=1, length=4, max_gap=9, source=source) for source in ("train", "all"))
+    few, many = (recipe_for(seed=1, length=4, max_gap=9, source=source) for source in ("train", "all"))
     np.testing.assert_array_equal(placement.gaps(few, 0, 50), placement.gaps(many, 0, 50))
-    other = Recipe.request(seed=2, length=4, max_gap=9)
+    other = recipe_for(seed=2, length=4, max_gap=9)
     assert (placement.gaps(few, 0, 50) != placement.gaps(other, 0, 50)).any()

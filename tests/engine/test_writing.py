@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import below, bundled, words
@@ -19,29 +20,30 @@ from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.writing import possible_digits, sequences
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.bank import Source, load
-from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
-from mnist_seq_cli.recipe.recipe import Digits, Recipe
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
+from mnist_seq_cli.recipe.options.notation import Digits
+from mnist_seq_cli.recipe.recipe import Recipe
 
 RECIPES = {
-    "plain": Recipe.request(seed=1),
-    "lengths": Recipe.request(seed=2, length=((2, 1), (3, 5), (7, 2)), max_gap=5),
-    "lengths, no gap": Recipe.request(seed=2, length=((1, 1), (2, 1), (3, 1))),
-    "lengths, one drawn gap": Recipe.request(seed=2, length=((1, 1), (4, 1)), max_gap=5, spacing="equal", invert=True),
-    "lengths, wide canvas": Recipe.request(seed=2, length=((1, 1), (3, 1)), width=120, spacing="random"),
-    "digits": Recipe.request(seed=3, length=5, digits=(0, 1, 7)),
-    "one digit only": Recipe.request(seed=3, length=2, digits=(4,)),
-    "no repetition": Recipe.request(seed=4, length=10, repeat=False),
-    "no repetition, some digits, lengths": Recipe.request(
+    "plain": recipe_for(seed=1),
+    "lengths": recipe_for(seed=2, length=((2, 1), (3, 5), (7, 2)), max_gap=5),
+    "lengths, no gap": recipe_for(seed=2, length=((1, 1), (2, 1), (3, 1))),
+    "lengths, one drawn gap": recipe_for(seed=2, length=((1, 1), (4, 1)), max_gap=5, spacing="equal", invert=True),
+    "lengths, wide canvas": recipe_for(seed=2, length=((1, 1), (3, 1)), width=120, spacing="random"),
+    "digits": recipe_for(seed=3, length=5, digits=(0, 1, 7)),
+    "one digit only": recipe_for(seed=3, length=2, digits=(4,)),
+    "no repetition": recipe_for(seed=4, length=10, repeat=False),
+    "no repetition, some digits, lengths": recipe_for(
         seed=4, length=((1, 1), (3, 2)), digits=(2, 3, 5, 7), repeat=False
     ),
-    "listed": Recipe.request(seed=5, sequences=[(0, 0, 4, 2), (7,), (1, 2), (7,)], max_gap=3),
-    "shuffled": Recipe.request(seed=5, sequences=[(digit, digit) for digit in range(10)] + [(1,)], shuffle=True),
-    "pattern": Recipe.request(seed=6, pattern="1(2|3{1,3})?"),
-    "pattern, luhn": Recipe.request(seed=6, pattern=r"4\d{3,5}", check="luhn"),
-    "balanced": Recipe.request(seed=7, length=2, per_label=3),
-    "balanced, some digits": Recipe.request(seed=7, length=3, per_label=2, digits=(0, 5, 9)),
-    "luhn": Recipe.request(seed=8, length=16, check="luhn"),
-    "luhn, lengths": Recipe.request(seed=8, length=((1, 1), (2, 1), (9, 3)), check="luhn"),
+    "listed": recipe_for(seed=5, sequences=[(0, 0, 4, 2), (7,), (1, 2), (7,)], max_gap=3),
+    "shuffled": recipe_for(seed=5, sequences=[(digit, digit) for digit in range(10)] + [(1,)], shuffle=True),
+    "pattern": recipe_for(seed=6, pattern="1(2|3{1,3})?"),
+    "pattern, luhn": recipe_for(seed=6, pattern=r"4\d{3,5}", check="luhn"),
+    "balanced": recipe_for(seed=7, length=2, per_label=3),
+    "balanced, some digits": recipe_for(seed=7, length=3, per_label=2, digits=(0, 5, 9)),
+    "luhn": recipe_for(seed=8, length=16, check="luhn"),
+    "luhn, lengths": recipe_for(seed=8, length=((1, 1), (2, 1), (9, 3)), check="luhn"),
 }
 EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 
@@ -146,29 +148,29 @@ def assert_as_frequent(seen: Counter[Any], expected: dict[Any, float]) -> None:
 def test_lengths_are_as_frequent_as_their_weights() -> None:
     seen = Counter(map(len, written(RECIPES["lengths"], 0, 8_000)))
     assert_as_frequent(seen, {2: 1_000, 3: 5_000, 7: 2_000})
-    even = Recipe.request(seed=9, length=tuple((size, 1) for size in range(2, 9)))
+    even = recipe_for(seed=9, length=tuple((size, 1) for size in range(2, 9)))
     assert_as_frequent(Counter(map(len, written(even, 0, 7_000))), dict.fromkeys(range(2, 9), 1_000))
 
 
 def test_the_heaviest_weights_that_may_be() -> None:
-    heavy = Recipe.request(seed=9, length=tuple((size, 1_000_000) for size in range(1, 1_001)))
+    heavy = recipe_for(seed=9, length=tuple((size, 1_000_000) for size in range(1, 1_001)))
     seen = Counter(len(sequence) // 10 for sequence in written(heavy, 0, 4_000) if len(sequence) < 1_000)
     assert_as_frequent(seen, {tenth: 39.96 if tenth else 36 for tenth in range(100)})
 
 
 def test_a_shorter_sequence_is_the_beginning_of_the_longer_one() -> None:
-    plain = Recipe.request(seed=2, length=7)
+    plain = recipe_for(seed=2, length=7)
     for short, long in zip(written(RECIPES["lengths"], 0, 300), written(plain, 0, 300), strict=True):
         assert short == long[: len(short)]
 
 
 def test_without_repetition_all_orders_are_equally_frequent() -> None:
     assert all(len(set(sequence)) == 10 for sequence in written(RECIPES["no repetition"], 0, 3_000))
-    four = Recipe.request(seed=10, length=4, digits=(1, 3, 5, 8), repeat=False)
+    four = recipe_for(seed=10, length=4, digits=(1, 3, 5, 8), repeat=False)
     seen = Counter(written(four, 0, 2_400))
     assert len(seen) == math.factorial(4)
     assert_as_frequent(seen, dict.fromkeys(seen, 100))
-    three = Recipe.request(seed=11, length=3, digits=(0, 1, 2, 3, 4), repeat=False)
+    three = recipe_for(seed=11, length=3, digits=(0, 1, 2, 3, 4), repeat=False)
     seen = Counter(written(three, 0, 6_000))
     assert len(seen) == 60
     assert_as_frequent(seen, dict.fromkeys(seen, 100))
@@ -190,7 +192,7 @@ def test_shuffled_sequences_are_all_there_in_each_round_in_another_order() -> No
     assert all(sorted(order) == sorted(recipe.sequences) for order in rounds)
     assert len(set(map(tuple, rounds))) == 30
     assert written(recipe, 0, 330) == [sequence for order in rounds for sequence in order]
-    other = Recipe.request(seed=6, sequences=recipe.sequences, shuffle=True)
+    other = recipe_for(seed=6, sequences=recipe.sequences, shuffle=True)
     assert written(other, 0, size) != rounds[0]
 
 
@@ -198,7 +200,7 @@ def test_shuffled_sequences_are_all_there_in_each_round_in_another_order() -> No
     ("length", "digits", "times"), [(1, tuple(range(10)), 7), (3, tuple(range(10)), 2), (4, (0, 8), 5)]
 )
 def test_balanced_means_every_sequence_as_often(length: int, digits: Digits, times: int) -> None:
-    recipe = Recipe.request(seed=3, length=length, digits=digits, per_label=times)
+    recipe = recipe_for(seed=3, length=length, digits=digits, per_label=times)
     size = times * len(digits) ** length
     assert recipe.round == size
     rounds = [written(recipe, turn * size, (turn + 1) * size) for turn in range(2)]
@@ -216,7 +218,7 @@ def test_balanced_means_every_sequence_as_often(length: int, digits: Digits, tim
 @pytest.mark.parametrize("name", ["luhn", "luhn, lengths", "pattern, luhn"])
 def test_the_last_digit_checks_and_the_others_are_as_without(name: str) -> None:
     checked = RECIPES[name]
-    plain = Recipe.request(
+    plain = recipe_for(
         seed=checked.seed,
         length=None if checked.pattern else checked.lengths or checked.length,
         pattern=checked.pattern,
@@ -229,7 +231,7 @@ def test_the_last_digit_checks_and_the_others_are_as_without(name: str) -> None:
 def test_known_numbers_have_the_check_digits_that_they_have() -> None:
     # The first is the usual example of the formula, the second a card issuer's number for tests.
     for number in ("79927398713", "4111111111111111"):
-        (sequence,) = written(Recipe.request(seed=1, pattern=number[:-1] + "0", check="luhn"), 0, 1)
+        (sequence,) = written(recipe_for(seed=1, pattern=number[:-1] + "0", check="luhn"), 0, 1)
         assert "".join(map(str, sequence)) == number
 
 
@@ -322,7 +324,7 @@ def test_what_does_not_go_together_is_refused_with_the_reason(
 
 
 def test_a_recipe_by_hand_is_refused_for_the_same_reasons() -> None:
-    with pytest.raises(RequestError, match="--labels and --pattern both say what is written; take one of them"):
+    with pytest.raises(RequestError, match="`sequences` and `pattern` both say what is written; take one of them"):
         Recipe(seed=1, length=1, width=28, sequences=((1,),), pattern="1")
-    with pytest.raises(RequestError, match="--len with several lengths does not go with --pattern"):
+    with pytest.raises(RequestError, match="`length` with several lengths does not go with `pattern`"):
         Recipe(seed=1, length=1, width=28, lengths=((1, 1),), pattern="1")

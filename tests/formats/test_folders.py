@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from faulty import tree
 from PIL import Image
 
@@ -64,7 +65,7 @@ def test_without_a_number_for_each_label_names_have_that_of_the_sample(mnistseq:
 
 @pytest.mark.parametrize("pool", [(0, 1, 1), (1, 2, 3)])
 def test_no_two_samples_have_the_same_name(pool: Any) -> None:
-    recipe = Recipe.request(seed=3, length=2, per_label=4, label_pool=pool)
+    recipe = recipe_for(seed=3, length=2, per_label=4, label_pool=pool)
     numbers = copies(recipe, 0, 1_000)
     digits, _ = sequences(recipe, 0, 1_000)
     assert len(set(zip(map(tuple, digits.tolist()), numbers.tolist(), strict=True))) == 1_000

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from faulty import difference, fast_directory, tree
 from forms import form
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ from mnist_seq_cli.recipe.spec import Spec
 
 SAMPLES, SHARD_SIZE = 250, 60
 SOURCE = Source("train")
-RECIPE = Recipe.request(seed=11, length=3, max_gap=5)
+RECIPE = recipe_for(seed=11, length=3, max_gap=5)
 
 each_format = pytest.mark.parametrize("name", FORMAT_NAMES)
 
@@ -130,11 +131,11 @@ def test_either_compression_gives_the_same_samples(name: str, compression: Any, 
 @pytest.mark.parametrize(
     "recipe",
     [
-        Recipe.request(seed=0, length=1),
-        Recipe.request(seed=2**64 - 1, length=2, width=100, invert=True),
-        Recipe.request(seed=3, sequences=[(0, 0, 4, 2), (1, 2, 3, 4), (9, 9, 9, 9)], max_gap=3),
-        Recipe.request(seed=4, length=200, source="all"),
-        Recipe.request(seed=5, length=5, source="test", width=400, spacing="random"),
+        recipe_for(seed=0, length=1),
+        recipe_for(seed=2**64 - 1, length=2, width=100, invert=True),
+        recipe_for(seed=3, sequences=[(0, 0, 4, 2), (1, 2, 3, 4), (9, 9, 9, 9)], max_gap=3),
+        recipe_for(seed=4, length=200, source="all"),
+        recipe_for(seed=5, length=5, source="test", width=400, spacing="random"),
     ],
     ids=["one digit", "inverted", "given sequences", "200 digits", "test glyphs"],
 )
@@ -150,7 +151,7 @@ def test_glyphs_of_ones_own_are_written(name: str, place: Path) -> None:
     (place / "labels").write_bytes(idx.encode(np.arange(30, dtype=np.uint8) % 10))
     source = bank.find(place / "images", place / "labels")
     own = bank.load(source)
-    recipe = Recipe.request(seed=6, length=3, max_gap=2, source=own.identity, glyph_height=5, glyph_width=4)
+    recipe = recipe_for(seed=6, length=3, max_gap=2, source=own.identity, glyph_height=5, glyph_width=4)
     dataset.build(place / "out", spec_of(name, 40, 9, recipe), source, workers=1)
     found, made = open_dataset(place / "out").batch(0, 40), compose.compose(recipe, own, 0, 40)
     assert (found.images == made.images).all()
@@ -327,11 +328,11 @@ def test_nor_does_it_change_the_bytes_of_the_samples(name: str, made: Callable[[
 @pytest.mark.parametrize(("width", "rows"), [(3_056, 49), (30_056, 4), (100_000, 1)])
 def test_wide_strips_are_worked_out_in_smaller_batches(name: str, width: int, rows: int, place: Path) -> None:
     """The same samples, with any number of them in a batch: a wide canvas has room for few."""
-    recipe = Recipe.request(seed=11, length=2, max_gap=100, width=width, spacing="random")
+    recipe = recipe_for(seed=11, length=2, max_gap=100, width=width, spacing="random")
     spans = list(compose.spans(recipe, 0, 60))
     assert spans[0] == (0, rows)
     dataset.build(place / "out", spec_of(name, 60, 25, recipe), SOURCE, workers=1)
-    narrow = Recipe.request(seed=11, length=2, max_gap=100)
+    narrow = recipe_for(seed=11, length=2, max_gap=100)
     batch = expected(narrow, 60)
     assert list(compose.spans(narrow, 0, 60)) == [(0, 60)]
     found = open_dataset(place / "out").batch(0, 60)
@@ -442,7 +443,7 @@ def test_idx_files_are_read_by_our_own_reader_of_idx(made: Callable[[str], Path]
 
 def test_idx_lengths_are_bytes(place: Path) -> None:
     for length, fits in ((255, True), (256, False)):
-        spec = spec_of("idx", 3, 2, Recipe.request(seed=1, length=length))
+        spec = spec_of("idx", 3, 2, recipe_for(seed=1, length=length))
         if fits:
             dataset.build(place / "out", spec, SOURCE, workers=1)
             assert_holds(place / "out", expected(spec.recipe, 3))

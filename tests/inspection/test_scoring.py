@@ -20,7 +20,7 @@ from mnist_seq_cli.inspection import scoring
 from mnist_seq_cli.inspection.scoring import Row, read, score
 from mnist_seq_cli.mnist.bank import MISLABELED
 from mnist_seq_cli.samples import collection
-from mnist_seq_cli.samples.sequence_dataset import Sample
+from mnist_seq_cli.samples.samples import Sample
 
 Run = Callable[..., tuple[int, str, str]]
 

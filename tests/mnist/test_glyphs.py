@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from mnist_seq_cli.engine.writing import occurrences, sequences
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import MISLABELED, Bank, Source, load
-from mnist_seq_cli.recipe.recipe import EVERYTHING, Recipe
+from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING
 
 SHARES = [(0, 60_000, 60_000), (0, 1, 10), (1, 9, 10), (9, 10, 10), (0, 50_000, 55_000), (50_000, 55_000, 55_000)]
 
@@ -84,7 +85,7 @@ def test_a_recipe_draws_from_its_part_alone() -> None:
     bank = load(Source("all"))
     seen: list[set[int]] = []
     for low, high in [(0, 1), (1, 4), (4, 5)]:
-        recipe = Recipe.request(seed=3, length=4, source="all", pool=(low, high, 5))
+        recipe = recipe_for(seed=3, length=4, source="all", pool=(low, high, 5))
         glyphs = annotate(recipe, bank, 0, 30_000).glyphs
         allowed = set(ids_of(glyph_choice.part(bank, (low, high, 5))))
         assert set(glyphs.ravel().tolist()) <= allowed
@@ -94,7 +95,7 @@ def test_a_recipe_draws_from_its_part_alone() -> None:
 
 
 def test_a_part_without_a_digit_is_refused() -> None:
-    recipe = Recipe.request(seed=1, length=2, source="small", pool=(0, 1, 4))
+    recipe = recipe_for(seed=1, length=2, source="small", pool=(0, 1, 4))
     with pytest.raises(RequestError) as caught:
         check_bank(recipe, small_bank([8, 3, 8, 8, 8, 8, 8, 8, 8, 8]))
     assert str(caught.value) == (
@@ -105,9 +106,7 @@ def test_a_part_without_a_digit_is_refused() -> None:
 
 
 def test_sequences_that_end_early_need_no_noughts() -> None:
-    recipe = Recipe.request(
-        seed=1, length=((1, 1), (2, 1)), digits=(1,), source="test", pool=(0, 1, 1_000), glyphs="once"
-    )
+    recipe = recipe_for(seed=1, length=((1, 1), (2, 1)), digits=(1,), source="test", pool=(0, 1, 1_000), glyphs="once")
     batch = compose(recipe, load(Source("test")), 0, 30)
     assert set(batch.lengths.tolist()) == {1, 2}
     assert len({*batch.glyphs.ravel().tolist()} - {ABSENT}) == 1  # all that is in that part, and no 0 is in it
@@ -121,8 +120,8 @@ def test_known_wrong_labels_are_left_out() -> None:
     assert all(60_000 <= glyph < 70_000 for glyph in MISLABELED)
     for name, missing in (("test", 15), ("all", 15), ("train", 0)):
         bank = load(Source(name))
-        plain = Recipe.request(seed=1, length=4, source=name)
-        cleaned = Recipe.request(seed=1, length=4, source=name, exclude_mislabeled=True)
+        plain = recipe_for(seed=1, length=4, source=name)
+        cleaned = recipe_for(seed=1, length=4, source=name, exclude_mislabeled=True)
         assert set(ids_of(bank)) - set(ids_of(check_bank(cleaned, bank))) == (MISLABELED if missing else set())
         assert check_bank(plain, bank) is bank
         assert MISLABELED & set(annotate(plain, bank, 0, 60_000).glyphs.ravel().tolist()) == (
@@ -134,7 +133,7 @@ def test_known_wrong_labels_are_left_out() -> None:
 def test_parts_are_the_same_with_and_without_wrong_labels() -> None:
     bank = load(Source("test"))
     for pool in ((0, 1, 2), (1, 2, 2)):
-        recipe = Recipe.request(seed=1, source="test", pool=pool, exclude_mislabeled=True)
+        recipe = recipe_for(seed=1, source="test", pool=pool, exclude_mislabeled=True)
         assert set(ids_of(check_bank(recipe, bank))) == set(ids_of(glyph_choice.part(bank, pool))) - MISLABELED
 
 
@@ -146,7 +145,7 @@ def test_own_glyphs_have_no_known_wrong_labels(tmp_path: Path, capfd: pytest.Cap
     assert main.run(arguments) == 2
     assert capfd.readouterr().err == (
         "mnistseq: --exclude-mislabeled leaves out known wrong labels of MNIST's test file, "
-        "and the source is your own; leave it out, and take wrong ones out of your files\n"
+        "and the source is a custom one; leave it out, and take wrong ones out of your files\n"
     )
     assert not (tmp_path / "out").exists()
 
@@ -171,7 +170,7 @@ each_rule = pytest.mark.parametrize("wanted", ONCE.values(), ids=ONCE.keys())
 @pytest.mark.parametrize("count", [6, 40, 700])
 def test_no_glyph_comes_again_before_all_of_its_digit_have_come(wanted: dict[str, Any], count: int) -> None:
     bank = small_bank([count + digit for digit in range(10)])
-    recipe = Recipe.request(seed=5, source="small", glyphs="once", **wanted)
+    recipe = recipe_for(seed=5, source="small", glyphs="once", **wanted)
     allowed = check_bank(recipe, bank)
     shown = annotate(recipe, bank, 0, 3_000)
     order: dict[int, list[int]] = {digit: [] for digit in range(10)}
@@ -189,7 +188,7 @@ def test_no_glyph_comes_again_before_all_of_its_digit_have_come(wanted: dict[str
 
 @each_rule
 def test_turns_are_counted_as_the_slow_loop_counts_them(wanted: dict[str, Any]) -> None:
-    recipe = Recipe.request(seed=6, glyphs="once", **wanted)
+    recipe = recipe_for(seed=6, glyphs="once", **wanted)
     digits, lengths = sequences(recipe, 0, 5_000)
     seen: Counter[int] = Counter()
     expected = []
@@ -216,7 +215,7 @@ def test_turns_are_counted_as_the_slow_loop_counts_them(wanted: dict[str, Any]) 
 def test_any_batch_gives_the_same_samples(
     wanted: dict[str, Any], glyphs: Any, first: int, count: int, data: st.DataObject
 ) -> None:
-    recipe = Recipe.request(seed=4, glyphs=glyphs, exclude_mislabeled=True, **wanted)
+    recipe = recipe_for(seed=4, glyphs=glyphs, exclude_mislabeled=True, **wanted)
     bank = load(Source("train"))
     whole = compose(recipe, bank, first, first + count)
     cuts = sorted({0, count, *data.draw(st.lists(st.integers(0, count), max_size=3), label="cuts")})
@@ -247,7 +246,7 @@ def test_parts_of_the_sequences_have_none_in_common(rule: dict[str, Any], length
     every = len(digits) ** length
     seen = []
     for low, high in [(0, 64), (64, 80), (80, 100)]:
-        recipe = Recipe.request(seed=low, length=length, digits=digits, label_pool=(low, high, 100), **rule)
+        recipe = recipe_for(seed=low, length=length, digits=digits, label_pool=(low, high, 100), **rule)
         written, lengths = sequences(recipe, 0, 40 * every)
         assert (lengths == length).all()
         seen.append({tuple(row) for row in written.tolist()})
@@ -260,7 +259,7 @@ def test_parts_of_the_sequences_have_none_in_common(rule: dict[str, Any], length
 
 
 def test_a_part_of_the_sequences_is_written_evenly_and_anywhere() -> None:
-    recipe = Recipe.request(seed=2, length=2, label_pool=(0, 1, 2))
+    recipe = recipe_for(seed=2, length=2, label_pool=(0, 1, 2))
     whole, _ = sequences(recipe, 0, 10_000)
     counts = Counter(map(tuple, whole.tolist()))
     assert len(counts) == 50
@@ -270,20 +269,23 @@ def test_a_part_of_the_sequences_is_written_evenly_and_anywhere() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"glyphs": "twice"}, "--glyphs is 'twice'; it is one of any, once"),
+    ({"glyphs": "twice"}, "`glyphs` is 'twice'; it is one of any, once"),
     ({"pool": (0, 1)}, "pool is (0, 1); it is (low, high, whole): that part of every whole"),
     ({"pool": (1, 1, 2)}, "the beginning of pool is 1; it has to be 0 to 0"),
     ({"pool": (0, 3, 2)}, "the end of pool is 3; it has to be 1 to 2"),
     ({"pool": (0, 0, 0)}, "the whole of pool is 0; it has to be 1 to 100000000"),
-    ({"label_pool": (0, 1, 2), "pattern": "12"}, "a part of all sequences of one length does not go with --pattern"),
-    ({"label_pool": (0, 1, 2), "repeat": False}, "a part of all sequences of one length does not go with --no-repeat"),
+    ({"label_pool": (0, 1, 2), "pattern": "12"}, "a part of all sequences of one length does not go with `pattern`"),
+    (
+        {"label_pool": (0, 1, 2), "repeat": False},
+        "a part of all sequences of one length does not go with `repeat=False`",
+    ),
     (
         {"label_pool": (0, 1, 2), "length": 10},
-        "10000000000 sequences are too many to take a part of; fewer digits, or less --len",
+        "10000000000 sequences are too many to take a part of; fewer digits, or less `length`",
     ),
     (
         {"label_pool": (0, 1, 101), "length": 2},
-        "that part of 100 sequences is none of them; more digits, or more --len",
+        "that part of 100 sequences is none of them; more digits, or more `length`",
     ),
 ]
 
@@ -291,7 +293,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("wanted", "message"), REFUSED, ids=lambda value: str(value)[:40])
 def test_what_cannot_be_is_refused_with_the_reason(wanted: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError) as caught:
-        Recipe.request(seed=1, **wanted)
+        recipe_for(seed=1, **wanted)
     assert str(caught.value) == message
 
 

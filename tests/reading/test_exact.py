@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from isal import isal_zlib
@@ -21,7 +22,6 @@ from mnist_seq_cli.errors import CheckError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import Bank, Source, load
 from mnist_seq_cli.reading.exact import Reader, Reading
-from mnist_seq_cli.recipe.recipe import Recipe
 
 LAYOUTS: dict[str, dict[str, Any]] = {
     "side by side": {},
@@ -64,19 +64,19 @@ def assert_reads_back(read: Reader, batch: Batch, *, inverted: bool = False, mov
 @pytest.mark.parametrize("source", ["train", "test", "all"])
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_strips_read_back(layout: dict[str, Any], source: str, invert: bool) -> None:
-    recipe = Recipe.request(seed=1, length=4, source=source, invert=invert, **layout)
+    recipe = recipe_for(seed=1, length=4, source=source, invert=invert, **layout)
     assert_reads_back(reader(source), compose(recipe, load(Source(source)), 0, 100), inverted=invert)
 
 
 @pytest.mark.parametrize("length", range(1, 9))
 def test_strips_of_any_length_read_back(length: int) -> None:
-    recipe = Recipe.request(seed=2, length=length, min_gap=0, max_gap=5)
+    recipe = recipe_for(seed=2, length=length, min_gap=0, max_gap=5)
     assert_reads_back(reader("train"), compose(recipe, load(Source("train")), 0, 50))
 
 
 @pytest.mark.parametrize("invert", [False, True], ids=["black on white", "white on black"])
 def test_strips_read_back_from_anywhere_on_a_larger_canvas(invert: bool) -> None:
-    recipe = Recipe.request(seed=3, length=3, min_gap=2, max_gap=2, invert=invert)
+    recipe = recipe_for(seed=3, length=3, min_gap=2, max_gap=2, invert=invert)
     batch = compose(recipe, load(Source("train")), 0, 20)
     for left in (1, 13, 28, 200):
         canvas = np.pad(batch.images, ((0, 0), (0, 0), (left, 40)), constant_values=0 if invert else 255)
@@ -97,7 +97,7 @@ def test_strips_read_back_from_anywhere_on_a_larger_canvas(invert: bool) -> None
 def test_samples_of_any_recipe_read_back(
     seed: int, length: int, gaps: list[int], spacing: Any, source: str, invert: bool, first: int
 ) -> None:
-    recipe = Recipe.request(
+    recipe = recipe_for(
         seed=seed, length=length, min_gap=gaps[0], max_gap=gaps[1], spacing=spacing, source=source, invert=invert
     )
     assert_reads_back(reader(source), compose(recipe, load(Source(source)), first, first + 5), inverted=invert)
@@ -113,7 +113,7 @@ def test_strips_of_the_users_own_glyphs_read_back(tmp_path: Path, height: int, w
     (tmp_path / "labels").write_bytes(idx.encode(np.arange(20, dtype=np.uint8) % 10))
     bank = load(Source(images=tmp_path / "images", labels=tmp_path / "labels"))
     for invert in (False, True):
-        recipe = Recipe.request(
+        recipe = recipe_for(
             seed=5,
             length=3,
             min_gap=0,
@@ -127,7 +127,7 @@ def test_strips_of_the_users_own_glyphs_read_back(tmp_path: Path, height: int, w
 
 
 def test_the_memory_order_of_a_strip_does_not_matter() -> None:
-    image = compose(Recipe.request(seed=6, length=2), load(Source("train")), 0, 1).images[0]
+    image = compose(recipe_for(seed=6, length=2), load(Source("train")), 0, 1).images[0]
     reading = reader("train").read(image)
     spread = np.full((28, 2 * 56), 9, dtype=np.uint8)
     spread[:, ::2] = image
@@ -148,7 +148,7 @@ def test_a_reading_tells_the_gaps() -> None:
 @settings(deadline=None, max_examples=100)
 @given(sample=st.integers(0, 1000), row=st.integers(0, 27), column=st.integers(0, 147), change=st.integers(1, 255))
 def test_one_changed_pixel_is_noticed_and_placed(sample: int, row: int, column: int, change: int) -> None:
-    recipe = Recipe.request(seed=7, length=4, min_gap=0, max_gap=12)
+    recipe = recipe_for(seed=7, length=4, min_gap=0, max_gap=12)
     batch = compose(recipe, load(Source("train")), sample, sample + 1)
     image, ends = batch.images[0], batch.x[0] + 28
     image[row, column] ^= change
@@ -161,21 +161,21 @@ def test_one_changed_pixel_is_noticed_and_placed(sample: int, row: int, column: 
 
 
 def test_ink_in_a_gap_is_placed_exactly() -> None:
-    image = compose(Recipe.request(seed=8, length=2, min_gap=30), load(Source("train")), 0, 1).images[0]
+    image = compose(recipe_for(seed=8, length=2, min_gap=30), load(Source("train")), 0, 1).images[0]
     image[5, 40] = 254
     with pytest.raises(CheckError, match=r"from column 40 on.*the source train; 1 digit was read before it; give"):
         reader("train").read(image)
 
 
 def test_a_strip_of_another_source_is_refused() -> None:
-    batch = compose(Recipe.request(seed=9, length=4, source="test"), load(Source("test")), 0, 20)
+    batch = compose(recipe_for(seed=9, length=4, source="test"), load(Source("test")), 0, 20)
     for image in batch.images:
         with pytest.raises(CheckError, match=r"not made of glyphs of the source train; 0 digits were read before it"):
             reader("train").read(image)
 
 
 def test_strips_that_were_cropped_are_read_as_long_as_all_ink_is_there() -> None:
-    batch = compose(Recipe.request(seed=10, length=2), load(Source("train")), 0, 1)
+    batch = compose(recipe_for(seed=10, length=2), load(Source("train")), 0, 1)
     image, (left, right) = batch.images[0], batch.x[0].tolist()
     inked = image != 255
     (top, *_, bottom), (first, *_, last) = (np.flatnonzero(inked.any(axis=axis)).tolist() for axis in (1, 0))
@@ -193,7 +193,7 @@ def test_strips_that_were_cropped_are_read_as_long_as_all_ink_is_there() -> None
 
 
 def test_what_is_not_one_grey_image_of_bytes_is_refused() -> None:
-    image = compose(Recipe.request(seed=11, length=2), load(Source("train")), 0, 1).images[0]
+    image = compose(recipe_for(seed=11, length=2), load(Source("train")), 0, 1).images[0]
     with pytest.raises(CheckError, match="28×56×3 px"):
         reader("train").read(np.dstack([image] * 3))
     with pytest.raises(CheckError, match="56 px, not height × width"):
@@ -355,7 +355,7 @@ def at_once(read: Reader, images: NDArray[np.uint8]) -> list[Any]:
 @pytest.mark.parametrize("source", ["train", "test", "all"])
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
 def test_strips_at_once_read_as_one_by_one(layout: dict[str, Any], source: str, invert: bool) -> None:
-    recipe = Recipe.request(seed=21, length=4, source=source, invert=invert, **layout)
+    recipe = recipe_for(seed=21, length=4, source=source, invert=invert, **layout)
     images = compose(recipe, load(Source(source)), 0, 80).images
     images[3, 5, 9] ^= 1
     images[40] = 255
@@ -367,7 +367,7 @@ def test_strips_at_once_read_as_one_by_one(layout: dict[str, Any], source: str, 
 
 
 def test_strips_of_several_lengths_at_once(tmp_path: Path) -> None:
-    recipe = Recipe.request(seed=22, length=((2, 1), (7, 1)), min_gap=0, max_gap=4)
+    recipe = recipe_for(seed=22, length=((2, 1), (7, 1)), min_gap=0, max_gap=4)
     images = compose(recipe, load(Source("train")), 0, 200).images
     found = at_once(reader("train"), images)
     assert found == one_by_one(reader("train"), images)
@@ -411,7 +411,7 @@ def test_glyphs_that_begin_alike_are_told_apart_at_once() -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_strips_are_read_at_once() -> None:
-    images = compose(Recipe.request(seed=24, length=4, min_gap=0, max_gap=10), load(Source("train")), 0, 10_000).images
+    images = compose(recipe_for(seed=24, length=4, min_gap=0, max_gap=10), load(Source("train")), 0, 10_000).images
     found = [
         result for start in range(0, 10_000, 250) for result in reader("train").read_all(images[start : start + 250])
     ]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -16,7 +17,6 @@ from mnist_seq_cli.mnist.bank import Bank, Source, load
 from mnist_seq_cli.reading import ink_search
 from mnist_seq_cli.reading.exact import Reader, Reading
 from mnist_seq_cli.reading.ink_search import DeadEnd, Finder, Spot
-from mnist_seq_cli.recipe.recipe import Recipe
 
 APART: dict[str, dict[str, Any]] = {
     "paper on all sides": {"margin": 5, "max_gap": 3},
@@ -80,7 +80,7 @@ def images_of(batch: Batch) -> list[NDArray[np.uint8]]:
 @pytest.mark.parametrize("layout", APART.values(), ids=APART.keys())
 def test_strips_whose_glyphs_are_apart_read_back(layout: dict[str, Any], invert: bool) -> None:
     bank = load(Source("all"))
-    recipe = Recipe.request(seed=1, length=((2, 1), (5, 1)), invert=invert, **bank.facts, **layout)
+    recipe = recipe_for(seed=1, length=((2, 1), (5, 1)), invert=invert, **bank.facts._asdict(), **layout)
     batch = compose(recipe, bank, 0, 60)
     images = images_of(batch)
     assert [told(reader("all").read(image)) for image in images] == truths(batch)
@@ -111,12 +111,12 @@ def test_samples_of_any_layout_read_back_or_not_at_all(
 ) -> None:
     """Where a gap and jitter leave ink apart, all of them; where ink may overlap, what is read is right."""
     bank = load(Source(source))
-    asked = {"length": length, "min_gap": gaps[0], "max_gap": gaps[1], **bank.facts, **layout}
+    asked = {"length": length, "min_gap": gaps[0], "max_gap": gaps[1], **bank.facts._asdict(), **layout}
     try:
-        plain = Recipe.request(seed=seed, **asked)
+        plain = recipe_for(seed=seed, **asked)
         if larger is not None:
             width, height = plain.width + larger[0], plain.height + larger[1]
-            plain = Recipe.request(seed=seed, **asked | {"width": width, "height": height, "spacing": "random"})
+            plain = recipe_for(seed=seed, **asked | {"width": width, "height": height, "spacing": "random"})
     except RequestError:
         return
     batch = compose(plain, bank, first, first + 5)
@@ -175,7 +175,7 @@ def test_glyphs_of_any_size_are_found_wherever_they_stand(seed: int, height: int
 
 def test_ink_that_no_glyph_gives_is_placed() -> None:
     bank = load(Source("train"))
-    recipe = Recipe.request(seed=2, length=3, min_gap=4, margin=3)
+    recipe = recipe_for(seed=2, length=3, min_gap=4, margin=3)
     batch = compose(recipe, bank, 0, 3)
     ink = np.invert(batch.images)
     right = batch.boxes[:, 1, 0] + batch.boxes[:, 1, 2]
@@ -235,14 +235,14 @@ def test_what_has_no_ink_or_is_too_large_is_not_looked_at(monkeypatch: pytest.Mo
     assert Finder(bank_of([0, 0])).find(np.array([[[0, 9]]], dtype=np.uint8)) == [DeadEnd(0, 1)]
     for shape in ((2, 0, 5), (2, 5, 0), (2, 5, 5)):
         assert finder("train").find(np.zeros(shape, dtype=np.uint8)) == [DeadEnd(0, None)] * 2
-    batch = compose(Recipe.request(seed=3, length=2, margin=2), load(Source("train")), 0, 2)
+    batch = compose(recipe_for(seed=3, length=2, margin=2), load(Source("train")), 0, 2)
     assert all(isinstance(spots, list) for spots in finder("train").find(np.invert(batch.images)))
     monkeypatch.setattr(ink_search, "MAX_PIXELS", batch.images.size - 1)
     assert all(isinstance(spots, DeadEnd) for spots in finder("train").find(np.invert(batch.images)))
 
 
 def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = compose(Recipe.request(seed=4, length=4, margin=2, source="test"), load(Source("test")), 0, 20)
+    batch = compose(recipe_for(seed=4, length=4, margin=2, source="test"), load(Source("test")), 0, 20)
     expected = finder("test").find(np.invert(batch.images))
     monkeypatch.setattr(ink_search, "_BLOCK_BYTES", 784 * 3)
     assert Finder(load(Source("test"))).find(np.invert(batch.images)) == expected

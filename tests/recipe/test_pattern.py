@@ -8,6 +8,7 @@ from itertools import count
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -27,7 +28,6 @@ from mnist_seq_cli.recipe.pattern import (
     Row,
     parse,
 )
-from mnist_seq_cli.recipe.recipe import Recipe
 
 Chances = dict[str, Fraction]
 
@@ -90,7 +90,7 @@ def one_sample(part: Part, seed: int, index: int, choices: int) -> str:
 
 
 def drawn_texts(text: str, count: int, seed: int = 11) -> list[str]:
-    recipe = Recipe.request(seed=seed, pattern=text)
+    recipe = recipe_for(seed=seed, pattern=text)
     digits, lengths = sequences(recipe, 0, count)
     assert digits.shape == (count, recipe.length)
     assert not digits[np.arange(recipe.length) >= lengths[:, None]].any()
@@ -121,7 +121,7 @@ def test_every_sample_is_the_slow_one_and_what_the_same_regular_expression_match
         assert re.fullmatch(text, "")  # it may stand for no digits
         text = f"({text})7"
         pattern = parse(text)
-    recipe = Recipe.request(seed=seed, pattern=text)
+    recipe = recipe_for(seed=seed, pattern=text)
     digits, lengths = sequences(recipe, 0, 30)
     shown = ["".join(map(str, row[:length])) for row, length in zip(digits.tolist(), lengths, strict=True)]
     assert shown[:8] == [one_sample(pattern.part, seed, index, pattern.choices) for index in range(8)]
@@ -312,7 +312,7 @@ def test_what_may_stand_for_no_digits_is_refused(text: str) -> None:
 def test_hostile_patterns_are_refused_in_one_line_and_at_once(text: str, message: str | None) -> None:
     started = time.monotonic()
     with pytest.raises(RequestError) as caught:
-        Recipe.request(seed=1, pattern=text)
+        recipe_for(seed=1, pattern=text)
     assert time.monotonic() - started < 60
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 300
@@ -334,7 +334,7 @@ def test_any_text_is_a_pattern_that_python_reads_alike_or_is_refused(text: str) 
 def test_samples_are_made_in_no_time_from_the_largest_patterns() -> None:
     started = time.monotonic()
     for text in ("[12]{1000}", f"({'|'.join(['[12][34]'] * 1_000)})", "1(1?){999}"):
-        digits, _ = sequences(Recipe.request(seed=1, pattern=text), 0, 200)
+        digits, _ = sequences(recipe_for(seed=1, pattern=text), 0, 200)
         assert isinstance(digits, np.ndarray)
     assert time.monotonic() - started < 60
 

@@ -4,14 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pytest
 from faulty import tree
-from forms import commands
 
 from mnist_seq_cli import open_dataset
-from mnist_seq_cli.cli import options
 from mnist_seq_cli.recipe.presets import PRESET_NAMES, PRESETS
 
 Run = Callable[..., Any]
@@ -114,27 +111,18 @@ def test_what_cannot_be_is_refused(mnistseq: Run) -> None:
     assert (done.code, done.err) == (2, "mnistseq: Missing option '-o' / '--output'; see mnistseq dataset --help\n")
 
 
-@pytest.mark.parametrize("command", ["generate", "dataset"])
-def test_every_option_has_its_heading(command: str, mnistseq: Run) -> None:
-    offered = {option.name for option in commands()[command].params if isinstance(option, click.Option)}
-    listed = [name for heading in options._HEADINGS.values() for name in heading.options]
-    assert len(listed) == len(set(listed))
-    assert offered <= set(listed)
-    known = {option.name for name in ("generate", "dataset") for option in commands()[name].params}
-    assert set(listed) <= known
-    text = mnistseq(command, "--help").out
-    assert "\nOptions:" not in text
-    assert "Show this message and exit." in text
-    headings = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert headings == [title for title, heading in options._HEADINGS.items() if offered & {*heading.options}]
-    assert len(headings) >= 5
+def test_a_count_by_label_goes_for_the_splits_of_a_preset(mnistseq: Run) -> None:
+    done = mnistseq("dataset", "--preset", "double-mnist", "--per-label", "2", "--seed", "1", "-o", "out")
+    assert done.code == 0, done.err
+    counts = {split: len(open_dataset(f"out/{split}")) for split in ("train", "val", "test")}
+    assert counts == {"train": 64 * 2, "val": 16 * 2, "test": 20 * 2}
+    for split in counts:
+        folders = [path for path in Path("out", split).iterdir() if path.is_dir()]
+        assert {len(list(folder.iterdir())) for folder in folders} == {2}
 
 
-def test_every_heading_is_followed_by_a_line_of_its_own(mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    abouts = [heading.about for heading in options._HEADINGS.values()]
-    assert len(set(abouts)) == len(abouts)
-    text = mnistseq("dataset", "--help").out
-    for title, heading in options._HEADINGS.items():
-        assert f"\n{title}:\n  {heading.about}\n\n  -" in text
-        assert heading.about.endswith(".")
+def test_a_flag_of_a_preset_can_be_switched_off(mnistseq: Run) -> None:
+    done = mnistseq("dataset", "--preset", "multimnist", "-n", "9", "--no-invert", "--repeat", "-o", "out")
+    assert done.code == 0, done.err
+    assert not open_dataset("out").recipe.invert
+    assert open_dataset("out").recipe.repeat

@@ -4,28 +4,27 @@ from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
 import pytest
+from asked import recipe_for
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.recipe.bounds import MAX_SAMPLES, MAX_SHARD_SIZE, MAX_SHARDS
+from mnist_seq_cli.recipe.canvas import Layout, resolve_layout
 from mnist_seq_cli.recipe.json_values import canonical_json, typed_fields
-from mnist_seq_cli.recipe.plan import Plan, Shard
-from mnist_seq_cli.recipe.recipe import (
-    BUNDLED_SOURCES,
+from mnist_seq_cli.recipe.options.bounds import (
     MAX_LENGTH,
+    MAX_SAMPLES,
     MAX_SEED,
+    MAX_SHARD_SIZE,
+    MAX_SHARDS,
     MAX_WEIGHT,
     MAX_WIDTH,
-    Layout,
-    Recipe,
-    draw_seed,
-    format_sequence,
-    parse_digits,
-    parse_lengths,
-    parse_sequence,
-    resolve_layout,
 )
+from mnist_seq_cli.recipe.options.notation import format_sequence, parse_digits, parse_lengths, parse_sequence
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
+from mnist_seq_cli.recipe.plan import Plan, Shard
+from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.request import draw_seed
 
 PLAIN = Recipe(seed=7, length=3, width=84)
 DIGITS = st.lists(st.integers(0, 9), min_size=1, max_size=40).map(tuple)
@@ -195,9 +194,9 @@ def test_random_gaps_on_a_canvas_of_a_given_width() -> None:
     with pytest.raises(RequestError) as caught:
         resolve_layout(3, max_gap=9, width=101, spacing="random")
     assert str(caught.value) == (
-        "3 digits with random gaps of up to 9 px can be 102 px wide, and --width is 101; --width 102 would do"
+        "3 digits with random gaps of up to 9 px can be 102 px wide, and `width` is 101; `width=102` would do"
     )
-    with pytest.raises(RequestError, match="--width 84 would do"):
+    with pytest.raises(RequestError, match="`width=84` would do"):
         resolve_layout(3, width=83, spacing="random")
 
 
@@ -210,15 +209,15 @@ def test_one_digit_has_no_gap() -> None:
     assert resolve_layout(1, max_gap=9, width=40, spacing="random") == Layout("equal", 0, 0, 40)
     with pytest.raises(RequestError) as caught:
         resolve_layout(1, width=40)
-    assert str(caught.value) == "one digit is 28 px wide, and --width is 40; --width 28, or --align center"
+    assert str(caught.value) == "one digit is 28 px wide, and `width` is 40; `width=28`, or `align=center`"
 
 
 def test_one_digit_is_not_offered_a_random_spacing_that_would_be_refused_too() -> None:
-    with pytest.raises(RequestError, match="one digit is 28 px wide, and --width is 20") as caught:
+    with pytest.raises(RequestError, match="one digit is 28 px wide, and `width` is 20") as caught:
         resolve_layout(1, width=20)
-    assert "--width 28" in caught.value.hint
+    assert "`width=28`" in caught.value.hint
     assert "random" not in caught.value.hint
-    with pytest.raises(RequestError, match="--width 28 would do"):
+    with pytest.raises(RequestError, match="`width=28` would do"):
         resolve_layout(1, width=20, spacing="random")
 
 
@@ -226,8 +225,8 @@ def test_a_width_between_two_whole_gaps_names_both_neighbours() -> None:
     with pytest.raises(RequestError) as caught:
         resolve_layout(3, min_gap=0, max_gap=10, width=101)
     assert str(caught.value) == (
-        "--width 101 does not fit 3 digits: (101 - 3*28) / 2 is not a whole number of px; "
-        "nearest: --width 100 (gap 8) or --width 102 (gap 9)"
+        "`width=101` does not fit 3 digits: (101 - 3*28) / 2 is not a whole number of px; "
+        "nearest: `width=100` (gap 8) or `width=102` (gap 9)"
     )
 
 
@@ -235,23 +234,23 @@ def test_a_gap_outside_the_bounds_says_so() -> None:
     with pytest.raises(RequestError) as caught:
         resolve_layout(3, min_gap=0, max_gap=7, width=100)
     assert str(caught.value) == (
-        "--width 100 does not fit 3 digits: the gap would be 8 px, and 0 to 7 px was asked for; "
-        "nearest: --width 98 (gap 7)"
+        "`width=100` does not fit 3 digits: the gap would be 8 px, and 0 to 7 px was asked for; "
+        "nearest: `width=98` (gap 7)"
     )
     with pytest.raises(RequestError) as caught:
         resolve_layout(3, min_gap=9, width=100)
     assert str(caught.value) == (
-        "--width 100 does not fit 3 digits: the gap would be 8 px, and at least 9 px was asked for; "
-        "nearest: --width 102 (gap 9)"
+        "`width=100` does not fit 3 digits: the gap would be 8 px, and at least 9 px was asked for; "
+        "nearest: `width=102` (gap 9)"
     )
 
 
 def test_a_width_too_small_for_the_digits_names_the_smallest_that_works() -> None:
-    with pytest.raises(RequestError, match=r"nearest: --width 84 \(gap 0\)$"):
+    with pytest.raises(RequestError, match=r"nearest: `width=84` \(gap 0\)$"):
         resolve_layout(3, width=10)
 
 
-OFFER = re.compile(r"--width (\d+)(?: \(gap (-?\d+)\))?")
+OFFER = re.compile(r"`width=(\d+)`(?: \(gap (-?\d+)\))?")
 
 
 def assert_refusal_is_helpful(
@@ -365,21 +364,21 @@ def test_a_layout_always_makes_a_valid_recipe_that_keeps_the_request(
         ({"length": -1}, "number of digits is -1; it has to be 1 to 1000"),
         ({"length": True}, "number of digits is True, which is not a whole number"),
         ({"length": 3.0}, "number of digits is 3.0, which is not a whole number"),
-        ({"length": 3, "min_gap": -29}, "--min is -29; it has to be -28 to 100000"),
-        ({"length": 3, "min_gap": 0.5}, "--min is 0.5, which is not a whole number"),
-        ({"length": 3, "width": 0}, "--width is 0; it has to be 1 to 100000"),
-        ({"length": 3, "width": MAX_WIDTH + 1}, "--width is 100001; it has to be 1 to 100000"),
-        ({"length": 3, "width": "100"}, "--width is '100', which is not a whole number"),
-        ({"length": 3, "min_gap": 5, "max_gap": 4}, "--max 4 is below --min 5; no gap is in that range"),
-        ({"length": 3, "max_gap": 2.5}, "--max is 2.5, which is not a whole number"),
-        ({"length": 3, "max_gap": True}, "--max is True, which is not a whole number"),
-        ({"length": 3, "max_gap": "10"}, "--max is '10', which is not a whole number"),
+        ({"length": 3, "min_gap": -29}, "`min_gap` is -29; it has to be -28 to 100000"),
+        ({"length": 3, "min_gap": 0.5}, "`min_gap` is 0.5, which is not a whole number"),
+        ({"length": 3, "width": 0}, "`width` is 0; it has to be 1 to 100000"),
+        ({"length": 3, "width": MAX_WIDTH + 1}, "`width` is 100001; it has to be 1 to 100000"),
+        ({"length": 3, "width": "100"}, "`width` is '100', which is not a whole number"),
+        ({"length": 3, "min_gap": 5, "max_gap": 4}, "`max_gap=4` is below `min_gap=5`; no gap is in that range"),
+        ({"length": 3, "max_gap": 2.5}, "`max_gap` is 2.5, which is not a whole number"),
+        ({"length": 3, "max_gap": True}, "`max_gap` is True, which is not a whole number"),
+        ({"length": 3, "max_gap": "10"}, "`max_gap` is '10', which is not a whole number"),
         (
             {"length": 3, "max_gap": 60_000},
             "3 digits with gaps of up to 60000 px are 120084 px wide; 100000 px at most",
         ),
-        ({"length": 3, "spacing": "diagonal"}, "--spacing is 'diagonal'; it is one of equal, random"),
-        ({"length": 3, "width": 84, "spacing": "diagonal"}, "--spacing is 'diagonal'; it is one of equal, random"),
+        ({"length": 3, "spacing": "diagonal"}, "`spacing` is 'diagonal'; it is one of equal, random"),
+        ({"length": 3, "width": 84, "spacing": "diagonal"}, "`spacing` is 'diagonal'; it is one of equal, random"),
     ],
 )
 def test_impossible_layouts_say_what_is_wrong(arguments: dict[str, Any], message: str) -> None:
@@ -465,37 +464,37 @@ def test_a_recipe_is_a_value() -> None:
 
 
 def test_a_request_is_worked_out() -> None:
-    assert Recipe.request(seed=7, length=3, max_gap=10, width=100) == Recipe(
+    assert recipe_for(seed=7, length=3, max_gap=10, width=100) == Recipe(
         seed=7, length=3, spacing="equal", min_gap=8, max_gap=8, width=100
     )
-    assert Recipe.request(seed=7).length == 4
-    written = Recipe.request(seed=7, sequences=[[1, 2, 3], (4, 5, 6)])
+    assert recipe_for(seed=7).length == 4
+    written = recipe_for(seed=7, sequences=[[1, 2, 3], (4, 5, 6)])
     assert (written.length, written.sequences) == (3, ((1, 2, 3), (4, 5, 6)))
-    own = Recipe.request(seed=7, length=2, min_gap=1, glyph_height=5, glyph_width=7, source="sha256:x", invert=True)
+    own = recipe_for(seed=7, length=2, min_gap=1, glyph_height=5, glyph_width=7, source="sha256:x", invert=True)
     assert (own.width, own.glyph_height, own.glyph_width, own.source, own.invert) == (15, 5, 7, "sha256:x", True)
 
 
 def test_a_request_tells_its_lengths_once() -> None:
-    listed = Recipe.request(seed=1, sequences=[(1, 2), (1, 2, 3)])
+    listed = recipe_for(seed=1, sequences=[(1, 2), (1, 2, 3)])
     assert (listed.length, listed.width, listed.lengths) == (3, 84, ())
-    assert Recipe.request(seed=1, length=((8, 2), (2, 1))).lengths == ((2, 1), (8, 2))
-    assert Recipe.request(seed=1, length=((3, 5),)) == Recipe.request(seed=1, length=3)
-    assert Recipe.request(seed=1, pattern="1{2,5}").length == 5
-    with pytest.raises(RequestError, match="--len 3 is not the length of what is to be written, 2 to 2"):
-        Recipe.request(length=3, sequences=[(1, 2)])
-    with pytest.raises(RequestError, match="--len with several lengths does not go with --labels"):
-        Recipe.request(length=((1, 1), (2, 1)), sequences=[(1, 2)])
+    assert recipe_for(seed=1, length=((8, 2), (2, 1))).lengths == ((2, 1), (8, 2))
+    assert recipe_for(seed=1, length=((3, 5),)) == recipe_for(seed=1, length=3)
+    assert recipe_for(seed=1, pattern="1{2,5}").length == 5
+    with pytest.raises(RequestError, match="`length=3` is not the length of what is to be written, 2 to 2"):
+        recipe_for(length=3, sequences=[(1, 2)])
+    with pytest.raises(RequestError, match="`length` with several lengths does not go with `sequences`"):
+        recipe_for(length=((1, 1), (2, 1)), sequences=[(1, 2)])
     with pytest.raises(RequestError, match="number of digits is 0"):
-        Recipe.request(sequences=[()])
+        recipe_for(sequences=[()])
 
 
 def test_several_lengths_do_not_fill_one_width_with_equal_gaps() -> None:
     with pytest.raises(RequestError) as caught:
-        Recipe.request(length=((2, 1), (3, 1)), width=100)
+        recipe_for(length=((2, 1), (3, 1)), width=100)
     assert str(caught.value) == (
-        "2 to 3 digits do not fill 100 px with the same gaps; --align left takes --width as the canvas"
+        "2 to 3 digits do not fill 100 px with the same gaps; `align=left` takes `width` as the canvas"
     )
-    assert Recipe.request(length=((2, 1), (3, 1)), width=100, spacing="random").width == 100
+    assert recipe_for(length=((2, 1), (3, 1)), width=100, spacing="random").width == 100
 
 
 @pytest.mark.parametrize(
@@ -516,19 +515,19 @@ def test_lengths_are_written_in_three_ways(text: str, lengths: object) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("4-2", "--len goes from 4 down to 2"),
-        ("2:1,2:3", "--len 2:1,2:3 has a length twice"),
-        ("", "--len is ''"),
-        ("-2", "--len is '-2'"),
-        ("2-", "--len is '2-'"),
-        ("2,3", "--len is '2,3'"),
-        ("2:", "--len is '2:'"),
-        ("2:1,", "--len is '2:1,'"),
-        ("2:1:1", "--len is '2:1:1'"),
-        ("٤", "--len is '٤'"),
-        ("4.0", "--len is '4.0'"),
-        (" 4", "--len is ' 4'"),
-        ("4\n", "--len is '4\\n'"),
+        ("4-2", "`length` goes from 4 down to 2"),
+        ("2:1,2:3", "`length=2:1,2:3` has a length twice"),
+        ("", "`length` is ''"),
+        ("-2", "`length` is '-2'"),
+        ("2-", "`length` is '2-'"),
+        ("2,3", "`length` is '2,3'"),
+        ("2:", "`length` is '2:'"),
+        ("2:1,", "`length` is '2:1,'"),
+        ("2:1:1", "`length` is '2:1:1'"),
+        ("٤", "`length` is '٤'"),
+        ("4.0", "`length` is '4.0'"),
+        (" 4", "`length` is ' 4'"),
+        ("4\n", "`length` is '4\\n'"),
     ],
 )
 def test_what_is_no_length_is_refused(text: str, message: str) -> None:
@@ -549,14 +548,14 @@ def test_digits_are_written_in_three_ways(text: str, digits: tuple[int, ...]) ->
     "text", ["", "a", "-", "4-", "4-2", "5,4-2", "1--2", "1 2", "٤", "1\n", "0" * 10**6, ",", ",1"]
 )
 def test_what_are_no_digits_is_refused_in_one_line(text: str) -> None:
-    with pytest.raises(RequestError, match=r"^--digits is ") as caught:
+    with pytest.raises(RequestError, match=r"^`digits` is ") as caught:
         parse_digits(text)
     assert_is_one_line(caught.value)
     assert caught.value.hint == "write it like 01234, 0-4 or 1,3,5"
 
 
 def test_without_a_seed_one_is_drawn_each_time() -> None:
-    seeds = {Recipe.request(length=3).seed for _ in range(5)} | {draw_seed() for _ in range(5)}
+    seeds = {recipe_for(length=3).seed for _ in range(5)} | {draw_seed() for _ in range(5)}
     assert len(seeds) == 10
     assert all(0 <= seed < 10**12 for seed in seeds)
 
@@ -619,7 +618,7 @@ def test_a_recipe_comes_back_from_its_json(recipe: Recipe) -> None:
 
 
 def test_lengths_keep_their_order_although_json_sorts_them_as_text() -> None:
-    recipe = Recipe.request(seed=1, length=((2, 1), (9, 3), (10, 1), (100, 2)))
+    recipe = recipe_for(seed=1, length=((2, 1), (9, 3), (10, 1), (100, 2)))
     values = json.loads(canonical_json(recipe.to_json()))
     assert list(values["lengths"]) == ["10", "100", "2", "9"]
     assert Recipe.from_json(values) == recipe
@@ -636,13 +635,21 @@ def test_json_that_is_not_an_object_is_not_a_recipe(values: object) -> None:
     assert_is_one_line(caught.value)
 
 
-@pytest.mark.parametrize("key", sorted(PLAIN.to_json()))
-def test_a_missing_key_is_named(key: str) -> None:
+@pytest.mark.parametrize("key", ["seed", "length", "width"])
+def test_a_missing_key_that_means_nothing_is_named(key: str) -> None:
     values = PLAIN.to_json()
     del values[key]
     with pytest.raises(FormatError) as caught:
         Recipe.from_json(values)
     assert str(caught.value) == f"the recipe has no '{key}'"
+
+
+@pytest.mark.parametrize("key", sorted(PLAIN.to_json().keys() - {"seed", "length", "width"}))
+def test_a_missing_key_means_the_value_that_changes_nothing(key: str) -> None:
+    values = PLAIN.to_json()
+    del values[key]
+    assert Recipe.from_json(values) == PLAIN
+    assert Recipe.from_json(values).fingerprint == PLAIN.fingerprint
 
 
 @pytest.mark.parametrize("key", ["", "Seed", "../../etc/passwd", "a\nb", "\x1b[31m", "x" * 10_000, "__class__"])
@@ -763,7 +770,7 @@ def test_typed_fields_wants_exactly_the_known_keys() -> None:
 def test_the_fingerprint_of_a_recipe_never_changes() -> None:
     # A change here makes every unfinished dataset of our users refuse to resume.
     assert PLAIN.fingerprint == "f473e0d83173a9a63bec75f93d0a5bda06adb8f301f344a68611992509ffe66d"
-    given_sequences = Recipe.request(seed=2**64 - 1, sequences=[(0, 0, 4, 2)], max_gap=9, source="all", invert=True)
+    given_sequences = recipe_for(seed=2**64 - 1, sequences=[(0, 0, 4, 2)], max_gap=9, source="all", invert=True)
     assert given_sequences.fingerprint == "703e77c80ceed341317d187e4a568bba606f6dc19fcadf88b8ae4edc6f3e8ae5"
 
 
@@ -856,13 +863,13 @@ def test_there_is_no_shard_outside_the_plan(number: int) -> None:
         (MAX_SAMPLES + 1, 10_000, "number of samples is 100000001; it has to be 1 to 100000000"),
         (True, 1_000, "number of samples is True, which is not a whole number"),
         (10.0, 1_000, "number of samples is 10.0, which is not a whole number"),
-        (10, 0, "--shard-size is 0; it has to be 1 to 100000"),
-        (10, -1, "--shard-size is -1; it has to be 1 to 100000"),
-        (10, "5", "--shard-size is '5', which is not a whole number"),
+        (10, 0, "`shard_size` is 0; it has to be 1 to 100000"),
+        (10, -1, "`shard_size` is -1; it has to be 1 to 100000"),
+        (10, "5", "`shard_size` is '5', which is not a whole number"),
         (
             MAX_SAMPLES,
             999,
-            "100000000 samples in shards of 999 are 100101 shards; --shard-size 1000 or more keeps them to 100000",
+            "100000000 samples in shards of 999 are 100101 shards; `shard_size=1000` or more keeps them to 100000",
         ),
     ],
 )
@@ -878,7 +885,7 @@ def test_too_many_shards_name_the_smallest_shard_size_that_works(samples: int, s
     try:
         plan = Plan(samples, shard_size)
     except RequestError as error:
-        offered = re.search(r"--shard-size (\d+) or more", error.hint)
+        offered = re.search(r"`shard_size=(\d+)` or more", error.hint)
         assert offered
         smallest = int(offered[1])
         assert smallest > shard_size

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from faulty import tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,8 +32,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def request_of(words: dict[str, Any]) -> Recipe:
-    form = ("samples", "format_name", "compression", "shard_size")
-    return Recipe.request(**{name: value for name, value in words.items() if name not in form})
+    form = ("samples", "format", "compression", "shard_size")
+    return recipe_for(**{name: value for name, value in words.items() if name not in form})
 
 
 # The whole of a recipe.json
@@ -82,7 +83,7 @@ def test_any_recipe_comes_back_from_its_file(recipe: Recipe, glyphs: Any, pool: 
     spec = Spec(recipe=recipe, samples=5, format="png", compression="fast", shard_size=9)
     Path("recipe.json").write_text(json.dumps(spec.to_json()))
     words = recipe_file.read(Path("recipe.json"))
-    assert (words["samples"], words["format_name"], words["shard_size"]) == (5, "png", 9)
+    assert (words["samples"], words["format"], words["shard_size"]) == (5, "png", 9)
     assert request_of(words) == recipe
     Path("recipe.json").write_text(json.dumps(recipe.to_json()))
     assert request_of(recipe_file.read(Path("recipe.json"))) == recipe
@@ -106,7 +107,7 @@ def test_glyphs_of_ones_own_have_to_be_given_again(mnistseq: Run, place: Path) -
     own = ["--source", "a", "--source-labels", "l"]
     assert mnistseq("dataset", "-n", "9", "--len", "2", "--max", "3", *own, "-o", "one").code == 0
     done = mnistseq("dataset", "--recipe", "one/recipe.json", "-o", "other")
-    message = "one/recipe.json is about images of your own; give them with --source and --source-labels"
+    message = "one/recipe.json is about custom images; give them with --source and --source-labels"
     assert done == (2, "", f"mnistseq: {message}\n")
     others = ["--source", "b", "--source-labels", "l"]
     done = mnistseq("dataset", "--recipe", "one/recipe.json", *others, "-o", "other")
@@ -235,13 +236,12 @@ BAD = [
         "r.json",
         b'{"length": 2, "samples": 3, "source": "moon"}',
         "r.json is no recipe: source is 'moon'; it is one of train, test, all; "
-        "give files of your own with --source and --source-labels",
+        "give custom files with --source and --source-labels",
     ),
     (
         "r.toml",
         b"length = 2\npaper = 'scan.png'\n",
-        "r.toml is no recipe: paper is 'scan.png'; it is one of plain, gradient, grain; "
-        "give files of your own with --paper",
+        "r.toml is no recipe: paper is 'scan.png'; it is one of plain, gradient, grain; give custom files with --paper",
     ),
     ("r.toml", b"len = 3\n", "r.toml is no recipe: the recipe has unknown key 'len'; names and values are as in a rec"),
     ("r.toml", b"slant = 1.5\n", "r.toml is no recipe: the recipe has slant = 1.5, which should be of type list"),

@@ -116,13 +116,13 @@ def test_digits_may_be_anything_that_gives_integers(digits: Any) -> None:
 @pytest.mark.parametrize(
     ("spacing_range", "width", "message"),
     [
-        ((0, 10), 99, "is not a whole number of px; nearest: --width 98 (gap 7) or --width 100 (gap 8)"),
-        ((0, 5), 100, "the gap would be 8 px, and 0 to 5 px was asked for; nearest: --width 94 (gap 5)"),
-        ((9, 12), 100, "the gap would be 8 px, and 9 to 12 px was asked for; nearest: --width 102 (gap 9)"),
-        ((0, 10), 80, "the gap would be -2 px, and 0 to 10 px was asked for; nearest: --width 84 (gap 0)"),
-        ((5, 2), 100, "--max 2 is below --min 5"),
-        ((-29, 5), 84, "--min is -29"),
-        ((0, 10), 0, "--width is 0"),
+        ((0, 10), 99, "is not a whole number of px; nearest: `width=98` (gap 7) or `width=100` (gap 8)"),
+        ((0, 5), 100, "the gap would be 8 px, and 0 to 5 px was asked for; nearest: `width=94` (gap 5)"),
+        ((9, 12), 100, "the gap would be 8 px, and 9 to 12 px was asked for; nearest: `width=102` (gap 9)"),
+        ((0, 10), 80, "the gap would be -2 px, and 0 to 10 px was asked for; nearest: `width=84` (gap 0)"),
+        ((5, 2), 100, "`max_gap=2` is below `min_gap=5`"),
+        ((-29, 5), 84, "`min_gap` is -29"),
+        ((0, 10), 0, "`width` is 0"),
     ],
 )
 def test_what_the_rule_of_the_gap_does_not_allow_is_refused(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -18,10 +19,11 @@ from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import Source, load
-from mnist_seq_cli.recipe.bounds import MAX_SAMPLES
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.samples import sequence_dataset
-from mnist_seq_cli.samples.sequence_dataset import DEFAULT_SAMPLES, Sample
+from mnist_seq_cli.samples.samples import Sample
+from mnist_seq_cli.samples.sequence_dataset import DEFAULT_SAMPLES
 
 LAYOUTS: dict[str, dict[str, Any]] = {
     "side by side": {},
@@ -80,7 +82,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 
 def test_a_sample_is_what_its_recipe_makes_for_its_index() -> None:
     data = SequenceDataset(length=4, seed=7)
-    batch = compose(Recipe.request(seed=7, length=4), load(Source("train")), 12345, 12346)
+    batch = compose(recipe_for(seed=7, length=4), load(Source("train")), 12345, 12346)
     assert_shows(data[12345], batch, 0)
     assert data[12345].number == 12345
 
@@ -337,7 +339,7 @@ def test_what_cannot_be_is_refused_when_it_is_asked_for(request_: dict[str, Any]
 
 
 def test_the_default_is_four_digits() -> None:
-    assert SequenceDataset(seed=1).recipe == Recipe.request(seed=1, length=4)
+    assert SequenceDataset(seed=1).recipe == recipe_for(seed=1, length=4)
 
 
 def test_without_a_seed_each_dataset_draws_its_own_and_tells_it() -> None:

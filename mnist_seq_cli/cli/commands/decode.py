@@ -17,15 +17,13 @@ from mnist_seq_cli.errors import (
     RequestError,
     one_line,
 )
-from mnist_seq_cli.recipe.recipe import (
-    format_sequence,
-)
+from mnist_seq_cli.recipe.options.notation import format_sequence
 
 if TYPE_CHECKING:
     from mnist_seq_cli.mnist.bank import Source
     from mnist_seq_cli.reading.transcribing import Transcript
 from mnist_seq_cli.cli import streams
-from mnist_seq_cli.cli.options import own_source, source_labels_option, source_option
+from mnist_seq_cli.cli.options import own_source, source_options
 from mnist_seq_cli.cli.streams import MAX_PATH, print_lines, stdin
 
 
@@ -49,8 +47,7 @@ from mnist_seq_cli.cli.streams import MAX_PATH, print_lines, stdin
     help="Least chance of being right for strips read by likeness; 1 for exact only.  [default: 0.7]",
 )
 @click.option("--repair-labels", is_flag=True, help="Write labels.csv and metadata.jsonl of a dataset again.")
-@source_option
-@source_labels_option
+@source_options
 def decode(
     sources: tuple[str, ...],
     output: Path | None,

@@ -4,40 +4,55 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from mnist_seq_cli.errors import (
-    RequestError,
-)
-
-if TYPE_CHECKING:
-    pass
-from mnist_seq_cli.cli.options import GroupedCommand, glyph_options, layout_options, masks_option
+from mnist_seq_cli.cli.help import GroupedCommand, GroupedOption
+from mnist_seq_cli.cli.options import click_option, declared_options, headings_of, typed
 from mnist_seq_cli.cli.streams import stdin_lines, write_stdout
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.recipe.parts.appearance import Appearance
+from mnist_seq_cli.recipe.parts.glyphs import Glyphs
+from mnist_seq_cli.recipe.parts.placement import Placement
+from mnist_seq_cli.recipe.request import Request
+from mnist_seq_cli.recipe.spec import FORM_OPTIONS, Form
+
+_HEADINGS = headings_of(Form, Placement, Appearance, Glyphs, Request)
 
 
-@click.command(cls=GroupedCommand)
-@click.argument("sequences", metavar="SEQUENCE...", nargs=-1, required=True)
-@click.option("-o", "--output", default=".", metavar="FILE|DIR|-", help="PNG file, directory, or - for stdout.")
-@click.option("--count", type=int, default=1, show_default=True, help="Images of each sequence.")
-@layout_options
-@glyph_options
-@masks_option
-def generate(
-    sequences: tuple[str, ...],
-    output: str,
-    count: int,
-    source: str | None,
-    source_labels: str | None,
-    masks: bool,
-    **layout: Any,
-) -> None:
+@click.command(cls=GroupedCommand, headings=_HEADINGS, short_help="Write an image of each sequence.")
+@click.argument("texts", metavar="SEQUENCE...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    cls=GroupedOption,
+    heading="Output",
+    basic=True,
+    default=".",
+    metavar="FILE|DIR|-",
+    help="PNG file, directory, or - for stdout.",
+)
+@click.option(
+    "--count",
+    cls=GroupedOption,
+    heading="Output",
+    basic=True,
+    type=int,
+    metavar="K",
+    default=1,
+    show_default=True,
+    help="Images of each sequence.",
+)
+@click_option(FORM_OPTIONS["masks"], "Output")
+@declared_options(Placement, Appearance, Glyphs, Request)
+@click.pass_context
+def generate(context: click.Context, /, texts: tuple[str, ...], output: str, count: int, masks: bool, **_: Any) -> None:
     """Write an image of each SEQUENCE as a PNG file, and print its path.
 
-    A sequence is written 1-2-3, 123, 1,2,3 or '1 2 3'. With - sequences are read from stdin, one a line. The file is
-    named after the sequence, 1-2-3.png; with --count, 1-2-3_0.png and so on. Its mask is 1-2-3.mask.png.
+    A sequence is written 1-2-3, 123, 1,2,3 or '1 2 3'. With - sequences are read
+    from stdin, one a line. The file is named after the sequence, 1-2-3.png; with
+    --count, 1-2-3_0.png and so on. Its mask is 1-2-3.mask.png.
 
     \b
       mnistseq generate 1-2-3 --min 0 --max 10 --width 100
@@ -46,32 +61,30 @@ def generate(
       mnistseq generate 1-2-3 -o - | mnistseq decode -
     """
     from mnist_seq_cli.cli.terminal import say
-    from mnist_seq_cli.mnist import bank
-    from mnist_seq_cli.recipe.recipe import draw_seed, parse_sequence
+    from mnist_seq_cli.recipe.options.notation import parse_sequence, read_sequences
+    from mnist_seq_cli.recipe.options.option import options_of
     from mnist_seq_cli.samples import single_images
 
-    given = layout.pop("seed")
-    seed = draw_seed() if given is None else given
-    place = bank.find(source or "train", source_labels, layout["paper"])
-    wanted = [
+    asked = {name: value for name, value in typed(context).items() if name in options_of(Request)}
+    sequences = [
         sequence
-        for text in sequences
-        for sequence in (single_images.read_sequences(stdin_lines()) if text == "-" else [parse_sequence(text)])
+        for text in texts
+        for sequence in (read_sequences(stdin_lines()) if text == "-" else [parse_sequence(text)])
     ]
-    plan = single_images.plan(wanted, place, seed=seed, count=count, **layout)
+    plan = single_images.plan(sequences, Request.of(asked), count=count)
     if output == "-":
-        if len(plan) > 1:
+        if len(plan.images) > 1:
             raise RequestError(
-                f"{len(plan)} images do not go to stdout, only one does", hint="give a directory with -o"
+                f"{len(plan.images)} images do not go to stdout, only one does", hint="give a directory with `output`"
             )
         if masks:
             raise RequestError(
-                "an image and its mask are two files, and do not go to stdout", hint="give a file with -o"
+                "an image and its mask are two files, and do not go to stdout", hint="give a file with `output`"
             )
-        write_stdout(next(single_images.encode(plan, place)), "PNG")
+        write_stdout(next(single_images.encode(plan)), "PNG")
     else:
         to_directory = output.endswith(("/", os.sep))
-        for path in single_images.write(plan, Path(output), place, to_directory=to_directory, masks=masks):
+        for path in single_images.write(plan, Path(output), to_directory=to_directory, masks=bool(masks)):
             click.echo(path)
-    if given is None:
-        say(f"seed {seed}: with --seed {seed} the same images come again")
+    if "seed" not in asked:
+        say(f"seed {plan.seed}: with --seed {plan.seed} the same images come again")

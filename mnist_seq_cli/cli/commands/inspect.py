@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.inspection.scoring import Score
     from mnist_seq_cli.mnist.bank import Source
     from mnist_seq_cli.samples.collection import Collection, Strip
-from mnist_seq_cli.cli.options import own_source, source_labels_option, source_option
+from mnist_seq_cli.cli.options import own_source, source_options
 from mnist_seq_cli.cli.streams import stdin_lines
 
 
@@ -55,8 +55,7 @@ from mnist_seq_cli.cli.streams import stdin_lines
     multiple=True,
     help="What they may share, with --against.",
 )
-@source_option
-@source_labels_option
+@source_options
 @click.option("--paper", metavar="FILE", help="Picture that a dataset is on, for --regenerate.")
 def inspect(
     path: Path | None,

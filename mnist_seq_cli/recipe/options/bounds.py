@@ -6,6 +6,11 @@ from collections.abc import Sequence
 
 from mnist_seq_cli.errors import RequestError
 
+MAX_LENGTH = 1_000
+MAX_WIDTH = 100_000
+MAX_AREA = 16_000_000
+MAX_WEIGHT = 1_000_000
+MAX_SEED = 2**64 - 1
 MAX_SAMPLES = 100_000_000
 MAX_SHARDS = 100_000
 MAX_SHARD_SIZE = 100_000
@@ -14,10 +19,10 @@ MAX_SHARD_SIZE = 100_000
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raise RequestError for a value that is none of the choices."""
     if value not in choices:
-        raise RequestError(f"{name} is {value!r}", hint=f"it is one of {', '.join(choices)}")
+        raise RequestError(f"{name} is {value!r}", hint=f"it is one of {', '.join(filter(None, choices))}")
 
 
-def check_range(name: str, value: int, low: int, high: int) -> None:
+def check_range(name: str, value: object, low: int, high: int) -> None:
     """Raise RequestError for what is not a whole number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise RequestError(f"{name} is {value!r}, which is not a whole number")

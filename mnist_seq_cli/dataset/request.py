@@ -1,0 +1,75 @@
+"""Owns how a request becomes a dataset's spec: with the glyphs and the background that it names, and what is there."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from mnist_seq_cli import formats
+from mnist_seq_cli.dataset import manifest
+from mnist_seq_cli.engine.compose import check_masks
+from mnist_seq_cli.engine.glyphs import check_bank
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.mnist import background_image, bank
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.request import Request, resolve, with_source
+from mnist_seq_cli.recipe.spec import Form, Spec
+
+
+def source_of(request: Request) -> Source:
+    """Return the source of the glyphs and the background that a request names. Raises RequestError."""
+    return bank.find(request.source, request.source_labels, request.paper)
+
+
+def resolved(request: Request, source: Source) -> Recipe:
+    """Return the recipe for a request of the glyphs and the background in `source`.
+
+    Raises RequestError for what cannot be, FormatError for files that are not what they should be, OSError.
+    """
+    glyphs, background = bank.load(source), background_image.load(source)
+    recipe = resolve(request, glyphs.facts, None if background is None else background.identity)
+    check_bank(recipe, glyphs)
+    return recipe
+
+
+def spec_of(directory: Path, request: Request, form: Form, source: Source, *, overwrite: bool = False) -> Spec:
+    """Return the spec for a request; what it leaves open comes from the dataset that is there, or from the format.
+
+    Without `samples`, everything that the recipe lists is written once. An interrupted run is continued with its own
+    seed and shard size. Raises RequestError for what cannot be.
+    """
+    format_ = formats.get(form.format)
+    before = None
+    if not overwrite:
+        with suppress(FormatError, OSError):
+            before = manifest.read_spec(directory)
+    shard_size, compression = form.shard_size, form.compression
+    if before is not None:
+        request = replace(request, seed=before.recipe.seed if request.seed is None else request.seed)
+        shard_size = before.shard_size if shard_size is None else shard_size
+        compression = compression or before.compression
+    recipe = resolved(request, source)
+    if recipe.fit and not format_.ANY_WIDTH:
+        raise RequestError(f"`format={form.format}` takes images of one width only", hint="take png or webdataset")
+    if form.masks:
+        if not format_.MASKS:
+            raise RequestError(
+                f"`layout={form.format}` has no place for masks: its readers take every folder for a label",
+                hint="leave `masks` out, or take `layout=shards`",
+            )
+        check_masks(recipe)
+    if form.samples is None and recipe.round is None:
+        raise RequestError("it is not said how many samples to make", hint="give `samples`")
+    spec = Spec(
+        recipe=recipe,
+        samples=recipe.round or 0 if form.samples is None else form.samples,
+        format=form.format,
+        compression=compression or format_.COMPRESSION,
+        shard_size=format_.SHARD_SIZE if shard_size is None else shard_size,
+        masks=form.masks,
+        request=with_source(request, recipe).to_json(),
+    )
+    len(spec.plan)  # which checks the numbers
+    return spec

@@ -1,0 +1,276 @@
+"""Owns the kinds of values that options have: how each is written as text and in JSON, and what it may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from os import PathLike, fspath
+from typing import Any
+
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, check_choice, check_range
+from mnist_seq_cli.recipe.options.notation import (
+    Digits,
+    Lengths,
+    format_lengths,
+    format_sequence,
+    parse_digits,
+    parse_lengths,
+    parse_range,
+    parse_sequence,
+)
+
+
+class Kind:
+    """A kind of value. `json_type` is the type that it has in a recipe.json, `metavar` stands for it in the help."""
+
+    json_type: type = str
+
+    def __init__(self, metavar: str = "") -> None:
+        self.metavar = metavar
+
+    def parse(self, name: str, text: str) -> Any:
+        """Return the value in `text`, as it is typed. Raises RequestError."""
+        return text
+
+    def normalize(self, name: str, value: Any) -> Any:
+        """Return the value for what a person gives in Python or in a file. Raises RequestError."""
+        return value
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise RequestError for what is no such value."""
+
+    def to_json(self, value: Any) -> Any:
+        """Return the value as it is in a recipe.json."""
+        return value
+
+    def from_json(self, name: str, value: Any) -> Any:
+        """Return the value again, of something of the `json_type`. Raises RequestError."""
+        return value
+
+
+class Integer(Kind):
+    """A whole number from `low` to `high`."""
+
+    json_type = int
+
+    def __init__(self, low: int, high: int, metavar: str = "PX") -> None:
+        super().__init__(metavar)
+        self.low, self.high = low, high
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise RequestError for another number, and for what is none."""
+        check_range(f"`{name}`", value, self.low, self.high)
+
+
+class Flag(Kind):
+    """Yes or no."""
+
+    json_type = bool
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise RequestError for what is neither."""
+        if not isinstance(value, bool):
+            raise RequestError(f"`{name}` is {value!r}", hint="it is True or False")
+
+
+class Choice(Kind):
+    """One of a few words; the empty one stands for none of the others."""
+
+    def __init__(self, choices: Iterable[str]) -> None:
+        self.choices = tuple(choices)
+        super().__init__("|".join(filter(None, self.choices)))
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise RequestError for another word."""
+        check_choice(f"`{name}`", value, self.choices)
+
+
+class Text(Kind):
+    """Any text."""
+
+
+class NameOrPath(Kind):
+    """A name, or the path of a file."""
+
+    def normalize(self, name: str, value: Any) -> Any:
+        """Return the path as text."""
+        return fspath(value) if isinstance(value, PathLike) else value
+
+
+class IntegerOr(Integer):
+    """A whole number, or a word that stands for `meaning`, which is kept in its place."""
+
+    def __init__(self, low: int, high: int, word: str, meaning: int | str) -> None:
+        super().__init__(low, high, f"PX|{word}")
+        self.word, self.meaning = word, meaning
+
+    def parse(self, name: str, text: str) -> Any:
+        """Return the number or the meaning of the word. Raises RequestError."""
+        if text == self.word:
+            return self.meaning
+        try:
+            return int(text)
+        except ValueError:
+            raise RequestError(f"`{name}` is {text!r}, which is neither a number of px nor {self.word}") from None
+
+    def normalize(self, name: str, value: Any) -> Any:
+        """Return the meaning of the word, and numbers as they are."""
+        return self.meaning if value == self.word else value
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise RequestError for another number or word."""
+        if value != self.meaning:
+            super().check(name, value)
+
+
+class Ranged(Kind):
+    """A range to sample from, (from, to), or one number for itself: `no_op` changes nothing, `widest` is allowed."""
+
+    json_type = list
+
+    def __init__(self, widest: tuple[int, int], unit: str) -> None:
+        super().__init__("A-B")
+        self.widest, self.unit = widest, unit
+
+    def parse(self, name: str, text: str) -> tuple[int, int]:
+        """Return the range in text. Raises RequestError."""
+        return parse_range(name, text)
+
+    def normalize(self, name: str, value: Any) -> tuple[int, int]:
+        """Return the range that is given as text, as one number, or as its two ends. Raises RequestError."""
+        match value:
+            case str():
+                return parse_range(name, value)
+            case int() if type(value) is int:
+                return value, value
+            case (first, last) if type(first) is type(last) is int:
+                return first, last
+        raise RequestError(f"`{name}` is {value!r}", hint="it is a whole number, two of them, or text like -10-10")
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise RequestError for a range outside of the widest one."""
+        if self.normalize(name, value) != value:  # a list would differ from the range that changes nothing
+            raise RequestError(f"`{name}` is {value!r}", hint="it is (from, to)")
+        low, high = value
+        check_range(f"`{name}`", low, *self.widest)
+        check_range(f"`{name}`", high, low, self.widest[1])
+
+    def to_json(self, value: Any) -> Any:
+        """Return the two ends."""
+        return list(value)
+
+    def from_json(self, name: str, value: Any) -> Any:
+        """Return the range. Raises RequestError."""
+        return self.normalize(name, value)
+
+
+class DigitSet(Kind):
+    """Some digits, each once, in order."""
+
+    def parse(self, name: str, text: str) -> Digits:
+        """Return the digits in `01234`, `0-4` or `1,3,5`. Raises RequestError."""
+        return parse_digits(text)
+
+    def normalize(self, name: str, value: Any) -> Digits:
+        """Return the digits in text, or as they are. Raises RequestError."""
+        return parse_digits(value) if isinstance(value, str) else tuple(value)
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise RequestError for what is no such set."""
+        if not value or list(value) != sorted(set(value)) or not {*value} <= {*range(10)}:
+            raise RequestError(f"`{name}` is {value!r}", hint="it is some of 0123456789, each once")
+
+    def to_json(self, value: Any) -> str:
+        """Return the digits as text."""
+        return "".join(map(str, value))
+
+    def from_json(self, name: str, value: Any) -> Digits:
+        """Return the digits. Raises RequestError."""
+        return parse_digits(value)
+
+
+class LengthOrLengths(Kind):
+    """A number of digits, or pairs of one and its weight."""
+
+    def parse(self, name: str, text: str) -> int | Lengths:
+        """Return the length or lengths in `4`, `2-8` or `2:1,3:5`. Raises RequestError."""
+        return parse_lengths(text)
+
+    def normalize(self, name: str, value: Any) -> Any:
+        """Return the lengths in text, pairs in order, and a number as it is. Raises RequestError."""
+        if isinstance(value, str):
+            return parse_lengths(value)
+        return value if isinstance(value, int) else tuple(sorted(tuple(pair) for pair in value))
+
+    def to_json(self, value: Any) -> Any:
+        """Return the length as a number, lengths as text."""
+        return format_lengths(value)
+
+
+class SequenceList(Kind):
+    """Sequences of digits."""
+
+    json_type = list
+
+    def normalize(self, name: str, value: Any) -> tuple[Digits, ...]:
+        """Return the sequences, of which each is text or integers. Raises RequestError."""
+        return tuple(_sequence(item) for item in value)
+
+    def to_json(self, value: Any) -> list[str]:
+        """Return the sequences as text."""
+        return [format_sequence(sequence) for sequence in value]
+
+    def from_json(self, name: str, value: Any) -> tuple[Digits, ...]:
+        """Return the sequences, which are text. Raises RequestError."""
+        if not all(isinstance(text, str) for text in value):
+            raise RequestError("it has sequences that are not text")
+        return tuple(parse_sequence(text) for text in value)
+
+
+def _sequence(item: Any) -> Digits:
+    from operator import index
+
+    return parse_sequence(item) if isinstance(item, str) else tuple(map(index, item))
+
+
+class PartOf(Kind):
+    """A part of things in a fixed order, (low, high, whole): of every `whole` of them, `low` to `high` (exclusive)."""
+
+    json_type = list
+
+    def normalize(self, name: str, value: Any) -> Any:
+        """Return the three numbers as a tuple."""
+        return tuple(value)
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise RequestError for what is no such part."""
+        if not isinstance(value, tuple) or len(value) != 3:
+            raise RequestError(f"{name} is {value!r}", hint="it is (low, high, whole): that part of every whole")
+        check_range(f"the whole of {name}", value[2], 1, MAX_SAMPLES)
+        check_range(f"the end of {name}", value[1], 1, value[2])
+        check_range(f"the beginning of {name}", value[0], 0, value[1] - 1)
+
+    def to_json(self, value: Any) -> Any:
+        """Return the three numbers."""
+        return list(value)
+
+    def from_json(self, name: str, value: Any) -> Any:
+        """Return the three numbers."""
+        return tuple(value)
+
+
+class WeightedLengths(Kind):
+    """Pairs of a length and its weight, in order."""
+
+    json_type = dict
+
+    def to_json(self, value: Any) -> dict[str, int]:
+        """Return the weights by length, which is text in JSON."""
+        return {str(size): weight for size, weight in value}
+
+    def from_json(self, name: str, value: Any) -> Lengths:
+        """Return the pairs. Raises RequestError."""
+        if wrong := [size for size in value if not re.fullmatch(r"[0-9]{1,9}", size, re.ASCII)]:
+            raise RequestError(f"{wrong[0]!r} is not a length")
+        return tuple(sorted((int(size), weight) for size, weight in value.items()))

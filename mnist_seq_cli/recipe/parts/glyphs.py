@@ -1,0 +1,66 @@
+"""Owns which handwritten digits strips are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple, get_args
+
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.recipe.options.kinds import Choice, Flag, NameOrPath, PartOf
+from mnist_seq_cli.recipe.options.option import option
+
+GlyphRule = Literal["any", "once"]
+GLYPH_RULES: tuple[GlyphRule, ...] = get_args(GlyphRule)
+BUNDLED_SOURCES = ("train", "test", "all")
+
+Pool = tuple[int, int, int]
+"""A part of things in a fixed order: of every `whole` of them, those from `low` to `high` (exclusive)."""
+EVERYTHING: Pool = (0, 1, 1)
+
+
+class GlyphFacts(NamedTuple):
+    """What a recipe says of the glyphs that it was written for.
+
+    `source` names the bank: train, test, all, or "sha256:…" for the content of a custom one. No glyph of it is larger
+    than `glyph_height` × `glyph_width` px, and the ink of none larger than `ink_height` × `ink_width` px.
+    """
+
+    source: str = "train"
+    glyph_height: int = 28
+    glyph_width: int = 28
+    ink_height: int = 20
+    ink_width: int = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glyphs:
+    """Which glyphs strips are made of: any of its digit, all alike likely; or with `glyphs` "once" each once a round.
+
+    `exclude_mislabeled` leaves out MNIST's known wrong labels. `pool` is the part (low, high, whole) of each digit's
+    glyphs that may be used, and `label_pool` that of the sequences: parts that do not overlap have nothing in common,
+    whatever the seed.
+    """
+
+    HEADING: ClassVar = ("Glyphs", "Which handwritten digits the images are made of.")
+
+    source: str = option(
+        "train",
+        NameOrPath("|".join((*BUNDLED_SOURCES, "IMAGES"))),
+        "MNIST file that glyphs come from, or a custom IDX image file.  [default: train]",
+        basic=True,
+    )
+    glyphs: GlyphRule = option(
+        "any", Choice(GLYPH_RULES), "Any glyph each time, or each once before one comes again.  [default: any]"
+    )
+    exclude_mislabeled: bool = option(False, Flag(), "Leave out the 15 known wrong labels of MNIST's test file.")
+    pool: Pool = option(EVERYTHING, PartOf(), flag="")
+    label_pool: Pool = option(EVERYTHING, PartOf(), flag="")
+
+
+def check_source(glyphs: Glyphs) -> None:
+    """Raise RequestError for what a custom source does not have."""
+    if glyphs.exclude_mislabeled and glyphs.source not in BUNDLED_SOURCES:
+        raise RequestError(
+            "`exclude_mislabeled` leaves out known wrong labels of MNIST's test file, and the source is a custom one",
+            hint="leave it out, and take wrong ones out of your files",
+        )

@@ -1,0 +1,45 @@
+"""Owns what is written: random digits, or sequences by a list or a rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
+from mnist_seq_cli.recipe.options.kinds import Choice, DigitSet, Flag, Integer, LengthOrLengths, SequenceList, Text
+from mnist_seq_cli.recipe.options.notation import Digits, Lengths
+from mnist_seq_cli.recipe.options.option import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """What is written: `length` digits, each uniform over `digits`, without two alike where `repeat` is false.
+
+    `length` may be pairs of a length and its weight. In the place of random digits may be `sequences`, one after the
+    other and then again (in a new order each time with `shuffle`); a `pattern`, in the language of the module of that
+    name; or with `per_label` every sequence of `length` digits that many times. `check` "luhn" makes the last digit a
+    check digit.
+    """
+
+    HEADING: ClassVar = ("Sequences", "What is written; random digits, unless a list or a rule says otherwise.")
+
+    length: int | Lengths | None = option(
+        None, LengthOrLengths("L"), "Digits in each: 4, 2-8, or with weights 2:1,3:5.", flag="--len", basic=True
+    )
+    sequences: tuple[Digits, ...] = option(
+        (),
+        SequenceList("FILE|-"),
+        "Sequences to write, one a line, in order, and then again.",
+        flag="--labels",
+        basic=True,
+    )
+    shuffle: bool = option(False, Flag(), "Write the labels in a new order each round.")
+    pattern: str = option("", Text("PATTERN"), r"Sequences to write, as in '(19|20)\d{2}'.", basic=True)
+    per_label: int = option(0, Integer(0, MAX_SAMPLES, "K"), "Every sequence of L digits K times.")
+    digits: Digits = option(
+        tuple(range(10)), DigitSet("DIGITS"), "Digits that may occur: 01234, 0-4 or 1,3,5.  [default: all]"
+    )
+    repeat: bool = option(
+        True, Flag(), "--no-repeat: no digit twice in a sequence.", flag="--repeat", negative="--no-repeat"
+    )
+    check: Literal["", "luhn"] = option("", Choice(["", "luhn"]), "Make the last digit a check digit.")
