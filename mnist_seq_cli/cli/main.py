@@ -57,14 +57,14 @@ def cli() -> None:
     """Make images of digit sequences from real handwritten MNIST digits, look at them, and read them back.
 
     \b
-      mnistseq generate 1-2-3 --min 0 --max 10 --width 100     one image, 1-2-3.png
-      mnistseq dataset -n 10000 --len 4 -o out/                ten thousand, with labels
-      mnistseq inspect out/                                    what is in there
-      mnistseq decode 1-2-3.png                                1-2-3
+      mnistseq generate 1-2-3 --min 0 --max 10 --width 100   one image, 1-2-3.png
+      mnistseq dataset -n 10000 --len 4 -o out/              many, with labels
+      mnistseq inspect out/                                  what is in there
+      mnistseq decode 1-2-3.png                              1-2-3
 
     \b
-    stdout carries data only; everything said to a person goes to stderr.
-    Exit codes: 0 done, 1 failed, 2 usage or an impossible request, 130 Ctrl-C, 143 SIGTERM.
+    stdout carries data only; messages for a person go to stderr. Exit codes:
+    0 done, 1 failed, 2 usage or an impossible request, 130 Ctrl-C, 143 SIGTERM.
     """
 
 

@@ -116,11 +116,16 @@ layout_option = click.option(
 )
 
 
+def grouped(*names: str, heading: str = "Glyphs", basic: bool = False, **settings: Any) -> Callable[[Command], Command]:
+    """Return an option that is not part of a recipe, with its heading and its depth in the help."""
+    return click.option(*names, cls=GroupedOption, heading=heading, basic=basic, **settings)
+
+
 def source_options(command: Command) -> Command:
     """Add --source and --source-labels, as the commands have them that read."""
     labels = options_of(Request)["source_labels"]
-    command = click.option("--source-labels", metavar=labels.metavar, help=labels.help)(command)
-    return click.option(
+    command = grouped("--source-labels", metavar=labels.metavar, help=labels.help)(command)
+    return grouped(
         "--source",
         metavar="|".join((*BUNDLED_SOURCES, "IMAGES")),
         help="MNIST file that glyphs come from, or a custom IDX image file.  [default: as made; to read: all]",

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from mnist_seq_cli.dataset.build import Summary
     from mnist_seq_cli.dataset.splits import Splits
-    from mnist_seq_cli.inspection.reports import DatasetReport, Report, SamplesReport, SplitsReport
+    from mnist_seq_cli.inspection.counts import Counted
+    from mnist_seq_cli.inspection.reports import Report, SplitsReport
     from mnist_seq_cli.inspection.scoring import Score
     from mnist_seq_cli.recipe.spec import Spec
     from mnist_seq_cli.samples.collection import Strip
@@ -167,8 +168,8 @@ def show_report(report: Report) -> None:
     print_table(report.path, (kinds[report.kind], ""), summary(report))
     for title, name, rows_ in charts(report, _BINS):
         _print_bars(title, name, rows_)
-    if report.kind != "strip" and report.kind != "idx":
-        _show_positions(report)
+    if report.kind != "strip" and report.kind != "idx" and report.counted:
+        _show_positions(report.counted)
 
 
 def show_splits(report: SplitsReport) -> None:
@@ -191,20 +192,20 @@ _BINS = 12
 _BAR = 24
 
 
-def _show_positions(report: DatasetReport | SamplesReport) -> None:
-    if not report.positions or report.digits is None:
+def _show_positions(counted: Counted) -> None:
+    if not counted.positions:
         return
-    counts = [f"{count:,}" for column in report.positions for count in column]
+    counts = [f"{count:,}" for column in counted.positions for count in column]
     each = max(max(map(len, counts)) + 2, len("at 10") + 2)
-    room = (page().width - len("digit") - 2 - max(7, len(f"{max(report.digits):,}")) - 2 - 12 - 2) // each
-    shown = min(len(report.positions), max(1, room), 8)
+    room = (page().width - len("digit") - 2 - max(7, len(f"{max(counted.digits):,}")) - 2 - 12 - 2) // each
+    shown = min(len(counted.positions), max(1, room), 8)
     columns = ("digit", "count", "", *(f"at {place}" for place in range(1, shown + 1)))
-    bars = [_drawn_bar(count, max(report.digits), 12) for count in report.digits]
+    bars = [_drawn_bar(count, max(counted.digits), 12) for count in counted.digits]
     rows = [
-        (str(digit), count, bars[digit], *(position[digit] for position in report.positions[:shown]))
-        for digit, count in enumerate(report.digits)
+        (str(digit), count, bars[digit], *(position[digit] for position in counted.positions[:shown]))
+        for digit, count in enumerate(counted.digits)
     ]
-    more = f" (the first {shown} of {len(report.positions)})" if shown < len(report.positions) else ""
+    more = f" (the first {shown} of {len(counted.positions)})" if shown < len(counted.positions) else ""
     print_table(f"digits, and how often at each position{more}", columns, rows)
 
 
@@ -224,7 +225,7 @@ def _drawn_bar(count: int, most: int, width: int) -> str:
 def show_sample(strip: Strip, origins: NDArray[np.uint8] | None, *, drawn: bool = True) -> None:
     """Print one sample: its strip, what is known of each digit, and the MNIST digits that it is made of.
 
-    `drawn` tells whether to draw. Of one that was read by likeness, it says how sure each digit is.
+    `drawn` tells whether to draw. Of one that was read approximately, it says how sure each digit is.
     """
     if drawn:
         print_strip(strip.image, strip.caption + (f", {strip.name}" if strip.name else ""))

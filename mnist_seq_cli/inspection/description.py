@@ -166,7 +166,7 @@ def summary(report: Report) -> list[tuple[str, str]]:
             return [*facts, ("sequence", "unread"), ("why", report.note)]
         how = "exactly: it is made of glyphs of MNIST, pixel for pixel"
         if not report.exact:
-            how = f"by likeness, {chance(report.confidence or 0)} sure: it is not made of glyphs of MNIST as they are"
+            how = f"approximately, {chance(report.confidence or 0)} sure: it is not made of glyphs of MNIST as they are"
         facts += [("sequence", report.sequence), ("read", how)]
         return [*facts, *([("note", report.note)] if report.note else [])]
     if report.kind == "idx":
@@ -183,10 +183,11 @@ def summary(report: Report) -> list[tuple[str, str]]:
         about = [("samples", done), ("format", f"{report.format}, {size_text(report.bytes)}"), *report.facts]
         about += [("masks", "one for each strip")] if report.masks else []
         return [*about, *_sampled(report)]
-    sizes = [f"{width}×{height} px" for height, width in report.sizes]
-    about = [("samples", f"{report.samples:,}"), ("strips", ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else ""))]
-    if report.labelled < report.samples:
-        about.append(("labels", f"{report.labelled:,}" if report.labelled else "none"))
+    counted = report.counted
+    sizes = [f"{width}×{height} px" for height, width in counted.sizes]
+    about = [("samples", f"{counted.samples:,}"), ("strips", ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else ""))]
+    if counted.labelled < counted.samples:
+        about.append(("labels", f"{counted.labelled:,}" if counted.labelled else "none"))
     return [*about, *_sampled(report)]
 
 
@@ -226,15 +227,18 @@ def first_of(problems: Sequence[str]) -> list[str]:
 
 def _sampled(report: DatasetReport | SamplesReport) -> list[tuple[str, str]]:
     """Return what is known of ink and glyphs, and of how many samples it is known."""
-    facts = []
-    if ink := report.ink:
-        looked_at = "all" if ink["samples"] == report.samples else f"{ink['samples']:,}"
+    facts: list[tuple[str, str]] = []
+    counted = report.counted
+    if counted is None:
+        return facts
+    if ink := counted.ink:
+        looked_at = "all" if ink["samples"] == counted.samples else f"{ink['samples']:,}"
         told = f"{ink['mean']:.1%} of a strip, {ink['smallest']:.1%} to {ink['largest']:.1%} ({looked_at} looked at)"
         if ink["unreadable"]:
             told += f"; {ink['unreadable']:,} could not be read" + ": see --verify" * (report.kind == "dataset")
         facts.append(("ink", told))
-    if glyphs := report.glyphs:
-        part = "" if glyphs["samples"] == report.samples else f" in {glyphs['samples']:,} samples"
+    if glyphs := counted.glyphs:
+        part = "" if glyphs["samples"] == counted.samples else f" in {glyphs['samples']:,} samples"
         times = max(map(int, glyphs["times"]))
         often = {1: "once", 2: "up to twice"}.get(times, f"up to {times:,} times")
         facts.append(("glyphs", f"{glyphs['different']:,} different ones{part}, each used {often}"))
@@ -246,13 +250,14 @@ def charts(report: Report, bars: int) -> list[tuple[str, str, list[tuple[str, in
     if report.kind == "idx":
         digits = enumerate(report.counts or [])
         return [("labels", "digit", [(str(digit), count) for digit, count in digits])] if report.counts else []
-    if report.kind == "mnist" or report.kind == "strip":
+    if report.kind == "mnist" or report.kind == "strip" or report.counted is None:
         return []
+    numbers = report.counted
     counted: list[tuple[str, str, Mapping[str, int] | None]] = [
-        ("lengths of sequences", "length", report.lengths),
-        ("widths of gaps", "px", report.gaps),
-        ("glyphs by how often they are used", "times", report.glyphs["times"] if report.glyphs else None),
-        ("part of a strip that is ink", "percent", report.ink["percent"] if report.ink else None),
+        ("lengths of sequences", "length", numbers.lengths),
+        ("widths of gaps", "px", numbers.gaps),
+        ("glyphs by how often they are used", "times", numbers.glyphs["times"] if numbers.glyphs else None),
+        ("part of a strip that is ink", "percent", numbers.ink["percent"] if numbers.ink else None),
     ]
     return [(title, name, binned(counts, bars)) for title, name, counts in counted if counts and len(counts) > 1]
 

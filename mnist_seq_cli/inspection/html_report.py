@@ -97,9 +97,10 @@ def _plots(report: Report) -> str:
         figures = [_bars(title, "digit", list(zip(map(str, range(10)), n, strict=True))) for title, n in counts]
     else:
         figures = [_bars(*chart) for chart in charts(report, _BARS)]
-        if report.kind != "strip" and report.kind != "idx" and report.digits and any(report.digits):
-            digits = list(zip(map(str, range(10)), report.digits, strict=True))
-            figures = [_bars("digits", "digit", digits), _positions(report.positions or []), *figures]
+        counted = None if report.kind == "strip" or report.kind == "idx" else report.counted
+        if counted and any(counted.digits):
+            digits = list(zip(map(str, range(10)), counted.digits, strict=True))
+            figures = [_bars("digits", "digit", digits), _positions(counted.positions), *figures]
     return _section("plots", "In numbers", f'<div class="plots">{"".join(figures)}</div>') if figures else ""
 
 

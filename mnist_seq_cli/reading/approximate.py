@@ -1,4 +1,4 @@
-"""Owns reading by likeness: the digits of a strip that was changed since it was made, each with how sure that is.
+"""Owns reading approximately: the digits of a strip that was changed since it was made, each with how sure that is.
 
 The way of a strip: ink on paper whatever the polarity, contrast and size; columns cut into pieces where there is little
 ink; each way to join neighbouring pieces to a digit held against the bank; the cheapest way through the strip. A digit
@@ -23,7 +23,7 @@ SIDE = 28
 """Height that strips are brought to, and side of the square in which digits are compared, in px."""
 
 MAX_WIDTH = 400 * SIDE
-"""Columns of the widest strip that is read by likeness, once it is 28 px high."""
+"""Columns of the widest strip that is read approximately, once it is 28 px high."""
 
 _HALF = SIDE // 2
 _AXES = 48

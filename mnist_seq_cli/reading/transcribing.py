@@ -1,6 +1,6 @@
 """Owns transcribing: what strips are given, in files, folders, archives or bytes, and the digits that each shows.
 
-A strip that stands as it was made is read exactly; one that was changed since, by likeness, if that is sure enough.
+A strip that stands as it was made is read exactly; one that was changed since, approximately, if that is sure enough.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mnist_seq_cli.samples.stored import open_dataset
 from mnist_seq_cli.storage import local
 
 MIN_CONFIDENCE = 0.7
-"""Least chance of being right with which a strip counts as read by likeness."""
+"""Least chance of being right with which a strip counts as read approximately."""
 
 MAX_FILE = 256 << 20
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
@@ -350,7 +350,7 @@ def _by_likeness(
         return found
     shown = format_sequence(found.digits[:20]) + "…" * (len(found.digits) > 20)
     return CheckError(
-        f"{exactly.args[0]}; by likeness it is {shown}, but with a confidence of {found.confidence:.2f} only",
+        f"{exactly.args[0]}; approximately it is {shown}, but with a confidence of {found.confidence:.2f} only",
         hint="--min-confidence takes what is less sure, and --source says which glyphs it was made of",
     )
 

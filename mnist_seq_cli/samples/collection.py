@@ -71,7 +71,7 @@ class Strip:
 
     `text` is its sequence, `0042`, and None where it is not known; glyph ids, left edges and boxes are then not there.
     `gaps` are those that its recipe drew, one fewer than there are digits; none where they are not known.
-    `confidences` are there where it was read by likeness: the chance of each digit to be right. Glyphs are then those
+    `confidences` are there where it was read approximately: the chance of each digit to be right. Glyphs are then those
     most like it, and edges and boxes about where they are.
     """
 
@@ -646,7 +646,7 @@ class Look(NamedTuple):
 
 
 class Single(Collection):
-    """One PNG file, read as `decode` reads it: exactly, or else by likeness if that is sure enough."""
+    """One PNG file, read as `decode` reads it: exactly, or else approximately if that is sure enough."""
 
     kind = "strip"
     source = "all"

@@ -128,7 +128,7 @@ def in_memory(count: int, repeats: int) -> None:
 
 
 def reading(count: int) -> None:
-    """Print how many strips a second are read, in memory: exactly, and by likeness."""
+    """Print how many strips a second are read, in memory: exactly, and approximately."""
     heading("Reading (strips of 4 digits, one process)")
     print("| how | strips a second | budget |\n|---|---|---|")
     made, bank = recipe_for(seed=1, length=4, max_gap=10), load(Source("train"))
@@ -140,7 +140,7 @@ def reading(count: int) -> None:
     unknown = compose(recipe_for(seed=1, length=4, max_gap=10, source="test"), test, 0, few).images
     likeness = Recogniser(bank)
     taken = seconds(lambda: [likeness.read(image) for image in unknown])
-    print(f"| by likeness, of unknown hands | {few / taken:,.0f} | ≥ 50 |", flush=True)
+    print(f"| approximately, of unknown hands | {few / taken:,.0f} | ≥ 50 |", flush=True)
 
 
 def bare_files(directory: Path, first: int, stop: int, size: int) -> None:

@@ -648,7 +648,7 @@ def test_a_strip_that_was_changed_is_read_by_likeness(
     assert all(reading["confidence"] <= sure < 1 for sure in reading["confidences"])
     assert len(reading["glyphs"]) == len(reading["x"]) == len(reading["confidences"]) == 3
     least = f"{reading['confidence']:.2f}"
-    assert err == f"1 of 1 was read by likeness, not exactly; the least sure: changed.png, {least}\n"
+    assert err == f"1 of 1 was read approximately, not exactly; the least sure: changed.png, {least}\n"
 
 
 @pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED.keys())
@@ -739,10 +739,10 @@ def test_what_shows_no_digits_is_not_guessed(make: Callable[[], Image.Image], mn
 def test_below_the_confidence_asked_for_a_strip_is_unread_and_told(mnistseq: Run) -> None:
     noise = np.random.default_rng(2).integers(0, 256, (28, 84), dtype=np.uint8)
     Image.fromarray(noise).save("noise.png")
-    assert_one_line(mnistseq("decode", "noise.png"), 1, "by likeness it is ", "with a confidence of 0.0", "--source")
+    assert_one_line(mnistseq("decode", "noise.png"), 1, "approximately it is ", "with a confidence of 0.0", "--source")
     code, text, err = mnistseq("decode", "noise.png", "--min-confidence", "0")
     assert (code, set(text) <= set("0123456789-\n")) == (0, True)
-    assert err.startswith("1 of 1 was read by likeness, not exactly; the least sure: noise.png, 0.0")
+    assert err.startswith("1 of 1 was read approximately, not exactly; the least sure: noise.png, 0.0")
     for wrong in ("-0.1", "1.1", "x"):
         assert_one_line(mnistseq("decode", "noise.png", "--min-confidence", wrong), 2, "--min-confidence")
 
@@ -752,7 +752,7 @@ def test_a_strip_of_hands_unknown_is_read_by_likeness(mnistseq: Run) -> None:
     strip_file("train.png", "1-2-3", source="train")
     code, text, err = mnistseq("decode", "train.png", "test.png", "--source", "train")
     assert (code, text) == (0, "train.png\t1-2-3\ntest.png\t0-0-6\n")
-    assert err.startswith("1 of 2 was read by likeness, not exactly; the least sure: test.png, ")
+    assert err.startswith("1 of 2 was read approximately, not exactly; the least sure: test.png, ")
 
 
 # Other formats of images

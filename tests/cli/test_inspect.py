@@ -1021,7 +1021,7 @@ def test_a_strip_that_was_changed_is_read_by_likeness(here: Path, name: str, sca
     for here_, there in (("glyphs", "glyphs"), ("x", "x"), ("sequence", "digits"), ("confidences", "confidences")):
         assert report[here_] == read[there]
     rows = facts(mnistseq("inspect", "b.png").out)
-    assert rows["read"][:2] == ["by", "likeness,"]
+    assert rows["read"][0] == "approximately,"
     assert rows["digit"][:4] == ["sure", "nearest", "glyph", "x"]
     for digit, glyph, sure in zip("307", report["glyphs"], report["confidences"], strict=True):
         assert rows[digit][:2] == [f"{int(100 * sure)}%", str(glyph)]
@@ -1043,7 +1043,7 @@ def test_what_is_not_sure_enough_is_unread(here: Path, mnistseq: Run) -> None:
         if report["sequence"] is None:
             unread.append(path)
             assert (report["glyphs"], report["exact"], report["confidence"]) == (None, None, None)
-            assert "by likeness it is" in report["note"]
+            assert "approximately it is" in report["note"]
     assert unread
     assert f"0: ?, {unread[0].name}" in mnistseq("inspect", unread[0], "--show", "1").out.splitlines()
     assert mnistseq("inspect", unread[0], "--html", "x.html").code == 0

@@ -16,7 +16,6 @@ from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.dataset.manifest import read_spec
 from mnist_seq_cli.engine.writing import copies, sequences
 from mnist_seq_cli.formats import get
-from mnist_seq_cli.recipe.recipe import Recipe
 
 Run = Callable[..., Any]
 BALANCED = ["dataset", "--len", "2", "--per-label", "3", "--seed", "5", "--layout", "folders", "--shard-size", "70"]

@@ -17,7 +17,8 @@ from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inspection import scoring
-from mnist_seq_cli.inspection.scoring import Row, read, score
+from mnist_seq_cli.inspection.predictions import Row, read
+from mnist_seq_cli.inspection.scoring import score
 from mnist_seq_cli.mnist.bank import MISLABELED
 from mnist_seq_cli.samples import collection
 from mnist_seq_cli.samples.samples import Sample

@@ -1,4 +1,4 @@
-"""Reading by likeness: right as often as it says, whatever was done to the strip, and nothing breaks it."""
+"""Reading approximately: right as often as it says, whatever was done to the strip, and nothing breaks it."""
 
 import io
 import time

@@ -23,7 +23,7 @@ from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.errors import MnistseqError, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES, webdataset
-from mnist_seq_cli.inspection import reports
+from mnist_seq_cli.inspection import counts, look
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.samples import collection
 from mnist_seq_cli.samples.collection import Collection
@@ -142,7 +142,7 @@ def test_the_folder_of_a_label(tmp_path: Path, mnistseq: Run) -> None:
         assert [text for rows in found.rows() for text in rows.texts] == [folder.name] * 3
         assert [strip.label for strip in found.chosen(range(3))] == ["-".join(folder.name)] * 3
         assert [found.place_of(f"2_{folder.name}.png"), found.place_of(f"2_{folder.name}")] == [2, 2]
-        whole = reports.count(found)
+        whole = counts.count(found)
         assert whole.gaps == ({"3": 3} if folder.parent != tmp_path else None)
         assert whole.glyphs is not None
         assert whole.glyphs["samples"] == 3
@@ -415,7 +415,7 @@ def test_one_sample_is_told_to_the_last(made: Path, mnistseq: Run) -> None:
             *(f"{box[0]},", str(box[1]), f"{box[2]}×{box[3]}"),
         ]
     assert "the MNIST digits that it is made of" in lines
-    origins = reports.origins(collection.of(made / "png").chosen([number])[0], "train")
+    origins = look.origins(collection.of(made / "png").chosen([number])[0], "train")
     assert origins is not None
     assert origins.shape == (28, 88)
     for place in range(3):
@@ -429,14 +429,14 @@ def test_one_sample_is_told_to_the_last(made: Path, mnistseq: Run) -> None:
 def test_the_digits_that_a_sample_is_made_of_stand_five_in_a_row(size: int) -> None:
     sample = SequenceDataset(length=size, seed=6)[0]
     strip = collection.Strip(0, "", sample.image, sample.label.replace("-", ""), tuple(sample.glyphs.tolist()))
-    origins = reports.origins(strip, "train")
+    origins = look.origins(strip, "train")
     assert origins is not None
     expected = np.full((30 * -(-size // 5), 30 * min(size, 5)), 255, dtype=np.uint8)
     for place in range(size):
         top, left = 30 * (place // 5), 30 * (place % 5)
         expected[top : top + 28, left : left + 28] = sample.image[:, 28 * place : 28 * place + 28]
     np.testing.assert_array_equal(origins, expected[:-2, :-2], strict=True)
-    assert reports.origins(strip, "sha256:0") is None
+    assert look.origins(strip, "sha256:0") is None
 
 
 def test_samples_that_are_named_stand_in_the_json(made: Path, mnistseq: Run) -> None:

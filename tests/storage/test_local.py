@@ -371,8 +371,8 @@ def test_a_sum_is_that_of_the_whole_file(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from mnist_seq_cli import files
-with files.locked(Path(sys.argv[1])):
+from mnist_seq_cli.storage import local
+with local.locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """

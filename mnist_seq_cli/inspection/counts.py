@@ -1,0 +1,174 @@
+"""Owns what is counted of samples: digits, lengths, gaps, glyphs and ink."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.samples.collection import NO_GAP, Collection, Strip
+
+SAMPLED = 2_000
+"""Samples whose pixels are looked at; and glyphs, where these have to be read from disk sample by sample."""
+
+MAX_GLYPH = 4_000_000
+_SAMPLED_PIXELS = 32 << 20
+_MOST = 10
+
+
+class Counted(NamedTuple):
+    """The numbers of a collection.
+
+    `lengths` counts samples by number of digits, `digits` counts digits, `positions` counts them by position. `gaps`
+    counts the gaps that were drawn by their width in px, and is None where none is known. `glyphs` tells how many
+    `different` ones `samples` samples use, how many are used so many times (`times`), and which are used `most` (id,
+    times). `ink` tells the part of a strip that is ink over `samples` samples, of which some may be `unreadable`, and
+    counts them by whole `percent`; `sizes` are the different (height, width) of these, in px.
+    """
+
+    samples: int
+    labelled: int
+    lengths: dict[str, int]
+    digits: list[int]
+    positions: list[list[int]]
+    gaps: dict[str, int] | None
+    glyphs: dict[str, Any] | None
+    ink: dict[str, Any] | None
+    sizes: list[tuple[int, int]]
+
+
+def count(found: Collection) -> Counted:
+    """Return the numbers of a collection, in memory that does not grow with it. Raises FormatError, OSError."""
+    labels, glyphs, gaps = _Labels(), _GlyphUse(), _Gaps()
+    for rows in found.rows():
+        told = [text for text in rows.texts if text is not None]
+        labels.add(told)
+        labels.unlabelled += len(rows.texts) - len(told)
+        glyphs.add(rows.glyphs)
+        gaps.add(rows.gaps)
+    ink = _Ink()
+    strips = list(islice(found.picked(1), 1))
+    pixels = strips[0].image.size if strips and strips[0] else 1 << 17
+    knows_glyphs, knows_gaps = glyphs.samples > 0, bool(gaps.counts)
+    for strip in found.picked(max(10, min(SAMPLED, _SAMPLED_PIXELS // pixels))):
+        ink.add(strip)
+        if strip and not knows_glyphs and strip.glyphs:
+            glyphs.add(np.array([strip.glyphs], dtype=np.int32))
+        if strip and not knows_gaps:
+            gaps.add(np.array(strip.gaps, dtype=np.int32))
+    return Counted(
+        labels.samples + labels.unlabelled,
+        labels.samples,
+        {str(length): int(n) for length, n in enumerate(labels.lengths) if n},
+        labels.positions.sum(axis=0).tolist(),
+        labels.positions.tolist(),
+        {str(gap): n for gap, n in sorted(gaps.counts.items())} or None,
+        glyphs.to_json() if glyphs.samples else None,
+        ink.to_json() if ink.values or ink.unreadable else None,
+        sorted(ink.sizes),
+    )
+
+
+class _Labels:
+    """Counts digits by position, and sequences by length."""
+
+    def __init__(self) -> None:
+        self.samples = self.unlabelled = 0
+        self.positions = np.zeros((0, 10), dtype=np.int64)
+        self.lengths = np.zeros(1, dtype=np.int64)
+
+    def add(self, texts: list[str]) -> None:
+        """Take some sequences, which are digits and nothing else."""
+        self.samples += len(texts)
+        for size in {len(text) for text in texts}:
+            same = [text for text in texts if len(text) == size]
+            values = np.frombuffer("".join(same).encode(), dtype=np.uint8).reshape(len(same), size) - ord("0")
+            if size > len(self.positions):
+                self.positions = np.vstack([self.positions, np.zeros((size - len(self.positions), 10), np.int64)])
+                self.lengths = np.append(self.lengths, np.zeros(size + 1 - len(self.lengths), np.int64))
+            self.lengths[size] += len(same)
+            for position in range(size):
+                self.positions[position] += np.bincount(values[:, position], minlength=10)
+
+
+class _Gaps:
+    """Counts gaps by their width."""
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+
+    def add(self, gaps: NDArray[np.int32]) -> None:
+        """Take the gaps of some samples; those that are not known do not count."""
+        for gap, times in zip(*np.unique(gaps[gaps != NO_GAP], return_counts=True), strict=True):
+            self.counts[int(gap)] = self.counts.get(int(gap), 0) + int(times)
+
+
+class _GlyphUse:
+    """Counts how often each glyph is used."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._uses = np.zeros(70_000, dtype=np.int64)
+
+    def add(self, glyphs: NDArray[np.int32]) -> None:
+        """Take some samples, int32 (n, length); those whose glyphs are not known do not count."""
+        glyphs = glyphs[glyphs[:, 0] >= 0]
+        self.samples += len(glyphs)
+        used = glyphs[glyphs >= 0]
+        if not len(used):
+            return
+        if used.max() >= MAX_GLYPH:
+            raise FormatError(f"there is a glyph id {used.max()}, which cannot be")
+        uses = np.bincount(used, minlength=len(self._uses))
+        uses[: len(self._uses)] += self._uses
+        self._uses = uses
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as JSON values."""
+        used = self._uses[self._uses > 0]
+        most = np.argsort(-self._uses, kind="stable")[: min(_MOST, len(used))]
+        return {
+            "samples": self.samples,
+            "different": len(used),
+            "times": {str(times): int(n) for times, n in zip(*np.unique(used, return_counts=True), strict=True)},
+            "most": [[int(glyph), int(self._uses[glyph])] for glyph in most],
+        }
+
+
+class _Ink:
+    """Sums up the part of strips that is ink."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.unreadable = 0
+        self.sizes: set[tuple[int, int]] = set()
+
+    def add(self, strip: Strip | None) -> None:
+        """Take a strip, or none where it could not be read."""
+        if strip is None:
+            self.unreadable += 1
+        else:
+            self.values.append(ink_of(strip.image))
+            height, width = strip.image.shape
+            self.sizes.add((height, width))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON values."""
+        values = self.values or [0.0]
+        percent: list[int] = np.bincount([int(100 * value) for value in self.values], minlength=1).tolist()
+        return {
+            "samples": len(self.values),
+            "unreadable": self.unreadable,
+            "mean": round(sum(values) / len(values), 4),
+            "smallest": round(min(values), 4),
+            "largest": round(max(values), 4),
+            "percent": {str(value): n for value, n in enumerate(percent) if n},
+        }
+
+
+def ink_of(image: NDArray[np.uint8]) -> float:
+    """Return the part of an image, dark on white, that is ink: 0 to 1, grey counted by its darkness."""
+    return float((255 - image).mean() / 255)

@@ -1,0 +1,146 @@
+"""Owns the predictions of a model in a file: CSV, JSON lines, or one a line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.recipe.options.bounds import MAX_LENGTH
+from mnist_seq_cli.recipe.options.notation import parse_sequence
+
+KEYS = (
+    *("file_name", "filename", "file", "name", "path", "image", "index", "id", "number", "sample", "key", "__key__"),
+    *("file_path", "filepath", "image_path", "image_name", "image_file", "image_id", "img", "img_path", "sample_id"),
+)
+VALUES = ("prediction", "predicted", "pred", "output", "reading", "digits", "text", "label", "sequence")
+
+_INDEX = ("", "unnamed: 0")
+"""What pandas calls its index where that has no name, when it writes and when it reads."""
+
+_NO_ROW = -1
+_PLAIN = re.compile(r"[0-9](?:-[0-9])*|[0-9]{1,1000}", re.ASCII)
+
+
+class Row(NamedTuple):
+    """One prediction: the line that it stands in, the name or number of its sample, if it says one, and the digits."""
+
+    line: int
+    name: str | None
+    text: str
+
+
+def read(lines: Iterable[str], name: str) -> Iterator[Row]:
+    """Yield the predictions in a text: CSV (or with tabs), JSON lines, or one a line for the samples in their order.
+
+    Which of these it is, the first line that is not empty tells. Raises FormatError for what is none of them.
+    """
+    rows = iter(lines)
+    before: list[str] = []
+    for line in rows:
+        before.append(line.removeprefix("\ufeff") if not before else line)
+        if before[-1].strip():
+            break
+    first, every = (before[-1].strip(" \r\n") if before else ""), chain(before, rows)
+    if first[:1] in ("{", "[") and _parsed(first) is not None:
+        yield from _read_json(every, name)
+    elif ("," in first or "\t" in first) and _parsed(first) is None:
+        yield from _read_table(every, name, "\t" if "\t" in first else ",")
+    else:
+        for number, line in enumerate(map(_unquoted, every), 1):
+            if number > 1 or line.lower() not in VALUES:
+                yield Row(number, None, _digits(line, name, number))
+
+
+def _unquoted(line: str) -> str:
+    """Return a line without blanks and without a pair of quotes around it, as CSV of one column may have them."""
+    stripped = line.strip()
+    return stripped[1:-1].strip() if len(stripped) > 1 and stripped[0] == stripped[-1] == '"' else stripped
+
+
+def _digits(text: str, name: str, line: int) -> str:
+    """Return a sequence without its dashes; nothing where nothing was read. Raises FormatError."""
+    stripped = text.strip(" \t\r\n")
+    if len(stripped) < 2 * MAX_LENGTH and _PLAIN.fullmatch(stripped):  # which is quicker than what takes all spellings
+        return stripped.replace("-", "")
+    try:
+        return "".join(map(str, parse_sequence(stripped))) if stripped else ""
+    except RequestError:
+        shown = stripped[:40]
+        raise FormatError(
+            f"{name}, line {line}: {shown!r} is not a sequence of digits",
+            hint="write it 1-2-3 or 123, or leave it empty",
+        ) from None
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read_json(lines: Iterable[str], name: str) -> Iterator[Row]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        value, key = _parsed(line), None
+        if isinstance(value, dict):
+            named = {str(field).lower(): value[field] for field in value}
+            key = next((named[field] for field in KEYS if field in named), None)
+            value = next((named[field] for field in VALUES if field in named), None)
+            if key is None and value is not None and next(iter(named)) not in (*KEYS, *VALUES):
+                raise _nameless(f"{name}, line {number}", next(iter(named)))
+        elif isinstance(value, list) and len(value) == 2 and not isinstance(value[1], int):
+            key, value = value
+        if isinstance(value, list) and all(type(digit) is int and 0 <= digit <= 9 for digit in value):
+            value = "".join(map(str, value))
+        if type(value) in (int, float):
+            raise FormatError(f"{name}, line {number}: the prediction is a number", hint="as text it keeps its zeros")
+        if not isinstance(value, str) or isinstance(key, bool) or not isinstance(key, str | int | None):
+            raise FormatError(
+                f"{name}, line {number} is not a prediction", hint='write {"file_name": "…", "prediction": "1-2-3"}'
+            )
+        yield Row(number, None if key is None else str(key), _digits(value, name, number))
+
+
+def _read_table(lines: Iterable[str], name: str, separator: str) -> Iterator[Row]:
+    table = csv.reader(lines, delimiter=separator)
+    key_at, value_at, width, started = 0, 1, 2, False
+    try:
+        for cells in table:
+            if not cells or (len(cells) == 1 and not cells[0].strip()):
+                continue
+            lowered = [cell.strip().lower() for cell in cells]
+            if not started and any(cell in (*KEYS, *VALUES) for cell in lowered):
+                key_at, value_at, width, started = *_columns(lowered, name), len(cells), True
+                continue
+            started = True
+            if len(cells) != width:
+                raise FormatError(f"{name}, line {table.line_num} has {len(cells)} columns and not {width}")
+            key = None if key_at == _NO_ROW else cells[key_at]
+            yield Row(table.line_num, key, _digits(cells[value_at], name, table.line_num))
+    except csv.Error as error:
+        raise FormatError(f"{name} is damaged in line {table.line_num} ({error})") from None
+
+
+def _columns(header: list[str], name: str) -> tuple[int, int]:
+    """Return where names stand, or _NO_ROW where there are none, and where predictions do. Raises FormatError."""
+    values = [header.index(field) for field in VALUES if field in header]
+    keys = [header.index(field) for field in (*KEYS, *_INDEX) if field in header]
+    if not values:
+        raise FormatError(f"{name} has no column of predictions", hint=f"call it {VALUES[0]}")
+    if not keys and values[0] > 0:  # what stands before them hardly tells nothing
+        raise _nameless(name, header[0])
+    return (keys[0] if keys else _NO_ROW), values[0]
+
+
+def _nameless(name: str, first: str) -> FormatError:
+    return FormatError(
+        f"{name} names no sample by {KEYS[0]} or index, but has {first[:40]!r} before the prediction",
+        hint="call it one of these, or leave it out where all samples have a prediction in their order",
+    )
