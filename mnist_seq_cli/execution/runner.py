@@ -1,9 +1,8 @@
-"""Owns how work is run, what it comes to, and how it stops; and the runner that reads like the specification.
+"""Owns the contract of runners: how work is run, what its outcome is, and how it stops.
 
 A runner takes a function and tasks, runs each task once, and yields `(task, outcome)` as tasks end, in any order; an
 outcome is what the function returned, or a Failure. When asked to stop it starts no more tasks, lets those that run
-come to their end, and returns. `run_here` does so in this process, the module `processes` on others; neither knows what
-the work is.
+come to their end, and returns. `serial` does so in this process, `processes` on others; neither knows what the work is.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Self, TypeVar
@@ -32,12 +31,12 @@ _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 class Failure:
     """Why a task has no result: a line for people, and a traceback where nobody foresaw the error.
 
-    `hopeless` says that other tasks would meet the same end, as on a full disk.
+    `fatal` says that other tasks would meet the same end, as on a full disk.
     """
 
     message: str
     details: str = ""
-    hopeless: bool = False
+    fatal: bool = False
 
 
 class Stop:
@@ -77,16 +76,6 @@ def worker_count(wanted: int | None, samples: int) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_here(
-    work: Callable[[Task], Result], tasks: Iterable[Task], stop: Stop
-) -> Generator[tuple[Task, Result | Failure]]:
-    """Run the tasks one after another in this process."""
-    for task in tasks:
-        if stop:
-            return
-        yield task, guarded(work, task)
-
-
 def guarded(work: Callable[[Task], Result], task: Task) -> Result | Failure:
     """Run a task; an error becomes a Failure here, since not every exception can travel between processes."""
     try:
@@ -94,7 +83,7 @@ def guarded(work: Callable[[Task], Result], task: Task) -> Result | Failure:
     except MnistseqError as error:
         return Failure(str(error))
     except OSError as error:
-        return Failure(describe_os_error(error), hopeless=error.errno in _FATAL)
+        return Failure(describe_os_error(error), fatal=error.errno in _FATAL)
     except Exception as error:
         import traceback
 

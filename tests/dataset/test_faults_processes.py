@@ -26,12 +26,18 @@ from forms import form
 from mnist_seq_cli import formats
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.dataset import build as dataset
+from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
+from mnist_seq_cli.dataset.shards import Job
+from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.errors import OutputError, Terminated
+from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.processes import run_on_processes
+from mnist_seq_cli.execution.runner import Stop
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.storage import local
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched in /proc")
 
@@ -243,7 +249,7 @@ def test_asked_while_it_checks_what_is_there_it_changes_nothing(name: str, place
     before = tree(out)
 
     def run(work: Any, tasks: Any, stop: Any) -> Any:
-        for outcome in dataset.run_here(work, tasks, stop):
+        for outcome in serial.run(work, tasks, stop):
             stop.signal = signal.SIGTERM
             yield outcome
 
@@ -299,17 +305,18 @@ def test_a_worker_that_is_killed_is_replaced(name: str, place: Path, whole: Call
 
 def spec_of(name: str) -> Spec:
     recipe = recipe_for(seed=5, length=2)
-    return Spec(recipe=recipe, samples=20, format=name, compression=formats.get(name).COMPRESSION, shard_size=6)
+    compression, request = formats.get(name).COMPRESSION, {"length": 2, "seed": 5}
+    return Spec(recipe=recipe, samples=20, format=name, compression=compression, shard_size=6, request=request)
 
 
 def build_with(run: Any, out: Path, spec: Spec) -> dataset.Summary:
-    """Do what `dataset.build` does, with work that is not quite that of `dataset.settle`."""
+    """Do what `dataset.build` does, with work that is not quite that of `process`."""
     out.mkdir(exist_ok=True)
-    job = dataset.Job(out, out / ".mnistseq" / "stage-test", spec, Source("train"))
-    before = dataset.manifest.read_spec(out)
-    with dataset.Stop() as stop:
+    job = Job(out, out / ".mnistseq" / "stage-test", spec, Source("train"))
+    before = manifest.read_spec(out)
+    with Stop() as stop:
         summary = dataset._build(job, before, run, stop, iter)
-    dataset.files.remove(job.stage)
+    local.remove(job.stage)
     return summary
 
 
@@ -570,7 +577,7 @@ def assert_named_and_repaired(
     err = capfd.readouterr().err
     assert err.startswith("mnistseq: ")
     assert "Traceback" not in err
-    assert any(named in problem for problem in dataset.verify(out))
+    assert any(named in problem for problem in verify(out))
     assert main.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == repaired
     if not repaired:
         assert difference(tree(out), end) == []
@@ -609,7 +616,7 @@ def test_every_byte_around_the_arrays_of_an_archive_counts(
     surroundings += range(members[-1].end, path.stat().st_size)
     for number, at in enumerate(surroundings[::7]):
         flip(path, at)
-        assert list(dataset.verify(out)) != [], at
+        assert list(verify(out)) != [], at
         if number % 20 == 0:
             assert main.run(["dataset", *map(str, SMALL), "--format", "npz", "-o", str(out)]) == 0
         else:
@@ -646,7 +653,7 @@ def test_a_damaged_manifest_is_named_and_repaired(
     if name == "idx" and kind in ("another sum", "another size", "records swapped", "other checksums"):
         # Nothing is left of a shard of this format that its record could be held against; what matters is that nothing
         # comes of it.
-        assert list(dataset.verify(out)) == []
+        assert list(verify(out)) == []
         grown = ["-n", "21", *map(str, SMALL[2:]), *form(name)]
         assert main.run(["dataset", *grown, "-o", str(out)]) == 0
         assert difference(tree(out), whole(name, *grown)) == []
@@ -682,7 +689,7 @@ def test_what_waits_in_the_state_folder_is_not_taken_on_trust(
     out, spec = place / "out", spec_of(name)
 
     def run(work: Any, tasks: Any, stop: Any) -> Any:
-        return dataset.run_here(chores.Spoiled(work, "unpicklable", shard=2), tasks, stop)
+        return serial.run(chores.Spoiled(work, "unpicklable", shard=2), tasks, stop)
 
     build_with(run, out, spec)
     copy(out, place / "interrupted")
@@ -706,7 +713,7 @@ def test_no_byte_of_a_journal_is_taken_on_trust(
     with_holes = chores.Spoiled
 
     def run(work: Any, tasks: Any, stop: Any) -> Any:
-        return dataset.run_here(with_holes(work, "unpicklable", shard=2), tasks, stop)
+        return serial.run(with_holes(work, "unpicklable", shard=2), tasks, stop)
 
     build_with(run, out, spec_of(name))
     copy(out, place / "interrupted")

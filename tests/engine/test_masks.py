@@ -24,6 +24,7 @@ from mnist_seq_cli import MaskedSample, Sample, SequenceDataset, formats, open_d
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset.manifest import read_spec
+from mnist_seq_cli.dataset.stream import stream
 from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, Interrupted, RequestError
@@ -305,7 +306,7 @@ def test_workers_shards_and_growth_change_no_byte(name: str, mnistseq: Run) -> N
 def test_a_stream_has_them_too(mnistseq: Run, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     spec = spec_of("webdataset")
     Path("stream").mkdir()
-    Path("stream/00000.tar").write_bytes(b"".join(dataset.stream(spec, SOURCE)))
+    Path("stream/00000.tar").write_bytes(b"".join(stream(spec, SOURCE)))
     assert np.stack(read_tars(Path("stream"))).tolist() == slow_masks(compose(OVERLAPPING, load(SOURCE), 0, SAMPLES))
 
 

@@ -13,12 +13,12 @@ from typing import Any
 import chores
 import pytest
 
-from mnist_seq_cli.execution import processes
+from mnist_seq_cli.execution import processes, serial
 from mnist_seq_cli.execution.processes import run_on_processes
-from mnist_seq_cli.execution.runner import Failure, Stop, run_here
+from mnist_seq_cli.execution.runner import Failure, Stop
 
 RUNNERS: dict[str, Any] = {
-    "here": run_here,
+    "here": serial.run,
     "1 process": partial(run_on_processes, workers=1),
     "2 processes": partial(run_on_processes, workers=2),
     "5 processes": partial(run_on_processes, workers=5),
@@ -76,7 +76,7 @@ def test_an_error_becomes_a_failure_and_the_others_go_on(run: Any) -> None:
         5: "Unpicklable: from here to there",
         6: "MemoryError: ",
     }
-    assert {task for task, failure in failures.items() if failure.hopeless} == {4}
+    assert {task for task, failure in failures.items() if failure.fatal} == {4}
     assert {task for task, failure in failures.items() if failure.details} == {1, 5, 6}
     assert 'raise ValueError("one' in failures[1].details
 
@@ -101,7 +101,7 @@ def test_when_it_is_asked_to_stop_what_runs_comes_to_its_end(run: Any, tmp_path:
         stop.signal = signal.SIGINT
     begun = sorted(int(path.name.partition("-")[0]) for path in tmp_path.iterdir())
     assert sorted(outcomes) == begun
-    assert len(begun) == 1 if run is run_here else len(begun) <= 20
+    assert len(begun) == 1 if run is serial.run else len(begun) <= 20
 
 
 def test_tasks_are_asked_for_when_they_are_needed(run: Any) -> None:
@@ -112,7 +112,7 @@ def test_tasks_are_asked_for_when_they_are_needed(run: Any) -> None:
             asked.append(task)
             yield task
 
-    workers = 0 if run is run_here else run.keywords["workers"]
+    workers = 0 if run is serial.run else run.keywords["workers"]
     for done, _ in enumerate(run(chores.double, tasks(), Stop())):
         assert len(asked) <= done + max(1, 2 * workers)
     assert len(asked) == 60
@@ -131,7 +131,7 @@ def test_it_may_be_abandoned(run: Any) -> None:
     before = open_files()
     outcomes = run(chores.whose, range(10_000), Stop())
     workers = {next(outcomes)[1][1] for _ in range(5)} - {os.getpid()}
-    assert (not workers) == (run is run_here)
+    assert (not workers) == (run is serial.run)
     started = time.monotonic()
     outcomes.close()
     assert time.monotonic() - started < 60

@@ -33,11 +33,15 @@ from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import Record
+from mnist_seq_cli.dataset.shards import Completed, Job, Task
+from mnist_seq_cli.dataset.stream import stream
+from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError
+from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.processes import run_on_processes
-from mnist_seq_cli.execution.runner import Stop, run_here
+from mnist_seq_cli.execution.runner import Stop
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
@@ -62,7 +66,7 @@ def expected(recipe: Recipe = RECIPE, samples: int = SAMPLES) -> Batch:
 
 def assert_holds(directory: Path, batch: Batch) -> None:
     """The directory is complete and sound, and holds these samples from the first one on."""
-    assert list(dataset.verify(directory)) == []
+    assert list(verify(directory)) == []
     found = open_dataset(directory).batch(0, len(batch))
     assert len(open_dataset(directory)) == len(batch)
     assert batch.first_difference(found) is None
@@ -254,7 +258,7 @@ def test_others_read_the_same(name: str, made: Callable[[str], Path]) -> None:
 
 def in_reverse(workers: int | None = None) -> Any:
     """Return a runner that takes the tasks from the last to the first."""
-    run = run_here if workers is None else partial(run_on_processes, workers=workers)
+    run = serial.run if workers is None else partial(run_on_processes, workers=workers)
 
     def backwards(work: Any, tasks: Iterable[Any], stop: Stop) -> Generator[Any]:
         yield from run(work, reversed(list(tasks)), stop)
@@ -265,7 +269,7 @@ def in_reverse(workers: int | None = None) -> Any:
 def build_with(directory: Path, spec: Spec, run: Any) -> None:
     """Do what `dataset.build` does, with a runner of one's own."""
     directory.mkdir()
-    job = dataset.Job(directory, directory / ".mnistseq" / "stage-test", spec, SOURCE)
+    job = Job(directory, directory / ".mnistseq" / "stage-test", spec, SOURCE)
     dataset._build(job, None, run, Stop(), iter)
 
 
@@ -290,9 +294,9 @@ def test_the_size_of_shards_changes_no_sample(name: str, shard_size: int, place:
 
 @each_format
 def test_what_goes_between_processes_for_a_shard_is_under_a_kilobyte(name: str, place: Path) -> None:
-    settled: list[dataset.Settled] = []
+    settled: list[Completed] = []
 
-    def watch(landed: Iterable[dataset.Settled]) -> Iterator[dataset.Settled]:
+    def watch(landed: Iterable[Completed]) -> Iterator[Completed]:
         for each in landed:
             settled.append(each)
             yield each
@@ -302,7 +306,7 @@ def test_what_goes_between_processes_for_a_shard_is_under_a_kilobyte(name: str, 
     assert len(settled) == len(spec.plan)
     for shard, each in zip(spec.plan, settled, strict=True):
         assert len(pickle.dumps(each)) < 1000
-        assert len(pickle.dumps(dataset.Task(shard, each.record))) < 1000
+        assert len(pickle.dumps(Task(shard, each.record))) < 1000
 
 
 def content_of(name: str, directory: Path) -> object:
@@ -341,7 +345,7 @@ def test_wide_strips_are_worked_out_in_smaller_batches(name: str, width: int, ro
     assert (found.images[:, :, narrow.width :] == 255).all()
     assert (found.digits == batch.digits).all()
     assert (found.x == batch.x).all()
-    assert list(dataset.verify(place / "out")) == []
+    assert list(verify(place / "out")) == []
 
 
 @each_format
@@ -386,7 +390,7 @@ def test_tar_files_are_ustar_and_know_no_time_and_no_owner(made: Callable[[str],
 
 
 def test_a_stream_is_the_members_of_all_shards_in_one_tar_file(made: Callable[[str], Path]) -> None:
-    streamed = b"".join(dataset.stream(spec_of("webdataset"), SOURCE))
+    streamed = b"".join(stream(spec_of("webdataset"), SOURCE))
     members = [path.read_bytes()[:-1024] for path in sorted(made("webdataset").glob("*.tar"))]
     assert streamed == b"".join(members) + bytes(1024)
 
@@ -417,7 +421,7 @@ def test_a_stream_on_stdout_is_read_as_it_comes() -> None:
 @pytest.mark.parametrize("name", [name for name in FORMAT_NAMES if name != "webdataset"])
 def test_only_tar_files_are_streams(name: str) -> None:
     with pytest.raises(RequestError, match=f"the format {name} cannot go to stdout; --format webdataset can"):
-        list(dataset.stream(spec_of(name), SOURCE))
+        list(stream(spec_of(name), SOURCE))
 
 
 def test_gzip_files_are_of_one_member_and_sound(made: Callable[[str], Path]) -> None:
@@ -517,7 +521,7 @@ def assert_refused(out: Path, *, verified: bool = True) -> None:
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 600
     if verified:
-        assert list(dataset.verify(out)) != []
+        assert list(verify(out)) != []
     assert tree(out.parent) == before
 
 

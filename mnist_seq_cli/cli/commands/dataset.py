@@ -210,7 +210,7 @@ def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> 
     request, form = parted(words)
     source = source_of(request)
     spec = spec_of(output, request, form, source, overwrite=overwrite)
-    watch = terminal.bar(spec.samples, "strips", lambda settled: settled.record.samples)
+    watch = terminal.bar(spec.samples, "strips", lambda completed: completed.record.samples)
     started = perf_counter()
     summary = build.build(output, spec, source, workers=workers, overwrite=overwrite, watch=watch)
     terminal.say(terminal.summary_text(output, spec, summary, perf_counter() - started))
@@ -219,13 +219,13 @@ def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> 
 def _stream(words: Layer) -> None:
     """Write one dataset to stdout as a tar file."""
     from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset import build
     from mnist_seq_cli.dataset.request import source_of, spec_of
+    from mnist_seq_cli.dataset.stream import stream
 
     request, form = parted(words)
     source = source_of(request)
     spec = spec_of(Path("-"), request, form, source, overwrite=True)
-    write_stdout(build.stream(spec, source), "tar")
+    write_stdout(stream(spec, source), "tar")
     terminal.say(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
 
 
@@ -241,7 +241,7 @@ def _build_splits(output: Path, words: dict[str, Any], workers: int | None, over
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
     started = perf_counter()
-    watch = terminal.bar(sum(sizes.values()), "strips", lambda settled: settled.record.samples)
+    watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     done = splits.build(output, whole, planned, workers=workers, overwrite=overwrite, watch=watch)
     specs = [split.spec for split in planned]
     terminal.say(terminal.splits_text(output, whole, specs, done, perf_counter() - started))

@@ -185,17 +185,17 @@ def _show(asked: _Asked) -> int:
 def _check(asked: _Asked, view: _View) -> None:
     """Verify and regenerate, where that is asked for; note what is wrong, and what was checked."""
     from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset import build as datasets
+    from mnist_seq_cli.dataset.verify import regenerate, verify
 
     if (asked.verify or asked.regenerate) and asked.path is not None and view.report.kind != "dataset":
         raise RequestError(f"only datasets can be verified, and {asked.path} is of the kind {view.report.kind}")
     if asked.verify:
         if asked.path is not None:  # without a path, the report has checked the sums already
-            found = list(datasets.verify(asked.path, watch=terminal.bar(None, "shards", lambda _: 1)))
+            found = list(verify(asked.path, watch=terminal.bar(None, "shards", lambda _: 1)))
             view.problems[:] = found or view.problems
         view.checks.append("every file is as the manifest says")
     if asked.regenerate and asked.path is not None:
-        compared, different = datasets.regenerate(
+        compared, different = regenerate(
             asked.path,
             own_source(asked.source, asked.source_labels),
             paper=None if asked.paper is None else Path(asked.paper).absolute(),
@@ -346,7 +346,7 @@ def _splits_at(path: Path) -> Splits | None:
 def _show_splits(asked: _Asked, path: Path, splits: Splits) -> int:
     """Show a directory of splits, and check them one by one if that is asked for."""
     from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset import build as datasets
+    from mnist_seq_cli.dataset.verify import regenerate, verify
     from mnist_seq_cli.inspection import look, reports
 
     if asked.looks_at_samples:
@@ -360,12 +360,12 @@ def _show_splits(asked: _Asked, path: Path, splits: Splits) -> int:
     sound = [part.name for part in report.splits if part.state == "complete"]
     if asked.verify:
         watch = terminal.bar(None, "shards", lambda _: 1)
-        problems += [f"{name}: {line}" for name in sound for line in datasets.verify(path / name, watch=watch)]
+        problems += [f"{name}: {line}" for name in sound for line in verify(path / name, watch=watch)]
         checks.append("every file of every split is as its manifest says")
     if asked.regenerate:
         source = own_source(asked.source, asked.source_labels)
         for name in sound:
-            different = datasets.regenerate(path / name, source, shards=asked.regenerate)[1]
+            different = regenerate(path / name, source, shards=asked.regenerate)[1]
             problems += [f"{name}: {line}" for line in different]
         checks.append("the recipes make the same samples again")
     if asked.as_json:

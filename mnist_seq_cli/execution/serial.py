@@ -1,0 +1,15 @@
+"""Owns running work in this process: it reads like the specification of all runners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+
+from mnist_seq_cli.execution.runner import Failure, Result, Stop, Task, guarded
+
+
+def run(work: Callable[[Task], Result], tasks: Iterable[Task], stop: Stop) -> Generator[tuple[Task, Result | Failure]]:
+    """Run the tasks one after another."""
+    for task in tasks:
+        if stop:
+            return
+        yield task, guarded(work, task)
