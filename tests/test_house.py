@@ -133,8 +133,6 @@ STILL_UP = {
     "formats.idx_files -> dataset.manifest",
     "formats.npz_file -> dataset.manifest",
     "formats.png_folder -> dataset.manifest",
-    "samples.collection -> reading.exact",
-    "samples.collection -> reading.transcribing",
 }
 """Arrows that are on their way out."""
 

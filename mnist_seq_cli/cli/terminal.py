@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.inspection.reports import Report, SplitsReport
     from mnist_seq_cli.inspection.scoring import Score
     from mnist_seq_cli.recipe.spec import Spec
-    from mnist_seq_cli.samples.collection import Strip
+    from mnist_seq_cli.samples.strip import Strip
 
 Item = TypeVar("Item")
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.samples.collection import Strip
+from mnist_seq_cli.samples.strip import Strip
 
 MAX_PIXELS = 24_000_000
 _SCALE, _LETTER, _MARGIN = 2, 2, 8

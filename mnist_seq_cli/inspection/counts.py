@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.samples.collection import NO_GAP, Collection, Strip
+from mnist_seq_cli.samples.collection import Collection
+from mnist_seq_cli.samples.strip import NO_GAP, Strip
 
 SAMPLED = 2_000
 """Samples whose pixels are looked at; and glyphs, where these have to be read from disk sample by sample."""

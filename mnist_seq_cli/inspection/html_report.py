@@ -24,7 +24,8 @@ from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
-from mnist_seq_cli.samples.collection import Collection, Strip
+from mnist_seq_cli.samples.collection import Collection
+from mnist_seq_cli.samples.strip import Strip
 
 GALLERY = 300
 """Strips in the gallery, at most; worst readings come in addition, as many again."""

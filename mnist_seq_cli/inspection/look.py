@@ -29,21 +29,25 @@ from mnist_seq_cli.inspection.reports import (
 )
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import BUNDLED_FILES, Source
+from mnist_seq_cli.reading.transcribing import open_samples
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
-from mnist_seq_cli.samples import collection
-from mnist_seq_cli.samples.collection import Arrays, Collection, Dataset, Single, Strip
+from mnist_seq_cli.samples.collection import Collection
+from mnist_seq_cli.samples.sources.arrays import Arrays
+from mnist_seq_cli.samples.sources.dataset import Dataset
+from mnist_seq_cli.samples.sources.image import Single
+from mnist_seq_cli.samples.strip import Strip
 from mnist_seq_cli.storage import local
 
 
 def inspect(path: Path | None, found: Collection | None = None) -> Report:
     """Return what can be said of what is at a path, or, with no path, of the bundled MNIST.
 
-    `found` is `collection.of(path)`, where that is at hand. Raises FormatError for what is nothing of ours,
+    `found` is `open_samples(path)`, where that is at hand. Raises FormatError for what is nothing of ours,
     RequestError where there is nothing, OSError.
     """
     if path is None:
         return _inspect_mnist()
-    found = found if found is not None else collection.of(path)
+    found = found if found is not None else open_samples(path)
     if isinstance(found, Dataset):
         return _inspect_dataset(found)
     if isinstance(found, Single):

@@ -18,7 +18,8 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inspection.predictions import Row
 from mnist_seq_cli.mnist.bank import MISLABELED
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
-from mnist_seq_cli.samples.collection import NO_GAP, Collection, Rows
+from mnist_seq_cli.samples.collection import Collection
+from mnist_seq_cli.samples.strip import NO_GAP, Rows
 
 _NO_ROW = -1
 

@@ -21,26 +21,13 @@ from mnist_seq_cli.codecs import png
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.recipe.options.notation import format_sequence
+from mnist_seq_cli.samples.detection import require_file
 from mnist_seq_cli.storage import local
 
 Form = Literal["png", "npz", "csv", "text"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
 _BATCH_BYTES = 4 << 20
-
-
-def is_directory(path: Path) -> bool:
-    """Tell whether there is a directory of that name. Raises RequestError for a name that cannot be."""
-    try:
-        return path.is_dir()
-    except OSError as error:
-        raise RequestError(f"{path}: {error.strerror}") from None
-
-
-def require_file(path: Path) -> None:
-    """Raise RequestError unless there is a regular file of that name."""
-    if is_directory(path) or not path.is_file():
-        raise RequestError(f"{path} is not a file" if path.exists() else f"there is no {path}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

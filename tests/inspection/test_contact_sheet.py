@@ -12,7 +12,7 @@ from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.inspection import contact_sheet
 from mnist_seq_cli.inspection.contact_sheet import Cell, draw
-from mnist_seq_cli.samples.collection import Strip
+from mnist_seq_cli.samples.strip import Strip
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -25,8 +25,9 @@ from mnist_seq_cli.errors import MnistseqError, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES, webdataset
 from mnist_seq_cli.inspection import counts, look
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.samples import collection
+from mnist_seq_cli.reading.transcribing import open_samples
 from mnist_seq_cli.samples.collection import Collection
+from mnist_seq_cli.samples.strip import NO_GAP, Strip
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -68,7 +69,7 @@ def slow_box(image: NDArray[np.uint8], left: int) -> tuple[int, int, int, int]:
 
 @pytest.mark.parametrize("name", [*FORMAT_NAMES, *(f"inverted-{name}" for name in FORMAT_NAMES)])
 def test_a_dataset(name: str, made: Path) -> None:
-    same(collection.of(made / name), 0, 45)
+    same(open_samples(made / name), 0, 45)
 
 
 @pytest.mark.parametrize("inverted", ["", "inverted-"])
@@ -76,33 +77,33 @@ def test_a_shard_by_itself(inverted: str, made: Path, tmp_path: Path) -> None:
     for tar in (made / f"{inverted}webdataset" / "00001.tar", tmp_path / "x.tar"):
         if not tar.exists():
             shutil.copy(made / f"{inverted}webdataset" / "00001.tar", tar)
-        found = collection.of(tar)
+        found = open_samples(tar)
         assert (found.kind, found.source) == ("shard", "" if tar.parent == tmp_path else "train")
         same(found, 20, 40)
-    found = collection.of(made / f"{inverted}png" / "images" / "00002")
+    found = open_samples(made / f"{inverted}png" / "images" / "00002")
     assert (found.kind, found.source) == ("shard", "train")
     same(found, 40, 45)
 
 
 @pytest.mark.parametrize("inverted", ["", "inverted-"])
 def test_an_npz_file(inverted: str, made: Path, tmp_path: Path) -> None:
-    same(collection.of(made / f"{inverted}npz" / "dataset.npz"), 0, 45)
+    same(open_samples(made / f"{inverted}npz" / "dataset.npz"), 0, 45)
     images = np.stack([sample.image for sample in DATA])
     np.savez(tmp_path / "x.npz", images=images)
-    same(collection.of(tmp_path / "x.npz"), 0, 45, truth=False)
+    same(open_samples(tmp_path / "x.npz"), 0, 45, truth=False)
 
 
 def test_an_idx_file_of_images(made: Path) -> None:
-    images = collection.of(made / "inverted-idx" / "images-idx3-ubyte.gz")  # white on black, as IDX files are
+    images = open_samples(made / "inverted-idx" / "images-idx3-ubyte.gz")  # white on black, as IDX files are
     same(images, 0, 45, truth=False)
-    assert len(collection.of(made / "idx" / "labels-idx2-ubyte.gz")) == 0
+    assert len(open_samples(made / "idx" / "labels-idx2-ubyte.gz")) == 0
 
 
 def test_a_folder_with_and_without_labels(made: Path, tmp_path: Path) -> None:
     for part in sorted((made / "png" / "images").iterdir()):
         shutil.copytree(part, tmp_path / "folder", dirs_exist_ok=True)
     folder = tmp_path / "folder"
-    unlabelled = collection.of(folder)
+    unlabelled = open_samples(folder)
     assert unlabelled.kind == "folder"
     assert [text for rows in unlabelled.rows() for text in rows.texts] == [None] * 45
     for strip in unlabelled.chosen(range(45)):  # they can be read, since they are made of MNIST digits
@@ -110,25 +111,25 @@ def test_a_folder_with_and_without_labels(made: Path, tmp_path: Path) -> None:
         assert strip.glyphs == tuple(DATA[strip.number].glyphs[: DATA[strip.number].length].tolist())
     rows = [f"{sample.number:08d}.png,{sample.label}\n" for sample in DATA]
     (folder / "labels.csv").write_text("file_name,label\n" + "".join(rows))
-    same(collection.of(folder), 0, 45)
+    same(open_samples(folder), 0, 45)
     (folder / "labels.csv").write_text("label,file_name\n" + "".join(f"{row[13:-1]},{row[:12]}\n" for row in rows[:20]))
-    texts = [text for part in collection.of(folder).rows() for text in part.texts]
+    texts = [text for part in open_samples(folder).rows() for text in part.texts]
     assert [text is None for text in texts] == [False] * 20 + [True] * 25
     with (folder / "metadata.jsonl").open("w") as file:
         for sample in DATA:
             row = {"file_name": f"{sample.number:08d}.png", "text": sample.label.replace("-", "")}
             file.write(json.dumps(row) + "\n")
-    same(collection.of(folder), 0, 45)
+    same(open_samples(folder), 0, 45)
 
 
 def test_a_folder_whose_names_are_the_labels(tmp_path: Path, mnistseq: Run) -> None:
     mnistseq("generate", "1-2-3", "4-5", "--count", "2", "--seed", "1", "-o", tmp_path / "named")
-    found = collection.of(tmp_path / "named")
+    found = open_samples(tmp_path / "named")
     assert [text for rows in found.rows() for text in rows.texts] == ["123", "123", "45", "45"]
     assert [strip.name for strip in found.chosen([0, 3])] == ["1-2-3_0.png", "4-5_1.png"]
     assert [found.place_of(name) for name in ("1-2-3_1.png", "x/4-5_0", "3", "4")] == [1, 2, 3, None]
     mnistseq("generate", "1", "2", "-o", tmp_path / "numbers")  # these might be anything
-    assert [text for rows in collection.of(tmp_path / "numbers").rows() for text in rows.texts] == [None, None]
+    assert [text for rows in open_samples(tmp_path / "numbers").rows() for text in rows.texts] == [None, None]
 
 
 def test_the_folder_of_a_label(tmp_path: Path, mnistseq: Run) -> None:
@@ -137,7 +138,7 @@ def test_the_folder_of_a_label(tmp_path: Path, mnistseq: Run) -> None:
     for folder in (tmp_path / "out" / "42", tmp_path / "out" / "07", tmp_path / "42", tmp_path / "07"):
         if folder.parent == tmp_path:  # where nothing beside it tells
             shutil.copytree(tmp_path / "out" / folder.name, folder)
-        found = collection.of(folder)
+        found = open_samples(folder)
         assert found.kind == "folder"
         assert [text for rows in found.rows() for text in rows.texts] == [folder.name] * 3
         assert [strip.label for strip in found.chosen(range(3))] == ["-".join(folder.name)] * 3
@@ -157,12 +158,12 @@ def test_the_recipe_beside_tells_ink_from_paper(tmp_path: Path, mnistseq: Run) -
             assert mnistseq("dataset", *looks, *invert, "--format", name, "-o", out).code == 0
             shown = [sample.image if not invert else 255 - sample.image for sample in open_dataset(out)]
             assert any((image < 128).mean() > 0.5 for image in shown)  # which by its look would be paper
-            found = collection.of(out / part)
+            found = open_samples(out / part)
             assert all(np.array_equal(strip.image, shown[strip.number]) for strip in found.chosen(range(40)))
 
 
 def test_mnist_itself() -> None:
-    found = collection.of(None)
+    found = open_samples(None)
     strip = found.chosen([60_000])[0]
     assert (len(found), strip.text, strip.glyphs) == (70_000, "7", (60_000,))
     labels = idx.read(Path(__file__).resolve().parents[2] / "data" / "train-labels-idx1-ubyte")
@@ -173,7 +174,7 @@ def test_mnist_itself() -> None:
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 @pytest.mark.parametrize("count", [1, 7, 20, 44, 45, 1000])
 def test_a_selection_is_in_order_and_of_the_size_that_is_wanted(name: str, count: int, made: Path) -> None:
-    found = collection.of(made / name)
+    found = open_samples(made / name)
     numbers = [strip.number for strip in found.picked(count) if strip]
     assert numbers == sorted(set(numbers))
     assert min(count, 10) <= len(numbers) <= 45 or len(numbers) == count
@@ -184,7 +185,7 @@ def test_a_selection_is_in_order_and_of_the_size_that_is_wanted(name: str, count
 
 def test_a_selection_comes_from_all_over(tmp_path: Path, mnistseq: Run) -> None:
     mnistseq("dataset", "-n", "5000", "--len", "1", "--seed", "1", "--format", "npz", "-o", tmp_path / "out")
-    numbers = collection.of(tmp_path / "out").spread(500)
+    numbers = open_samples(tmp_path / "out").spread(500)
     assert len(numbers) == 500
     assert {number // 250 for number in numbers} == set(range(20))
 
@@ -245,7 +246,7 @@ def test_gaps_are_those_that_were_drawn(name: str, kind: str, tmp_path: Path, mn
     gaps = drawn_gaps(name)
     report = json.loads(mnistseq("inspect", out, "--json")[1])
     assert report["gaps"] == counted(gaps)
-    assert [list(strip.gaps) for strip in collection.of(out).chosen(range(70))] == gaps
+    assert [list(strip.gaps) for strip in open_samples(out).chosen(range(70))] == gaps
     number = next(number for number, row in enumerate(gaps) if len(row) == 3)
     lines = mnistseq("inspect", out, "--index", number)[1].splitlines()
     told = [line.split() for line in lines if "×" in line]
@@ -294,11 +295,11 @@ def test_gaps_in_a_row_that_cannot_be_are_passed_over(gaps: object, tmp_path: Pa
     row = {"file_name": "a.png", "text": "123", "gaps": gaps}
     (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
     (tmp_path / "a.png").write_bytes(png.encode(np.full((1, 28, 90), 255, np.uint8), "small")[0])
-    found = collection.of(tmp_path)
+    found = open_samples(tmp_path)
     assert found.chosen([0])[0].gaps == ()
-    assert [rows.gaps.tolist() for rows in found.rows()] == [[[collection.NO_GAP] * 2]]
+    assert [rows.gaps.tolist() for rows in found.rows()] == [[[NO_GAP] * 2]]
     (tmp_path / "metadata.jsonl").write_text(json.dumps(row | {"gaps": [4, -5]}) + "\n")
-    assert [rows.gaps.tolist() for rows in collection.of(tmp_path).rows()] == [[[4, -5]]]
+    assert [rows.gaps.tolist() for rows in open_samples(tmp_path).rows()] == [[[4, -5]]]
 
 
 def test_an_npz_of_single_digits_has_gaps_without_values(tmp_path: Path, mnistseq: Run) -> None:
@@ -330,8 +331,8 @@ def test_boxes_of_strips_that_were_read_are_those_of_their_glyphs(layout: dict[s
     for sample in data:
         for name in (f"folder/{sample.number}.png", f"{sample.number}.png"):
             (tmp_path / name).write_bytes(png.encode(sample.image[None])[0])
-    found = collection.of(tmp_path / "folder").chosen([0, 1, 2])
-    alone = [collection.of(tmp_path / f"{number}.png").chosen([0])[0] for number in range(3)]
+    found = open_samples(tmp_path / "folder").chosen([0, 1, 2])
+    alone = [open_samples(tmp_path / f"{number}.png").chosen([0])[0] for number in range(3)]
     for strips in (found, alone):
         assert [list(map(list, strip.boxes)) for strip in strips] == [sample.boxes.tolist() for sample in data]
 
@@ -343,7 +344,7 @@ def test_boxes_that_cannot_be_are_looked_for(box: list[int], tmp_path: Path, mni
     (tmp_path / "a.png").write_bytes(png.encode(image[None], "small")[0])
     row = {"file_name": "a.png", "text": "12", "glyphs": [3, 4], "x": [0, 28], "boxes": [[3, 4, 4, 5], box]}
     (tmp_path / "metadata.jsonl").write_text(json.dumps(row) + "\n")
-    assert collection.of(tmp_path).chosen([0])[0].boxes == ((3, 4, 4, 5), (31, 6, 19, 14))
+    assert open_samples(tmp_path).chosen([0])[0].boxes == ((3, 4, 4, 5), (31, 6, 19, 14))
     assert mnistseq("inspect", tmp_path, "--sheet", tmp_path / "s.png", "--boxes")[0] == 0
 
 
@@ -415,7 +416,7 @@ def test_one_sample_is_told_to_the_last(made: Path, mnistseq: Run) -> None:
             *(f"{box[0]},", str(box[1]), f"{box[2]}×{box[3]}"),
         ]
     assert "the MNIST digits that it is made of" in lines
-    origins = look.origins(collection.of(made / "png").chosen([number])[0], "train")
+    origins = look.origins(open_samples(made / "png").chosen([number])[0], "train")
     assert origins is not None
     assert origins.shape == (28, 88)
     for place in range(3):
@@ -428,7 +429,7 @@ def test_one_sample_is_told_to_the_last(made: Path, mnistseq: Run) -> None:
 @pytest.mark.parametrize("size", [1, 4, 5, 6, 12])
 def test_the_digits_that_a_sample_is_made_of_stand_five_in_a_row(size: int) -> None:
     sample = SequenceDataset(length=size, seed=6)[0]
-    strip = collection.Strip(0, "", sample.image, sample.label.replace("-", ""), tuple(sample.glyphs.tolist()))
+    strip = Strip(0, "", sample.image, sample.label.replace("-", ""), tuple(sample.glyphs.tolist()))
     origins = look.origins(strip, "train")
     assert origins is not None
     expected = np.full((30 * -(-size // 5), 30 * min(size, 5)), 255, dtype=np.uint8)
@@ -636,4 +637,4 @@ def test_labels_that_are_a_device_are_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(STRIP)
     (tmp_path / "labels.csv").symlink_to("/dev/zero")
     with pytest.raises((MnistseqError, OSError)):
-        collection.of(tmp_path)
+        open_samples(tmp_path)

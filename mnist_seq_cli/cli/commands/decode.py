@@ -19,7 +19,8 @@ from mnist_seq_cli.errors import DONE, EXIT_CODES, FormatError, MnistseqError, R
 from mnist_seq_cli.recipe.options.notation import format_sequence
 
 if TYPE_CHECKING:
-    from mnist_seq_cli.reading.transcribing import Strip, Transcript
+    from mnist_seq_cli.reading.transcribing import Transcript
+    from mnist_seq_cli.samples.strips import NamedImage
 
 _HEADINGS = {
     "Strips": "Images of digit sequences, which become their digits.",
@@ -135,19 +136,20 @@ class _Asked:
 
 def _decode(asked: _Asked) -> int:
     """Decode one file after the other; strips that follow each other are read together."""
-    from mnist_seq_cli.reading import transcribing
-    from mnist_seq_cli.reading.transcribing import Strip
-    from mnist_seq_cli.samples import idx_export
+    from mnist_seq_cli.samples import idx_export, strips
+    from mnist_seq_cli.samples.strips import NamedImage
 
     labels = None if asked.labels is None else idx_export.read_labels(asked.labels)
 
     def opened(name: str) -> tuple[str, Any]:
         if name == "-":
-            return "stdin", transcribing.of_stream(stdin(), "stdin", streams.MAX_STDIN)
-        return name, transcribing.of_path(name)
+            return "stdin", strips.of_stream(stdin(), "stdin", streams.MAX_STDIN)
+        return name, strips.of_path(name)
 
     code = DONE
-    for are_strips, group in groupby(map(opened, asked.names), lambda entry: isinstance(entry[1], (Strip, Iterator))):
+    for are_strips, group in groupby(
+        map(opened, asked.names), lambda entry: isinstance(entry[1], (NamedImage, Iterator))
+    ):
         if are_strips:
             code = max(code, _read_strips(asked, group))
         else:
@@ -156,11 +158,11 @@ def _decode(asked: _Asked) -> int:
     return code
 
 
-def _read_strips(asked: _Asked, group: Iterator[tuple[str, Strip | Iterator[Strip]]]) -> int:
+def _read_strips(asked: _Asked, group: Iterator[tuple[str, NamedImage | Iterator[NamedImage]]]) -> int:
     """Print the digits of strips, and return the exit code."""
     from mnist_seq_cli.mnist import bank
     from mnist_seq_cli.reading import transcribing
-    from mnist_seq_cli.reading.transcribing import Strip
+    from mnist_seq_cli.samples.strips import NamedImage
 
     name, first = next(group)
     if asked.is_for_rows:
@@ -168,10 +170,10 @@ def _read_strips(asked: _Asked, group: Iterator[tuple[str, Strip | Iterator[Stri
             f"{one_line(name)} holds strips, whose digits go to stdout", hint="these options are for IDX"
         )
     contents = chain([first], (content for _, content in group))
-    strips = chain.from_iterable([content] if isinstance(content, Strip) else content for content in contents)
+    strips = chain.from_iterable([content] if isinstance(content, NamedImage) else content for content in contents)
     threshold = transcribing.MIN_CONFIDENCE if asked.min_confidence is None else asked.min_confidence
     transcripts = transcribing.transcribe(strips, bank.find(asked.source or "all", asked.source_labels), threshold)
-    named = asked.with_names or len(asked.names) > 1 or not isinstance(first, Strip)
+    named = asked.with_names or len(asked.names) > 1 or not isinstance(first, NamedImage)
     return _print_transcripts(transcripts, as_json=asked.as_json, named=named)
 
 

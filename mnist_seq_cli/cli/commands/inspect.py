@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from mnist_seq_cli.dataset.splits import Splits
     from mnist_seq_cli.inspection.reports import Report
     from mnist_seq_cli.inspection.scoring import Score
-    from mnist_seq_cli.samples.collection import Collection, Strip
+    from mnist_seq_cli.samples.collection import Collection
+    from mnist_seq_cli.samples.strip import Strip
 
 _HEADINGS = {
     "Looking": "What is shown of the samples, and where.",
@@ -161,14 +162,14 @@ def _show(asked: _Asked) -> int:
     """Show a path, its samples, or the score of predictions."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.inspection import look
-    from mnist_seq_cli.samples import collection
+    from mnist_seq_cli.reading.transcribing import open_samples
 
     if asked.boxes and asked.sheet is None:
         raise RequestError("`boxes` are drawn on a sheet", hint="give `sheet=FILE.png`")
     if "-" in (str(asked.sheet), str(asked.html)):
         raise RequestError("stdout is for what the report says", hint="give the sheet or the page the name of a file")
     numbers = None if asked.index is None else _indices(asked.index)
-    samples = collection.of(asked.path)
+    samples = open_samples(asked.path)
     chosen = None if numbers is None else samples.chosen(numbers)
     report = look.inspect(asked.path, samples)
     view = _View(report, samples, chosen, None, list(report.problems), [])
@@ -221,7 +222,7 @@ def _scored(asked: _Asked, view: _View) -> Score | None:
 def _score(samples: Collection, name: str, show: int) -> Score:
     """Return the score of the predictions in a file or from stdin. Raises FormatError, RequestError, OSError."""
     from mnist_seq_cli.inspection import predictions, scoring
-    from mnist_seq_cli.samples import idx_export
+    from mnist_seq_cli.samples.detection import require_file
     from mnist_seq_cli.storage import local
 
     keep = max(scoring.KEPT, show)
@@ -229,7 +230,7 @@ def _score(samples: Collection, name: str, show: int) -> Score:
         piped = stdin_lines()
         rows = predictions.read(piped if piped[-1] else piped[:-1], "stdin")
         return scoring.score(samples, rows, "stdin", keep=keep)
-    idx_export.require_file(Path(name))
+    require_file(Path(name))
     shown = one_line(name, 200)
     try:
         with local.open_regular(Path(name)) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
@@ -336,9 +337,9 @@ def _splits_at(path: Path) -> Splits | None:
     """Return the splits that a directory holds; None for anything else. Raises FormatError."""
     from mnist_seq_cli.dataset import splits
     from mnist_seq_cli.recipe.spec import RECIPE_NAME
-    from mnist_seq_cli.samples import idx_export
+    from mnist_seq_cli.samples.detection import is_directory
 
-    if not idx_export.is_directory(path) or (path / RECIPE_NAME).exists():
+    if not is_directory(path) or (path / RECIPE_NAME).exists():
         return None
     return splits.read(path)
 

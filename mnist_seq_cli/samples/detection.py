@@ -1,0 +1,59 @@
+"""Owns what kind of thing is at a path or in a stream: by the first bytes of a file, in this one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mnist_seq_cli.codecs import png
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.mnist import idx
+
+ENOUGH = 512
+"""Bytes from which `kind_of` knows the kind of a file."""
+
+_STARTS: dict[bytes, str] = {
+    b"\xff\xd8\xff": "JPEG",
+    b"RIFF": "WEBP",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    **{b"P%d" % number + blank: "PPM" for number in range(1, 7) for blank in (b"\n", b" ")},
+}
+"""The formats beside PNG that strips are read from, by how their files begin."""
+
+PICTURES = frozenset(_STARTS.values())
+
+
+def kind_of(start: bytes) -> str | None:
+    """Return the kind of a file from its first bytes: PNG, one of PICTURES, idx, tar or npz; None for others."""
+    if start.startswith(png.SIGNATURE):
+        return "PNG"
+    if idx.looks_like_idx(start[:16]):
+        return "idx"
+    if start[257:262] == b"ustar":
+        return "tar"
+    if start.startswith(b"PK\3\4"):
+        return "npz"
+    return next((kind for beginning, kind in _STARTS.items() if start.startswith(beginning)), None)
+
+
+def start_of(path: Path) -> bytes:
+    """Return the first bytes of a file, enough to know its kind. Raises RequestError where there is no file."""
+    require_file(path)
+    with path.open("rb") as file:
+        return file.read(ENOUGH)
+
+
+def is_directory(path: Path) -> bool:
+    """Tell whether there is a directory of that name. Raises RequestError for a name that cannot be."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise RequestError(f"{path}: {error.strerror}") from None
+
+
+def require_file(path: Path) -> None:
+    """Raise RequestError unless there is a regular file of that name."""
+    if is_directory(path) or not path.is_file():
+        raise RequestError(f"{path} is not a file" if path.exists() else f"there is no {path}")

@@ -1,0 +1,1 @@
+"""Owns the sources of samples at a path, a module each."""
