@@ -103,9 +103,9 @@ def _stopped(stop: Stop, message: str) -> MnistseqError:
 def _runner(workers: int) -> Run[Any]:
     if workers <= 1:
         return serial.run
-    from mnist_seq_cli.execution.processes import run_on_processes
+    from mnist_seq_cli.execution.processes import run
 
-    return partial(run_on_processes, workers=workers)
+    return partial(run, workers=workers)
 
 
 def _build(job: Job, before: Spec | None, run: Run[Any], stop: Stop, watch: Watch) -> Summary:

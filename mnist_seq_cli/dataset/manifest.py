@@ -22,7 +22,7 @@ from mnist_seq_cli.recipe.json_values import typed_fields
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.local import FileSum
+from mnist_seq_cli.storage.store import FileSum
 
 MANIFEST_NAME = "manifest.json"
 SPLITS_NAME = "splits.json"
@@ -174,7 +174,7 @@ def read_records(directory: Path, fingerprint: str) -> dict[int, Record]:
 
 def write_record(directory: Path, record: Record) -> None:
     """Add a record to the journal. Raises OSError."""
-    local.append_line(directory / STATE_NAME / RECORDS_NAME, json.dumps(record.to_json()))
+    local.append(directory / STATE_NAME / RECORDS_NAME, f"{json.dumps(record.to_json())}\n".encode())
 
 
 def write_records(directory: Path, records: Iterable[Record]) -> None:

@@ -1,4 +1,9 @@
 """Owns how work is run: in this process or on others, until it is done, fails, or is stopped.
 
-Imports `errors` alone. One more runner is one module with a function that passes the suite of runners.
+    runner          the contract: Runner, Failure, Stop
+    serial          in this process; the specification of the others
+    processes       on processes, any of which may die at any time
+
+Imports `errors` alone. One more runner is one module with a function that has the signature of `Runner`; the suite in
+tests/execution runs over it, and `dataset.build` takes it as `run`.
 """

@@ -1,4 +1,4 @@
-"""Owns running work on processes, any of which may die at any time; it keeps the contract of `runners`.
+"""Owns running work on processes, any of which may die at any time; it keeps the contract of `runner`.
 
 `concurrent.futures` is used for what it does well: it notices a dead worker at once. It then gives up on all that was
 in flight, so that is what is run again here. Workers are started by a server that was forked before there were threads,
@@ -31,7 +31,7 @@ BREAKS_BEFORE_ALONE = 3
 """Worker deaths that a task may be near before it has to run alone, to find out whether it is the cause."""
 
 
-def run_on_processes(
+def run(
     work: Callable[[Task], Result], tasks: Iterable[Task], stop: Stop, workers: int
 ) -> Generator[tuple[Task, Result | Failure]]:
     """Run the tasks on `workers` processes, of which any may die at any time.
@@ -141,7 +141,7 @@ _stopped: Any
 
 
 def _context() -> Any:
-    """Return a way to start processes that is safe beside threads, with the package loaded once where it can be."""
+    """Return a context that starts processes safely beside threads, with the package loaded once where it can be."""
     if "forkserver" not in multiprocessing.get_all_start_methods():  # pragma: no cover: tested on Linux
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

@@ -1,8 +1,8 @@
-"""Owns the contract of runners: how work is run, what its outcome is, and how it stops.
+"""Owns the contract of runners: how work is run, what it comes to, and how it stops.
 
 A runner takes a function and tasks, runs each task once, and yields `(task, outcome)` as tasks end, in any order; an
-outcome is what the function returned, or a Failure. When asked to stop it starts no more tasks, lets those that run
-come to their end, and returns. `serial` does so in this process, `processes` on others; neither knows what the work is.
+outcome is what the function returned, or a Failure. It asks for a task when it is about to run it. When asked to stop
+it starts no more tasks, lets those that run come to their end, and returns. It does not know what the work is.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import errno
 import os
 import signal
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Generator, Hashable, Iterable
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from mnist_seq_cli.errors import MnistseqError, one_line
 
@@ -67,10 +67,20 @@ class Stop:
             signal.signal(number, handler)
 
 
-def worker_count(wanted: int | None, samples: int) -> int:
-    """Return how many processes are to make so many samples: as many as are wanted, or else as many as pay."""
-    if wanted is not None:
-        return wanted
+class Runner(Protocol):
+    """A way to run work."""
+
+    def __call__(
+        self, work: Callable[[Task], Result], tasks: Iterable[Task], stop: Stop, /
+    ) -> Generator[tuple[Task, Result | Failure]]:
+        """Run each task once, and yield what it came to."""
+        ...
+
+
+def worker_count(requested: int | None, samples: int) -> int:
+    """Return the number of processes that are to make so many samples: as requested, or else as many as pay."""
+    if requested is not None:
+        return requested
     if samples < AUTO_WORKERS_FROM:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -91,6 +101,6 @@ def guarded(work: Callable[[Task], Result], task: Task) -> Result | Failure:
 
 
 def describe_os_error(error: OSError) -> str:
-    """Return what the system says about an error, and about which file."""
+    """Return the reason that the system gives for an error, and the file that it is about."""
     reason = error.strerror or str(error) or type(error).__name__
     return one_line(f"{error.filename}: {reason}" if error.filename else reason)

@@ -1,4 +1,4 @@
-"""Owns running work in this process: it reads like the specification of all runners."""
+"""Owns the runner that reads like the specification: one task after the other, in this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mnist_seq_cli.execution.runner import Failure, Result, Stop, Task, guarded
 
 
 def run(work: Callable[[Task], Result], tasks: Iterable[Task], stop: Stop) -> Generator[tuple[Task, Result | Failure]]:
-    """Run the tasks one after another."""
+    """Run the tasks one after another in this process."""
     for task in tasks:
         if stop:
             return

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.dataset.manifest import Record
     from mnist_seq_cli.engine.batch import Annotations, Batch
     from mnist_seq_cli.recipe.spec import Spec
-    from mnist_seq_cli.storage.local import FileSum
+    from mnist_seq_cli.storage.store import FileSum
 
 _MODULES = {
     "png": "png_folder",

@@ -122,7 +122,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
             contents = png.encode(batch.images, spec.compression, batch.widths)
             here = names_of(batch)
             names += here
-            folder.write(zip((name.split("/")[1] for name in here), contents, strict=True))
+            folder.write(zip(map(str, range(len(names) - len(here), len(names))), contents, strict=True))
             joined = b"".join(contents)
             digest.update(joined)
             total += len(joined)

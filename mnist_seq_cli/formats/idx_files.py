@@ -31,7 +31,7 @@ from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.local import FileSum
+from mnist_seq_cli.storage.store import FileSum
 
 IMAGES_NAME, LABELS_NAME, LENGTHS_NAME = "images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz"
 MASKS_NAME = "masks-idx3-ubyte.gz"

@@ -31,7 +31,7 @@ from mnist_seq_cli.formats.annotations import checked
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.local import FileSum
+from mnist_seq_cli.storage.store import FileSum
 
 FILE_NAME = "dataset.npz"
 _FRACTIONS = {"slant", "rotate", "scale"}
@@ -158,7 +158,7 @@ def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches:
     """Write the samples of the shard to their places in the file, and sync it. Raises OSError."""
     members = layout(spec)
     digest, crcs = sha256(), [0] * len(members)
-    with local.Places(_growing(directory)) as file:
+    with local.OpenFile(_growing(directory)) as file:
         for batch in batches:
             for number, (member, rows) in enumerate(zip(members, _arrays(batch), strict=True)):
                 content = np.ascontiguousarray(rows, dtype=member.dtype).reshape(-1).view(np.uint8).data
@@ -211,7 +211,7 @@ class Archive:
 
     def finish(self) -> dict[Path, FileSum]:
         """Complete the file and sync it. Raises OSError."""
-        with local.Places(self._growing) as file:
+        with local.OpenFile(self._growing) as file:
             central = b""
             for member, crc in zip(self._members, self._crcs, strict=True):
                 file.write_at(member.offset, _local_header(member, crc) + member.header)

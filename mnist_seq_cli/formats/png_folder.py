@@ -31,7 +31,7 @@ from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.local import FileSum
+from mnist_seq_cli.storage.store import FileSum, pieces_of
 
 SHARD_SIZE = 1_000
 SHARDS_STAND = True
@@ -201,7 +201,8 @@ class Tables:
     def add(self, shard: Shard, record: Record) -> None:
         """Append the shard's rows. Raises OSError."""
         for name, file in self._files.items():
-            file.write_from(_side(self._directory, shard) / name)
+            for piece in pieces_of(local.open_regular(_side(self._directory, shard) / name)):
+                file.write(piece)
 
     def finish(self) -> dict[Path, FileSum]:
         """Sync both files, and return their sums. Raises OSError."""

@@ -30,7 +30,7 @@ from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.local import FileSum
+from mnist_seq_cli.storage.store import FileSum
 
 SHARD_SIZE = 10_000
 SHARDS_STAND = True

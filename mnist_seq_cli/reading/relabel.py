@@ -29,7 +29,7 @@ from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.local import FileSum
+from mnist_seq_cli.storage.store import FileSum
 
 _BATCH = 256
 """Images held at a time."""

@@ -1,4 +1,11 @@
 """Owns where the files of a dataset are, and how they are committed: whole or not at all.
 
-Imports `errors` alone. One more store is one module with a class that passes the suite of stores.
+    store           what a store is: names and bytes, and a few abilities
+    local           the file operations on this machine that commit
+    local_store     a directory on this machine
+    memory          a store in memory
+    location        the one place where a path is parsed
+
+Imports `errors` alone. One more store is one module with a class that has the methods of `Store`; the suite in
+tests/storage runs over it.
 """

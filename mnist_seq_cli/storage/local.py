@@ -1,4 +1,4 @@
-"""Owns the file operations that commit: the only place that makes, writes, syncs, renames or removes anything.
+"""Owns the file operations on this machine that commit: the only place that makes, writes, syncs, renames or removes.
 
 A file or folder comes into being under a temporary name and gets its own by one rename, so that nothing half-written is
 ever seen. All operations go through `system`, which tests replace to make the N-th of them fail.
@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, Self
 
 from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.storage import store
+from mnist_seq_cli.storage.store import FileSum
 
 system: Any = os
 
-_PIECE = 1 << 20
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -69,13 +70,6 @@ def _write_all(descriptor: int, content: bytes | memoryview) -> None:
         left = left[system.write(descriptor, left) :]
 
 
-class FileSum(NamedTuple):
-    """The size of a file in bytes, and its SHA-256 in hexadecimal."""
-
-    bytes: int
-    sha256: str
-
-
 class NewFile:
     """A file that does not exist yet, written from front to end; leaving the `with` block syncs it.
 
@@ -93,12 +87,6 @@ class NewFile:
         _write_all(self._descriptor, content)
         self.digest.update(content)
         self.size += memoryview(content).nbytes
-
-    def write_from(self, path: Path) -> None:
-        """Append the content of another file, in pieces. Raises OSError."""
-        with open_regular(path) as file:
-            while piece := file.read(_PIECE):
-                self.write(piece)
 
     @property
     def sum(self) -> FileSum:
@@ -127,15 +115,15 @@ class NewFile:
             self.close(sync=False)
 
 
-class Places:
-    """A file that is there, written at places all over it, by several processes if need be."""
+class OpenFile:
+    """A file that is there, written at offsets all over it, and synced at the end; by several processes if need be."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = system.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
 
-    def write_at(self, place: int, content: bytes | memoryview) -> None:
-        """Write `content` at `place`, in bytes from the start. Raises OSError."""
-        system.lseek(self._descriptor, place, os.SEEK_SET)
+    def write_at(self, offset: int, content: bytes | memoryview) -> None:
+        """Write `content` at `offset`, in bytes from the start. Raises OSError."""
+        system.lseek(self._descriptor, offset, os.SEEK_SET)
         _write_all(self._descriptor, content)
 
     def truncate(self, size: int) -> None:
@@ -154,7 +142,7 @@ class Places:
 
 
 def make_sized(path: Path, size: int) -> None:
-    """Make a file of `size` bytes, all zero so far; what stands there is replaced. Raises OSError."""
+    """Make a file of `size` bytes, all zero so far; what is there is replaced. Raises OSError."""
     remove(path)
     make_directory(path.parent)
     descriptor = system.open(path, _NEW, 0o666)
@@ -192,11 +180,11 @@ def partial_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append one line to a journal; a crash can leave a part of the line, which readers have to expect."""
+def append(path: Path, content: bytes) -> None:
+    """Append to a file, which may be new; a crash can leave a part of it, which readers have to expect."""
     descriptor = system.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        _write_all(descriptor, f"{line}\n".encode())
+        _write_all(descriptor, content)
     finally:
         system.close(descriptor)
 
@@ -208,16 +196,16 @@ def make_directory(path: Path) -> None:
         with suppress(FileExistsError):
             system.mkdir(path)
         if not path.is_dir():
-            raise NotADirectoryError(20, "a file stands where a directory should be", str(path))
+            raise NotADirectoryError(20, "a file is where a directory should be", str(path))
 
 
 def share_out(folder: Path, directory: Path, names: Iterable[str]) -> None:
-    """Move files of a folder to places all over a directory: `b.png` to each `a/b.png` of `names`. Raises OSError.
+    """Move the files `0`, `1`, … of a folder all over a directory, each to one of `names`. Raises OSError.
 
     Folders are there already; a folder in the place of a file goes.
     """
-    for name in names:
-        source, target = f"{folder}{os.sep}{name.rpartition('/')[2]}", f"{directory}{os.sep}{name}"
+    for number, name in enumerate(names):
+        source, target = f"{folder}{os.sep}{number}", f"{directory}{os.sep}{name}"
         try:
             try:
                 system.replace(source, target)
@@ -232,7 +220,7 @@ def share_out(folder: Path, directory: Path, names: Iterable[str]) -> None:
 
 
 def place(source: Path, target: Path) -> None:
-    """Rename a finished file or folder to its final name, in place of a file or folder there. Raises OSError.
+    """Rename a whole file or folder to its final name, in place of a file or folder there. Raises OSError.
 
     A file never takes the place of a folder: that raises IsADirectoryError.
     """
@@ -269,26 +257,26 @@ def remove_if_empty(path: Path) -> None:
         system.rmdir(path)
 
 
-def require_regular(path: Path) -> None:
+def require_regular(path: Path | str) -> None:
     """Raise OSError for a pipe, a device and the like; what is not there, and a directory, are fine."""
-    if path.exists() and not path.is_file() and not path.is_dir():
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 (a Path for each of millions of files takes its time)
+    except OSError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path | str) -> BinaryIO:
     """Open a file to be read; a pipe or a device, which could keep us waiting for ever, raises OSError."""
     require_regular(path)
-    return path.open("rb")
+    return open(path, "rb")  # noqa: PTH123 (as above)
 
 
 def sum_of(path: Path) -> FileSum:
-    """Return size and SHA-256 of a file, read in pieces. Raises OSError."""
-    digest, size = sha256(), 0
+    """Return size and SHA-256 of a file. Raises OSError."""
     with open_regular(path) as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-            size += len(piece)
-    return FileSum(size, digest.hexdigest())
+        return store.sum_of(file)
 
 
 @contextmanager

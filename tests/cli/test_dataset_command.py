@@ -575,7 +575,7 @@ def test_a_link_in_place_of_a_shard_is_replaced_and_its_aim_is_left(dataset: Dat
 def test_a_file_above_the_directory_is_named(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     done = dataset(*SMALL, "-o", "file/out")
-    assert_refused(done, "mnistseq: file: a file stands where a directory should be\n", code=1)
+    assert_refused(done, "mnistseq: file: a file is where a directory should be\n", code=1)
     assert contents(tmp_path) == {"file": b"mine"}
 
 

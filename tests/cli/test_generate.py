@@ -508,7 +508,7 @@ def test_a_directory_in_the_way_is_named(generate: Generate, tmp_path: Path) -> 
 def test_a_file_in_the_way_is_named(output: str, generate: Generate, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     done = generate("1-2-3", "-o", output, "--seed", "5")
-    assert_refused(done, "mnistseq: file: a file stands where a directory should be\n", code=1)
+    assert_refused(done, "mnistseq: file: a file is where a directory should be\n", code=1)
     assert names_in(tmp_path) == ["file"]
     assert (tmp_path / "file").read_text() == "mine"
 

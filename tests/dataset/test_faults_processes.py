@@ -31,8 +31,7 @@ from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.dataset.shards import Job
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.errors import OutputError, Terminated
-from mnist_seq_cli.execution import serial
-from mnist_seq_cli.execution.processes import run_on_processes
+from mnist_seq_cli.execution import processes, serial
 from mnist_seq_cli.execution.runner import Stop
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist.bank import Source
@@ -328,7 +327,7 @@ def test_a_shard_that_cannot_be_made_is_named_and_the_others_are_made(
     spec, out = spec_of(name), place / "out"
 
     def run(work: Any, tasks: Any, stop: Any) -> Any:
-        return run_on_processes(chores.Spoiled(work, fault, shard=1), tasks, stop, workers=2)
+        return processes.run(chores.Spoiled(work, fault, shard=1), tasks, stop, workers=2)
 
     summary = build_with(run, out, spec)
     assert list(summary.failures) == [1]

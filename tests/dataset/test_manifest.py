@@ -18,7 +18,7 @@ from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Manifest, ManifestWrit
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
-from mnist_seq_cli.storage.local import FileSum
+from mnist_seq_cli.storage.store import FileSum
 
 RECIPE = recipe_for(seed=7, length=4, max_gap=6)
 SPEC = Spec(recipe=RECIPE, samples=7, format="png", compression="fast", shard_size=3)

@@ -39,8 +39,7 @@ from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError
-from mnist_seq_cli.execution import serial
-from mnist_seq_cli.execution.processes import run_on_processes
+from mnist_seq_cli.execution import processes, serial
 from mnist_seq_cli.execution.runner import Stop
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import bank, idx
@@ -258,7 +257,7 @@ def test_others_read_the_same(name: str, made: Callable[[str], Path]) -> None:
 
 def in_reverse(workers: int | None = None) -> Any:
     """Return a runner that takes the tasks from the last to the first."""
-    run = serial.run if workers is None else partial(run_on_processes, workers=workers)
+    run = serial.run if workers is None else partial(processes.run, workers=workers)
 
     def backwards(work: Any, tasks: Iterable[Any], stop: Stop) -> Generator[Any]:
         yield from run(work, reversed(list(tasks)), stop)

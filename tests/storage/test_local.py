@@ -74,12 +74,12 @@ def test_short_writes_are_gone_on_with(piece: int, tmp_path: Path) -> None:
         local.write_whole(tmp_path / "whole", content)
         with local.NewFolder(tmp_path / "folder") as folder:
             folder.write([("new", content)])
-        local.append_line(tmp_path / "journal", "a line")
+        local.append(tmp_path / "journal", b"a line\n")
         with local.NewFile(tmp_path / "by parts") as file:
             file.write(content[:100])
             file.write(memoryview(content)[100:])
         local.make_sized(tmp_path / "places", len(content))
-        with local.Places(tmp_path / "places") as places:
+        with local.OpenFile(tmp_path / "places") as places:
             places.write_at(1000, content[1000:])
             places.write_at(0, content[:1000])
     assert tree(tmp_path) == {
@@ -181,7 +181,7 @@ def test_a_file_is_closed_whatever_fails(operation: str, tmp_path: Path) -> None
             file.write(NEW)
 
     def places() -> None:
-        with local.Places(tmp_path / "places") as file:
+        with local.OpenFile(tmp_path / "places") as file:
             file.write_at(3, NEW)
 
     for write in (whole, by_parts, places):
@@ -204,7 +204,7 @@ def test_places_hold_what_was_written_last(writes: list[tuple[int, bytes]]) -> N
     expected = bytearray(300)
     local.make_sized(path, 300)
     try:
-        with local.Places(path) as file:
+        with local.OpenFile(path) as file:
             for place, content in writes:
                 file.write_at(place, content)
                 expected[place : place + len(content)] = content
@@ -216,7 +216,7 @@ def test_places_hold_what_was_written_last(writes: list[tuple[int, bytes]]) -> N
 
 def test_places_are_in_files_that_are_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        local.Places(tmp_path / "nothing")
+        local.OpenFile(tmp_path / "nothing")
     assert tree(tmp_path) == {}
 
 
@@ -235,19 +235,19 @@ def test_a_file_of_a_size_takes_the_place_of_anything(tmp_path: Path) -> None:
 
 def test_lines_are_appended_whole_and_in_order(tmp_path: Path) -> None:
     for number in range(5):
-        local.append_line(tmp_path / "journal", f'{{"line": {number}}} ü')
+        local.append(tmp_path / "journal", f'{{"line": {number}}} ü\n'.encode())
     assert (tmp_path / "journal").read_text("utf-8").splitlines() == [f'{{"line": {number}}} ü' for number in range(5)]
 
 
 def test_a_line_that_cannot_be_written_leaves_the_others(tmp_path: Path) -> None:
-    local.append_line(tmp_path / "journal", "first")
+    local.append(tmp_path / "journal", b"first\n")
     with under(FaultySystem(1, errno.ENOSPC, torn=True)), pytest.raises(OSError, match="No space left"):
-        local.append_line(tmp_path / "journal", "second")
+        local.append(tmp_path / "journal", b"second\n")
     with (
         under(FaultySystem(1, errno.ENOSPC, torn=True, only=frozenset(("write",)))),
         pytest.raises(OSError, match="No space left"),
     ):
-        local.append_line(tmp_path / "journal", "third")
+        local.append(tmp_path / "journal", b"third\n")
     assert (tmp_path / "journal").read_bytes() == b"first\nthi"
 
 
@@ -277,7 +277,7 @@ def test_what_stands_where_a_directory_should_be_is_named(kind: str, tmp_path: P
     else:
         (tmp_path / "a").symlink_to("nothing")
     before = tree(tmp_path)
-    with pytest.raises(NotADirectoryError, match=f"a file stands where a directory should be: '{tmp_path / 'a'}'"):
+    with pytest.raises(NotADirectoryError, match=f"a file is where a directory should be: '{tmp_path / 'a'}'"):
         local.make_directory(tmp_path / "a" / "b")
     assert tree(tmp_path) == before
 

@@ -1,0 +1,98 @@
+"""One more store is one class in one file: here one that knows nothing but whole objects, as object stores do."""
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from hashlib import sha256
+from typing import BinaryIO
+
+import pytest
+from store_suite import StoreSuite
+
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.storage.store import Entry, FileSum, RandomAccessStore
+
+
+class ObjectStore:
+    """Objects by key: put, get, list, delete; no folders, no renames, no writes in the middle."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.held = False
+
+    def open(self, name: str) -> BinaryIO:
+        try:
+            return io.BytesIO(self.objects[name])
+        except KeyError:
+            raise FileNotFoundError(2, "no such object", name) from None
+
+    def list(self, folder: str = "") -> Iterator[Entry]:
+        prefix = f"{folder}/" if folder else ""
+        for key in sorted({prefix + k[len(prefix) :].split("/")[0] for k in self.objects if k.startswith(prefix)}):
+            yield Entry(key, "file" if key in self.objects else "folder")
+
+    def put(self, name: str, pieces: Iterable[bytes | memoryview], *, sync: bool = True) -> FileSum:
+        content = b"".join(pieces)
+        self.objects[name] = content
+        return FileSum(len(content), sha256(content).hexdigest())
+
+    def put_many(self, files: Iterable[tuple[str, bytes]], groups: Sequence[str] = ()) -> None:
+        new = dict(files)
+        for group in groups:
+            self.remove(group)
+        self.objects |= new
+
+    def put_new(self, name: str, content: bytes) -> bool:
+        if name in self.objects:
+            return False
+        self.objects[name] = content
+        return True
+
+    def append(self, name: str, content: bytes) -> None:
+        self.objects[name] = self.objects.get(name, b"") + content
+
+    def size(self, name: str) -> int | None:
+        return len(self.objects[name]) if name in self.objects else None
+
+    def remove(self, name: str) -> None:
+        self.objects = {key: value for key, value in self.objects.items() if f"{key}/".find(f"{name}/") != 0}
+
+    def prune(self, folder: str) -> None:
+        pass
+
+    def check(self, folders: Iterable[str], files: Iterable[str]) -> None:
+        for name in folders:
+            if name in self.objects:
+                raise RequestError(f"{name} is a file where a directory should be", hint="remove it")
+        for name in files:
+            if any(self.list(name)):
+                raise RequestError(f"{name} is a directory where a file should be", hint="remove it")
+
+    def room(self) -> None:
+        return None
+
+    def lock(self) -> "nullcontext[None]":
+        store = self
+
+        class Lock(nullcontext[None]):
+            def __enter__(self) -> None:
+                if store.held:
+                    raise RequestError("another run holds it")
+                store.held = True
+
+            def __exit__(self, *_: object) -> None:
+                store.held = False
+
+        return Lock()
+
+    def clean(self) -> None:
+        pass
+
+
+class TestObjectStore(StoreSuite):
+    @pytest.fixture
+    def store(self) -> ObjectStore:
+        return ObjectStore()
+
+    def test_it_has_no_random_access(self, store: ObjectStore) -> None:
+        assert not isinstance(store, RandomAccessStore)
