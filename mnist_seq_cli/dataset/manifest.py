@@ -1,37 +1,38 @@
-"""Owns the papers of a dataset directory: what was asked for, what each shard came out as, and that it is complete.
+"""Owns the metadata files of a dataset: what was asked for, what each shard came out as, and that it is complete.
 
     recipe.json                   what was asked for (Spec)
     manifest.json                 what is there (Manifest); written last, so its presence means complete
     .mnistseq/records.jsonl       what is there so far (Record), while a run is going on or has been interrupted
 
-Nothing in them depends on the time, the machine or the place.
+Nothing in them depends on the time, the machine or the directory.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import re
-import stat
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
 from mnist_seq_cli.errors import FormatError, one_line
-from mnist_seq_cli.recipe.json_values import typed_fields
+from mnist_seq_cli.recipe.json_values import parse_json, typed_fields
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
-from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.store import FileSum
+from mnist_seq_cli.storage.location import open_store
+from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store
 
 MANIFEST_NAME = "manifest.json"
 SPLITS_NAME = "splits.json"
-STATE_NAME = ".mnistseq"
-RECORDS_NAME = "records.jsonl"
+_JOURNAL = f"{STATE_NAME}/records.jsonl"
 
 MANIFEST_VERSION = 1
 
-_MAX_PAPER = 256 << 20
+_MAX_FILE = 256 << 20
 _MAX_LINE = 4096
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -87,26 +88,36 @@ class Manifest:
     files: Mapping[str, FileSum] = field(default_factory=dict)
 
 
-def read_spec(directory: Path) -> Spec | None:
-    """Return what recipe.json in `directory` asks for; None where there is none. Raises FormatError."""
-    values = read_json(directory / RECIPE_NAME)
+Location = Store | str | PathLike[str]
+"""Where a dataset is: a store, or a path."""
+
+
+def read_spec(location: Location) -> Spec | None:
+    """Return what recipe.json asks for; None where there is none. Raises FormatError."""
+    values = _read_json(open_store(location), RECIPE_NAME)
     return None if values is None else Spec.from_json(values)
 
 
-def write_spec(directory: Path, stage: Path, spec: Spec) -> None:
-    """Write recipe.json, by way of the stage. Raises OSError."""
-    with local.NewFile(stage / RECIPE_NAME) as file:
-        file.write((json.dumps(spec.to_json(), indent=2) + "\n").encode())
-    local.place(file.path, directory / RECIPE_NAME)
+def require_spec(location: Location) -> Spec:
+    """Return what recipe.json asks for. Raises FormatError also where there is none."""
+    spec = read_spec(location)
+    if spec is None:
+        raise FormatError(f"{location} is not a dataset of ours: it has no {RECIPE_NAME}")
+    return spec
 
 
-def read_manifest(directory: Path) -> Manifest | None:
-    """Return the manifest in `directory`; None where there is none, that is for an incomplete dataset.
+def write_spec(store: Store, spec: Spec) -> None:
+    """Write recipe.json. Raises OSError."""
+    store.put(RECIPE_NAME, [(json.dumps(spec.to_json(), indent=2) + "\n").encode()])
+
+
+def read_manifest(location: Location) -> Manifest | None:
+    """Return the manifest; None where there is none, that is for an incomplete dataset.
 
     Raises FormatError for a manifest that is not one: damaged, with unknown keys or impossible values, or with a shard
     twice.
     """
-    values = read_json(directory / MANIFEST_NAME)
+    values = _read_json(open_store(location), MANIFEST_NAME)
     if values is None:
         return None
     known = {"version": int, "recipe": str, "samples": int, "files": dict, "shards": list}
@@ -127,81 +138,102 @@ def read_manifest(directory: Path) -> Manifest | None:
     return Manifest(checked["recipe"], checked["samples"], records, sums)
 
 
-class ManifestWriter:
-    """Writes a manifest record by record, in the order of the shards, so that it never has to be held as a whole."""
+def write_manifest(store: Store, spec: Spec, records: Iterable[Record], sums: Mapping[str, FileSum]) -> None:
+    """Write manifest.json from records in the order of the shards, which are never held as a whole. Raises OSError."""
 
-    def __init__(self, spec: Spec, path: Path) -> None:
-        self._file = local.NewFile(path)
+    def pieces() -> Iterator[bytes]:
         head = {"version": MANIFEST_VERSION, "recipe": spec.recipe.fingerprint, "samples": spec.samples}
-        self._file.write((json.dumps(head)[:-1] + ', "shards": [').encode())
-        self._separator = "\n"
+        yield (json.dumps(head)[:-1] + ', "shards": [').encode()
+        for number, record in enumerate(records):
+            yield f"{',' if number else ''}\n{json.dumps(record.to_json())}".encode()
+        rest = {name: total._asdict() for name, total in sums.items()}
+        yield f'\n], "files": {json.dumps(rest)}}}\n'.encode()
+
+    store.put(MANIFEST_NAME, pieces())
+
+
+class Journal:
+    """The records of the shards that are done so far, in the order in which they were done, one a line."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def begin(self, records: Iterable[Record]) -> None:
+        """Begin the journal anew with these records. Raises OSError."""
+        self._store.put(_JOURNAL, map(_line, records))
 
     def add(self, record: Record) -> None:
-        """Write the record of the next shard. Raises OSError."""
-        self._file.write((self._separator + json.dumps(record.to_json())).encode())
-        self._separator = ",\n"
+        """Add a record. Raises OSError."""
+        self._store.append(_JOURNAL, _line(record))
 
-    def finish(self, sums: Mapping[str, FileSum]) -> None:
-        """Write the rest and sync the file. Raises OSError."""
-        rest = {name: total._asdict() for name, total in sums.items()}
-        self._file.write(f'\n], "files": {json.dumps(rest)}}}\n'.encode())
-        self._file.close()
+    def in_order(self, shards: int) -> Iterator[Record]:
+        """Yield the records of all shards in their order; no more than the offsets of lines are held.
 
-    def abandon(self) -> None:
-        """Close the file as it is."""
-        self._file.close(sync=False)
+        Raises FormatError where one is missing, OSError.
+        """
+        offsets = array("q", [-1]) * shards
+        with self._store.open(_JOURNAL) as file:
+            offset = 0
+            while line := file.readline(_MAX_LINE):
+                if (record := _record_in(line)) is not None and record.shard < shards:
+                    offsets[record.shard] = offset
+                offset += len(line)
+            for number, offset in enumerate(offsets):
+                file.seek(max(0, offset))
+                record = _record_in(file.readline(_MAX_LINE))
+                if record is None or record.shard != number:
+                    raise FormatError(f"{_JOURNAL} has no record of shard {number}")
+                yield record
+
+    def read(self, fingerprint: str) -> dict[int, Record]:
+        """Return the records of an interrupted run, the last one for each shard.
+
+        A line that is damaged, as the last one of a killed run can be, or about another recipe, counts for nothing.
+        """
+        records: dict[int, Record] = {}
+        try:
+            with self._store.open(_JOURNAL) as file:
+                while line := file.readline(_MAX_LINE):
+                    record = _record_in(line)
+                    if record is not None and record.recipe == fingerprint:
+                        records[record.shard] = record
+        except FileNotFoundError:
+            pass
+        return records
 
 
-def read_records(directory: Path, fingerprint: str) -> dict[int, Record]:
-    """Return the records of an interrupted run, the last one for each shard.
+def _line(record: Record) -> bytes:
+    return f"{json.dumps(record.to_json())}\n".encode()
 
-    A line that is damaged, as the last one of a killed run can be, or about another recipe, is as good as absent.
-    """
-    records: dict[int, Record] = {}
+
+def _record_in(line: bytes) -> Record | None:
     try:
-        with (directory / STATE_NAME / RECORDS_NAME).open("rb") as journal:
-            while line := journal.readline(_MAX_LINE):
-                try:
-                    record = Record.from_json(json.loads(line))
-                except (FormatError, ValueError, RecursionError):
-                    continue
-                if record.recipe == fingerprint:
-                    records[record.shard] = record
-    except FileNotFoundError:
-        pass
-    return records
+        return Record.from_json(json.loads(line))
+    except (FormatError, ValueError, RecursionError):
+        return None
 
 
-def write_record(directory: Path, record: Record) -> None:
-    """Add a record to the journal. Raises OSError."""
-    local.append(directory / STATE_NAME / RECORDS_NAME, f"{json.dumps(record.to_json())}\n".encode())
-
-
-def write_records(directory: Path, records: Iterable[Record]) -> None:
-    """Begin the journal anew with these records. Raises OSError."""
-    lines = "".join(f"{json.dumps(record.to_json())}\n" for record in records)
-    local.write_whole(directory / STATE_NAME / RECORDS_NAME, lines.encode())
+def read_records(location: Location, fingerprint: str) -> dict[int, Record]:
+    """Return the records of an interrupted run, as `Journal.read` does."""
+    return Journal(open_store(location)).read(fingerprint)
 
 
 def read_json(path: Path) -> object:
     """Return what a JSON file says; None where there is none. Raises FormatError for what is not JSON."""
+    return _read_json(open_store(path.parent), path.name)
+
+
+def _read_json(store: Store, name: str) -> object:
+    where = f"{store}/{name}"
     try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            raise FormatError(f"{path} is not a file")
-        if about.st_size > _MAX_PAPER:
-            raise FormatError(f"{path} is too large to be true")
-        values = json.loads(path.read_bytes(), parse_constant=_refuse)
-        if values is None:
-            raise FormatError(f"{path} holds nothing but null")
-        return values
+        with store.open(name) as file:
+            if file.seek(0, 2) > _MAX_FILE:
+                raise FormatError(f"{where} is too large to be true")
+            file.seek(0)
+            return parse_json(file.read(), where)
     except FileNotFoundError:
         return None
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, FormatError):
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EISDIR):
             raise
-        raise FormatError(f"{path} is not JSON ({one_line(str(error), 120)})") from None
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number")
+        raise FormatError(f"{where} is not a file") from None

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from hashlib import sha256
 from typing import NamedTuple, TypeVar
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset.manifest import Record
 from mnist_seq_cli.engine import compose
-from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.execution.runner import Failure, Stop
+from mnist_seq_cli.engine.batch import Annotations, Batch
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.formats.format import Checksums, Content, File, Format, InPlaceFormat
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.store import RandomAccessStore, Region, Store
 
-Result = TypeVar("Result")
+Made = TypeVar("Made")
+Piece = TypeVar("Piece", bytes, memoryview, bytes | memoryview)
 
 
 class Task(NamedTuple):
@@ -29,7 +31,7 @@ class Task(NamedTuple):
 
 
 class Completed(NamedTuple):
-    """A shard that stands on disk as its record says; `reused` when an earlier run made it."""
+    """A shard that is stored as its record says; `reused` when an earlier run made it."""
 
     record: Record
     reused: bool
@@ -39,53 +41,136 @@ class Completed(NamedTuple):
 class Job:
     """What a worker needs to know beside the shard."""
 
-    directory: Path
-    stage: Path
+    store: Store
     spec: Spec
     source: Source
 
 
-Run = Callable[[Callable[[Task], Result], Iterable[Task], Stop], Generator[tuple[Task, Result | Failure]]]
-
-
 def process(job: Job, task: Task) -> Completed:
-    """Make one shard stand as it should, and return its record. This is the whole of what a worker does."""
-    stage = job.stage / f"{task.shard.number:05d}"
-    local.remove(stage)  # which a worker that died over the shard has left
-    local.make_directory(stage)
-    completed = _process(job, stage, task)
-    local.remove(stage)
-    return completed
-
-
-def _process(job: Job, stage: Path, task: Task) -> Completed:
-    directory, spec = job.directory, job.spec
-    shard, record = task
+    """Store one shard as it should be, and return its record. This is the whole of what a worker does."""
+    store, spec, (shard, record) = job.store, job.spec, task
     format_, glyphs = formats.get(spec.format), bank.load(job.source)
     spans = list(compose.spans(spec.recipe, shard.first, shard.stop))
-    if record is not None and _agrees(format_, directory, spec, shard, record):
-        truths = (compose.annotate(spec.recipe, glyphs, first, stop) for first, stop in spans)
-        format_.keep_shard(directory, stage, spec, shard, truths)
+    rows = Rows(store, format_, spec, shard)
+    if record is not None and agrees(store, format_, spec, shard, record):
+        if rows:
+            for first, stop in spans:
+                rows.add(compose.annotate(spec.recipe, glyphs, first, stop))
+            rows.put()
         return Completed(record, reused=True)
     background = background_image.load(job.source)
     batches = (
         compose.compose(spec.recipe, glyphs, first, stop, masks=spec.masks, background=background)
         for first, stop in spans
     )
-    written = format_.write_shard(directory, stage, spec, shard, batches)
-    made = Record(
-        shard=shard.number,
-        first=shard.first,
-        samples=shard.samples,
-        recipe=spec.recipe.fingerprint,
-        **written._asdict(),
-    )
+    content = write(store, format_, spec, shard, rows.passing(batches))
+    rows.put()
+    fingerprint = spec.recipe.fingerprint
+    made = Record(shard=shard.number, first=shard.first, samples=shard.samples, recipe=fingerprint, **content._asdict())
     return Completed(made, reused=False)
 
 
-def _agrees(format_: formats.Format, directory: Path, spec: Spec, shard: Shard, record: Record) -> bool:
+def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
+    """Tell whether what is stored of a shard is what its record says."""
     try:
-        found = format_.check_shard(directory, spec, shard)
+        found = format_.measure(spec, shard, store)
     except (OSError, FormatError):
         return False
     return found == (record.files, record.bytes, record.sha256, record.crcs)
+
+
+def in_place(store: Store, format_: InPlaceFormat) -> RandomAccessStore:
+    """Return the store, which has to be able to do what the format needs. Raises RequestError."""
+    if not isinstance(store, RandomAccessStore):
+        raise RequestError(f"the format {format_.NAME} is written in place, and {store} cannot do that")
+    return store
+
+
+def write(store: Store, format_: Format, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Content:
+    """Store the content of a shard, and return what it comes to. Raises OSError."""
+    tally = _Tally()
+    if isinstance(format_, InPlaceFormat):
+        regions = tally.regions(format_.write_regions(spec, shard, batches))
+        in_place(store, format_).write_at(format_.growing_name, regions)
+        return tally.content()
+    files = tally.over(format_.write(spec, shard, batches))
+    if format_.SMALL_FILES:
+        store.put_many(tally.small(files), format_.groups(spec, shard))
+        return tally.content()
+    if len(format_.shard_names(spec, shard)) == 1:
+        (total,) = [store.put(name, _pieces(content)) for name, content in files]
+        return Content(1, total.bytes, total.sha256, tally.crcs)
+    for name, content in files:
+        tally.files += 1
+        store.put(name, map(tally.add, _pieces(content)))
+    return tally.content()
+
+
+def _pieces(content: bytes | Iterator[bytes]) -> Iterable[bytes]:
+    return (content,) if isinstance(content, bytes) else content
+
+
+class _Tally:
+    """Counts and sums up the content of a shard on its way to the store."""
+
+    def __init__(self) -> None:
+        self.files = self._bytes = 0
+        self.crcs: Checksums = ()
+        self._digest = sha256()
+
+    def over(self, made: Generator[Made, None, Checksums | None]) -> Iterator[Made]:
+        """Pass on what is made, and take the checksums that come last."""
+        self.crcs = (yield from made) or ()
+
+    def add(self, piece: Piece) -> Piece:
+        """Sum up a piece."""
+        self._digest.update(piece)
+        self._bytes += len(piece) if isinstance(piece, bytes) else piece.nbytes
+        return piece
+
+    def small(self, files: Iterable[File]) -> Iterator[tuple[str, bytes]]:
+        """Pass on files of one piece, each summed up."""
+        for name, content in files:
+            whole = content if isinstance(content, bytes) else b"".join(content)
+            self.files += 1
+            yield name, self.add(whole)
+
+    def regions(self, regions: Generator[Region, None, Checksums | None]) -> Iterator[Region]:
+        """Pass on the regions of one file, each summed up."""
+        self.files = 1
+        for region in self.over(regions):
+            self.add(region.content)
+            yield region
+
+    def content(self) -> Content:
+        """Return what it all came to."""
+        return Content(self.files, self._bytes, self._digest.hexdigest(), self.crcs)
+
+
+class Rows:
+    """The rows of a shard for the files of the whole that are made of annotations; they are never taken on trust."""
+
+    def __init__(self, store: Store, format_: Format, spec: Spec, shard: Shard) -> None:
+        self._store, self._shard = store, shard
+        self._extras = format_.extras(spec)
+        self._parts: dict[str, list[bytes]] = {format_.part_name(spec, extra.name, shard): [] for extra in self._extras}
+
+    def __bool__(self) -> bool:
+        return bool(self._extras)
+
+    def add(self, annotations: Annotations) -> None:
+        """Append the rows of some samples."""
+        for extra, pieces in zip(self._extras, self._parts.values(), strict=True):
+            pieces.append(extra.rows(self._shard, annotations))
+
+    def passing(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Pass batches on, and append their rows."""
+        for batch in batches:
+            yield batch
+            self.add(batch)
+
+    def put(self) -> None:
+        """Store the rows where they wait to be joined. Raises OSError."""
+        if self._parts:
+            folder = next(iter(self._parts)).rpartition("/")[0]
+            self._store.put_many(((name, b"".join(pieces)) for name, pieces in self._parts.items()), (folder,))

@@ -23,7 +23,7 @@ import numpy as np
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import Summary, Watch
-from mnist_seq_cli.dataset.manifest import SPLITS_NAME, STATE_NAME
+from mnist_seq_cli.dataset.manifest import SPLITS_NAME
 from mnist_seq_cli.dataset.request import source_of, spec_of
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.errors import FormatError, RequestError
@@ -36,6 +36,7 @@ from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, draw_seed
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Form, Spec
 from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.store import STATE_NAME
 
 By = Literal["glyph", "label", "both"]
 BY: tuple[By, ...] = get_args(By)

@@ -15,10 +15,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import connection
 from typing import Any, Generic, Self
 
-from mnist_seq_cli.execution.runner import Failure, Result, Stop, Task, guarded
+from mnist_seq_cli.execution.runner import Failure, Result, Runner, Stop, Task, guarded
 
 _PRELOADED = [
     "mnist_seq_cli.cli.main",
@@ -68,6 +69,11 @@ def run(
         raise
     finally:
         pool.close(at_once=False)
+
+
+def on(workers: int) -> Runner:
+    """Return the runner on so many processes."""
+    return partial(run, workers=workers)
 
 
 def _run_alone(work: Callable[[Task], Result], task: Task, stop: Stop) -> Iterator[tuple[Task, Result | Failure]]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,219 +18,182 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs.compression import Compression
-from mnist_seq_cli.dataset.manifest import STATE_NAME, Record
-from mnist_seq_cli.engine.batch import ABSENT, Annotations, Batch
+from mnist_seq_cli.engine.batch import ABSENT, Batch
 from mnist_seq_cli.engine.compose import annotate, spans
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.formats import Written
-from mnist_seq_cli.formats.annotations import checked
+from mnist_seq_cli.formats.format import Checksums, Content, File, Format, Opener, Part
+from mnist_seq_cli.formats.rows import checked
 from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.store import FileSum
+from mnist_seq_cli.storage.store import Files
 
 IMAGES_NAME, LABELS_NAME, LENGTHS_NAME = "images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz"
 MASKS_NAME = "masks-idx3-ubyte.gz"
-SHARD_SIZE = 10_000
-SHARDS_STAND = False
-RANDOM_ACCESS = False
-ANY_WIDTH = False
-MASKS = True
-COMPRESSION: Compression = "small"
 
+_CHUNK = 10_000
 _LEVELS: dict[Compression, int] = {"fast": 0, "small": 1}
 _LAST_BLOCK = b"\x03\x00"
 
 
-def file_names(spec: Spec) -> tuple[str, ...]:
-    """Return all files."""
-    return (IMAGES_NAME, LABELS_NAME, LENGTHS_NAME, *([MASKS_NAME] if spec.masks else []))
+class IdxFiles(Format):
+    """Files in the format of MNIST itself."""
+
+    NAME = "idx"
+    SEPARABLE = False
+    MASKS = True
+
+    def check(self, spec: Spec) -> None:
+        """Raise FormatError for sequences that are too long, RequestError for masks."""
+        super().check(spec)
+        if spec.recipe.length > 255:
+            raise FormatError("IDX lengths are bytes, so a sequence has at most 255 digits", hint="take another format")
+
+    def joined(self, spec: Spec) -> tuple[str, ...]:
+        """Return all files."""
+        return (IMAGES_NAME, LABELS_NAME, LENGTHS_NAME, *([MASKS_NAME] if spec.masks else []))
+
+    def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
+        """Return nothing: a shard ends up as a part of the files."""
+        return ()
+
+    def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
+        """Yield the shard's runs of deflate data; the images as they come, and the others, which are small, after."""
+        runs = {name: _Run(name, spec.compression) for name in self.joined(spec)}
+
+        def images() -> Iterator[bytes]:
+            for batch in batches:
+                for name, values in _arrays(batch).items():
+                    runs[name].add(values)
+                yield runs[IMAGES_NAME].take()
+            yield runs[IMAGES_NAME].end()
+
+        yield File(self.part_name(spec, IMAGES_NAME, shard), images())
+        for name in self.joined(spec)[1:]:
+            yield File(self.part_name(spec, name, shard), runs[name].end())
+        return tuple(run.crc for run in runs.values())
+
+    def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
+        """Return what waits to be joined of the shard. Raises OSError, FormatError."""
+        digest, total, crcs = sha256(), 0, []
+        for name in self.joined(spec):
+            inflater, crc = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS), 0
+            with files.open(self.part_name(spec, name, shard)) as file:
+                while piece := file.read(1 << 16):  # which stays small when it is inflated, a thousandfold at most
+                    digest.update(piece)
+                    total += len(piece)
+                    try:
+                        crc = isal_zlib.crc32(inflater.decompress(piece), crc)
+                    except isal_zlib.error as error:  # type: ignore[misc]  # its stub takes the class for an exception
+                        raise FormatError(f"{name} is damaged ({error})") from None
+            crcs.append(crc)
+        return Content(len(crcs), total, digest.hexdigest(), tuple(crcs))
+
+    def join(self, spec: Spec, name: str, parts: Iterable[Part]) -> Iterator[bytes]:
+        """Yield a gzip file of the runs of all shards. Raises FormatError."""
+        number, shape = self.joined(spec).index(name), _shape(spec, name)
+        header, row_bytes = idx.encode_header(np.dtype(np.uint8), shape), int(np.prod(shape[1:], dtype=np.int64))
+        deflater = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
+        yield idx.GZIP_HEADER + deflater.compress(header) + deflater.flush(zlib.Z_FULL_FLUSH)
+        crc, size = zlib.crc32(header), len(header)
+        for shard, crcs, pieces in parts:
+            if len(crcs) != len(self.joined(spec)):
+                raise FormatError(f"the record of shard {shard.number} has no checksums")
+            yield from pieces
+            crc = isal_zlib.crc32_combine(crc, crcs[number], shard.samples * row_bytes)
+            size += shard.samples * row_bytes
+        yield _LAST_BLOCK + idx.gzip_trailer(crc, size)
+
+    def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
+        """Yield the sequence of each sample as plain text. Raises FormatError, OSError."""
+        with (
+            _opened(open_file, LABELS_NAME, spec) as labels,
+            _opened(open_file, LENGTHS_NAME, spec) as lengths,
+        ):
+            for first in range(0, spec.samples, _CHUNK):
+                count = min(_CHUNK, spec.samples - first)
+                digits, sizes = labels.rows(count), lengths.rows(count)
+                for row, size in zip(digits.tolist(), sizes.tolist(), strict=True):
+                    yield "".join(map(str, row[:size]))
+            labels.end()
+            lengths.end()
+
+    def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
+        """Yield the samples of the shard in batches. Raises FormatError, OSError.
+
+        IDX has no place for glyph ids, edges and boxes: they are worked out from the recipe, or are -1 where it has
+        custom glyphs.
+        """
+        with ExitStack() as stack:
+            opened = [stack.enter_context(_opened(open_file, name, spec)) for name in self.joined(spec)]
+            for file in opened:
+                file.skip(shard.first)
+            for first, stop in spans(spec.recipe, shard.first, shard.stop):
+                images, digits, lengths, *masks = (file.rows(stop - first) for file in opened)
+                traces = _traces(spec, first, stop, digits)
+                sizes, widths = lengths.astype(np.int32), np.full(len(digits), spec.recipe.width, dtype=np.int32)
+                traces["masks"] = masks[0] if masks else None
+                yield checked(Batch(first, digits, sizes, widths=widths, images=images, **traces), LABELS_NAME)
+            if shard.stop == spec.samples:
+                for file in opened:
+                    file.end()
+
+    def detect(self, start: bytes) -> bool:
+        """Tell whether it is an IDX file, as it is or as gzip."""
+        return idx.looks_like_idx(start[:16])
 
 
-def shard_paths(spec: Spec, shard: Shard) -> tuple[str, ...]:
-    """Return nothing: a shard ends up as a part of the files."""
-    return ()
-
-
-def _waiting(directory: Path, shard: Shard) -> Path:
-    return directory / STATE_NAME / "shards" / f"{shard.number:05d}"
-
-
-def folders(directory: Path, spec: Spec) -> list[Path]:
-    """Return nothing: there are none."""
-    return []
-
-
-def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
-    """Yield nothing: shards have no place of their own."""
-    yield from ()
-
-
-def prepare(directory: Path, spec: Spec) -> None:
-    """Make the folder where shards wait. Raises OSError."""
-    if spec.recipe.length > 255:
-        raise FormatError("IDX lengths are bytes, so a sequence has at most 255 digits", hint="take another format")
-    local.make_directory(directory / STATE_NAME / "shards")
-
-
-def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Annotations]) -> None:
-    """Do nothing: what waits is all there is."""
-
-
-def _shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
-    """Return the shape of what each file holds."""
+def _shape(spec: Spec, name: str) -> tuple[int, ...]:
+    """Return the shape of what a file holds."""
     recipe, samples = spec.recipe, spec.samples
-    images = (samples, recipe.height, recipe.width)
-    shapes = {IMAGES_NAME: images, LABELS_NAME: (samples, recipe.length), LENGTHS_NAME: (samples,), MASKS_NAME: images}
-    return {name: shapes[name] for name in file_names(spec)}
+    if name in (IMAGES_NAME, MASKS_NAME):
+        return samples, recipe.height, recipe.width
+    return (samples, recipe.length) if name == LABELS_NAME else (samples,)
 
 
-def _arrays(batch: Batch) -> tuple[NDArray[np.uint8], ...]:
-    plain = batch.images, batch.digits, batch.lengths.astype(np.uint8)
-    return plain if batch.masks is None else (*plain, batch.masks)
+def _arrays(batch: Batch) -> dict[str, NDArray[np.uint8]]:
+    arrays = {IMAGES_NAME: batch.images, LABELS_NAME: batch.digits, LENGTHS_NAME: batch.lengths.astype(np.uint8)}
+    return arrays if batch.masks is None else {**arrays, MASKS_NAME: batch.masks}
 
 
-def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
-    """Write the shard's runs of deflate data in a new folder, and give it its name. Raises OSError."""
-    staged = stage / str(shard.number)
-    local.make_directory(staged)
-    names = file_names(spec)
-    deflaters = [_deflater(name, spec.compression) for name in names]
-    with ExitStack() as stack:
-        runs = [stack.enter_context(local.NewFile(staged / name)) for name in names]
-        for batch in batches:
-            for run, deflater, values in zip(runs, deflaters, _arrays(batch), strict=True):
-                run.write(deflater.compress(np.ascontiguousarray(values).reshape(-1).data))
-        for run, deflater in zip(runs, deflaters, strict=True):
-            run.write(deflater.flush(isal_zlib.Z_FULL_FLUSH))
-    local.place(staged, _waiting(directory, shard))
-    return check_shard(directory, spec, shard)
+def _traces(spec: Spec, first: int, stop: int, digits: NDArray[np.uint8]) -> dict[str, Any]:
+    names = ("glyphs", "x", "y", "boxes")
+    if spec.recipe.source in BUNDLED_SOURCES:
+        known = annotate(spec.recipe, bank.load(Source(spec.recipe.source)), first, stop)
+        return {name: getattr(known, name) for name in names}
+    unknown = np.full(digits.shape, ABSENT, dtype=np.int32)
+    return {name: np.repeat(unknown[:, :, None], 4, axis=2) if name == "boxes" else unknown for name in names}
 
 
-def _deflater(name: str, compression: Compression) -> Any:
-    if name in (LABELS_NAME, LENGTHS_NAME):
-        # For rows of a few digits the faster codec is no faster, and what it made of them was not always the same.
-        return zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return isal_zlib.compressobj(_LEVELS[compression], isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
+class _Run:
+    """A run of deflate data; `crc` is that of what was added."""
 
+    def __init__(self, name: str, compression: Compression) -> None:
+        self.crc = 0
+        self._pieces: list[bytes] = []
+        if name in (LABELS_NAME, LENGTHS_NAME):
+            # For rows of a few digits the faster codec is no faster, and what it made of them was not always the same.
+            self._deflater: Any = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+        else:
+            level = _LEVELS[compression]
+            self._deflater = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
 
-def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
-    """Return what waits to be collected of the shard. Raises OSError, FormatError."""
-    digest, total, crcs = sha256(), 0, []
-    for name in file_names(spec):
-        inflater, crc = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS), 0
-        for piece in _pieces(_waiting(directory, shard) / name):
-            digest.update(piece)
-            total += len(piece)
-            try:
-                crc = isal_zlib.crc32(inflater.decompress(piece), crc)
-            except isal_zlib.error as error:  # type: ignore[misc]  # its stub takes the class for an exception
-                raise FormatError(f"{name} is damaged ({error})") from None
-        crcs.append(crc)
-    return Written(len(crcs), total, digest.hexdigest(), tuple(crcs))
+    def add(self, values: NDArray[np.uint8]) -> None:
+        """Compress values."""
+        content = np.ascontiguousarray(values).reshape(-1).data
+        self.crc = isal_zlib.crc32(content, self.crc)
+        self._pieces.append(self._deflater.compress(content))
 
+    def take(self) -> bytes:
+        """Return what is ready of the run, once."""
+        ready, self._pieces = b"".join(self._pieces), []
+        return ready
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    """Yield the content of a file in pieces that are small even when they are inflated, a thousandfold at most."""
-    with path.open("rb") as file:
-        while piece := file.read(1 << 16):
-            yield piece
-
-
-class Members:
-    """Joins the runs of the shards into gzip files."""
-
-    def __init__(self, directory: Path, stage: Path, spec: Spec) -> None:
-        self._directory = directory
-        shapes = _shapes(spec)
-        self._row_bytes = [int(np.prod(shape[1:], dtype=np.int64)) for shape in shapes.values()]
-        self._files = [local.NewFile(stage / name) for name in shapes]
-        self._crcs, self._sizes = [], []
-        for file, shape in zip(self._files, shapes.values(), strict=True):
-            header = idx.encode_header(np.dtype(np.uint8), shape)
-            deflater = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
-            file.write(idx.GZIP_HEADER + deflater.compress(header) + deflater.flush(zlib.Z_FULL_FLUSH))
-            self._crcs.append(zlib.crc32(header))
-            self._sizes.append(len(header))
-
-    def add(self, shard: Shard, record: Record) -> None:
-        """Append the shard's runs. Raises OSError."""
-        if len(record.crcs) != len(self._files):
-            raise FormatError(f"the record of shard {shard.number} has no checksums")
-        for number, file in enumerate(self._files):
-            for piece in _pieces(_waiting(self._directory, shard) / file.path.name):
-                file.write(piece)
-            size = shard.samples * self._row_bytes[number]
-            self._crcs[number] = isal_zlib.crc32_combine(self._crcs[number], record.crcs[number], size)
-            self._sizes[number] += size
-
-    def finish(self) -> dict[Path, FileSum]:
-        """Write the ends of the files, sync them, and return their sums. Raises OSError."""
-        for file, crc, size in zip(self._files, self._crcs, self._sizes, strict=True):
-            file.write(_LAST_BLOCK + idx.gzip_trailer(crc, size))
-            file.close()
-        return {file.path: file.sum for file in self._files}
-
-    def abandon(self) -> None:
-        """Close the files as they are."""
-        for file in self._files:
-            file.close(sync=False)
-
-
-def sum_of(directory: Path, name: str, spec: Spec) -> FileSum:
-    """Return size and SHA-256 of one of the files. Raises OSError."""
-    return local.sum_of(directory / name)
-
-
-def collector(directory: Path, stage: Path, spec: Spec) -> Members:
-    """Return what joins the shards."""
-    return Members(directory, stage, spec)
-
-
-def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
-    """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
-    with _opened(directory, LABELS_NAME, spec) as labels, _opened(directory, LENGTHS_NAME, spec) as lengths:
-        for first in range(0, spec.samples, SHARD_SIZE):
-            count = min(SHARD_SIZE, spec.samples - first)
-            digits, sizes = labels.rows(count), lengths.rows(count)
-            for row, size in zip(digits.tolist(), sizes.tolist(), strict=True):
-                yield "".join(map(str, row[:size]))
-        labels.end()
-        lengths.end()
-
-
-def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
-    """Yield the samples of the shard in batches. Raises FormatError, OSError.
-
-    IDX has no place for glyph ids, edges and boxes: they are worked out from the recipe, or are -1 where it draws from
-    files of the user's own.
-    """
-    recipe = spec.recipe
-    with ExitStack() as stack:
-        files_open = [stack.enter_context(_opened(directory, name, spec)) for name in file_names(spec)]
-        for file in files_open:
-            file.skip(shard.first)
-        for first, stop in spans(recipe, shard.first, shard.stop):
-            images, digits, lengths, *masks = (file.rows(stop - first) for file in files_open)
-            unknown = np.full(digits.shape, ABSENT, dtype=np.int32)
-            traces: dict[str, Any] = {
-                "glyphs": unknown,
-                "x": unknown,
-                "y": unknown,
-                "boxes": np.repeat(unknown[:, :, None], 4, axis=2),
-            }
-            if recipe.source in BUNDLED_SOURCES:
-                worked_out = annotate(recipe, bank.load(Source(recipe.source)), first, stop)
-                traces = {name: getattr(worked_out, name) for name in traces}
-            sizes, widths = lengths.astype(np.int32), np.full(len(digits), recipe.width, dtype=np.int32)
-            traces["masks"] = masks[0] if masks else None
-            yield checked(Batch(first, digits, sizes, widths=widths, images=images, **traces), LABELS_NAME)
-        if shard.stop == spec.samples:
-            for file in files_open:
-                file.end()
+    def end(self) -> bytes:
+        """Return the rest of the run, which ends on a byte."""
+        return self.take() + bytes(self._deflater.flush(isal_zlib.Z_FULL_FLUSH))
 
 
 class _Rows:
@@ -276,6 +238,6 @@ class _Rows:
 
 
 @contextmanager
-def _opened(directory: Path, name: str, spec: Spec) -> Iterator[_Rows]:
-    with local.open_regular(directory / name) as packed, gzip.open(packed) as file:
-        yield _Rows(file, name, _shapes(spec)[name])
+def _opened(open_file: Opener, name: str, spec: Spec) -> Iterator[_Rows]:
+    with open_file(name) as packed, gzip.open(packed) as file:
+        yield _Rows(file, name, _shape(spec, name))

@@ -7,289 +7,200 @@ those of the images; imagefolder makes a column `mask` of images out of the key 
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import lru_cache, partial
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from hashlib import sha256
-from itertools import chain, islice
-from pathlib import Path
+from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
-from mnist_seq_cli.codecs.compression import Compression
-from mnist_seq_cli.dataset.manifest import STATE_NAME, Record
 from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.formats import Written, standing_shards
-from mnist_seq_cli.formats.annotations import MAX_ROW, fits_canvas, parse_row, rows_of, to_batch
+from mnist_seq_cli.formats import rows
+from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener
+from mnist_seq_cli.formats.rows import LABELS_HEADER, LABELS_NAME, METADATA_NAME, fits_canvas, rows_of, to_batch
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.store import FileSum, pieces_of
-
-SHARD_SIZE = 1_000
-SHARDS_STAND = True
-RANDOM_ACCESS = True
-ANY_WIDTH = True
-MASKS = True
-COMPRESSION: Compression = "fast"
+from mnist_seq_cli.storage.store import Files, identity
 
 IMAGES_NAME = "images"
 MASKS_NAME = "masks"
-LABELS_NAME = "labels.csv"
-METADATA_NAME = "metadata.jsonl"
-FILES = (LABELS_NAME, METADATA_NAME)
-LABELS_HEADER = b"file_name,label\n"
+
+Names = Callable[[Shard, Annotations], list[str]]
+"""What gives the names of the images of some samples of a shard."""
 
 
-def file_names(spec: Spec) -> tuple[str, ...]:
-    """Return labels.csv and metadata.jsonl."""
-    return FILES
-
-
-def _kinds(spec: Spec) -> tuple[str, ...]:
-    return (IMAGES_NAME, MASKS_NAME) if spec.masks else (IMAGES_NAME,)
-
-
-def shard_path(shard: Shard, kind: str = IMAGES_NAME) -> str:
+def shard_folder(shard: Shard, kind: str = IMAGES_NAME) -> str:
     """Return the folder of the shard's images, or of its masks."""
     return f"{kind}/{shard.number:05d}"
 
 
-def shard_paths(spec: Spec, shard: Shard) -> tuple[str, ...]:
-    """Return the folders of the shard."""
-    return tuple(shard_path(shard, kind) for kind in _kinds(spec))
+def file_names(shard: Shard, first: int, stop: int) -> list[str]:
+    """Return the names of the images of samples `first` to `stop` of a shard."""
+    folder = shard_folder(shard)
+    return [f"{folder}/{sample:08d}.png" for sample in range(first, stop)]
 
 
-def file_name(sample: int, shard: Shard) -> str:
-    """Return the name that a sample's image goes by in labels and metadata."""
-    return f"{shard_path(shard)}/{sample:08d}.png"
-
-
-def _mask_name(name: str) -> str:
+def mask_name(name: str) -> str:
     """Return the name of the mask of the image of that name."""
     return MASKS_NAME + name.removeprefix(IMAGES_NAME)
 
 
-def folders(directory: Path, spec: Spec) -> list[Path]:
-    """Return the folders that those of the shards are in."""
-    return [directory / kind for kind in _kinds(spec)]
+def label_files(recipe: Recipe, names: Names, *, masks: bool = False) -> tuple[Extra, ...]:
+    """Return labels.csv and metadata.jsonl, for images that have these names."""
+
+    def labels(shard: Shard, annotations: Annotations) -> bytes:
+        texts = rows.texts_of(annotations)
+        named = zip(names(shard, annotations), texts, strict=True)
+        return "".join([f"{name},{'-'.join(text)}\n" for name, text in named]).encode()
+
+    def metadata(shard: Shard, annotations: Annotations) -> bytes:
+        lines = []
+        for name, (_, row) in zip(names(shard, annotations), rows_of(recipe, annotations), strict=True):
+            mask = f'"mask_file_name": "{mask_name(name)}", ' if masks else ""
+            lines.append(f'{{"file_name": "{name}", {mask}{row}}}\n')
+        return "".join(lines).encode()
+
+    return Extra(LABELS_NAME, LABELS_HEADER, labels), Extra(METADATA_NAME, b"", metadata)
 
 
-def standing(directory: Path, spec: Spec) -> Iterator[tuple[Path, bool]]:
-    """Yield folders that are named like shards, and whether they are of the plan."""
-    for kind in _kinds(spec):
-        yield from standing_shards(directory, spec.plan, partial(shard_path, kind=kind))
+class PngFolder(Format):
+    """PNG files, and tables of what they show."""
 
+    NAME = "png"
+    SMALL_FILES = ANY_WIDTH = MASKS = RANDOM_ACCESS = True
+    SHARD_SIZE = 1_000
+    COMPRESSION = "fast"
 
-def prepare(directory: Path, spec: Spec) -> None:
-    """Make the folders that those of the shards are in. Raises OSError."""
-    for folder in folders(directory, spec):
-        local.make_directory(folder)
+    def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
+        """Return the folders of the shard: its images, and its masks."""
+        return tuple(shard_folder(shard, kind) for kind in (IMAGES_NAME, MASKS_NAME)[: 1 + spec.masks])
 
+    def groups(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
+        """Return the folders of the shard."""
+        return self.shard_names(spec, shard)
 
-def _side(directory: Path, shard: Shard) -> Path:
-    return directory / STATE_NAME / "rows" / f"{shard.number:05d}"
+    def extras(self, spec: Spec) -> tuple[Extra, ...]:
+        """Return labels.csv and metadata.jsonl."""
 
+        def names(shard: Shard, annotations: Annotations) -> list[str]:
+            return file_names(shard, annotations.first, annotations.first + len(annotations))
 
-def _names(shard: Shard) -> Callable[[Annotations], list[str]]:
-    folder = shard_path(shard)
-    return lambda truth: [f"{folder}/{sample:08d}.png" for sample in range(truth.first, truth.first + len(truth))]
+        return label_files(spec.recipe, names, masks=spec.masks)
 
-
-def write_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Written:
-    """Write a PNG file for each image and mask in new folders, and give them their names; so with the rows.
-
-    Raises OSError.
-    """
-    paths = shard_paths(spec, shard)
-    staged = [stage / f"{shard.number}.{kind}" for kind in _kinds(spec)]
-    digest, total = sha256(), 0
-    rows = Rows(spec.recipe, shard, _names(shard), masks=spec.masks)
-    with ExitStack() as stack:
-        new = [stack.enter_context(local.NewFolder(path)) for path in staged]
+    def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
+        """Yield a PNG file for each image, and one for its mask after it."""
         for batch in batches:
-            arrays = [batch.images] if batch.masks is None else [batch.images, batch.masks]
-            contents = [png.encode(array, spec.compression, batch.widths) for array in arrays]
-            for folder, encoded in zip(new, contents, strict=True):
-                folder.write((f"{sample:08d}.png", content) for sample, content in enumerate(encoded, batch.first))
-            joined = b"".join(chain.from_iterable(zip(*contents, strict=True)))
-            digest.update(joined)
-            total += len(joined)
-            rows.add(batch)
-    rows.place(directory, stage)
-    for source, path in zip(staged, paths, strict=True):
-        local.place(source, directory / path)
-    return Written(shard.samples * len(paths), total, digest.hexdigest())
+            names = file_names(shard, batch.first, batch.first + len(batch))
+            images = png.encode(batch.images, spec.compression, batch.widths)
+            if batch.masks is None:
+                yield from map(File, names, images)
+                continue
+            masks = png.encode(batch.masks, spec.compression, batch.widths)
+            for name, image, mask in zip(names, images, masks, strict=True):
+                yield File(name, image)
+                yield File(mask_name(name), mask)
+        return None
+
+    def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
+        """Return what is in the folders of the shard. Raises OSError, FormatError."""
+        expected = file_names(shard, shard.first, shard.stop)
+        if spec.masks:
+            expected = [name for image in expected for name in (image, mask_name(image))]
+        found = set[str]()
+        for folder in self.shard_names(spec, shard):
+            found |= _files_in(folder, set(expected), files)
+        return measured((name for name in expected if name in found), files)
+
+    def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
+        """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
+        # A part of a shard has its number, and so its folder.
+        yield from read_named(spec, shard, open_file, lambda first, stop: file_names(shard, first, stop))
+
+    def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
+        """Yield the sequence of each sample as plain text, from labels.csv. Raises FormatError, OSError."""
+        with open_file(LABELS_NAME) as file:
+            yield from rows.read_labels(file)
 
 
-def keep_shard(directory: Path, stage: Path, spec: Spec, shard: Shard, truths: Iterator[Annotations]) -> None:
-    """Write the rows of a shard whose folders stand. Raises OSError."""
-    rows = Rows(spec.recipe, shard, _names(shard), masks=spec.masks)
-    for truth in truths:
-        rows.add(truth)
-    rows.place(directory, stage)
+def _files_in(folder: str, expected: set[str], files: Files) -> set[str]:
+    """Return the names of the files in a folder, which has none but the expected. Raises FormatError, OSError."""
+    entries = list(files.list(folder))
+    if strange := sorted(entry.name for entry in entries if entry.kind != "file" or entry.name not in expected):
+        name = strange[0].rpartition("/")[2]
+        raise FormatError(f"{folder} holds {name!r}, which is none of its samples")
+    if not entries:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    return {entry.name for entry in entries}
 
 
-class Rows:
-    """The rows of a shard for labels.csv and metadata.jsonl; `names` tells the names of the images."""
+def measured(names: Iterable[str], files: Files) -> Content:
+    """Return what PNG files come to. Raises OSError.
 
-    def __init__(
-        self, recipe: Recipe, shard: Shard, names: Callable[[Annotations], list[str]], *, masks: bool = False
-    ) -> None:
-        self._recipe = recipe
-        self._shard = shard
-        self._names = names
-        self._masks = masks
-        self._labels: list[str] = []
-        self._metadata: list[str] = []
-
-    def add(self, truth: Annotations) -> None:
-        """Append the rows of some samples."""
-        for name, (text, row) in zip(self._names(truth), rows_of(self._recipe, truth), strict=True):
-            self._labels.append(f"{name},{'-'.join(text)}\n")
-            mask = f'"mask_file_name": "{_mask_name(name)}", ' if self._masks else ""
-            self._metadata.append(f'{{"file_name": "{name}", {mask}{row}}}\n')
-
-    def place(self, directory: Path, stage: Path) -> None:
-        """Write the rows where they wait to be collected. Raises OSError."""
-        staged, waiting = stage / f"{self._shard.number}.rows", _side(directory, self._shard)
-        with local.NewFolder(staged) as folder:
-            rows = ((LABELS_NAME, self._labels), (METADATA_NAME, self._metadata))
-            folder.write((name, "".join(lines).encode()) for name, lines in rows)
-        local.make_directory(waiting.parent)
-        local.place(staged, waiting)
+    The sum is over all contents as one; where each file ends is known from how PNG files end.
+    """
+    digest, size, whole, found = sha256(), 0, True, 0
+    for name in names:
+        with files.open(name) as file:
+            content = file.read()
+        whole = whole and png.is_whole(content)
+        digest.update(content)
+        size += len(content)
+        found += 1
+    return Content(found, size, digest.hexdigest() if whole else "")
 
 
-def check_shard(directory: Path, spec: Spec, shard: Shard) -> Written:
-    """Return what the folders hold. Raises OSError, FormatError."""
-    digest, total, whole, found = sha256(), 0, True, 0
-    expected = [f"{sample:08d}.png" for sample in range(shard.first, shard.stop)]
-    listed = []
-    for path in shard_paths(spec, shard):
-        with os.scandir(directory / path) as entries:
-            are_files = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
-        if strange := sorted({name for name in are_files if not are_files[name]} | are_files.keys() - set(expected)):
-            raise FormatError(f"{path} holds {strange[0]!r}, which is none of its samples")
-        listed.append((directory / path, are_files))
-    for name in expected:
-        for folder, names in listed:
-            if name in names:
-                content = (folder / name).read_bytes()
-                whole = whole and png.is_whole(content)
-                digest.update(content)
-                total += len(content)
-                found += 1
-    # The sum is over all contents as one; where each file ends is known from how PNG files end.
-    return Written(found, total, digest.hexdigest() if whole else "")
-
-
-class Tables:
-    """Joins the rows of the shards into labels.csv and metadata.jsonl."""
-
-    def __init__(self, directory: Path, stage: Path) -> None:
-        self._directory = directory
-        self._files = {name: local.NewFile(stage / name) for name in FILES}
-        self._files[LABELS_NAME].write(LABELS_HEADER)
-
-    def add(self, shard: Shard, record: Record) -> None:
-        """Append the shard's rows. Raises OSError."""
-        for name, file in self._files.items():
-            for piece in pieces_of(local.open_regular(_side(self._directory, shard) / name)):
-                file.write(piece)
-
-    def finish(self) -> dict[Path, FileSum]:
-        """Sync both files, and return their sums. Raises OSError."""
-        for file in self._files.values():
-            file.close()
-        return {file.path: file.sum for file in self._files.values()}
-
-    def abandon(self) -> None:
-        """Close both files as they are."""
-        for file in self._files.values():
-            file.close(sync=False)
-
-
-def sum_of(directory: Path, name: str, spec: Spec) -> FileSum:
-    """Return size and SHA-256 of one of the files. Raises OSError."""
-    return local.sum_of(directory / name)
-
-
-def collector(directory: Path, stage: Path, spec: Spec) -> Tables:
-    """Return what joins the rows of the shards."""
-    return Tables(directory, stage)
-
-
-def read_texts(directory: Path, spec: Spec) -> Iterator[str]:
-    """Yield the sequence of each sample as plain text, `0042`, from labels.csv. Raises FormatError, OSError."""
-    with local.open_regular(directory / LABELS_NAME) as file:
-        if file.readline(MAX_ROW) != LABELS_HEADER:
-            raise FormatError(f"{LABELS_NAME} does not begin with {LABELS_HEADER.decode().strip()!r}")
-        for number, line in enumerate(_lines(file), 2):
-            digits = line.rpartition(b",")[2].rstrip(b"\n").replace(b"-", b"")
-            if not digits.isdigit():
-                raise FormatError(f"{LABELS_NAME} has no sequence of digits in line {number}")
-            yield digits.decode("ascii")
-
-
-def read(directory: Path, spec: Spec, shard: Shard) -> Iterator[Batch]:
-    """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
-    # A part of a shard has its number, and so its folder.
-    yield from read_named(
-        directory, spec, shard, lambda first, stop: [file_name(sample, shard) for sample in range(first, stop)]
-    )
-
-
-def read_named(directory: Path, spec: Spec, shard: Shard, names: Callable[[int, int], list[str]]) -> Iterator[Batch]:
-    """Yield samples as `read` does, of images that have these names. Raises FormatError, OSError."""
+def read_named(spec: Spec, shard: Shard, open_file: Opener, names: Callable[[int, int], list[str]]) -> Iterator[Batch]:
+    """Yield the samples of a shard, or of a part of it, whose images have these names. Raises FormatError, OSError."""
     recipe, before = spec.recipe, shard.first - shard.number * spec.shard_size
-    keys = ("file_name", "mask_file_name") if spec.masks else ("file_name",)
-    with local.open_regular(directory / METADATA_NAME) as metadata:
-        about = (directory / METADATA_NAME).stat()
-        offsets = _row_offsets(directory / METADATA_NAME, spec.shard_size, about.st_mtime_ns, about.st_size)
+    keys = rows.strict_keys(recipe, "file_name", *(["mask_file_name"] if spec.masks else []))
+    with open_file(METADATA_NAME) as metadata:
+        offsets = _row_offsets(metadata, spec.shard_size)
         if shard.number >= len(offsets):
             raise FormatError(f"{METADATA_NAME} has no rows of shard {shard.number}")
         metadata.seek(offsets[shard.number])
-        lines = islice(_lines(metadata), before, None)
+        lines = islice(rows.lines_of(metadata), before, None)
         for first, stop in spans(recipe, shard.first, shard.stop):
             expected = names(first, stop)
-            images = [_read_image(directory, spec, name) for name in expected]
-            rows = []
+            images = [_read_image(spec, name, open_file) for name in expected]
+            known = []
             for name, line in zip(expected, islice(lines, stop - first), strict=False):
-                row = parse_row(recipe, line, keys)
-                if [row[key] for key in keys] != [name, _mask_name(name)][: len(keys)]:
+                row = rows.parse_row(line, f"a row of {METADATA_NAME}", keys)
+                if (row.file_name, row.mask_file_name) != (name, mask_name(name) if spec.masks else ""):
                     raise FormatError(f"{METADATA_NAME} has no row of {name} where it should be")
-                rows.append(row)
-            masks = [_read_image(directory, spec, _mask_name(name)) for name in expected] if spec.masks else None
-            yield to_batch(recipe, first, rows, images, masks)
+                known.append(row)
+            masks = [_read_image(spec, mask_name(name), open_file) for name in expected] if spec.masks else None
+            yield to_batch(recipe, first, known, images, masks)
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the rows of a file; one that is longer than any of ours comes in pieces that are none."""
-    return iter(partial(file.readline, MAX_ROW), b"")
-
-
-def _read_image(directory: Path, spec: Spec, name: str) -> NDArray[np.uint8]:
-    with local.open_regular(directory / name) as file:
+def _read_image(spec: Spec, name: str, open_file: Opener) -> NDArray[np.uint8]:
+    with open_file(name) as file:
         image = png.decode(file.read(), name=name)
     if not fits_canvas(spec.recipe, image):
         raise FormatError(f"{name} is {image.shape[1]}×{image.shape[0]} px, which is not what the recipe makes")
     return image
 
 
-@lru_cache(maxsize=4)
-def _row_offsets(path: Path, shard_size: int, _changed: int, _size: int) -> list[int]:
-    """Return where the rows of each shard begin in a file of one line a sample, as it is now. Raises OSError."""
-    offsets, place = [0], 0
-    with local.open_regular(path) as file:
-        for number, line in enumerate(_lines(file), 1):
-            place += len(line)
-            if number % shard_size == 0:
-                offsets.append(place)
+_OFFSETS: dict[Hashable, list[int]] = {}
+
+
+def _row_offsets(file: BinaryIO, shard_size: int) -> list[int]:
+    """Return the offset of the rows of each shard, in a file of one line a sample. Raises OSError."""
+    known = identity(file)
+    if (known, shard_size) in _OFFSETS and known is not None:
+        return _OFFSETS[known, shard_size]
+    offsets, offset = [0], 0
+    for number, line in enumerate(rows.lines_of(file), 1):
+        offset += len(line)
+        if number % shard_size == 0:
+            offsets.append(offset)
+    if len(_OFFSETS) == 4:
+        _OFFSETS.clear()
+    _OFFSETS[known, shard_size] = offsets
     return offsets

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mnist_seq_cli import formats
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Batch
-from mnist_seq_cli.formats.annotations import texts_of
+from mnist_seq_cli.formats.rows import texts_of
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.options.notation import format_sequence
@@ -120,7 +120,7 @@ def _batches(*stored: StoredDataset) -> Iterator[Batch]:
     for data in stored:
         format_, recipe = formats.get(data.spec.format), data.recipe
         for shard in data.spec.plan:
-            for batch in format_.read(data.path, data.spec, shard):
+            for batch in format_.read(data.spec, shard, data.open_file):
                 if recipe.source in BUNDLED_SOURCES and (batch.glyphs < 0).all():
                     glyphs = bank.load(Source(recipe.source))
                     made = compose.annotate(recipe, glyphs, batch.first, batch.first + len(batch))

@@ -13,9 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_seq_cli import formats
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, STATE_NAME, Record
+from mnist_seq_cli.dataset.finish import join
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
+from mnist_seq_cli.dataset.shards import Rows
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import ABSENT, Annotations, drawn_names
 from mnist_seq_cli.engine.glyphs import check_bank
@@ -29,7 +32,8 @@ from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.store import FileSum
+from mnist_seq_cli.storage.local_store import LocalStore
+from mnist_seq_cli.storage.store import STATE_NAME, FileSum
 
 _BATCH = 256
 """Images held at a time."""
@@ -90,22 +94,16 @@ def _written(
 
     Rows go the way that they go when a dataset is built: by shard, and then joined.
     """
-    stage = work / "stage"
+    store = LocalStore(work)
     form = spec or _spec_of_images(directory, shards, reader, glyphs)
-    local.make_directory(stage)
-    collector = png_folder.Tables(work, stage)
-    try:
-        for shard in shards:
-            truths = _truths(directory, form.recipe, shard, reader, glyphs, predict=spec is not None)
-            png_folder.keep_shard(work, stage, form, shard, truths)
-            collector.add(shard, _NO_RECORD)
-        return collector.finish()
-    finally:
-        collector.abandon()
-
-
-_NO_RECORD = Record(shard=0, first=0, samples=0, files=0, bytes=0, sha256="", recipe="")
-"""What the rows of a shard are joined without."""
+    format_ = formats.get("png")
+    for shard in shards:
+        rows = Rows(store, format_, form, shard)
+        for known in _truths(directory, form.recipe, shard, reader, glyphs, predict=spec is not None):
+            rows.add(known)
+        rows.put()
+    sums = join(store, format_, form, lambda: ((shard, None) for shard in shards))
+    return {work / name: total for name, total in sums.items()}
 
 
 def _spec_of_images(directory: Path, shards: list[Shard], reader: Reader, glyphs: Bank) -> Spec:
@@ -133,8 +131,7 @@ def _spec_of_images(directory: Path, shards: list[Shard], reader: Reader, glyphs
 def _names(shard: Shard) -> Iterator[tuple[int, list[str]]]:
     """Yield the names of some images at a time, and the number of the first."""
     for first in range(shard.first, shard.stop, _BATCH):
-        samples = range(first, min(first + _BATCH, shard.stop))
-        yield first, [png_folder.file_name(sample, shard) for sample in samples]
+        yield first, png_folder.file_names(shard, first, min(first + _BATCH, shard.stop))
 
 
 def _truths(
@@ -252,7 +249,7 @@ def _shards(directory: Path, spec: Spec | None) -> list[Shard]:
         with os.scandir(folder) as entries:
             samples = sum(re.fullmatch(r"\d{8,}\.png", entry.name) is not None for entry in entries)
         shard = Shard(number, first, first + samples)
-        if folder != directory / png_folder.shard_path(shard) or not samples:
+        if folder != directory / png_folder.shard_folder(shard) or not samples:
             raise CheckError(f"{folder} is not the folder of shard {number}, which should come next")
         shards.append(shard)
         first = shard.stop

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.engine.batch import ABSENT
 from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.formats.rows import Row
 from mnist_seq_cli.recipe.recipe import Recipe
-from mnist_seq_cli.samples.sources.label_files import Row
-from mnist_seq_cli.samples.strip import NO_GAP, Rows, Strip, StripReader, boxes_in, boxes_read, on_white
+from mnist_seq_cli.samples.strip import NO_GAP, Box, Rows, Strip, StripReader, boxes_in, boxes_read, on_white
 
 MAX_SAMPLES = 1_000_000
 """Samples of a folder or a shard, whose names and sequences are held."""
@@ -152,7 +152,7 @@ class Listed(Collection):
             if row is None or row.text == text:
                 gaps = None if row is None else row.gaps
                 row = Row(text, reading.glyphs, reading.x, boxes_read(reading), gaps)
-        boxes = boxes_in(shown, row.x, self.glyph_width, row.boxes)
+        boxes = boxes_in(shown, row.x, self.glyph_width, tuple(Box(*box) for box in row.boxes))
         return Strip(number, name, shown, row.text, row.glyphs, row.x, boxes, self._gaps(row))
 
 

@@ -14,6 +14,7 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
 from mnist_seq_cli.samples.samples import Samples
+from mnist_seq_cli.storage.location import open_store
 
 
 class StoredDataset(Samples):
@@ -25,7 +26,7 @@ class StoredDataset(Samples):
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
+        store, self.path = open_store(path, "read"), Path(path)
         if self.path.exists() and not self.path.is_dir():
             raise FormatError(f"{self.path} is not a directory", hint="a dataset is opened by its directory")
         spec = manifest.read_spec(self.path)
@@ -37,12 +38,12 @@ class StoredDataset(Samples):
                 f"{self.path} is incomplete: it has no {MANIFEST_NAME}", hint="the dataset command does the rest"
             )
         super().__init__(spec.recipe, range(spec.samples), masks=spec.masks)
-        self.spec = spec
+        self.spec, self.open_file = spec, store.open
         self._kept: tuple[int, Batch] | None = None
 
     def _made(self, first: int, stop: int) -> Batch:
         format_, size = formats.get(self.spec.format), self.spec.shard_size
-        read = partial(format_.read, self.path, self.spec)
+        read = partial(format_.read, self.spec, open_file=self.open_file)
         parts: list[Batch] = []
         for number in range(first // size, -(-stop // size)):
             shard = self.spec.plan[number]

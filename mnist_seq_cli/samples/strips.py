@@ -129,9 +129,10 @@ def _of_dataset(path: Path) -> Iterator[NamedImage]:
 
 
 def _of_npz(path: Path) -> Iterator[NamedImage]:
-    from mnist_seq_cli.formats import npz_file
+    from mnist_seq_cli.codecs import npz
 
-    images = npz_file.arrays_in(path, {"images": 3}).get("images")
+    with local.open_regular(path) as file:
+        images = npz.arrays_in(file, str(path), {"images": 3}).get("images")
     if images is None or images.dtype != np.uint8 or not images.size:
         raise FormatError(f"{path} is not an npz file as we write them: it has no images of bytes")
     for first, stop in _batches(len(images), images[0].size):

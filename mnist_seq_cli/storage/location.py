@@ -28,10 +28,10 @@ def local_path(location: str | PathLike[str], action: str = "write to") -> Path:
     return Path(text)
 
 
-def open_store(location: Store | str | PathLike[str]) -> Store:
+def open_store(location: Store | str | PathLike[str], action: str = "write to") -> Store:
     """Return the store at a location; a store is returned as it is. Raises RequestError as `local_path` does."""
     if isinstance(location, str | PathLike):
         from mnist_seq_cli.storage.local_store import LocalStore
 
-        return LocalStore(local_path(location))
+        return LocalStore(local_path(location, action))
     return location

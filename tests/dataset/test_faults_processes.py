@@ -26,17 +26,13 @@ from forms import form
 from mnist_seq_cli import formats
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.dataset import build as dataset
-from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
-from mnist_seq_cli.dataset.shards import Job
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.errors import OutputError, Terminated
 from mnist_seq_cli.execution import processes, serial
-from mnist_seq_cli.execution.runner import Stop
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage import local
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched in /proc")
 
@@ -241,7 +237,7 @@ def test_a_signal_to_the_whole_group_is_one_request(place: Path, whole: Callable
     assert difference(tree(place / "out"), whole("png", *LONG)) == []
 
 
-@pytest.mark.parametrize("name", [name for name in FORMAT_NAMES if formats.get(name).SHARDS_STAND])
+@pytest.mark.parametrize("name", [name for name in FORMAT_NAMES if formats.get(name).SEPARABLE])
 def test_asked_while_it_checks_what_is_there_it_changes_nothing(name: str, place: Path) -> None:
     out = place / "out"
     assert main.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == 0
@@ -253,7 +249,7 @@ def test_asked_while_it_checks_what_is_there_it_changes_nothing(name: str, place
             yield outcome
 
     with pytest.raises(Terminated, match="stopped before anything was changed; the same command does the rest"):
-        build_with(run, out, spec_of(name))
+        dataset.build(out, spec_of(name), Source("train"), run=run)
     assert difference(tree(out), before) == []
 
 
@@ -308,17 +304,6 @@ def spec_of(name: str) -> Spec:
     return Spec(recipe=recipe, samples=20, format=name, compression=compression, shard_size=6, request=request)
 
 
-def build_with(run: Any, out: Path, spec: Spec) -> dataset.Summary:
-    """Do what `dataset.build` does, with work that is not quite that of `process`."""
-    out.mkdir(exist_ok=True)
-    job = Job(out, out / ".mnistseq" / "stage-test", spec, Source("train"))
-    before = manifest.read_spec(out)
-    with Stop() as stop:
-        summary = dataset._build(job, before, run, stop, iter)
-    local.remove(job.stage)
-    return summary
-
-
 @each_format
 @pytest.mark.parametrize("fault", ["kill", "unpicklable"])
 def test_a_shard_that_cannot_be_made_is_named_and_the_others_are_made(
@@ -329,11 +314,9 @@ def test_a_shard_that_cannot_be_made_is_named_and_the_others_are_made(
     def run(work: Any, tasks: Any, stop: Any) -> Any:
         return processes.run(chores.Spoiled(work, fault, shard=1), tasks, stop, workers=2)
 
-    summary = build_with(run, out, spec)
-    assert list(summary.failures) == [1]
-    assert summary.samples == 14
-    error = dataset._failed(summary, spec)
-    assert isinstance(error, OutputError)
+    with pytest.raises(OutputError) as raised:
+        dataset.build(out, spec, Source("train"), run=run)
+    error = raised.value
     reason = {
         "kill": "its process died 4 times, the last time alone",
         "unpicklable": "Unpicklable: from here to there",
@@ -690,7 +673,8 @@ def test_what_waits_in_the_state_folder_is_not_taken_on_trust(
     def run(work: Any, tasks: Any, stop: Any) -> Any:
         return serial.run(chores.Spoiled(work, "unpicklable", shard=2), tasks, stop)
 
-    build_with(run, out, spec)
+    with pytest.raises(OutputError, match="1 of 4 shards failed, shard 2 "):
+        dataset.build(out, spec, Source("train"), run=run)
     copy(out, place / "interrupted")
     waiting = [path for path in tree(out / ".mnistseq") if (out / ".mnistseq" / path).is_file()]
     assert "records.jsonl" in waiting
@@ -714,7 +698,8 @@ def test_no_byte_of_a_journal_is_taken_on_trust(
     def run(work: Any, tasks: Any, stop: Any) -> Any:
         return serial.run(with_holes(work, "unpicklable", shard=2), tasks, stop)
 
-    build_with(run, out, spec_of(name))
+    with pytest.raises(OutputError, match="1 of 4 shards failed, shard 2 "):
+        dataset.build(out, spec_of(name), Source("train"), run=run)
     copy(out, place / "interrupted")
     journal = (out / ".mnistseq" / "records.jsonl").read_bytes()
     digits = [at for at, byte in enumerate(journal) if chr(byte).isdigit()]

@@ -2,7 +2,7 @@
 
 import errno
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Manifest, ManifestWriter, Record
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Journal, Manifest, Record
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
+from mnist_seq_cli.storage.local_store import LocalStore
+from mnist_seq_cli.storage.memory import MemoryStore
 from mnist_seq_cli.storage.store import FileSum
 
 RECIPE = recipe_for(seed=7, length=4, max_gap=6)
@@ -68,12 +70,14 @@ def test_a_spec_comes_back(tmp_path: Path) -> None:
     ):
         directory = tmp_path / str(number)
         directory.mkdir()
-        manifest.write_spec(directory, tmp_path, spec)
+        store = LocalStore(directory)
+        manifest.write_spec(store, spec)
+        store.clean()
         assert manifest.read_spec(directory) == spec
         assert [path.name for path in directory.iterdir()] == [RECIPE_NAME]
 
 
-def test_where_there_are_no_papers_there_are_none(tmp_path: Path) -> None:
+def test_where_there_are_no_metadata_files_there_is_nothing_to_read(tmp_path: Path) -> None:
     assert manifest.read_spec(tmp_path) is None
     assert manifest.read_manifest(tmp_path) is None
     assert manifest.read_records(tmp_path, SHA) == {}
@@ -91,23 +95,20 @@ def test_the_last_record_of_a_shard_counts(written: list[Record]) -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         journal_of(directory)
+        journal = Journal(LocalStore(directory))
         for record in written:
-            manifest.write_record(directory, record)
+            journal.add(record)
         found = manifest.read_records(directory, RECIPE.fingerprint)
         ours = [record for record in written if record.recipe == RECIPE.fingerprint]
         assert found == {record.shard: record for record in ours}
-        manifest.write_records(directory, found.values())
+        journal.begin(found.values())
         assert manifest.read_records(directory, RECIPE.fingerprint) == found
 
 
 @pytest.mark.parametrize("sums", [{}, {"labels.csv": FileSum(12, SHA), "metadata.jsonl": FileSum(0, SHA)}])
 def test_a_manifest_comes_back(sums: dict[str, FileSum], tmp_path: Path) -> None:
-    writer = ManifestWriter(SPEC, tmp_path / MANIFEST_NAME)
     written = [replace(RECORD, shard=number, first=3 * number, samples=min(3, 7 - 3 * number)) for number in range(3)]
-    for record in written:
-        writer.add(record)
-    writer.finish(sums)
-    writer.abandon()
+    manifest.write_manifest(LocalStore(tmp_path), SPEC, written, sums)
     found = manifest.read_manifest(tmp_path)
     assert found == Manifest(RECIPE.fingerprint, 7, {record.shard: record for record in written}, sums)
     assert list(found.records) == [0, 1, 2]
@@ -115,33 +116,41 @@ def test_a_manifest_comes_back(sums: dict[str, FileSum], tmp_path: Path) -> None
 
 def test_a_manifest_is_readable_line_by_line_and_synced(tmp_path: Path) -> None:
     with under(FaultySystem()) as system:
-        writer = ManifestWriter(SPEC, tmp_path / MANIFEST_NAME)
-        for number in range(3):
-            writer.add(replace(RECORD, shard=number))
-        writer.finish({})
-    assert system.log[-2:] == ["fsync", "close"]
+        manifest.write_manifest(LocalStore(tmp_path), SPEC, [replace(RECORD, shard=number) for number in range(3)], {})
+    assert system.log[-3:] == ["fsync", "close", "replace"]
     assert len((tmp_path / MANIFEST_NAME).read_text().splitlines()) == 5
 
 
-def test_a_manifest_that_is_abandoned_is_none(tmp_path: Path) -> None:
-    writer = ManifestWriter(SPEC, tmp_path / MANIFEST_NAME)
-    writer.add(RECORD)
-    writer.abandon()
-    with pytest.raises(FormatError, match="is not JSON"):
-        manifest.read_manifest(tmp_path)
+def test_a_manifest_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    def records() -> Iterator[Record]:
+        yield RECORD
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        manifest.write_manifest(LocalStore(tmp_path), SPEC, records(), {})
+    assert manifest.read_manifest(tmp_path) is None
+
+
+def test_a_journal_gives_its_records_in_order_the_last_one_of_each_shard() -> None:
+    journal = Journal(MemoryStore())
+    journal.begin([replace(RECORD, shard=2), replace(RECORD, shard=0, bytes=1)])
+    for record in (replace(RECORD, shard=1), replace(RECORD, shard=0), replace(RECORD, shard=7)):
+        journal.add(record)
+    assert list(journal.in_order(3)) == [replace(RECORD, shard=number) for number in range(3)]
+    with pytest.raises(FormatError, match="has no record of shard 3"):
+        list(journal.in_order(4))
 
 
 def test_a_recipe_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
-    stage = tmp_path / "stage"
-    stage.mkdir()
-    manifest.write_spec(tmp_path, stage, SPEC)
+    store = LocalStore(tmp_path)
+    manifest.write_spec(store, SPEC)
     other = replace(SPEC, samples=8)
     for number in range(1, 5):
         with under(FaultySystem(number, errno.ENOSPC)), pytest.raises(OSError, match="No space left"):
-            manifest.write_spec(tmp_path, stage, other)
+            manifest.write_spec(store, other)
         assert manifest.read_spec(tmp_path) == SPEC
-        (stage / RECIPE_NAME).unlink(missing_ok=True)
-    manifest.write_spec(tmp_path, stage, other)
+        store.clean()
+    manifest.write_spec(store, other)
     assert manifest.read_spec(tmp_path) == other
 
 
@@ -286,7 +295,7 @@ NOT_JSON: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", [RECIPE_NAME, MANIFEST_NAME])
 @pytest.mark.parametrize("content", NOT_JSON.values(), ids=NOT_JSON.keys())
-def test_what_is_no_paper_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
+def test_what_is_no_metadata_file_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(FormatError) as raised:
         (manifest.read_spec if name == RECIPE_NAME else manifest.read_manifest)(tmp_path)
@@ -358,7 +367,7 @@ def test_what_is_no_file_is_not_read(name: str, target: str, tmp_path: Path) -> 
         (manifest.read_spec if name == RECIPE_NAME else manifest.read_manifest)(tmp_path)
 
 
-def test_a_paper_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / MANIFEST_NAME).open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(FormatError, match="too large to be true"):
@@ -408,5 +417,5 @@ def test_a_journal_that_breaks_off_anywhere_gives_what_was_whole(tmp_path: Path)
 
 def test_records_of_shards_that_are_none_are_kept_apart_by_the_plan_and_not_here(tmp_path: Path) -> None:
     journal_of(tmp_path)
-    manifest.write_record(tmp_path, replace(RECORD, shard=10**9))
+    Journal(LocalStore(tmp_path)).add(replace(RECORD, shard=10**9))
     assert list(manifest.read_records(tmp_path, RECIPE.fingerprint)) == [10**9]

@@ -16,6 +16,7 @@ from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.dataset.manifest import read_spec
 from mnist_seq_cli.engine.writing import copies, sequences
 from mnist_seq_cli.formats import get
+from mnist_seq_cli.storage.location import open_store
 
 Run = Callable[..., Any]
 BALANCED = ["dataset", "--len", "2", "--per-label", "3", "--seed", "5", "--layout", "folders", "--shard-size", "70"]
@@ -283,12 +284,12 @@ def test_the_report_says_how_it_is_made_again(mnistseq: Run) -> None:
     assert " --layout folders " in json.loads(mnistseq("inspect", "out", "--json").out)["command"]
 
 
-def test_what_stands_is_told_from_what_is_too_much(mnistseq: Run) -> None:
+def test_what_is_there_is_told_from_what_is_too_much(mnistseq: Run) -> None:
     assert mnistseq(*DRAWN, "-o", "out").code == 0
     spec = read_spec(Path("out"))
     assert spec is not None
-    standing = dict(get("folders").standing(Path("out"), spec))
-    assert len(standing) == 40
-    assert set(standing.values()) == {True}
+    existing = dict(get("folders").existing(spec, open_store("out")))
+    assert len(existing) == 40
+    assert set(existing.values()) == {True}
     stray_image()
-    assert Counter(dict(get("folders").standing(Path("out"), spec)).values()) == {True: 40, False: 1}
+    assert Counter(dict(get("folders").existing(spec, open_store("out"))).values()) == {True: 40, False: 1}

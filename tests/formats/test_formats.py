@@ -33,7 +33,7 @@ from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import Record
-from mnist_seq_cli.dataset.shards import Completed, Job, Task
+from mnist_seq_cli.dataset.shards import Completed, Task
 from mnist_seq_cli.dataset.stream import stream
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.engine import compose
@@ -42,10 +42,12 @@ from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError
 from mnist_seq_cli.execution import processes, serial
 from mnist_seq_cli.execution.runner import Stop
 from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.formats.format import Opener
 from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.storage.location import open_store
 
 SAMPLES, SHARD_SIZE = 250, 60
 SOURCE = Source("train")
@@ -71,6 +73,10 @@ def assert_holds(directory: Path, batch: Batch) -> None:
     assert batch.first_difference(found) is None
     for name in ("images", "digits", "lengths", "glyphs", "x"):
         assert getattr(found, name).dtype == getattr(batch, name).dtype
+
+
+def open_in(directory: Path) -> Opener:
+    return open_store(directory).open
 
 
 @pytest.fixture
@@ -113,12 +119,12 @@ def test_what_was_written_is_read_again(name: str, made: Callable[[str], Path]) 
 def test_every_shard_is_read_alone_and_gives_the_labels_as_text(name: str, made: Callable[[str], Path]) -> None:
     format_, spec, whole = formats.get(name), spec_of(name), expected()
     for shard in reversed(list(spec.plan)):
-        batches = list(format_.read(made(name), spec, shard))
+        batches = list(format_.read(spec, shard, open_in(made(name))))
         assert batches[0].first == shard.first
         assert sum(map(len, batches)) == shard.samples
         for batch in batches:
             assert whole.part(batch.first, batch.first + len(batch)).first_difference(batch) is None
-    texts = list(format_.read_texts(made(name), spec))
+    texts = list(format_.read_texts(spec, open_in(made(name))))
     assert texts == ["".join(map(str, row)) for row in whole.digits.tolist()]
 
 
@@ -265,22 +271,15 @@ def in_reverse(workers: int | None = None) -> Any:
     return backwards
 
 
-def build_with(directory: Path, spec: Spec, run: Any) -> None:
-    """Do what `dataset.build` does, with a runner of one's own."""
-    directory.mkdir()
-    job = Job(directory, directory / ".mnistseq" / "stage-test", spec, SOURCE)
-    dataset._build(job, None, run, Stop(), iter)
-
-
 @each_format
 def test_processes_and_the_order_of_shards_change_no_byte(name: str, made: Callable[[str], Path], place: Path) -> None:
     whole = tree(made(name))
     for workers in (1, 2, 7):
         dataset.build(place / f"{workers}", spec_of(name), SOURCE, workers=workers)
         assert difference(tree(place / f"{workers}"), whole) == []
-    build_with(place / "reversed", spec_of(name), in_reverse())
+    dataset.build(place / "reversed", spec_of(name), SOURCE, run=in_reverse())
     assert difference(tree(place / "reversed"), whole) == []
-    build_with(place / "reversed on processes", spec_of(name), in_reverse(3))
+    dataset.build(place / "reversed on processes", spec_of(name), SOURCE, run=in_reverse(3))
     assert difference(tree(place / "reversed on processes"), whole) == []
 
 
@@ -419,7 +418,7 @@ def test_a_stream_on_stdout_is_read_as_it_comes() -> None:
 
 @pytest.mark.parametrize("name", [name for name in FORMAT_NAMES if name != "webdataset"])
 def test_only_tar_files_are_streams(name: str) -> None:
-    with pytest.raises(RequestError, match=f"the format {name} cannot go to stdout; --format webdataset can"):
+    with pytest.raises(RequestError, match=f"the format {name} cannot go to stdout; `format=webdataset` can"):
         list(stream(spec_of(name), SOURCE))
 
 

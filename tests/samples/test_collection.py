@@ -17,17 +17,18 @@ import pytest
 from forms import form
 from numpy.typing import NDArray
 
-from mnist_seq_cli import SequenceDataset, open_dataset
+from mnist_seq_cli import SequenceDataset, formats, open_dataset
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.errors import MnistseqError, RequestError
-from mnist_seq_cli.formats import FORMAT_NAMES, webdataset
+from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError
+from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.inspection import counts, look
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.reading.transcribing import open_samples
 from mnist_seq_cli.samples.collection import Collection
 from mnist_seq_cli.samples.strip import NO_GAP, Strip
+from mnist_seq_cli.storage.location import open_store
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -468,35 +469,36 @@ def test_on_a_terminal_every_view_keeps_to_80_columns(tmp_path: Path, on_termina
         assert not re.search(r"\x1b\[[0-9;]*[34][0-9;]*m", seen)
 
 
-def test_a_tar_file_is_read_the_quick_way_and_the_careful_way_alike(made: Path, tmp_path: Path) -> None:
+def test_the_labels_in_a_tar_file_are_read_with_care(made: Path, tmp_path: Path) -> None:
     spec = manifest.read_spec(made / "webdataset")
     assert spec is not None
-    place = made / "webdataset"
-    careful = [json.loads(row)["text"] for shard in spec.plan for *_, row in webdataset._samples(place, spec, shard)]
-    quick = [webdataset._texts_as_written(place, spec, shard) for shard in spec.plan]
-    assert [text for texts in quick for text in texts or []] == careful
-    assert list(webdataset.read_texts(made / "webdataset", spec)) == careful
+
+    def texts(directory: Path) -> list[str]:
+        return list(formats.get("webdataset").read_texts(spec, open_store(directory).open))
+
+    whole = texts(made / "webdataset")
+    assert whole == [sample.label.replace("-", "") for sample in open_dataset(made / "webdataset")]
     shutil.copytree(made / "webdataset", tmp_path / "out")
     first = tmp_path / "out" / "00000.tar"
     content = first.read_bytes()
     row = content.index(b'{"text"')
     for changed in (
         b"",
-        content[:-1],
         content[:-2000],
-        content + b"\0",
         content[512:],
         content[: row + 1] + b" " + content[row + 2 :],
         content[:156] + b"2" + content[157:],
         content[:124] + b"77777777777" + content[135:],
         content[:124] + b"-0000000001" + content[135:],
         content.replace(b"00000003.png", b"00000004.png"),
+        content + content,
     ):
         first.write_bytes(changed)
-        assert webdataset._texts_as_written(tmp_path / "out", spec, spec.plan[0]) is None
-    first.write_bytes(content.replace(b'"text": "', b'"text" :"', 1))  # JSON all the same
-    assert webdataset._texts_as_written(tmp_path / "out", spec, spec.plan[0]) is None
-    assert list(webdataset.read_texts(tmp_path / "out", spec)) == careful
+        with pytest.raises(FormatError):
+            texts(tmp_path / "out")
+    for same in (content[:-1], content + b"\0", content.replace(b'"text": "', b'"text" :"', 1)):
+        first.write_bytes(same)
+        assert texts(tmp_path / "out") == whole
 
 
 def test_several_samples_are_drawn_in_their_order(made: Path, mnistseq: Run) -> None:

@@ -186,7 +186,8 @@ def _show(asked: _Asked) -> int:
 def _check(asked: _Asked, view: _View) -> None:
     """Verify and regenerate, where that is asked for; note what is wrong, and what was checked."""
     from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset.verify import regenerate, verify
+    from mnist_seq_cli.dataset.regenerate import regenerate
+    from mnist_seq_cli.dataset.verify import verify
 
     if (asked.verify or asked.regenerate) and asked.path is not None and view.report.kind != "dataset":
         raise RequestError(f"only datasets can be verified, and {asked.path} is of the kind {view.report.kind}")
@@ -347,7 +348,8 @@ def _splits_at(path: Path) -> Splits | None:
 def _show_splits(asked: _Asked, path: Path, splits: Splits) -> int:
     """Show a directory of splits, and check them one by one if that is asked for."""
     from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset.verify import regenerate, verify
+    from mnist_seq_cli.dataset.regenerate import regenerate
+    from mnist_seq_cli.dataset.verify import verify
     from mnist_seq_cli.inspection import look, reports
 
     if asked.looks_at_samples:

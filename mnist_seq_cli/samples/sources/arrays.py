@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_seq_cli.codecs import npz
 from mnist_seq_cli.engine.batch import ABSENT, Batch
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.formats import npz_file
-from mnist_seq_cli.formats.annotations import texts_of
+from mnist_seq_cli.formats.rows import texts_of
 from mnist_seq_cli.recipe.options.bounds import MAX_LENGTH
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.samples.collection import CHUNK, Collection, facts_of, recipe_beside
 from mnist_seq_cli.samples.strip import NO_GAP, Rows, Strip, strips_of
+from mnist_seq_cli.storage import local
 
 
 class Arrays(Collection):
@@ -94,9 +95,9 @@ def archive(path: Path) -> Arrays:
 
     Raises FormatError for anything that is not images with labels, lengths, glyphs and x beside them or without.
     """
-    arrays = npz_file.arrays_in(
-        path, {"images": 3, "labels": 2, "lengths": 1, "glyphs": 2, "x": 2, "boxes": 3, "gaps": 2}
-    )
+    dimensions = {"images": 3, "labels": 2, "lengths": 1, "glyphs": 2, "x": 2, "boxes": 3, "gaps": 2}
+    with local.open_regular(path) as file:
+        arrays = npz.arrays_in(file, str(path), dimensions)
     if "images" not in arrays or not is_images(arrays["images"]) or 0 in arrays["images"].shape:
         raise FormatError(f"{path} is not an npz file as we write them: it has no images of bytes")
     images, shape = arrays.pop("images"), arrays["labels"].shape if "labels" in arrays else None

@@ -15,8 +15,7 @@ from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import ABSENT
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.formats import folders
-from mnist_seq_cli.formats.annotations import texts_of
+from mnist_seq_cli.formats.rows import texts_of
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
@@ -24,6 +23,7 @@ from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.samples.collection import CHUNK, Collection
 from mnist_seq_cli.samples.strip import NO_GAP, Rows, Strip, sampled_gaps, strips_of
+from mnist_seq_cli.storage.location import open_store
 
 _SHARDS = 20
 
@@ -46,7 +46,7 @@ class Dataset(Collection):
             self.problems.append(f"incomplete, {done}: the dataset command does the rest")
         elif (complete.recipe, complete.samples, self.done) != (spec.recipe.fingerprint, spec.samples, spec.samples):
             self.problems.append(f"{MANIFEST_NAME} and {RECIPE_NAME} are not about the same samples")
-        self._format = formats.get(spec.format)
+        self._format, self._open = formats.get(spec.format), open_store(path, "read").open
 
     def __len__(self) -> int:
         return 0 if self.problems else self.spec.samples
@@ -63,7 +63,7 @@ class Dataset(Collection):
         hand.
         """
         recipe, first = self.spec.recipe, 0
-        texts = self._format.read_texts(self.path, self.spec)
+        texts = self._format.read_texts(self.spec, self._open)
         while chunk := list(islice(texts, CHUNK)):
             self._check(chunk)
             gaps = sampled_gaps(recipe, first, list(map(len, chunk)))
@@ -84,7 +84,7 @@ class Dataset(Collection):
             yield from self.rows()
             return
         for shard in self.spec.plan:
-            for batch in self._format.read(self.path, self.spec, shard):
+            for batch in self._format.read(self.spec, shard, self._open):
                 gaps = sampled_gaps(self.spec.recipe, batch.first, batch.lengths)
                 yield Rows(batch.first, list(texts_of(batch)), batch.glyphs, gaps)
 
@@ -96,7 +96,7 @@ class Dataset(Collection):
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield samples as they stand on disk, in one pass."""
         size = self.spec.shard_size
-        if not self._format.RANDOM_ACCESS and not self._format.SHARDS_STAND:
+        if not self._format.RANDOM_ACCESS and not self._format.SEPARABLE:
             if numbers:
                 yield from self._read(Shard(0, numbers[0], numbers[-1] + 1), list(numbers))
             return
@@ -111,7 +111,7 @@ class Dataset(Collection):
 
     def _read(self, shard: Shard, numbers: list[int]) -> Iterator[Strip]:
         invert, left = self.spec.recipe.invert, len(numbers)
-        for batch in self._format.read(self.path, self.spec, shard):
+        for batch in self._format.read(self.spec, shard, self._open):
             here = [number for number in numbers if batch.first <= number < batch.first + len(batch)]
             gaps = sampled_gaps(self.spec.recipe, batch.first, batch.lengths)
             yield from strips_of(batch, here, gaps, invert=invert, glyph_width=self.glyph_width)
@@ -126,14 +126,14 @@ class Dataset(Collection):
 
     @cached_property
     def _named_place(self) -> Callable[[str], int | None] | None:
-        """What finds samples by the names of their files; None where these are their numbers."""
-        return folders.finder(self.spec) if self.spec.format == "folders" else None
+        """The number of a sample by the name of its file; None where names are numbers."""
+        return self._format.finder(self.spec)
 
     def spread(self, count: int) -> list[int]:
         """Return numbers from all over; where samples cannot be read alone, the first of some shards, or of all."""
         if self._format.RANDOM_ACCESS or len(self) <= count:
             return super().spread(count)
-        if not self._format.SHARDS_STAND:
+        if not self._format.SEPARABLE:
             return list(range(count))
         shards = len(self.spec.plan)
         chosen = sorted({place * (shards - 1) // (_SHARDS - 1) for place in range(_SHARDS)})
@@ -147,7 +147,7 @@ class Dataset(Collection):
             yield from super().picked(count)
             return
         numbers = self.spread(count)
-        for _, group in groupby(numbers, lambda number: number // self.spec.shard_size * self._format.SHARDS_STAND):
+        for _, group in groupby(numbers, lambda number: number // self.spec.shard_size * self._format.SEPARABLE):
             run, seen = list(group), 0
             try:
                 for strip in self.strips(run):

@@ -10,10 +10,11 @@ from pathlib import Path
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
+from mnist_seq_cli.formats.rows import Row
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
 from mnist_seq_cli.samples.collection import MAX_SAMPLES, Listed, recipe_beside
-from mnist_seq_cli.samples.sources.label_files import Row, read_labels
+from mnist_seq_cli.samples.sources.label_files import read_labels
 from mnist_seq_cli.samples.strip import Strip, read_png
 
 

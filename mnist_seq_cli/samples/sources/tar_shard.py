@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mnist_seq_cli.codecs import png
+from mnist_seq_cli.codecs import png, tar
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.formats.webdataset import IMAGE, ROW, read_members
+from mnist_seq_cli.formats.rows import Row, parse_row
+from mnist_seq_cli.formats.webdataset import IMAGE, ROW
 from mnist_seq_cli.samples.collection import MAX_SAMPLES, Listed, recipe_beside
-from mnist_seq_cli.samples.sources.label_files import Row, row_of
 from mnist_seq_cli.samples.strip import Strip
+from mnist_seq_cli.storage import local
 
 
 class TarShard(Listed):
@@ -22,7 +23,7 @@ class TarShard(Listed):
         self.path = path
         names: list[str] = []
         rows: dict[str, Row] = {}
-        for name, content in read_members(path):
+        for name, content in _members(path):
             if name.endswith(png.MASK_SUFFIX):
                 continue
             if name.endswith(IMAGE):
@@ -30,7 +31,7 @@ class TarShard(Listed):
                     raise FormatError(f"{path} holds more than {MAX_SAMPLES} samples")
                 names.append(name)
             else:
-                rows[f"{name.removesuffix(ROW)}{IMAGE}"] = row_of(content, f"{path}, {name}")[1]
+                rows[f"{name.removesuffix(ROW)}{IMAGE}"] = parse_row(content, f"{path}, {name}")
         if len(set(names)) < len(names) or not names:
             raise FormatError(f"{path} holds {'a sample twice' if names else 'no samples'}")
         super().__init__(names, rows, recipe_beside(path.parent))
@@ -38,7 +39,7 @@ class TarShard(Listed):
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield images, in one pass."""
         wanted = {self._names[number]: number for number in numbers}
-        for name, content in read_members(self.path):
+        for name, content in _members(self.path):
             if name in wanted:
                 yield self._strip(wanted[name], png.decode(content, name=f"{self.path}, {name}"))
 
@@ -49,7 +50,7 @@ class TarShard(Listed):
     def picked(self, count: int) -> Iterator[Strip | None]:
         """Yield the first samples, in one pass; None for those that cannot be read."""
         wanted, seen = self.spread(count), 0
-        for name, content in read_members(self.path):
+        for name, content in _members(self.path):
             if name not in self._places or seen == len(wanted):
                 continue
             seen += 1
@@ -57,3 +58,8 @@ class TarShard(Listed):
                 yield self._strip(self._places[name], png.decode(content, name=name))
             except FormatError:
                 yield None
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    with local.open_regular(path) as file:
+        yield from tar.read_members(file, path.name)

@@ -1,0 +1,68 @@
+"""Owns the end of a build: the files of the whole are joined, what is unexpected goes, and the manifest comes last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from mnist_seq_cli import formats
+from mnist_seq_cli.dataset.existing import unexpected
+from mnist_seq_cli.dataset.manifest import Journal, Record, write_manifest
+from mnist_seq_cli.dataset.shards import in_place
+from mnist_seq_cli.formats.format import Format, InPlaceFormat, Part
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store, pieces_of
+
+
+def prepare(store: Store, spec: Spec) -> None:
+    """Make what shards are written into, where a format needs that; a file that has to be repaired is taken for it.
+
+    Raises OSError.
+    """
+    format_ = formats.get(spec.format)
+    if not isinstance(format_, InPlaceFormat):
+        return
+    place, size = in_place(store, format_), format_.file_size(spec)
+    if store.size(format_.FILE_NAME) is None:
+        store.remove(format_.FILE_NAME)  # a link: what it leads to is not ours to write to
+    else:
+        place.move(format_.FILE_NAME, format_.growing_name)
+    if (store.size(format_.growing_name) or 0) < size:
+        place.make_sized(format_.growing_name, size)
+
+
+def finish(store: Store, spec: Spec) -> None:
+    """Complete a dataset whose shards are all in the journal. Raises OSError."""
+    format_, plan, journal = formats.get(spec.format), spec.plan, Journal(store)
+    sums = join(store, format_, spec, lambda: ((plan[each.shard], each) for each in journal.in_order(len(plan))))
+    for name in unexpected(store, spec):
+        store.remove(name)
+        store.prune(name.rpartition("/")[0])
+    write_manifest(store, spec, journal.in_order(len(plan)), sums)
+    store.remove(STATE_NAME)
+
+
+def join(
+    store: Store, format_: Format, spec: Spec, records: Callable[[], Iterable[tuple[Shard, Record | None]]]
+) -> dict[str, FileSum]:
+    """Join what waits of the shards into the files of the whole, and return their sums. Raises OSError."""
+    sums = {}
+    for name in format_.file_names(spec):
+        if isinstance(format_, InPlaceFormat) and name == format_.FILE_NAME:
+            place = in_place(store, format_)
+            parts = ((shard, record.crcs if record else ()) for shard, record in records())
+            place.write_at(format_.growing_name, format_.complete(spec, parts), cut=True)
+            place.move(format_.growing_name, name)
+            with store.open(name) as file:
+                sums[name] = format_.sum_of(spec, name, file)
+        else:
+            sums[name] = store.put(name, format_.join(spec, name, _parts(store, format_, spec, name, records())))
+    return sums
+
+
+def _parts(
+    store: Store, format_: Format, spec: Spec, name: str, records: Iterable[tuple[Shard, Record | None]]
+) -> Iterator[Part]:
+    for shard, record in records:
+        content = pieces_of(store.open(format_.part_name(spec, name, shard)))
+        yield Part(shard, record.crcs if record else (), content)

@@ -1,0 +1,233 @@
+"""Owns what a format is: batches to the named content of a shard and back; with the defaults of "one file a shard".
+
+A format knows no disk. It says which names there should be, gives content by name, and takes it back through a function
+that opens a name. Files of the dataset as a whole are joined from parts, one a shard: of rows made from annotations
+alone (`extras`), or of what `write` has made (`joined`).
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Iterator
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import BinaryIO, ClassVar, NamedTuple
+
+from mnist_seq_cli.codecs.compression import Compression
+from mnist_seq_cli.engine.batch import Annotations, Batch
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.formats.rows import texts_of
+from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.storage.store import STATE_NAME, Files, FileSum, Region, pieces_of, sum_of
+
+Opener = Callable[[str], BinaryIO]
+"""What opens a file of a dataset by its name. Raises OSError."""
+
+Checksums = tuple[int, ...]
+"""CRC-32s of the parts of a shard, for formats whose shards are joined."""
+
+
+class File(NamedTuple):
+    """A file of a shard: its name in the dataset, and its content, whole or in pieces."""
+
+    name: str
+    content: bytes | Iterator[bytes]
+
+
+class Content(NamedTuple):
+    """What the files of a shard come to; `sha256` is over the content of all, in their order."""
+
+    files: int
+    bytes: int
+    sha256: str
+    crcs: Checksums = ()
+
+
+class Extra(NamedTuple):
+    """A file of the dataset as a whole that is made of annotations alone: how it begins, and the rows of samples."""
+
+    name: str
+    head: bytes
+    rows: Callable[[Shard, Annotations], bytes]
+
+
+class Part(NamedTuple):
+    """What a shard has for a file of the dataset as a whole."""
+
+    shard: Shard
+    crcs: Checksums
+    pieces: Iterator[bytes]
+
+
+class Format(ABC):
+    """A way to write samples and to read them again. A new one has a name, `write` and `read`; the rest has defaults.
+
+    `SUFFIX` ends the name of the one file of a shard. `SEPARABLE` says whether the shards can be told apart in a
+    complete dataset, to be checked one by one; `SMALL_FILES`, whether shards are many files of one piece; `ANY_WIDTH`,
+    whether each image may have a width of its own; `MASKS`, whether there is room for masks; `RANDOM_ACCESS`, whether
+    a sample can be read alone.
+    """
+
+    NAME: ClassVar[str]
+    SUFFIX: ClassVar[str] = ""
+    SEPARABLE: ClassVar[bool] = True
+    SMALL_FILES: ClassVar[bool] = False
+    ANY_WIDTH: ClassVar[bool] = False
+    MASKS: ClassVar[bool] = False
+    RANDOM_ACCESS: ClassVar[bool] = False
+    SHARD_SIZE: ClassVar[int] = 10_000
+    COMPRESSION: ClassVar[Compression] = "small"
+
+    def check(self, spec: Spec) -> None:
+        """Raise RequestError or FormatError for what this format has no room for, before anything is written."""
+        if spec.masks and not self.MASKS:
+            raise RequestError(f"the format {self.NAME} has no place for masks", hint="leave `masks` out")
+
+    # Names
+
+    def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
+        """Return the files or folders of the shard alone; there may be none."""
+        return (f"{shard.number:05d}{self.SUFFIX}",)
+
+    def groups(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
+        """Return the folders that are the shard's alone; they are replaced as a whole."""
+        return ()
+
+    def folders(self, spec: Spec, files: Files) -> list[str]:
+        """Return the folders that shards go into."""
+        parents = (name.rpartition("/")[0] for name in self.shard_names(spec, spec.plan[0]))
+        return [parent for parent in parents if parent]
+
+    def extras(self, spec: Spec) -> tuple[Extra, ...]:
+        """Return the files of the dataset as a whole that are made of annotations alone."""
+        return ()
+
+    def joined(self, spec: Spec) -> tuple[str, ...]:
+        """Return the files of the dataset as a whole that are joined from what `write` makes."""
+        return ()
+
+    def file_names(self, spec: Spec) -> tuple[str, ...]:
+        """Return the files of the dataset as a whole, which the manifest sums up."""
+        return (*self.joined(spec), *(extra.name for extra in self.extras(spec)))
+
+    def part_name(self, spec: Spec, name: str, shard: Shard) -> str:
+        """Return the file in which what a shard has for a file of the whole waits to be joined."""
+        kind = "shards" if name in self.joined(spec) else "rows"
+        return f"{STATE_NAME}/{kind}/{shard.number:05d}/{name}"
+
+    def existing(self, spec: Spec, files: Files) -> Iterator[tuple[str, bool]]:
+        """Yield what is named like a shard, and whether it is one of the plan."""
+        plan = spec.plan
+        for first in self.shard_names(spec, plan[0]):
+            folder, _, last = first.rpartition("/")
+            like_one = re.compile(r"(\d{5,9})" + re.escape(PurePosixPath(last).suffix), re.ASCII)
+            for entry in files.list(folder):
+                if name := like_one.fullmatch(entry.name.rpartition("/")[2]):
+                    number = int(name[1])
+                    yield entry.name, number < len(plan) and entry.name in self.shard_names(spec, plan[number])
+
+    # Content
+
+    @abstractmethod
+    def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
+        """Yield the files of the shard in the order that its checksum is over; return those of its parts, if any.
+
+        The pieces of a file are taken before the next file is asked for.
+        """
+
+    @abstractmethod
+    def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
+        """Yield the samples of the shard in batches of `compose.spans`, masks and all.
+
+        With `RANDOM_ACCESS` the shard may be a part of one, read in time that does not grow with the rest. Raises
+        FormatError, OSError.
+        """
+
+    def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
+        """Return what the files of the shard come to, to be held against a record. Raises OSError, FormatError."""
+        digest, size, names = sha256(), 0, self.shard_names(spec, shard)
+        for name in names:
+            for piece in pieces_of(files.open(name)):
+                digest.update(piece)
+                size += len(piece)
+        return Content(len(names), size, digest.hexdigest())
+
+    def join(self, spec: Spec, name: str, parts: Iterable[Part]) -> Iterator[bytes]:
+        """Yield the content of a file of the dataset as a whole, in pieces."""
+        yield next(extra.head for extra in self.extras(spec) if extra.name == name)
+        for part in parts:
+            yield from part.pieces
+
+    def sum_of(self, spec: Spec, name: str, file: BinaryIO) -> FileSum:
+        """Return the sum of a file of the dataset as a whole, as the manifest has it. Raises OSError."""
+        return sum_of(file)
+
+    def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
+        """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
+        for shard in spec.plan:
+            for batch in self.read(spec, shard, open_file):
+                yield from texts_of(batch)
+
+    def finder(self, spec: Spec) -> Callable[[str], int | None] | None:
+        """Return a function from the name of an image to its sample; None where names are the numbers of samples."""
+        return None
+
+    def stream(self, spec: Spec, batches: Iterable[Batch]) -> Iterator[bytes]:
+        """Yield all samples as one file, piece by piece. Raises RequestError where the format is no stream."""
+        raise RequestError(f"the format {self.NAME} cannot go to stdout", hint="`format=webdataset` can")
+
+    def detect(self, start: bytes) -> bool:
+        """Tell whether a file that begins with these bytes (512, or all) can be one of this format."""
+        return False
+
+
+class InPlaceFormat(Format):
+    """A format of one file in which each shard has a place of its own, known from the spec: nothing is joined.
+
+    Until all is there the file is in the state folder; it needs a store with random access.
+    """
+
+    FILE_NAME: ClassVar[str]
+
+    @property
+    def growing_name(self) -> str:
+        """The name of the file until all is there."""
+        return f"{STATE_NAME}/{self.FILE_NAME}"
+
+    @abstractmethod
+    def file_size(self, spec: Spec) -> int:
+        """Return the bytes of the file as far as shards are written to it."""
+
+    @abstractmethod
+    def write_regions(
+        self, spec: Spec, shard: Shard, batches: Iterable[Batch]
+    ) -> Generator[Region, None, Checksums | None]:
+        """Yield the regions of the shard, and return the checksums of its parts."""
+
+    @abstractmethod
+    def measure_in(self, spec: Spec, shard: Shard, file: BinaryIO) -> Content:
+        """Return what the regions of the shard come to, in the order in which they are written. Raises OSError."""
+
+    @abstractmethod
+    def complete(self, spec: Spec, parts: Iterable[tuple[Shard, Checksums]]) -> Iterator[Region]:
+        """Yield what is around the regions of all shards; the last region ends the file. Raises FormatError."""
+
+    def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
+        """Return nothing: a shard is a part of the one file."""
+        return ()
+
+    def joined(self, spec: Spec) -> tuple[str, ...]:
+        """Return the one file."""
+        return (self.FILE_NAME,)
+
+    def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
+        """Raise TypeError: shards are written by `write_regions`."""
+        raise TypeError(f"{self.NAME} is written in place")
+
+    def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
+        """Return what the regions of the shard come to, where the file is now. Raises OSError."""
+        growing = any(entry.name == self.growing_name for entry in files.list(STATE_NAME))
+        with files.open(self.growing_name if growing else self.FILE_NAME) as file:
+            return self.measure_in(spec, shard, file)

@@ -1,0 +1,242 @@
+"""Owns annotations as text: a sequence as `0042`, a sample as a row of JSON or CSV; and all of that back as arrays.
+
+There is one parser each for rows of JSON and for labels.csv. Strict, it takes what this package writes, and nothing
+else; lenient, what any folder of labelled images may have.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli.engine.batch import ABSENT, PAPER, Annotations, Batch, drawn_names
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.recipe.options.notation import parse_sequence
+from mnist_seq_cli.recipe.recipe import Recipe
+
+MAX_ROW = 64_000
+"""Bytes of the longest row of JSON or CSV that a dataset of ours can have, and a little more."""
+
+LABELS_NAME, METADATA_NAME = "labels.csv", "metadata.jsonl"
+LABELS_HEADER = b"file_name,label\n"
+
+
+def texts_of(annotations: Annotations) -> list[str]:
+    """Return each sequence as plain text, `0042`."""
+    return spelled(annotations.digits, annotations.lengths)
+
+
+def spelled(digits: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[str]:
+    """Return sequences, as in Annotations, as plain text, `0042`."""
+    width = digits.shape[1]
+    text = (digits + np.uint8(ord("0"))).tobytes().decode("ascii")
+    starts = range(0, len(text), width)
+    return [text[start : start + length] for start, length in zip(starts, lengths.tolist(), strict=True)]
+
+
+def rows_of(recipe: Recipe, annotations: Annotations) -> Iterator[tuple[str, str]]:
+    """Yield for each sample its text, and its annotations as the inside of a JSON object."""
+    columns = {
+        name: annotations.drawn[name] if name in annotations.drawn else getattr(annotations, name)
+        for name in row_names(recipe)
+    }
+    texts = texts_of(annotations)
+    rows = [""] * len(texts)
+    for length in np.flatnonzero(np.bincount(annotations.lengths)).tolist():
+        samples = np.flatnonzero(annotations.lengths == length)
+        written = {
+            name: values[samples] if values.ndim == 1 else values[samples, : length - (name == "gaps")]
+            for name, values in columns.items()
+        }
+        # All values of a row are filled in at once, which takes a third of the time of writing list after list.
+        places = {name: str(np.zeros(values.shape[1:], dtype=int).tolist()) for name, values in written.items()}
+        row = ", ".join(['"text": "%s"', *(f'"{name}": {place.replace("0", "%s")}' for name, place in places.items())])
+        flat = [values.reshape(len(samples), -1).astype(object) for values in written.values()]
+        for sample, values in zip(samples.tolist(), np.concatenate(flat, axis=1).tolist(), strict=True):
+            rows[sample] = row % (texts[sample], *values)
+    yield from zip(texts, rows, strict=True)
+
+
+def row_names(recipe: Recipe) -> tuple[str, ...]:
+    """Return the keys of a row beside the text: what can differ from sample to sample in this recipe."""
+    return ("glyphs", "x", *([] if recipe.is_level else ["y"]), "boxes", *drawn_names(recipe))
+
+
+class Row(NamedTuple):
+    """What a row says of a sample: `text` is its sequence, `0042`; the rest may be missing, and is empty then.
+
+    Each of `boxes` is x, y, width and height of the ink of a digit, in px. `gaps` is None where it is not known.
+    """
+
+    text: str
+    glyphs: tuple[int, ...] = ()
+    x: tuple[int, ...] = ()
+    boxes: tuple[tuple[int, ...], ...] = ()
+    gaps: tuple[int, ...] | None = None
+    y: tuple[int, ...] = ()
+    file_name: str = ""
+    mask_file_name: str = ""
+
+
+def strict_keys(recipe: Recipe, *others: str) -> frozenset[str]:
+    """Return the keys that rows of the recipe have, as `parse_row` takes them, and the `others`."""
+    return frozenset(("text", *row_names(recipe), *others))
+
+
+def parse_row(line: bytes, where: str, keys: Collection[str] | None = None) -> Row:
+    """Return what a row of JSON says. Raises FormatError, which says `where`.
+
+    With `keys` it is strict: the row has exactly these, and all of them fit its text. Without, all but glyphs and left
+    edges may be anything, and is left out where it does not fit.
+    """
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict) or not isinstance(values.get("text"), str):
+        raise FormatError(f"{where} is not a row of JSON with a text")
+    if keys is not None and values.keys() != keys:
+        raise FormatError(f"{where} is not as we write it: {line[:80]!r}")
+    text = values["text"]
+    if keys is None or not (text.isascii() and text.isdigit()):
+        text = parse_label(text, where)
+    count = len(text)
+    glyphs, x = _numbers(values, "glyphs", count, 0), _numbers(values, "x", count)
+    y, gaps = _numbers(values, "y", count), _numbers(values, "gaps", count - 1)
+    if glyphs is None or x is None:
+        if not values.keys().isdisjoint({"glyphs", "x"}) and (values.get("glyphs"), values.get("x")) != (None, None):
+            raise FormatError(f"{where} has glyphs and x that do not fit its text")
+        glyphs = x = None
+    boxes = _boxes(values.get("boxes"), count) if x is not None else None
+    known = {"y": y, "gaps": gaps, "boxes": boxes}
+    if keys is not None and any(name in keys and known[name] is None for name in known):
+        raise FormatError(f"{where} has values that do not fit its text")
+    names = (values.get(name) for name in ("file_name", "mask_file_name"))
+    file_name, mask_file_name = (name if isinstance(name, str) else "" for name in names)
+    return Row(text, glyphs or (), x or (), boxes or (), gaps, y or (), file_name, mask_file_name)
+
+
+def _numbers(values: dict[str, Any], name: str, count: int, lowest: int = 1 - 2**31) -> tuple[int, ...] | None:
+    """Return so many numbers of 32 bits; None for anything else."""
+    listed = values.get(name)
+    if not isinstance(listed, list) or len(listed) != count:
+        return None
+    return tuple(listed) if all(type(value) is int and lowest <= value < 2**31 for value in listed) else None
+
+
+def _boxes(listed: object, count: int) -> tuple[tuple[int, ...], ...] | None:
+    if not isinstance(listed, list) or len(listed) != count:
+        return None
+    boxes = [_numbers({"box": box}, "box", 4, 0) for box in listed]
+    return None if None in boxes else tuple(box for box in boxes if box is not None)
+
+
+def parse_label(label: str, where: str) -> str:
+    """Return a label, spelled `0-0-4-2` or in another known way, as plain text. Raises FormatError."""
+    try:
+        return "".join(map(str, parse_sequence(label)))
+    except RequestError as error:
+        raise FormatError(f"{where}: {error.args[0]}") from None
+
+
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the rows of a file; one that is longer than any of ours comes in pieces that are none."""
+    return iter(partial(file.readline, MAX_ROW), b"")
+
+
+def read_labels(file: BinaryIO) -> Iterator[str]:
+    """Yield the sequence of each row of a labels.csv as this package writes it. Raises FormatError."""
+    if file.readline(MAX_ROW) != LABELS_HEADER:
+        raise FormatError(f"{LABELS_NAME} does not begin with {LABELS_HEADER.decode().strip()!r}")
+    for number, line in enumerate(lines_of(file), 2):
+        digits = line.rpartition(b",")[2].rstrip(b"\n").replace(b"-", b"")
+        if not digits.isdigit():
+            raise FormatError(f"{LABELS_NAME} has no sequence of digits in line {number}")
+        yield digits.decode("ascii")
+
+
+def read_any_labels(file: BinaryIO, where: str) -> Iterator[tuple[str, str, str]]:
+    """Yield file name, label as it is spelled, and line, of any CSV file with columns file_name and label.
+
+    Raises FormatError.
+    """
+    table = csv.reader(line.decode("utf-8-sig", "replace") for line in lines_of(file))
+    try:
+        header = next(table, [])
+        if not {"file_name", "label"} <= set(header):
+            raise FormatError(f"{where} has no columns file_name and label")
+        at_name, at_label = header.index("file_name"), header.index("label")
+        for cells in table:
+            if cells and len(cells) != len(header):
+                raise FormatError(f"{LABELS_NAME} has {len(cells)} columns in line {table.line_num}")
+            if cells:
+                yield cells[at_name], cells[at_label], f"{LABELS_NAME}, line {table.line_num}"
+    except csv.Error as error:
+        raise FormatError(f"{LABELS_NAME} is damaged in line {table.line_num} ({error})") from None
+
+
+def to_batch(
+    recipe: Recipe,
+    first: int,
+    rows: Sequence[Row],
+    images: Sequence[NDArray[np.uint8]],
+    masks: Sequence[NDArray[np.uint8]] | None = None,
+) -> Batch:
+    """Return strict rows, and the images and masks beside them, as a batch.
+
+    Images that are narrower than the canvas are filled up with background. Raises FormatError where not all of it fits.
+    """
+    shape = (len(rows), recipe.length)
+    digits, lengths = np.zeros(shape, np.uint8), np.zeros(len(rows), np.int32)
+    glyphs, x, y = (np.full(shape, ABSENT, np.int32) for _ in range(3))
+    boxes = np.full((*shape, 4), ABSENT, np.int32)
+    for at, row in enumerate(rows):
+        count = len(row.text)
+        if count > recipe.length:
+            raise FormatError(f"the row of sample {first + at} does not fit the recipe")
+        lengths[at] = count
+        digits[at, :count] = [int(digit) for digit in row.text]
+        glyphs[at, :count], x[at, :count], boxes[at, :count] = row.glyphs, row.x, row.boxes
+        y[at, :count] = row.y or 0
+    canvas, widths = _on_canvas(recipe, len(rows), images)
+    masked = None
+    if masks is not None:
+        masked = np.zeros_like(canvas)
+        for at, (mask, image) in enumerate(zip(masks, images, strict=True)):
+            if mask.shape != image.shape or mask.max() > lengths[at]:
+                raise FormatError(f"the mask of sample {first + at} does not fit its image and its sequence")
+            masked[at, :, : mask.shape[1]] = mask
+    return Batch(first, digits, lengths, glyphs, x, y, boxes, widths, canvas, masks=masked)
+
+
+def _on_canvas(
+    recipe: Recipe, count: int, images: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return images on the canvas of the recipe, and their widths. Raises FormatError unless all fit."""
+    if len(images) != count or not all(fits_canvas(recipe, image) for image in images):
+        raise FormatError(f"{count} rows, and {len(images)} images that are not all what the recipe makes")
+    canvas = np.full((count, recipe.height, recipe.width), 0 if recipe.invert else PAPER, dtype=np.uint8)
+    for target, image in zip(canvas, images, strict=True):
+        target[:, : image.shape[1]] = image
+    return canvas, np.array([image.shape[1] for image in images], dtype=np.int32)
+
+
+def fits_canvas(recipe: Recipe, image: NDArray[np.uint8]) -> bool:
+    """Tell whether an image has a size that the recipe makes."""
+    height, width = image.shape
+    return height == recipe.height and (width == recipe.width or (recipe.fit and width <= recipe.width))
+
+
+def checked(batch: Batch, name: str) -> Batch:
+    """Return the batch. Raises FormatError when it has digits, lengths or masks that samples cannot have."""
+    if batch.digits.max() > 9 or batch.lengths.min() < 1 or batch.lengths.max() > batch.digits.shape[1]:
+        raise FormatError(f"{name} has a label that is not a sequence of 1 to {batch.digits.shape[1]} digits")
+    if batch.masks is not None and (batch.masks.max(axis=(1, 2)) > batch.lengths).any():
+        raise FormatError(f"{name} has labels that masks do not fit: they show more digits")
+    return batch
