@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from mnist_seq_cli.cli.help import GroupedOption
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.formats import FORMAT_NAMES, LAYOUTS
+from mnist_seq_cli.formats import FORMAT_NAMES, LAYOUTS, names
 from mnist_seq_cli.recipe.options.kinds import Choice, Flag, Integer, IntegerOr, Kind, NameOrPath, SequenceList, Text
 from mnist_seq_cli.recipe.options.option import Option, options_of
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, Glyphs
 from mnist_seq_cli.recipe.request import Request
+from mnist_seq_cli.storage.location import local_path
 
 if TYPE_CHECKING:
     from mnist_seq_cli.mnist.bank import Source
@@ -96,6 +98,26 @@ def format_of(layer: dict[str, Any]) -> dict[str, Any]:
     return layer if name is not None else {**layer, "layout": arrangement}
 
 
+class LocalPath(click.Path):
+    """A path on this machine, which is to be read or to be written to; s3://bucket/out is refused."""
+
+    def __init__(self, action: str = "read") -> None:
+        super().__init__(path_type=Path)
+        self._action = action
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path. Raises RequestError for one that is elsewhere."""
+        return super().convert(local_path(value, self._action), param, ctx)
+
+
+class _FormatChoice(click.Choice[str]):
+    """The formats of the table; those of other packages are looked for when one of no known name is asked for."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name of a format."""
+        return value if value in self.choices or value in names() else super().convert(value, param, ctx)
+
+
 _FORMS = [name for name in FORMAT_NAMES if name not in LAYOUTS]
 
 format_option = click.option(
@@ -103,7 +125,7 @@ format_option = click.option(
     cls=GroupedOption,
     heading="Output",
     basic=True,
-    type=click.Choice(_FORMS),
+    type=_FormatChoice(_FORMS),
     metavar="FORM",
     help=f"Form on disk: {', '.join(_FORMS)}.  [default: png]",
 )

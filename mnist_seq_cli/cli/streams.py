@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -52,11 +51,12 @@ def print_lines(lines: Iterable[str]) -> None:
 def text_lines(path: str) -> Sequence[str]:
     """Return the lines of a text file, or of stdin for `-`. Raises FormatError, OSError."""
     from mnist_seq_cli.storage import local
+    from mnist_seq_cli.storage.location import local_path
 
     if path == "-":
         return stdin_lines()
     try:
-        with local.open_regular(Path(path)) as file:
+        with local.open_regular(local_path(path, "read")) as file:
             return file.read().decode("utf-8").split("\n")
     except UnicodeDecodeError:
         raise FormatError(f"{path} is not text", hint="give one sequence a line") from None

@@ -5,9 +5,17 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
+import pytest
+from asked import recipe_for
 from runner_suite import RunnerSuite
 
+from mnist_seq_cli.dataset.build import build
+from mnist_seq_cli.dataset.verify import verify
+from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Stop, guarded
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.storage.memory import MemoryStore
 
 
 def run_on_threads(
@@ -23,3 +31,14 @@ def run_on_threads(
 class TestThreads(RunnerSuite):
     runner = staticmethod(run_on_threads)
     ahead = 2
+
+
+@pytest.mark.parametrize("name", ["png", "webdataset", "idx"])
+def test_a_dataset_is_built_and_verified_by_it(name: str) -> None:
+    recipe = recipe_for(seed=2, length=2)
+    spec = Spec(recipe=recipe, samples=30, format=name, compression="fast", shard_size=4)
+    threaded, serially = MemoryStore(), MemoryStore()
+    build(threaded, spec, Source("train"), run=run_on_threads)
+    build(serially, spec, Source("train"), run=serial.run)
+    assert threaded.files == serially.files
+    assert list(verify(threaded, run=run_on_threads)) == []

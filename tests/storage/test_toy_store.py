@@ -3,13 +3,24 @@
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from hashlib import sha256
 from typing import BinaryIO
 
 import pytest
+from asked import recipe_for
 from store_suite import StoreSuite
 
+from mnist_seq_cli import formats
+from mnist_seq_cli.dataset.build import build
+from mnist_seq_cli.dataset.regenerate import regenerate
+from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.execution import serial
+from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.storage.memory import MemoryStore
 from mnist_seq_cli.storage.store import Entry, FileSum, RandomAccessStore
 
 
@@ -96,3 +107,28 @@ class TestObjectStore(StoreSuite):
 
     def test_it_has_no_random_access(self, store: ObjectStore) -> None:
         assert not isinstance(store, RandomAccessStore)
+
+
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+def test_datasets_are_built_in_it(name: str) -> None:
+    """All but those that are written in place: those are refused, and nothing is put."""
+    recipe, source = recipe_for(seed=2, length=2), Source("train")
+    compression = formats.get(name).COMPRESSION
+    spec = Spec(recipe=recipe, samples=8, format=name, compression=compression, shard_size=3)
+    store, memory = ObjectStore(), MemoryStore()
+    if name == "npz":
+        with pytest.raises(RequestError, match=r"the format npz is written in place, and .* cannot do that"):
+            build(store, spec, source)
+        assert store.objects == {}
+        return
+    build(memory, spec, source, run=serial.run)
+    build(store, replace(spec, samples=5), source, run=serial.run)
+    assert build(store, spec, source, run=serial.run).made == (5 if formats.get(name).SEPARABLE else 8)
+    assert store.objects == memory.files
+    assert list(verify(store)) == []
+    assert regenerate(store, shards=9) == (3, [])
+    victim = min(store.objects.keys() - {"manifest.json", "recipe.json"})
+    store.objects[victim] = store.objects[victim][:-1]
+    assert list(verify(store)) != []
+    assert build(store, spec, source, run=serial.run).repaired
+    assert store.objects == memory.files

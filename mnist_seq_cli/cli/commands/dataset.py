@@ -31,6 +31,7 @@ from mnist_seq_cli.recipe.parts.writing import Writing
 from mnist_seq_cli.recipe.presets import PRESET_NAMES, PRESETS
 from mnist_seq_cli.recipe.request import Request
 from mnist_seq_cli.recipe.spec import FORM_OPTIONS, Form
+from mnist_seq_cli.storage.location import local_path
 
 if TYPE_CHECKING:
     from mnist_seq_cli.recipe.layers import Layer
@@ -108,7 +109,9 @@ def dataset(
     if layer.get("format") == "png" and words.get("format") == "folders":
         del layer["format"]  # folders hold PNG files
     if recipe_file is not None:
-        words = merged(words, _of_file(Path(recipe_file), layer, bool(layer.get("splits", words.get("splits")))))
+        words = merged(
+            words, _of_file(local_path(recipe_file, "read"), layer, bool(layer.get("splits", words.get("splits"))))
+        )
     if layer.pop("layout", None) and words.get("format") == "folders":
         layer["format"] = "png"
     words = merged(words, layer)
@@ -116,11 +119,11 @@ def dataset(
     wanted_workers = _worker_count(workers)
     _prepare(output, words, wanted_workers)
     if "splits" in words:
-        _build_splits(Path(output), words, wanted_workers, overwrite)
+        _build_splits(local_path(output), words, wanted_workers, overwrite)
     elif output == "-":
         _stream(words)
     else:
-        _build(Path(output), words, wanted_workers, overwrite)
+        _build(local_path(output), words, wanted_workers, overwrite)
 
 
 def _layer(context: click.Context) -> dict[str, Any]:

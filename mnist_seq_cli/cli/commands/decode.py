@@ -13,10 +13,11 @@ import click
 
 from mnist_seq_cli.cli import streams
 from mnist_seq_cli.cli.help import GroupedCommand
-from mnist_seq_cli.cli.options import grouped, own_source, source_options
+from mnist_seq_cli.cli.options import LocalPath, grouped, own_source, source_options
 from mnist_seq_cli.cli.streams import MAX_PATH, print_lines, stdin
 from mnist_seq_cli.errors import DONE, EXIT_CODES, FormatError, MnistseqError, RequestError, one_line
 from mnist_seq_cli.recipe.options.notation import format_sequence
+from mnist_seq_cli.storage.location import local_path
 
 if TYPE_CHECKING:
     from mnist_seq_cli.reading.transcribing import Transcript
@@ -30,15 +31,21 @@ _HEADINGS = {
 }
 
 
+def _on_this_machine(_context: click.Context, _parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        local_path(name, "read")
+    return names
+
+
 @click.command(cls=GroupedCommand, headings=_HEADINGS, short_help="Turn encoded files back into what they mean.")
-@click.argument("names", metavar="FILE|DIR...", nargs=-1, required=True)
+@click.argument("names", metavar="FILE|DIR...", nargs=-1, required=True, callback=_on_this_machine)
 @grouped(
     "-o",
     "--output",
     heading="IDX rows",
     basic=True,
     metavar="DIR|FILE",
-    type=click.Path(path_type=Path),
+    type=LocalPath("write to"),
     help="Where rows go: DIR/, .npz or .csv.",
 )
 @grouped(
@@ -50,9 +57,7 @@ _HEADINGS = {
     metavar="FORM",
     help="Form of IDX rows: png, npz, csv, text.  [default: by -o]",
 )
-@grouped(
-    "--labels", heading="IDX rows", metavar="LABELS", type=click.Path(path_type=Path), help="IDX labels of the rows."
-)
+@grouped("--labels", heading="IDX rows", metavar="LABELS", type=LocalPath(), help="IDX labels of the rows.")
 @grouped(
     "--range", "span", heading="IDX rows", basic=True, metavar="A:B", default="", help="IDX rows A to B - 1 alone."
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +16,7 @@ from mnist_seq_cli.recipe.parts.glyphs import Glyphs
 from mnist_seq_cli.recipe.parts.placement import Placement
 from mnist_seq_cli.recipe.request import Request
 from mnist_seq_cli.recipe.spec import FORM_OPTIONS, Form
+from mnist_seq_cli.storage.location import local_path
 
 _HEADINGS = headings_of(Form, Placement, Appearance, Glyphs, Request)
 
@@ -84,7 +84,7 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
         write_stdout(next(single_images.encode(plan)), "PNG")
     else:
         to_directory = output.endswith(("/", os.sep))
-        for path in single_images.write(plan, Path(output), to_directory=to_directory, masks=bool(masks)):
+        for path in single_images.write(plan, local_path(output), to_directory=to_directory, masks=bool(masks)):
             click.echo(path)
     if "seed" not in asked:
         say(f"seed {plan.seed}: with --seed {plan.seed} the same images come again")

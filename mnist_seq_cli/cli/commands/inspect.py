@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnist_seq_cli.cli.help import GroupedCommand
-from mnist_seq_cli.cli.options import grouped, own_source, source_options
+from mnist_seq_cli.cli.options import LocalPath, grouped, own_source, source_options
 from mnist_seq_cli.cli.streams import stdin_lines
 from mnist_seq_cli.errors import DONE, FAILED, FormatError, RequestError, one_line
 
@@ -35,7 +35,7 @@ _HEADINGS = {
 
 
 @click.command(cls=GroupedCommand, headings=_HEADINGS, short_help="See what is there: facts, checks, scores.")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("path", required=False, type=LocalPath())
 @grouped("--json", "as_json", heading="Looking", basic=True, is_flag=True, help="Print JSON.")
 @grouped(
     "--show",
@@ -53,7 +53,7 @@ _HEADINGS = {
     heading="Looking",
     basic=True,
     metavar="FILE.png",
-    type=click.Path(path_type=Path),
+    type=LocalPath("write to"),
     help="Write a contact sheet of the strips.",
 )
 @grouped("--boxes", heading="Looking", is_flag=True, help="Draw the box of each digit's ink on the sheet.")
@@ -62,7 +62,7 @@ _HEADINGS = {
     heading="Looking",
     basic=True,
     metavar="FILE.html",
-    type=click.Path(path_type=Path),
+    type=LocalPath("write to"),
     help="Write a report for the browser.",
 )
 @grouped("--predictions", heading="Scoring", basic=True, metavar="FILE|-", help="Score what a model read, from a file.")
@@ -80,7 +80,7 @@ _HEADINGS = {
     heading="Comparing",
     basic=True,
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Find what two datasets share.",
 )
 @grouped(

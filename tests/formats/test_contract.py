@@ -1,0 +1,259 @@
+"""What holds for every format in every store: built, read, verified, resumed, repaired, grown, and nothing too much."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from asked import recipe_for
+
+from mnist_seq_cli import formats
+from mnist_seq_cli.dataset import manifest
+from mnist_seq_cli.dataset.build import build
+from mnist_seq_cli.dataset.regenerate import regenerate
+from mnist_seq_cli.dataset.verify import verify
+from mnist_seq_cli.engine import compose
+from mnist_seq_cli.engine.batch import Batch, joined
+from mnist_seq_cli.errors import Interrupted, OutputError, RequestError
+from mnist_seq_cli.execution import processes, serial
+from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.storage.local_store import LocalStore
+from mnist_seq_cli.storage.memory import MemoryStore
+from mnist_seq_cli.storage.store import Store
+
+SOURCE = Source("train")
+SAMPLES, SHARD_SIZE = 17, 5
+
+STORES: dict[str, Callable[[Path], Store]] = {
+    "directory": lambda path: LocalStore(path / "out"),
+    "memory": lambda path: MemoryStore(),
+}
+FORMS = [*formats.FORMAT_NAMES, *(f"{name} masks" for name in formats.FORMAT_NAMES if formats.get(name).MASKS)]
+
+each_form = pytest.mark.parametrize("form", FORMS)
+
+
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return STORES[request.param](tmp_path)
+
+
+RECIPE = recipe_for(seed=5, length=((1, 1), (2, 1), (3, 2)), max_gap=6)
+
+
+def spec_of(form: str, samples: int = SAMPLES, recipe: Recipe = RECIPE) -> Spec:
+    name, _, masks = form.partition(" ")
+    return Spec(
+        recipe=recipe,
+        samples=samples,
+        format=name,
+        compression=formats.get(name).COMPRESSION,
+        shard_size=SHARD_SIZE,
+        masks=bool(masks),
+    )
+
+
+def read(store: Store, spec: Spec) -> Batch:
+    format_ = formats.get(spec.format)
+    return joined([batch for shard in spec.plan for batch in format_.read(spec, shard, store.open)])
+
+
+def contents(store: Store, folder: str = "") -> dict[str, bytes]:
+    """Return the content of all files by name."""
+    found: dict[str, bytes] = {}
+    for entry in store.list(folder):
+        if entry.kind == "folder":
+            found |= contents(store, entry.name)
+        else:
+            with store.open(entry.name) as file:
+                found[entry.name] = file.read()
+    return found
+
+
+def whole(spec: Spec) -> dict[str, bytes]:
+    memory = MemoryStore()
+    build(memory, spec, SOURCE, run=serial.run)
+    return memory.files
+
+
+def data_files(store: Store, spec: Spec) -> list[str]:
+    return [name for name in contents(store) if name not in ("recipe.json", "manifest.json")]
+
+
+@each_form
+def test_what_was_written_is_read_again(form: str, store: Store) -> None:
+    spec = spec_of(form)
+    summary = build(store, spec, SOURCE, run=serial.run)
+    assert (summary.samples, summary.made, summary.repaired) == (SAMPLES, SAMPLES, False)
+    made = compose.compose(RECIPE, bank.load(SOURCE), 0, SAMPLES, masks=spec.masks)
+    assert made.first_difference(read(store, spec)) is None
+    texts = list(formats.get(spec.format).read_texts(spec, store.open))
+    assert texts == ["".join(map(str, row[:size])) for row, size in zip(made.digits, made.lengths, strict=True)]
+    assert list(verify(store)) == []
+    assert regenerate(store, shards=99) == (len(spec.plan), [])
+    assert contents(store) == whole(spec)
+    assert build(store, spec, SOURCE, run=serial.run).made == 0
+
+
+@each_form
+def test_processes_write_the_same(form: str, tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "out")
+    build(store, spec_of(form), SOURCE, run=processes.on(2))
+    assert contents(store) == whole(spec_of(form))
+
+
+@each_form
+@pytest.mark.parametrize("done", [0, 3])
+def test_what_was_interrupted_is_finished(form: str, done: int, store: Store) -> None:
+    spec = spec_of(form)
+
+    def stopped(work: Any, tasks: Any, stop: Any) -> Iterator[Any]:
+        yield from serial.run(work, islice(tasks, done), stop)
+
+    with pytest.raises(Interrupted, match=f"stopped with {done * SHARD_SIZE} of 17 samples done"):
+        build(store, spec, SOURCE, run=stopped)  # type: ignore[arg-type]
+    assert manifest.read_manifest(store) is None
+    assert list(verify(store)) == ["manifest.json is missing: the dataset is not complete"]
+    assert build(store, spec, SOURCE, run=serial.run).made == SAMPLES - done * SHARD_SIZE
+    assert contents(store) == whole(spec)
+
+
+@each_form
+def test_a_dataset_grows(form: str, store: Store) -> None:
+    build(store, spec_of(form, 10), SOURCE, run=serial.run)
+    build(store, spec_of(form), SOURCE, run=serial.run)
+    assert contents(store) == whole(spec_of(form))
+    with pytest.raises(RequestError, match="holds 17 samples, and 10 were asked for"):
+        build(store, spec_of(form, 10), SOURCE, run=serial.run)
+
+
+@each_form
+def test_damage_is_named_and_repaired(form: str, store: Store) -> None:
+    spec = spec_of(form)
+    build(store, spec, SOURCE, run=serial.run)
+    for name in data_files(store, spec)[:: 1 + len(data_files(store, spec)) // 6]:
+        for change in (
+            lambda content: content[:-1],
+            lambda content: content[:50] + bytes([content[50] ^ 8]) + content[51:],
+        ):
+            store.put(name, [change(contents(store)[name])])
+            assert list(verify(store)) != [], name
+            assert build(store, spec, SOURCE, run=serial.run).repaired
+            assert contents(store) == whole(spec)
+        store.remove(name)
+        assert list(verify(store)) != [], name
+        build(store, spec, SOURCE, run=serial.run)
+        assert contents(store) == whole(spec)
+
+
+@each_form
+def test_what_is_named_like_a_shard_and_is_none_is_named_and_removed(form: str, store: Store) -> None:
+    spec = spec_of(form)
+    build(store, spec, SOURCE, run=serial.run)
+    format_ = formats.get(spec.format)
+    shard = spec.plan[0]._replace(number=7)
+    stray = {"folders": "123/0_123.png"}.get(spec.format, *format_.shard_names(spec, shard)[-1:])
+    if not stray:
+        return
+    store.put(f"{stray}/x" if format_.groups(spec, shard) else stray, [b"stray"])
+    assert list(verify(store)) == [f"{stray} is none of the 4 shards of the plan"]
+    build(store, spec, SOURCE, run=serial.run)
+    assert contents(store) == whole(spec)
+
+
+@pytest.mark.parametrize("form", ["png", "png masks"])
+def test_a_file_in_the_folder_of_a_shard_that_is_none_of_it_is_named_and_removed(form: str, store: Store) -> None:
+    spec = spec_of(form)
+    build(store, spec, SOURCE, run=serial.run)
+    for folder in formats.get("png").shard_names(spec, spec.plan[1]):
+        for name in ("notes.txt", "00000001.png"):
+            store.put(f"{folder}/{name}", [b"foreign"])
+            (problem,) = verify(store)
+            assert f"{folder} holds '{name}', which is none of its samples" in problem
+            assert build(store, spec, SOURCE, run=serial.run).repaired
+            assert contents(store) == whole(spec)
+
+
+@each_form
+def test_overwriting_leaves_nothing_of_the_old_one(form: str, store: Store) -> None:
+    build(store, spec_of(form, 30), SOURCE, run=serial.run)
+    other = replace(spec_of("webdataset" if form == "png" else "png"), samples=3)
+    build(store, other, SOURCE, run=serial.run, overwrite=True)
+    assert contents(store) == whole(other)
+    folders = {entry.name for entry in store.list() if entry.kind == "folder"}
+    assert folders == ({"images"} if other.format == "png" else set())
+    assert all(any(store.list(entry.name)) for folder in folders for entry in store.list(folder))
+
+
+@each_form
+def test_samples_of_another_recipe_are_found_by_making_them_again(form: str, store: Store) -> None:
+    """Sequences of several lengths: positions that a sample does not have are no reason not to look at the others."""
+    spec = spec_of(form)
+    build(store, spec, SOURCE, run=serial.run)
+    format_ = formats.get(spec.format)
+    made = read(store, spec)
+    x = made.x.copy()
+    x[3, 0] += 1
+    moved = replace(made, x=x)
+
+    class Moved(type(format_)):  # type: ignore[misc]
+        def read(self, spec: Spec, shard: Any, open_file: Any) -> Iterator[Batch]:
+            yield moved.part(shard.first, shard.stop)
+
+    formats.get.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mnist_seq_cli.formats.get", lambda name: Moved())
+        found = regenerate(store, shards=99)
+    assert found == (4, ["shard 0: sample 3 is not what the recipe makes"])
+
+
+@each_form
+def test_what_a_killed_repair_has_recorded_goes_before_the_manifest(form: str, store: Store) -> None:
+    """The journal is younger: it knows what a shard was repaired to, and the manifest what it was before."""
+    spec = spec_of(form)
+    build(store, spec, SOURCE, run=serial.run)
+    content = contents(store)["manifest.json"]
+    complete = manifest.read_manifest(store)
+    assert complete is not None
+    wrong = {number: replace(record, sha256="0" * 64) for number, record in complete.records.items()}
+    manifest.write_manifest(store, spec, list(wrong.values()), {})  # by which no shard is sound
+    manifest.Journal(store).begin(complete.records.values())
+    summary = build(store, spec, SOURCE, run=serial.run)
+    waits = formats.get(spec.format).SEPARABLE is False  # parts of shards that are joined are gone with the old run
+    assert summary.made == (SAMPLES if waits else 0)
+    assert contents(store)["manifest.json"] == content
+
+
+@each_form
+def test_failures_are_told_and_the_others_are_kept(form: str, store: Store) -> None:
+    spec = spec_of(form)
+
+    def failing(work: Any, tasks: Any, stop: Any) -> Iterator[Any]:
+        def spoiled(task: Any) -> Any:
+            if task.shard.number == 1:
+                raise ValueError("mine")
+            return work(task)
+
+        yield from serial.run(spoiled, tasks, stop)
+
+    with pytest.raises(OutputError, match=r"1 of 4 shards failed, shard 1 \(5 to 9\) with: ValueError: mine; 12 of 17"):
+        build(store, spec, SOURCE, run=failing)  # type: ignore[arg-type]
+    assert build(store, spec, SOURCE, run=serial.run).made == SHARD_SIZE
+    assert contents(store) == whole(spec)
+
+
+def test_the_arrays_of_a_format_keep_their_types(store: Store) -> None:
+    made = compose.compose(RECIPE, bank.load(SOURCE), 0, SAMPLES)
+    for name in formats.FORMAT_NAMES:
+        each = MemoryStore()
+        build(each, spec_of(name), SOURCE, run=serial.run)
+        found = read(each, spec_of(name))
+        for part in ("images", "digits", "lengths", "glyphs", "x", "y", "boxes", "widths"):
+            assert getattr(found, part).dtype == getattr(made, part).dtype
+            assert np.array_equal(getattr(found, part), getattr(made, part))
