@@ -79,14 +79,14 @@ def layout(arrays: Mapping[str, tuple[str, tuple[int, ...]]], rows: int) -> list
 
 
 def before(member: Member, crc: int) -> bytes:
-    """Return what comes before the values of a member: its headers."""
+    """Return the headers before the values of a member."""
     name, size = member.file_name, member.size
     fixed = _LOCAL.pack(SIGNATURE, _NEEDED, 0, 0, 0, _FIRST_DAY, crc, _FULL_32, _FULL_32, len(name), _EXTRA_LOCAL.size)
     return fixed + name + _EXTRA_LOCAL.pack(_ZIP64, _EXTRA_LOCAL.size - 4, size, size) + member.header
 
 
 def after(members: Sequence[Member], crcs: Sequence[int]) -> bytes:
-    """Return what comes after all members: the directory of the archive, and its end."""
+    """Return the directory of the archive and its end, which come after all members."""
     central = b"".join(map(_central_header, members, crcs))
     count, size, offset = len(members), len(central), members[-1].end
     end_64 = _END_64.pack(b"PK\6\6", _END_64.size - 12, _NEEDED, _NEEDED, 0, 0, count, count, size, offset)
@@ -107,7 +107,7 @@ def arrays_in(file: BinaryIO, where: str, dimensions: Mapping[str, int]) -> dict
     """Return those of some arrays that are in an npz file, by name; with nothing believed that the file says.
 
     They are mapped where the file is on disk. `dimensions` says of each array that is looked for how many it has.
-    Raises FormatError, which says `where`, for what is no npz file that is stored as it is; OSError.
+    Raises FormatError, which names `where`, for what is no npz file that is stored as it is; OSError.
     """
     arrays: dict[str, NDArray[Any]] = {}
     try:

@@ -62,7 +62,7 @@ def read_members(
 ) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) for each member of a tar file as `members` makes it; b"" for those that are not wanted.
 
-    Raises FormatError, which says `where`.
+    Raises FormatError, which names `where`.
     """
     while (header := file.read(BLOCK)) and header != bytes(BLOCK):
         name = _NAME.fullmatch(header[:100])

@@ -25,7 +25,7 @@ def check_store(store: Store, spec: Spec) -> None:
 
 
 def earlier_spec(store: Store, spec: Spec) -> Spec | None:
-    """Return what an earlier run was asked for here. Raises RequestError when this one may not go on from there."""
+    """Return the spec of an earlier run. Raises RequestError when this one may not go on from there."""
     overwrite = "`overwrite` starts anew, or choose another directory"
     try:
         before = manifest.read_spec(store)
@@ -50,7 +50,7 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
 def clear(store: Store, spec: Spec) -> None:
     """Remove a dataset of ours, manifest first; what is not ours stays.
 
-    Raises RequestError, before anything is removed, where that stands in the way of what `spec` asks for.
+    Raises RequestError, before anything is removed, where that is in the way of what `spec` asks for.
     """
     try:
         earlier = manifest.read_spec(store)

@@ -22,13 +22,13 @@ def prepare(store: Store, spec: Spec) -> None:
     format_ = formats.get(spec.format)
     if not isinstance(format_, InPlaceFormat):
         return
-    place, size = in_place(store, format_), format_.file_size(spec)
+    writable, size = in_place(store, format_), format_.file_size(spec)
     if store.size(format_.FILE_NAME) is None:
         store.remove(format_.FILE_NAME)  # a link: what it leads to is not ours to write to
     else:
-        place.move(format_.FILE_NAME, format_.growing_name)
+        writable.move(format_.FILE_NAME, format_.growing_name)
     if (store.size(format_.growing_name) or 0) < size:
-        place.make_sized(format_.growing_name, size)
+        writable.make_sized(format_.growing_name, size)
 
 
 def finish(store: Store, spec: Spec) -> None:
@@ -49,10 +49,10 @@ def join(
     sums = {}
     for name in format_.file_names(spec):
         if isinstance(format_, InPlaceFormat) and name == format_.FILE_NAME:
-            place = in_place(store, format_)
+            writable = in_place(store, format_)
             parts = ((shard, record.crcs if record else ()) for shard, record in records())
-            place.write_at(format_.growing_name, format_.complete(spec, parts), cut=True)
-            place.move(format_.growing_name, name)
+            writable.write_at(format_.growing_name, format_.complete(spec, parts), cut=True)
+            writable.move(format_.growing_name, name)
             with store.open(name) as file:
                 sums[name] = format_.sum_of(spec, name, file)
         else:

@@ -93,13 +93,13 @@ Location = Store | str | PathLike[str]
 
 
 def read_spec(location: Location) -> Spec | None:
-    """Return what recipe.json asks for; None where there is none. Raises FormatError."""
+    """Return the spec in recipe.json; None where there is none. Raises FormatError."""
     values = _read_json(open_store(location), RECIPE_NAME)
     return None if values is None else Spec.from_json(values)
 
 
 def require_spec(location: Location) -> Spec:
-    """Return what recipe.json asks for. Raises FormatError also where there is none."""
+    """Return the spec in recipe.json. Raises FormatError also where there is none."""
     spec = read_spec(location)
     if spec is None:
         raise FormatError(f"{location} is not a dataset of ours: it has no {RECIPE_NAME}")
@@ -219,7 +219,7 @@ def read_records(location: Location, fingerprint: str) -> dict[int, Record]:
 
 
 def read_json(path: Path) -> object:
-    """Return what a JSON file says; None where there is none. Raises FormatError for what is not JSON."""
+    """Return the values in a JSON file; None where there is none. Raises FormatError for what is not JSON."""
     return _read_json(open_store(path.parent), path.name)
 
 

@@ -71,7 +71,7 @@ def process(job: Job, task: Task) -> Completed:
 
 
 def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
-    """Tell whether what is stored of a shard is what its record says."""
+    """Tell whether a shard is stored as its record has it."""
     try:
         found = format_.measure(spec, shard, store)
     except (OSError, FormatError):
@@ -143,7 +143,7 @@ class _Tally:
             yield region
 
     def content(self) -> Content:
-        """Return what it all came to."""
+        """Return the sums of all that passed."""
         return Content(self.files, self._bytes, self._digest.hexdigest(), self.crcs)
 
 

@@ -1,7 +1,7 @@
 """Owns splits: several datasets of one request, side by side, which share no glyph, or no sequence, or neither.
 
     out/splits.json         what was asked for: the seed, the names and sizes, and what is not shared
-    out/train/, out/val/    a dataset each, with papers of its own
+    out/train/, out/val/    a dataset each, with metadata files of its own
 
 Nothing is compared to keep them apart: each split has its own part of the glyphs or the sequences, in proportion to its
 size, and parts do not overlap.
@@ -27,6 +27,7 @@ from mnist_seq_cli.dataset.manifest import SPLITS_NAME
 from mnist_seq_cli.dataset.request import source_of, spec_of
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.execution.runner import Runner
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.json_values import typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
@@ -71,7 +72,7 @@ class Splits(NamedTuple):
     def differences(self, other: Splits) -> list[str]:
         """Return in what `other` is something else."""
         found = [] if self.seed == other.seed else [f"seed {other.seed} instead of {self.seed}"]
-        found += [] if self.by == other.by else [f"--split-by {other.by} instead of {self.by}"]
+        found += [] if self.by == other.by else [f"`split_by={other.by}` instead of {self.by}"]
         if list(self.sizes.items()) != list(other.sizes.items()):
             found.append(f"{_spelled(other.sizes)} instead of {_spelled(self.sizes)}")
         return found
@@ -88,13 +89,13 @@ def parse_splits(texts: Iterable[str]) -> dict[str, int]:
         spelled = re.fullmatch(rf"({_NAME})=([0-9]{{1,12}})", text, re.ASCII)
         if spelled is None or _DEVICES.fullmatch(spelled[1]):
             raise RequestError(
-                f"--split is {text!r}", hint="write it like train=50000: a name of a-z, 0-9, _ and -, and a size"
+                f"`splits` is {text!r}", hint="write it like train=50000: a name of a-z, 0-9, _ and -, and a size"
             )
         name, size = spelled[1], int(spelled[2])
         if name in sizes:
-            raise RequestError(f"--split {name} is given twice", hint="take another name")
+            raise RequestError(f"`splits={name}` is given twice", hint="take another name")
         if not 1 <= size <= MAX_SAMPLES:
-            raise RequestError(f"--split {text} asks for {size} samples", hint=f"it has to be 1 to {MAX_SAMPLES}")
+            raise RequestError(f"`splits={text}` asks for {size} samples", hint=f"it has to be 1 to {MAX_SAMPLES}")
         sizes[name] = size
     if len(sizes) > MAX_SPLITS or sum(sizes.values()) > MAX_SAMPLES:
         raise RequestError(
@@ -125,7 +126,7 @@ def plan(
     has_source: bool = False,
     overwrite: bool = False,
 ) -> tuple[Splits, list[Split]]:
-    """Return what each split of a request is asked for. Nothing is written.
+    """Return the spec of each split of a request. Nothing is written.
 
     By "glyph", a split named `test` draws from MNIST's test file, and the others from parts of its train file; where a
     source was asked for (`has_source`) all of them draw from parts of that. By "label", parts of the sequences are
@@ -166,6 +167,7 @@ def build(
     splits: Splits,
     planned: Iterable[Split],
     *,
+    run: Runner | None = None,
     workers: int | None = None,
     overwrite: bool = False,
     watch: Watch = iter,
@@ -181,13 +183,13 @@ def build(
         text = json.dumps(splits.to_json(), indent=2) + "\n"
         local.write_whole(directory / SPLITS_NAME, text.encode())
         return [
-            dataset.build(place, spec, source, workers=workers, overwrite=overwrite, watch=watch)
-            for place, spec, source in planned
+            dataset.build(each, spec, source, run=run, workers=workers, overwrite=overwrite, watch=watch)
+            for each, spec, source in planned
         ]
 
 
 def read(directory: Path) -> Splits | None:
-    """Return what splits.json in `directory` says; None where there is none. Raises FormatError."""
+    """Return the splits in splits.json; None where there is none. Raises FormatError."""
     values = manifest.read_json(directory / SPLITS_NAME)
     if values is None:
         return None
@@ -207,7 +209,7 @@ def read(directory: Path) -> Splits | None:
 def shared(by: By, recipes: Mapping[str, Recipe]) -> list[str]:
     """Return a line for each two splits of which the recipes do not keep apart what they should.
 
-    Nothing but the recipes is looked at: what they may draw, not what they have drawn.
+    Nothing but the recipes is looked at: what they may sample, not what they have sampled.
     """
     written = {name: frozenset(recipe.sequences) for name, recipe in recipes.items()}
     found = []
@@ -243,13 +245,11 @@ def _pools_apart(one: Pool, other: Pool) -> bool:
 
 def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool) -> Splits:
     """Return the splits with the seed of an earlier run, where none was given. Raises RequestError."""
-    elsewhere = "--overwrite starts anew, or choose another directory"
+    elsewhere = "`overwrite` starts anew, or choose another directory"
     if not directory.is_dir():
         return splits
     if (directory / RECIPE_NAME).exists():
-        raise RequestError(
-            f"{directory} holds a dataset, and splits would stand in it", hint="choose another directory"
-        )
+        raise RequestError(f"{directory} holds a dataset, and splits would be in it", hint="choose another directory")
     try:
         before = read(directory)
     except FormatError as error:
@@ -279,7 +279,7 @@ def _part_of(sequences: Sequence[Digits], pool: Pool, name: str) -> list[Digits]
     low, high, whole = pool
     size = len(different)
     numbers = permute(0, "label_pool", size, np.arange(size * low // whole, size * high // whole))
-    kept = {different[number] for number in numbers.tolist()}
-    if not kept:
-        raise RequestError(f"of {size} sequences there is none for --split {name}", hint="list more of them")
-    return [sequence for sequence in sequences if sequence in kept]
+    in_part = {different[number] for number in numbers.tolist()}
+    if not in_part:
+        raise RequestError(f"of {size} sequences there is none for `splits={name}`", hint="list more of them")
+    return [sequence for sequence in sequences if sequence in in_part]

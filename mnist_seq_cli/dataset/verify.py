@@ -82,7 +82,7 @@ def _wrong_files(store: Store, spec: Spec, complete: Manifest) -> Iterator[str]:
 
 
 def _check_shard(store: Store, spec: Spec, task: Task) -> str:
-    """Return what is wrong with a shard, or nothing."""
+    """Return the first thing that is wrong with a shard, or nothing."""
     record = task.record
     assert record is not None
     try:

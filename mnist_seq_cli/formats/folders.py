@@ -1,7 +1,7 @@
 """Owns the format `folders`: a folder of PNG files a label, as readers of classes want it; with the tables of `png`.
 
 torchvision's ImageFolder, Keras' image_dataset_from_directory and pytorch-meta read `0042/0_0042.png`. The files of a
-shard are among those of others. There is no place for masks: such readers take every folder for a label.
+shard are among those of others. There is no room for masks: such readers take every folder for a label.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class LabelFolders(Format):
         return None
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        """Return what is there under the names of the shard's images. Raises OSError, FormatError."""
+        """Return the content of the shard: the images with its names that are there. Raises OSError, FormatError."""
         return measured(_that_are_files(_planned(spec.recipe, shard.first, shard.stop), files), files)
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:

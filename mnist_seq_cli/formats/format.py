@@ -37,7 +37,7 @@ class File(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What the files of a shard come to; `sha256` is over the content of all, in their order."""
+    """The sums of the files of a shard; `sha256` is over the content of all, in their order."""
 
     files: int
     bytes: int
@@ -146,7 +146,7 @@ class Format(ABC):
         """
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        """Return what the files of the shard come to, to be held against a record. Raises OSError, FormatError."""
+        """Return the sums of the shard as it is stored, to be compared with a record. Raises OSError, FormatError."""
         digest, size, names = sha256(), 0, self.shard_names(spec, shard)
         for name in names:
             for piece in pieces_of(files.open(name)):
@@ -208,7 +208,7 @@ class InPlaceFormat(Format):
 
     @abstractmethod
     def measure_in(self, spec: Spec, shard: Shard, file: BinaryIO) -> Content:
-        """Return what the regions of the shard come to, in the order in which they are written. Raises OSError."""
+        """Return the sums of the regions of the shard, in the order in which they are written. Raises OSError."""
 
     @abstractmethod
     def complete(self, spec: Spec, parts: Iterable[tuple[Shard, Checksums]]) -> Iterator[Region]:
@@ -227,7 +227,7 @@ class InPlaceFormat(Format):
         raise TypeError(f"{self.NAME} is written in place")
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        """Return what the regions of the shard come to, where the file is now. Raises OSError."""
+        """Return the sums of the regions of the shard, where the file is now. Raises OSError."""
         growing = any(entry.name == self.growing_name for entry in files.list(STATE_NAME))
         with files.open(self.growing_name if growing else self.FILE_NAME) as file:
             return self.measure_in(spec, shard, file)

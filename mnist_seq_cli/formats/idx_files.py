@@ -1,7 +1,7 @@
 """Owns the format `idx`: images, labels, lengths and masks as gzip IDX files, which any reader of MNIST reads.
 
 A shard is a run of deflate data a file that ends on a byte, so that the runs of all shards, put one behind the other,
-are the body of one gzip member (RFC 1951, section 3.2.4; RFC 1952). IDX has no place for glyph ids and left edges.
+are the body of one gzip member (RFC 1951, section 3.2.4; RFC 1952). IDX has no room for glyph ids and left edges.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class IdxFiles(Format):
         return tuple(run.crc for run in runs.values())
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        """Return what waits to be joined of the shard. Raises OSError, FormatError."""
+        """Return the sums of the shard's runs, which wait to be joined. Raises OSError, FormatError."""
         digest, total, crcs = sha256(), 0, []
         for name in self.joined(spec):
             inflater, crc = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS), 0
@@ -123,7 +123,7 @@ class IdxFiles(Format):
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
         """Yield the samples of the shard in batches. Raises FormatError, OSError.
 
-        IDX has no place for glyph ids, edges and boxes: they are worked out from the recipe, or are -1 where it has
+        IDX has no room for glyph ids, edges and boxes: they are worked out from the recipe, or are -1 where it has
         custom glyphs.
         """
         with ExitStack() as stack:
@@ -187,7 +187,7 @@ class _Run:
         self._pieces.append(self._deflater.compress(content))
 
     def take(self) -> bytes:
-        """Return what is ready of the run, once."""
+        """Return the part of the run that is ready, once."""
         ready, self._pieces = b"".join(self._pieces), []
         return ready
 

@@ -76,7 +76,7 @@ class NpzFile(InPlaceFormat):
         return tuple(crcs)
 
     def measure_in(self, spec: Spec, shard: Shard, file: BinaryIO) -> Content:
-        """Return what the rows of the shard come to, read a batch at a time as they are written. Raises OSError."""
+        """Return the sums of the shard's rows, read a batch at a time as they are written. Raises OSError."""
         members = layout(spec)
         digest, size, crcs = sha256(), 0, [0] * len(members)
         for first, stop in spans(spec.recipe, shard.first, shard.stop):

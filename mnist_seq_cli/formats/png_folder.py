@@ -109,7 +109,7 @@ class PngFolder(Format):
         return None
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        """Return what is in the folders of the shard. Raises OSError, FormatError."""
+        """Return the sums of the files in the folders of the shard. Raises OSError, FormatError."""
         expected = file_names(shard, shard.first, shard.stop)
         if spec.masks:
             expected = [name for image in expected for name in (image, mask_name(image))]
@@ -141,7 +141,7 @@ def _files_in(folder: str, expected: set[str], files: Files) -> set[str]:
 
 
 def measured(names: Iterable[str], files: Files) -> Content:
-    """Return what PNG files come to. Raises OSError.
+    """Return the sums of PNG files. Raises OSError.
 
     The sum is over all contents as one; where each file ends is known from how PNG files end.
     """

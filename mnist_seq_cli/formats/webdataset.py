@@ -13,7 +13,7 @@ from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, File, Format, Opener
-from mnist_seq_cli.formats.rows import parse_row, rows_of, strict_keys, to_batch
+from mnist_seq_cli.formats.rows import parse_row, pattern, rows_of, strict_keys, to_batch
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
 
@@ -65,13 +65,14 @@ class WebDataset(Format):
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
         """Yield the sequence of each sample as plain text; images are passed over. Raises FormatError, OSError."""
-        keys = strict_keys(spec.recipe)
+        keys, as_written = strict_keys(spec.recipe), pattern(spec.recipe)
         for shard in spec.plan:
             (name,) = self.shard_names(spec, shard)
             with open_file(name) as file:
                 members = tar.read_members(file, name, wanted=lambda member: member.endswith(ROW))
                 for sample, (_, row, *_) in _samples(members, name, spec, shard):
-                    yield parse_row(row, f"{name}, {sample:08d}{ROW}", keys).text
+                    known = as_written.fullmatch(row)
+                    yield known[1].decode() if known else parse_row(row, f"{name}, {sample:08d}{ROW}", keys).text
 
     def detect(self, start: bytes) -> bool:
         """Tell whether it is a tar file."""

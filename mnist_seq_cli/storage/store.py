@@ -146,7 +146,7 @@ def pieces_of(file: BinaryIO) -> Iterator[bytes]:
 
 
 def identity(file: BinaryIO) -> Hashable:
-    """Return what a file on disk and its present content can be known by; None for files that are not on disk."""
+    """Return a key for a file on disk with its present content; None for files that are not on disk."""
     try:
         about = os.fstat(file.fileno())
     except OSError:
