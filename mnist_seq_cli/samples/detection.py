@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mnist_seq_cli.codecs import png
+from mnist_seq_cli.codecs import npz, png, tar
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist import idx
 
@@ -31,9 +31,9 @@ def kind_of(start: bytes) -> str | None:
         return "PNG"
     if idx.looks_like_idx(start[:16]):
         return "idx"
-    if start[257:262] == b"ustar":
+    if tar.looks_like_tar(start):
         return "tar"
-    if start.startswith(b"PK\3\4"):
+    if start.startswith(npz.SIGNATURE):
         return "npz"
     return next((kind for beginning, kind in _STARTS.items() if start.startswith(beginning)), None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.mnist import idx
@@ -27,7 +28,8 @@ def open_samples(path: Path | None) -> Collection:
     if is_directory(path):
         spec = manifest.read_spec(path)
         return folder(path) if spec is None else Dataset(path, spec)
-    match kind_of(start_of(path)):
+    start = start_of(path)
+    match kind_of(start):
         case "PNG":
             return Single(path)
         case "idx":
@@ -36,4 +38,7 @@ def open_samples(path: Path | None) -> Collection:
             return archive(path)
         case "tar":
             return TarShard(path)
+    for name in formats.names():
+        if formats.get(name).detect(start):
+            raise FormatError(f"{path} is a part of a dataset of the format {name}", hint="give its directory")
     raise FormatError(f"{path} is neither a dataset, nor a PNG file, nor an IDX file")

@@ -132,5 +132,7 @@ def test_the_command_line_takes_it(spec: Spec, tmp_path: Path, mnistseq: Callabl
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
     done = mnistseq("inspect", tmp_path / "out", "--verify", "--regenerate", "3")
     assert (done.code, "the recipe makes the same samples again (3 shards)" in done.err) == (0, True)
+    done = mnistseq("inspect", tmp_path / "out" / "00000.toy")
+    assert (done.code, "is a part of a dataset of the format toy; give its directory" in done.err) == (2, True)
     done = mnistseq(*asked[:-3], "toys", "-o", tmp_path / "none")
     assert (done.code, "toys" in done.err, "toy" in done.err) == (2, True, True)
