@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import repeat
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset.existing import unexpected
-from mnist_seq_cli.dataset.manifest import Journal, Record, write_manifest
+from mnist_seq_cli.dataset.manifest import Journal, write_manifest
 from mnist_seq_cli.dataset.shards import in_place
-from mnist_seq_cli.formats.format import Format, InPlaceFormat, Part
+from mnist_seq_cli.formats.format import Checksums, Format, InPlaceFormat, Part
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store, pieces_of
@@ -33,36 +35,43 @@ def prepare(store: Store, spec: Spec) -> None:
 
 def finish(store: Store, spec: Spec) -> None:
     """Complete a dataset whose shards are all in the journal. Raises OSError."""
-    format_, plan, journal = formats.get(spec.format), spec.plan, Journal(store)
-    sums = join(store, format_, spec, lambda: ((plan[each.shard], each) for each in journal.in_order(len(plan))))
+    plan, journal = spec.plan, Journal(store)
+    records = partial(journal.in_order, len(plan))
+    sums = join(store, formats.get(spec.format), spec, plan, lambda: (record.crcs for record in records()))
     for name in unexpected(store, spec):
         store.remove(name)
         store.prune(name.rpartition("/")[0])
-    write_manifest(store, spec, journal.in_order(len(plan)), sums)
+    write_manifest(store, spec, records(), sums)
     store.remove(STATE_NAME)
 
 
 def join(
-    store: Store, format_: Format, spec: Spec, records: Callable[[], Iterable[tuple[Shard, Record | None]]]
+    store: Store,
+    format_: Format,
+    spec: Spec,
+    shards: Iterable[Shard],
+    crcs: Callable[[], Iterable[Checksums]] = lambda: repeat(()),
 ) -> dict[str, FileSum]:
-    """Join what waits of the shards into the files of the whole, and return their sums. Raises OSError."""
-    sums = {}
+    """Join what waits of the shards into the files of the whole, and return their sums.
+
+    `crcs` gives the checksums of the shards, which files that are joined from what `write` made need. Raises OSError.
+    """
+    sums, joined = {}, format_.joined(spec)
     for name in format_.file_names(spec):
+        known = zip(shards, crcs() if name in joined else repeat(()), strict=False)
         if isinstance(format_, InPlaceFormat) and name == format_.FILE_NAME:
             writable = in_place(store, format_)
-            parts = ((shard, record.crcs if record else ()) for shard, record in records())
-            writable.write_at(format_.growing_name, format_.complete(spec, parts), cut=True)
+            writable.write_at(format_.growing_name, format_.complete(spec, known), cut=True)
             writable.move(format_.growing_name, name)
             with store.open(name) as file:
                 sums[name] = format_.sum_of(spec, name, file)
         else:
-            sums[name] = store.put(name, format_.join(spec, name, _parts(store, format_, spec, name, records())))
+            sums[name] = store.put(name, format_.join(spec, name, _parts(store, format_, spec, name, known)))
     return sums
 
 
 def _parts(
-    store: Store, format_: Format, spec: Spec, name: str, records: Iterable[tuple[Shard, Record | None]]
+    store: Store, format_: Format, spec: Spec, name: str, known: Iterable[tuple[Shard, Checksums]]
 ) -> Iterator[Part]:
-    for shard, record in records:
-        content = pieces_of(store.open(format_.part_name(spec, name, shard)))
-        yield Part(shard, record.crcs if record else (), content)
+    for shard, crcs in known:
+        yield Part(shard, crcs, pieces_of(store, format_.part_name(spec, name, shard)))

@@ -149,7 +149,7 @@ class Format(ABC):
         """Return the sums of the shard as it is stored, to be compared with a record. Raises OSError, FormatError."""
         digest, size, names = sha256(), 0, self.shard_names(spec, shard)
         for name in names:
-            for piece in pieces_of(files.open(name)):
+            for piece in pieces_of(files, name):
                 digest.update(piece)
                 size += len(piece)
         return Content(len(names), size, digest.hexdigest())

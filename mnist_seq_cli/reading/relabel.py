@@ -102,7 +102,7 @@ def _written(
         for known in _truths(directory, form.recipe, shard, reader, glyphs, predict=spec is not None):
             rows.add(known)
         rows.put()
-    sums = join(store, format_, form, lambda: ((shard, None) for shard in shards))
+    sums = join(store, format_, form, shards)
     return {work / name: total for name, total in sums.items()}
 
 

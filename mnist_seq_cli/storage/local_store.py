@@ -6,6 +6,7 @@ What is half-written is in a folder of its own, `.mnistseq/stage-…`, from wher
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
@@ -107,7 +108,8 @@ class LocalStore:
     @contextmanager
     def _staged(self, name: str) -> Iterator[Path]:
         """Yield a path for what is half-written; it is gone when that is, and when something failed."""
-        staged = self._stage / f"{os.getpid()}~{name.replace('/', '~')}"
+        worker = f"{os.getpid()}-{threading.get_ident()}"  # which stages one thing at a time
+        staged = self._stage / f"{worker}~{name.replace('/', '~')}"
         local.make_directory(self._stage)
         local.remove(staged)
         try:

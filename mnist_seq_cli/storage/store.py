@@ -138,9 +138,9 @@ def sum_of(file: BinaryIO) -> FileSum:
     return FileSum(size, digest.hexdigest())
 
 
-def pieces_of(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the rest of a file in pieces, and close it. Raises OSError."""
-    with file:
+def pieces_of(files: Files, name: str) -> Iterator[bytes]:
+    """Yield the content of a file in pieces; it is opened when the first is asked for. Raises OSError."""
+    with files.open(name) as file:
         while piece := file.read(PIECE):
             yield piece
 

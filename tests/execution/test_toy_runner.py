@@ -3,10 +3,12 @@
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 from asked import recipe_for
+from faulty import difference, tree
 from runner_suite import RunnerSuite
 
 from mnist_seq_cli.dataset.build import build
@@ -42,3 +44,11 @@ def test_a_dataset_is_built_and_verified_by_it(name: str) -> None:
     build(serially, spec, Source("train"), run=serial.run)
     assert threaded.files == serially.files
     assert list(verify(threaded, run=run_on_threads)) == []
+
+
+def test_threads_do_not_get_in_the_way_of_each_other_in_a_directory(tmp_path: Path) -> None:
+    recipe = recipe_for(seed=2, length=2)
+    spec = Spec(recipe=recipe, samples=60, format="folders", compression="fast", shard_size=4)
+    build(tmp_path / "threaded", spec, Source("train"), run=run_on_threads)
+    build(tmp_path / "serial", spec, Source("train"), run=serial.run)
+    assert difference(tree(tmp_path / "threaded"), tree(tmp_path / "serial")) == []
