@@ -32,7 +32,7 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
     except FormatError as error:
         raise RequestError(f"{store} holds a dataset that cannot be continued: {error}", hint=overwrite) from None
     if before is None:
-        others = sorted({entry.name for entry in store.list()} - {STATE_NAME})
+        others = sorted(entry.name for entry in store.list() if not entry.name.startswith(STATE_NAME))
         if others:
             raise RequestError(
                 f"{store} is not empty, and holds no dataset of ours: {some_of(others)}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def contents(store: Store, folder: str = "") -> dict[str, bytes]:
     return found
 
 
+@cache
 def whole(spec: Spec) -> dict[str, bytes]:
     memory = MemoryStore()
     build(memory, spec, SOURCE, run=serial.run)
