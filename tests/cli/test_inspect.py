@@ -968,7 +968,7 @@ def test_an_inverted_strip(here: Path, mnistseq: Run) -> None:
     mnistseq("generate", "4-2", "--seed", "3", "-o", "plain.png")
     mnistseq("generate", "4-2", "--seed", "3", "--invert", "-o", "inverted.png")
     plain, inverted = (json.loads(mnistseq("inspect", f"{name}.png", "--json").out) for name in ("plain", "inverted"))
-    assert inverted.pop("note") == "white ink on black paper"
+    assert inverted.pop("note") == "white ink on black"
     assert (inverted["sequence"], inverted["ink"]) == ("4-2", plain["ink"])
 
 
@@ -1012,7 +1012,7 @@ def test_a_strip_that_was_changed_is_read_by_likeness(here: Path, name: str, sca
     report = json.loads(text)
     assert (code, err, list(report)) == (0, "", STRIP_KEYS)
     assert (report["sequence"], report["exact"], report["gaps"]) == ("3-0-7", False, None)
-    assert report["note"] == ("white ink on black paper" if name.startswith("white") else "")
+    assert report["note"] == ("white ink on black" if name.startswith("white") else "")
     assert report["confidence"] == pytest.approx(np.prod(report["confidences"]), abs=1e-4)
     assert 0.7 <= report["confidence"] < 1
     # About where the ink is: a pixel or two of the original away, the more where it is blurred.
