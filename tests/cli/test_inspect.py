@@ -900,6 +900,22 @@ def test_samples_of_glyphs_of_ones_own_are_made_again(name: str, here: Path, mni
     assert (code, err) == (0, "the recipe makes the same samples again (1 shards)\n")
 
 
+def test_what_a_check_does_not_use_is_refused(out: Path, mnistseq: Run) -> None:
+    for options in (("--source", "test"), ("--source-labels", "l"), ("--paper", "x.png")):
+        for path in ([out], [], [out, "--against", out]):
+            refused = mnistseq("inspect", *path, *options)
+            assert_refused(refused, "--source, --source-labels and --paper are for --regenerate")
+    assert_refused(mnistseq("inspect", "--regenerate", "1"), "only datasets can be made again, and MNIST is")
+
+
+def test_splits_on_a_custom_background_are_made_again(here: Path, mnistseq: Run) -> None:
+    Image.fromarray(np.full((200, 200), 220, dtype=np.uint8)).save("paper.png")
+    splits = ("--split", "a=4", "--split", "b=4", "--len", "2", "--paper", "paper.png")
+    assert mnistseq("dataset", *splits, "-o", "parts").code == 0
+    again = mnistseq("inspect", "parts", "--regenerate", "1", "--paper", "paper.png")
+    assert (again.code, again.err.splitlines()[0]) == (0, "the recipes make the same samples again")
+
+
 # A strip
 
 STRIP_KEYS = [

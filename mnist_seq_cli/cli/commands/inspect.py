@@ -112,6 +112,10 @@ def inspect(**options: Any) -> int:
     from mnist_seq_cli.inspection.splits_report import splits_at
 
     asked = _Asked(**options)
+    if asked.names_files and not asked.regenerate:
+        raise RequestError(
+            "`source`, `source_labels` and `paper` are for `regenerate`", hint="give it, or leave them out"
+        )
     if asked.against is not None:
         return _compare(asked, asked.against)
     if asked.may_share:
@@ -145,6 +149,11 @@ class _Asked:
     def looks_at_samples(self) -> bool:
         """Whether options look at single samples, or score them."""
         return self.show is not None or any((self.index, self.sheet, self.boxes, self.html, self.predictions))
+
+    @property
+    def names_files(self) -> bool:
+        """Whether options name the files that a dataset was made of."""
+        return any(name is not None for name in (self.source, self.source_labels, self.paper))
 
     @property
     def numbers(self) -> list[int] | None:

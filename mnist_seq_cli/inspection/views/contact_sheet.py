@@ -72,7 +72,7 @@ def draw(strips: Iterable[Cell], *, boxes: bool = False) -> NDArray[np.uint8]:
         if pixels > MAX_PIXELS:  # before more of them are held
             raise RequestError(f"strips of {pixels:,} px and more are too much for a sheet", hint="show fewer")
     if not cells:
-        raise RequestError("there are no strips for a sheet", hint="give --show 1 or more")
+        raise RequestError("there are no strips for a sheet", hint="give `show=1` or more")
     height = max(cell.strip.image.shape[0] for cell in cells)
     width = max(cell.strip.image.shape[1] for cell in cells)
     for scale in (_SCALE, 1):
