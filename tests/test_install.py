@@ -74,7 +74,7 @@ def test_the_wheel_holds_every_module_and_the_data_and_nothing_else(wheel: Path)
     data = {f"{PACKAGE}/data/{name}" for name in ("README.md", *(file.name for file in BUNDLED_FILES))}
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == modules | data | {f"{PACKAGE}/py.typed", f"{PACKAGE}/inspection/report.html"}
+    assert names == modules | data | {f"{PACKAGE}/py.typed", f"{PACKAGE}/inspection/views/report.html"}
 
 
 def test_the_data_in_the_wheel_is_mnist_as_published(wheel: Path) -> None:

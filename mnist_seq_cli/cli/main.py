@@ -1,4 +1,4 @@
-"""Owns the words that the user types: commands and options, and the one place where an error becomes an exit code.
+"""Owns the program: its commands, and the one place where an error becomes a message and an exit code (`run`).
 
 A command gathers its arguments, makes one call, and shows what came of it. What is heavy is imported in the bodies, so
 that `mnistseq --help` loads Click and nothing else.
@@ -95,7 +95,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort) as error:
         import signal
 
-        if error.args == (signal.SIGTERM,):
+        cause = error.__cause__ or error  # Click turns one into the other
+        if cause.args == (signal.SIGTERM,):
             return _complain("terminated", TERMINATED)
         return _complain("interrupted", INTERRUPTED)
 
@@ -123,7 +124,7 @@ def with_flags(message: str) -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    with suppress(OSError):  # a closed stderr: the exit code still tells
+    with suppress(OSError):  # a closed stderr: the exit code is left
         click.echo(f"mnistseq: {message}", err=True)
     return code
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.inspection.figures import Chart, binned
 from mnist_seq_cli.samples.collection import Collection
 from mnist_seq_cli.samples.strip import NO_GAP, Strip
 
@@ -20,14 +22,14 @@ _SAMPLED_PIXELS = 32 << 20
 _MOST = 10
 
 
-class Counted(NamedTuple):
-    """The numbers of a collection.
+class Counts(NamedTuple):
+    """The numbers of samples.
 
     `lengths` counts samples by number of digits, `digits` counts digits, `positions` counts them by position. `gaps`
-    counts the gaps that were drawn by their width in px, and is None where none is known. `glyphs` tells how many
+    counts the gaps that were sampled by their width in px, and is None where none is known. `glyphs` are how many
     `different` ones `samples` samples use, how many are used so many times (`times`), and which are used `most` (id,
-    times). `ink` tells the part of a strip that is ink over `samples` samples, of which some may be `unreadable`, and
-    counts them by whole `percent`; `sizes` are the different (height, width) of these, in px.
+    times). `ink` is the part of a strip that is ink over `samples` samples, of which some may be `unreadable`, and
+    their number by whole `percent`; `sizes` are the different (height, width) of these, in px.
     """
 
     samples: int
@@ -40,27 +42,57 @@ class Counted(NamedTuple):
     ink: dict[str, Any] | None
     sizes: list[tuple[int, int]]
 
+    def facts(self, unreadable: str = "") -> list[tuple[str, str]]:
+        """Return what is known of ink and glyphs, and of how many samples; `unreadable` goes with those that are."""
+        facts: list[tuple[str, str]] = []
+        if ink := self.ink:
+            looked_at = "all" if ink["samples"] == self.samples else f"{ink['samples']:,}"
+            share = (
+                f"{ink['mean']:.1%} of a strip, {ink['smallest']:.1%} to {ink['largest']:.1%} ({looked_at} looked at)"
+            )
+            if ink["unreadable"]:
+                share += f"; {ink['unreadable']:,} could not be read{unreadable}"
+            facts.append(("ink", share))
+        if glyphs := self.glyphs:
+            part = "" if glyphs["samples"] == self.samples else f" in {glyphs['samples']:,} samples"
+            times = max(map(int, glyphs["times"]))
+            often = {1: "once", 2: "up to twice"}.get(times, f"up to {times:,} times")
+            facts.append(("glyphs", f"{glyphs['different']:,} different ones{part}, each used {often}"))
+        return facts
 
-def count(found: Collection) -> Counted:
-    """Return the numbers of a collection, in memory that does not grow with it. Raises FormatError, OSError."""
+    def charts(self, bars: int) -> list[Chart]:
+        """Return what is counted, but for digits, as charts of at most about `bars` rows; none of a single row."""
+        counted: list[tuple[str, str, Mapping[str, int] | None]] = [
+            ("lengths of sequences", "length", self.lengths),
+            ("widths of gaps", "px", self.gaps),
+            ("glyphs by how often they are used", "times", self.glyphs["times"] if self.glyphs else None),
+            ("part of a strip that is ink", "percent", self.ink["percent"] if self.ink else None),
+        ]
+        return [
+            Chart(title, unit, binned(counts, bars)) for title, unit, counts in counted if counts and len(counts) > 1
+        ]
+
+
+def count(samples: Collection) -> Counts:
+    """Return the numbers of samples, in memory that does not grow with it. Raises FormatError, OSError."""
     labels, glyphs, gaps = _Labels(), _GlyphUse(), _Gaps()
-    for rows in found.rows():
-        told = [text for text in rows.texts if text is not None]
-        labels.add(told)
-        labels.unlabelled += len(rows.texts) - len(told)
+    for rows in samples.rows():
+        known = [text for text in rows.texts if text is not None]
+        labels.add(known)
+        labels.unlabelled += len(rows.texts) - len(known)
         glyphs.add(rows.glyphs)
         gaps.add(rows.gaps)
     ink = _Ink()
-    strips = list(islice(found.picked(1), 1))
+    strips = list(islice(samples.picked(1), 1))
     pixels = strips[0].image.size if strips and strips[0] else 1 << 17
     knows_glyphs, knows_gaps = glyphs.samples > 0, bool(gaps.counts)
-    for strip in found.picked(max(10, min(SAMPLED, _SAMPLED_PIXELS // pixels))):
+    for strip in samples.picked(max(10, min(SAMPLED, _SAMPLED_PIXELS // pixels))):
         ink.add(strip)
         if strip and not knows_glyphs and strip.glyphs:
             glyphs.add(np.array([strip.glyphs], dtype=np.int32))
         if strip and not knows_gaps:
             gaps.add(np.array(strip.gaps, dtype=np.int32))
-    return Counted(
+    return Counts(
         labels.samples + labels.unlabelled,
         labels.samples,
         {str(length): int(n) for length, n in enumerate(labels.lengths) if n},

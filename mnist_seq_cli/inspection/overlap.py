@@ -35,7 +35,7 @@ class Shared:
     """How many things of a kind are in both datasets, each counted once, and the first of them.
 
     Glyphs are listed by id, sequences as 0-0-4-2, images as [number of a sample in one, in the other]. `known` is false
-    where it cannot be told, for glyphs of different files or without ids; then `shared` is 0.
+    where it is not known, for glyphs of different files or without ids; then `shared` is 0.
     """
 
     shared: int
@@ -57,30 +57,32 @@ class ComparisonReport:
     may_share: list[str]
 
     @property
-    def problems(self) -> list[str]:
-        """What is shared, and should not be."""
-        found = []
-        for kind, what, shared in (
+    def parts(self) -> list[tuple[Kind, str, Shared]]:
+        """What they share of each kind, with a word for it."""
+        return [
             ("glyph", "glyphs", self.glyphs),
             ("label", "sequences", self.labels),
             ("image", "identical images", self.images),
-        ):
-            if shared.shared and kind not in self.may_share:
-                more = ", …" if shared.shared > len(shared.examples) else ""
-                found.append(
-                    f"{self.path} and {self.against} share {shared.shared} {what}: {listed(shared.examples)}{more}"
-                )
-        return found
+        ]
+
+    @property
+    def problems(self) -> list[str]:
+        """What is shared, and should not be."""
+        return [
+            f"{self.path} and {self.against} share {shared.shared} {what}: {listed(shared.examples)}"
+            + (", …" if shared.shared > len(shared.examples) else "")
+            for kind, what, shared in self.parts
+            if shared.shared and kind not in self.may_share
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return {"kind": self.kind, **asdict(self), "problems": self.problems}
 
 
 def listed(examples: list[Any]) -> str:
     """Return examples of what is shared as a person reads them; images by their two numbers: 17=4."""
     return ", ".join("=".join(map(str, item)) if isinstance(item, list) else str(item) for item in examples)
-
-
-def to_json(report: ComparisonReport) -> dict[str, Any]:
-    """Return a report as JSON values."""
-    return {"kind": report.kind, **asdict(report), "problems": report.problems}
 
 
 def compare(path: Path, against: Path, *, may_share: Sequence[str] = (), watch: Watch = iter) -> ComparisonReport:
@@ -111,12 +113,12 @@ def compare(path: Path, against: Path, *, may_share: Sequence[str] = (), watch: 
 
 
 def _space(data: StoredDataset) -> str:
-    """Return what the ids of glyphs are ids in: MNIST, or a pair of files of one's own."""
+    """Return the source that ids of glyphs are of: MNIST, or a custom pair of files."""
     return "mnist" if data.recipe.source in BUNDLED_SOURCES else data.recipe.source
 
 
 def _batches(*stored: StoredDataset) -> Iterator[Batch]:
-    """Yield the samples of datasets as they stand on disk; glyph ids that a format has no room for, from the recipe."""
+    """Yield the samples of datasets as they are on disk; glyph ids that a format has no room for, from the recipe."""
     for data in stored:
         format_, recipe = formats.get(data.spec.format), data.recipe
         for shard in data.spec.plan:
@@ -158,9 +160,9 @@ class _Comparison:
             self._order = np.argsort(self._joined["low"], kind="stable")
             self._joined = self._joined[self._order]
         sums = _sums_of(batch)
-        places = np.searchsorted(self._joined["low"], sums["low"]).clip(max=len(self._joined) - 1)
-        for row in np.flatnonzero(self._joined[places] == sums).tolist():
-            self._pairs.setdefault(int(self._order[places[row]]), batch.first + row)
+        nearest = np.searchsorted(self._joined["low"], sums["low"]).clip(max=len(self._joined) - 1)
+        for row in np.flatnonzero(self._joined[nearest] == sums).tolist():
+            self._pairs.setdefault(int(self._order[nearest[row]]), batch.first + row)
 
     def _ids_of(self, batch: Batch) -> list[int]:
         ids: list[int] = np.unique(batch.glyphs[batch.glyphs >= 0]).tolist()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.recipe.options.bounds import MAX_LENGTH
 from mnist_seq_cli.recipe.options.notation import parse_sequence
+from mnist_seq_cli.samples.detection import require_file
+from mnist_seq_cli.storage import local
 
 KEYS = (
     *("file_name", "filename", "file", "name", "path", "image", "index", "id", "number", "sample", "key", "__key__"),
@@ -27,17 +31,28 @@ _PLAIN = re.compile(r"[0-9](?:-[0-9])*|[0-9]{1,1000}", re.ASCII)
 
 
 class Row(NamedTuple):
-    """One prediction: the line that it stands in, the name or number of its sample, if it says one, and the digits."""
+    """One prediction: its line in the file, the name or number of its sample, if it names one, and the digits."""
 
     line: int
     name: str | None
     text: str
 
 
+def read_file(path: Path) -> Iterator[Row]:
+    """Yield the predictions in a file. Raises RequestError where there is none, FormatError, OSError."""
+    require_file(path)
+    name = one_line(str(path), 200)
+    try:
+        with local.open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
+            yield from read(lines, name)
+    except UnicodeDecodeError:
+        raise FormatError(f"{name} is not text", hint="give CSV, JSON lines, or one prediction a line") from None
+
+
 def read(lines: Iterable[str], name: str) -> Iterator[Row]:
     """Yield the predictions in a text: CSV (or with tabs), JSON lines, or one a line for the samples in their order.
 
-    Which of these it is, the first line that is not empty tells. Raises FormatError for what is none of them.
+    The first line that is not empty decides which of these it is. Raises FormatError for any other text.
     """
     rows = iter(lines)
     before: list[str] = []
@@ -129,12 +144,12 @@ def _read_table(lines: Iterable[str], name: str, separator: str) -> Iterator[Row
 
 
 def _columns(header: list[str], name: str) -> tuple[int, int]:
-    """Return where names stand, or _NO_ROW where there are none, and where predictions do. Raises FormatError."""
+    """Return the column of names, or _NO_ROW where there is none, and that of predictions. Raises FormatError."""
     values = [header.index(field) for field in VALUES if field in header]
     keys = [header.index(field) for field in (*KEYS, *_INDEX) if field in header]
     if not values:
         raise FormatError(f"{name} has no column of predictions", hint=f"call it {VALUES[0]}")
-    if not keys and values[0] > 0:  # what stands before them hardly tells nothing
+    if not keys and values[0] > 0:  # a column before them hardly means nothing
         raise _nameless(name, header[0])
     return (keys[0] if keys else _NO_ROW), values[0]
 

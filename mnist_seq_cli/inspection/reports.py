@@ -1,71 +1,194 @@
-"""Owns the reports on a path as plain values, and their JSON."""
+"""Owns the reports on a path: values that know their facts, charts, problems and JSON, so that views know no kinds."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from mnist_seq_cli.dataset import splits
-from mnist_seq_cli.inspection.counts import Counted
+from mnist_seq_cli.inspection import description
+from mnist_seq_cli.inspection.counts import Counts
+from mnist_seq_cli.inspection.figures import Chart, chance, size_text
+from mnist_seq_cli.recipe.spec import Spec
+
+Kind = Literal["mnist", "dataset", "shard", "folder", "npz", "strip", "idx"]
+
+KINDS: dict[Kind, str] = {
+    "mnist": "MNIST: handwritten digits",
+    "dataset": "dataset",
+    "shard": "one shard of a dataset",
+    "folder": "a folder of PNG files",
+    "npz": "an npz file",
+    "strip": "strip",
+    "idx": "IDX file",
+}
+"""The kinds of things that there are reports on, in words."""
+
+Facts = list[tuple[str, str]]
+"""Pairs of a name and a few words."""
 
 
-@dataclass(frozen=True, slots=True)
-class MnistReport:
+class Report:
+    """A report on a path, of a `kind`, and what is wrong there: what all of them have in common."""
+
+    __slots__ = ()
+
+    kind: Kind
+    problems: Sequence[str]
+
+    @property
+    def title(self) -> str:
+        """What the report is on."""
+        raise NotImplementedError
+
+    @property
+    def counted(self) -> Counts | None:
+        """What is counted of the samples, where there are any."""
+        return None
+
+    def facts(self) -> Facts:
+        """Return what is known, in words."""
+        raise NotImplementedError
+
+    def charts(self, bars: int) -> list[Chart]:
+        """Return what is counted, as charts of at most about `bars` rows."""
+        return self.counted.charts(bars) if self.counted else []
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MnistReport(Report):
     """The bundled MNIST: its files, each with whether its SHA-256 is the published one, and its digits by file."""
 
-    kind: ClassVar[Literal["mnist"]] = "mnist"
+    kind: Literal["mnist"] = "mnist"
     directory: str
     files: list[dict[str, Any]]
     train: list[int]
     test: list[int]
-
-    @property
-    def problems(self) -> list[str]:
-        """What does not hold."""
-        return [f"{file['name']} is not as published" for file in self.files if not file["verified"]]
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetReport:
-    """A dataset: what was asked for and what is there. What is `counted` of it is None where it is incomplete."""
-
-    kind: ClassVar[Literal["dataset"]] = "dataset"
-    path: str
-    complete: bool
-    samples: int
-    samples_done: int
-    bytes: int
-    format: str
-    masks: bool
-    height: int
-    width: int
-    recipe: dict[str, Any]
-    counted: Counted | None
-    facts: list[tuple[str, str]]
-    command: str
     problems: list[str]
 
+    @property
+    def title(self) -> str:
+        """What the report is on."""
+        return "MNIST"
 
-@dataclass(frozen=True, slots=True)
-class SamplesReport:
-    """Samples without a recipe, and what is `counted` of them: a shard by itself, a folder of PNG files, an npz."""
+    def facts(self) -> Facts:
+        """Return what is known, in words."""
+        total = f"{sum(self.train):,} digits to train with, {sum(self.test):,} to test with"
+        sound = "NOT as published" if self.problems else "all of them as published"
+        return [("digits", total), ("files", f"{len(self.files)}, {sound}")]
 
-    kind: Literal["shard", "folder", "npz"]
+    def charts(self, bars: int) -> list[Chart]:
+        """Return the digits of both files as charts."""
+        files = (("digits in the train file", self.train), ("digits in the test file", self.test))
+        return [_digits(title, counts) for title, counts in files]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetReport(Report):
+    """A dataset: what was asked for, and what is there; what is counted of it is None where it is incomplete."""
+
+    kind: Literal["dataset"] = "dataset"
     path: str
-    counted: Counted
+    spec: Spec
+    samples_done: int
+    bytes: int
+    counts: Counts | None
+    problems: list[str]
+
+    @property
+    def title(self) -> str:
+        """What the report is on."""
+        return self.path
+
+    @property
+    def counted(self) -> Counts | None:
+        """What is counted of the samples."""
+        return self.counts
+
+    @property
+    def command(self) -> str:
+        """The command that makes the samples again."""
+        return description.command(self.spec, self.path)
+
+    def facts(self) -> Facts:
+        """Return what is known, in words."""
+        spec = self.spec
+        done = f"{self.samples_done:,}" + (f" of {spec.samples:,}: INCOMPLETE" if self.problems else "")
+        facts = [("samples", done), ("format", f"{spec.format}, {size_text(self.bytes)}")]
+        facts += description.facts(spec.recipe)
+        facts += [("masks", "one for each strip")] if spec.masks else []
+        return [*facts, *(self.counts.facts(": see --verify") if self.counts else [])]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        spec, counted = self.spec, ("lengths", "digits", "positions", "gaps", "glyphs", "ink")
+        return {
+            "kind": self.kind,
+            "path": self.path,
+            "complete": not self.problems,
+            "samples": spec.samples,
+            "samples_done": self.samples_done,
+            "bytes": self.bytes,
+            "format": spec.format,
+            "masks": spec.masks,
+            "height": spec.recipe.height,
+            "width": spec.recipe.width,
+            "recipe": spec.recipe.to_json(),
+            **{name: getattr(self.counts, name, None) for name in counted},
+            "command": self.command,
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplesReport(Report):
+    """Samples without a recipe, and what is counted of them: a shard by itself, a folder of PNG files, an npz file."""
+
+    kind: Kind
+    path: str
+    counts: Counts
     problems: tuple[str, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """What the report is on."""
+        return self.path
 
-@dataclass(frozen=True, slots=True)
-class StripReport:
+    @property
+    def counted(self) -> Counts:
+        """What is counted of the samples."""
+        return self.counts
+
+    def facts(self) -> Facts:
+        """Return what is known, in words."""
+        counts = self.counts
+        sizes = [f"{width}×{height} px" for height, width in counts.sizes]
+        strips = ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else "")
+        facts = [("samples", f"{counts.samples:,}"), ("strips", strips)]
+        if counts.labelled < counts.samples:
+            facts.append(("labels", f"{counts.labelled:,}" if counts.labelled else "none"))
+        return [*facts, *counts.facts()]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values; what is counted is among its own."""
+        return {"kind": self.kind, "path": self.path, **self.counts._asdict(), "problems": list(self.problems)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripReport(Report):
     """A PNG image: its size, the part of it that is ink, and its reading where it has one.
 
     `exact` is whether it is made of these `glyphs`; of one that was read approximately they are the nearest ones, and
-    `confidence` is the chance that all digits are right. Where it stands in a dataset it is `sample` of `dataset`.
-    `note` says why it is unread, or what else there is to say.
+    `confidence` is the chance that all digits are right. Where it is one of a dataset it is `sample` of `dataset`.
+    `note` says why it is unread, or what else there is to know.
     """
 
-    kind: ClassVar[Literal["strip"]] = "strip"
+    kind: Literal["strip"] = "strip"
     path: str
     height: int
     width: int
@@ -83,12 +206,31 @@ class StripReport:
     note: str
     problems: tuple[str, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """What the report is on."""
+        return self.path
 
-@dataclass(frozen=True, slots=True)
-class IdxReport:
+    def facts(self) -> Facts:
+        """Return what is known, in words."""
+        facts = [("size", f"{self.width}×{self.height} px"), ("ink", f"{self.ink:.1%}")]
+        if self.dataset is not None:
+            command = f"mnistseq inspect {shlex.quote(self.dataset)} --index {self.sample}"
+            facts.append(("sample", f"{self.sample}: {command} shows all of it"))
+        if self.sequence is None:
+            return [*facts, ("sequence", "unread"), ("why", self.note)]
+        how = "exactly: it is made of glyphs of MNIST, pixel for pixel"
+        if not self.exact:
+            how = f"approximately, {chance(self.confidence or 0)} sure: it is not made of glyphs of MNIST as they are"
+        facts += [("sequence", self.sequence), ("read", how)]
+        return [*facts, *([("note", self.note)] if self.note else [])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdxReport(Report):
     """An IDX file: type, shape and range of its values; `counts` by value where they are digits."""
 
-    kind: ClassVar[Literal["idx"]] = "idx"
+    kind: Literal["idx"] = "idx"
     path: str
     type: str
     shape: list[int]
@@ -97,56 +239,26 @@ class IdxReport:
     counts: list[int] | None
     problems: tuple[str, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """What the report is on."""
+        return self.path
 
-Report = MnistReport | DatasetReport | SamplesReport | StripReport | IdxReport
+    def facts(self) -> Facts:
+        """Return what is known, in words."""
+        shape = "×".join(map(str, self.shape))
+        finite = self.smallest is not None and self.largest is not None
+        ends = f"{self.smallest} to {self.largest}" if finite else "some values are not finite"
+        facts = [("values", f"{shape} of {self.type}"), ("range", ends)]
+        if len(self.shape) == 3 and self.type == "uint8":
+            count, height, width = self.shape
+            return [("images", f"{count:,} of {width}×{height} px"), *facts]
+        return [("labels", f"{self.shape[0]:,}"), *facts] if self.counts else facts
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One split: what it is to have, and what is there; `samples_done` is 0 without a recipe that can be read.
-
-    Its `state` is "other" where what is there is not what was asked for.
-    """
-
-    name: str
-    state: Literal["complete", "incomplete", "missing", "damaged", "other"]
-    samples: int
-    samples_done: int
-    bytes: int
-    format: str | None
-    source: str | None
-    seed: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class SplitsReport:
-    """A directory of splits: what was asked for, and its parts.
-
-    `apart` tells whether their recipes, of those that are there, keep apart what `by` says.
-    """
-
-    kind: ClassVar[Literal["splits"]] = "splits"
-    path: str
-    seed: int
-    by: splits.By
-    samples: int
-    complete: bool
-    apart: bool
-    splits: list[Part]
-    problems: list[str]
+    def charts(self, bars: int) -> list[Chart]:
+        """Return the labels as a chart."""
+        return [_digits("labels", self.counts)] if self.counts else []
 
 
-def to_json(report: Report | SplitsReport) -> dict[str, Any]:
-    """Return a report as JSON values; what is counted is among its own."""
-    values: dict[str, Any] = {"kind": report.kind}
-    for name, value in asdict(report).items():
-        if name == "counted":
-            names = _OF_A_DATASET if isinstance(report, DatasetReport) else Counted._fields
-            values |= {key: getattr(report.counted, key, None) for key in names}  # type: ignore[union-attr]
-        elif name != "facts":
-            values[name] = value
-    return values | {"problems": list(report.problems)}
-
-
-_OF_A_DATASET = ("lengths", "digits", "positions", "gaps", "glyphs", "ink")
-"""What is counted of a dataset, beside the numbers that it is known by."""
+def _digits(title: str, counts: list[int]) -> Chart:
+    return Chart(title, "digit", [(str(digit), count) for digit, count in enumerate(counts)])

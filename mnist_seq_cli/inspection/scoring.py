@@ -1,6 +1,6 @@
 """Owns scores: what a model read, held against what the samples show, down to the glyphs that are read wrongly.
 
-A prediction is aligned with the truth by the fewest insertions, deletions and substitutions that turn one into the
+A prediction is aligned with the label by the fewest insertions, deletions and substitutions that turn one into the
 other (Levenshtein, 1966); where there are several such ways, it is the one that rapidfuzz gives.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.inspection.figures import RateChart, binned
 from mnist_seq_cli.inspection.predictions import Row
 from mnist_seq_cli.mnist.bank import MISLABELED
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
@@ -26,17 +27,17 @@ _NO_ROW = -1
 
 @dataclass(slots=True)
 class Score:
-    """How predictions do. A character is a digit of the truth; `errors` is the sum of edit distances.
+    """How predictions do. A character is a digit of a label; `errors` is the sum of edit distances.
 
     `samples` are those of the collection, of which `scored` have a label and a prediction, `missing` have no prediction
     and `unlabelled` no label. `unknown` rows name no sample and `repeated` ones a sample that had a prediction, which
-    is the one that counts. `positions` tell for each digit of the truth (from the left) how many `digits` there are,
+    is the one that counts. `positions` has for each position in labels (from the left) how many `digits` there are,
     `substituted` and `deleted`, and how often something was `inserted` before it; the last entry is for the end.
-    `lengths` tell by number of digits: samples, exact ones, digits and errors. `gaps` tell by px how many `pairs` of
-    neighbours were drawn with that gap, and how many have an error in one of both digits or between them.
+    `lengths` has by number of digits: samples, exact ones, digits and errors. `gaps` has by px how many `pairs` of
+    neighbours have that gap, and how many of them have an error in one of both digits or between them.
     `confusion[a][b]` is how often a digit a was read as b. `glyphs` are the worst: id, digit, how often it was `seen`
     and read `wrong`, as what, and whether its MNIST label is known to be wrong. `worst` are numbers of samples with
-    their truth, prediction and errors, most errors first.
+    their label (`truth`), prediction and errors, most errors first.
     """
 
     samples: int = 0
@@ -69,7 +70,7 @@ class Score:
 
     @property
     def error_rate(self) -> float | None:
-        """The character error rate: errors by digits of the truth. More than 1 where far too much was read."""
+        """The character error rate: errors by digits of the labels. More than 1 where far too much was read."""
         return self.errors / self.digits if self.digits else None
 
     def to_json(self) -> dict[str, Any]:
@@ -77,22 +78,42 @@ class Score:
         rates = {"exact_rate": self.exact_rate, "character_error_rate": self.error_rate}
         return {**rates, **asdict(self)}
 
+    def charts(self, bars: int) -> list[RateChart]:
+        """Return errors by position, length and gap, as charts of at most about `bars` rows."""
+
+        def rated(errors: dict[str, int], totals: dict[str, int]) -> list[tuple[str, int, int, float]]:
+            pairs = zip(binned(errors, bars), binned(totals, bars), strict=True)
+            return [(label, wrong, total, wrong / total) for (label, wrong), (_, total) in pairs if total]
+
+        def column(table: dict[str, dict[str, int]], name: str) -> dict[str, int]:
+            return {key: counts[name] for key, counts in table.items()}
+
+        positions = {str(position): counts for position, counts in enumerate(self.positions, 1) if counts["digits"]}
+        wrong = {key: counts["substituted"] + counts["deleted"] for key, counts in positions.items()}
+        by_length = rated(column(self.lengths, "errors"), column(self.lengths, "digits"))
+        by_gap = rated(column(self.gaps, "errors"), column(self.gaps, "pairs"))
+        return [
+            RateChart("digits read wrongly, by position", "position", rated(wrong, column(positions, "digits"))),
+            RateChart("character errors, by length", "length", by_length),
+            RateChart("neighbours with an error, by their gap", "px", by_gap),
+        ]
+
 
 MOST_GLYPHS = 30
 KEPT = 300
 """Worst samples that a score names, unless it is asked for more."""
 
 
-def score(found: Collection, rows: Iterable[Row], name: str, *, keep: int = KEPT) -> Score:
+def score(samples: Collection, rows: Iterable[Row], name: str, *, keep: int = KEPT) -> Score:
     """Return how the predictions do on a collection; `keep` of the worst samples are named.
 
     Raises FormatError for predictions of which some have a name and some have none, and for collections without labels.
     """
-    predictions = _Predictions(found, rows, name)
-    result = Score(samples=len(found), unknown=predictions.unknown, repeated=predictions.repeated)
+    predictions = _Predictions(samples, rows, name)
+    result = Score(samples=len(samples), unknown=predictions.unknown, repeated=predictions.repeated)
     result.problems += predictions.problems
-    scorer = _Scorer(found, result, keep)
-    for part in found.rows_with_glyphs():
+    scorer = _Scorer(samples, result, keep)
+    for part in samples.rows_with_glyphs():
         scorer.add(part, predictions)
     scorer.finish()
     if result.missing:
@@ -107,10 +128,10 @@ def score(found: Collection, rows: Iterable[Row], name: str, *, keep: int = KEPT
 class _Predictions:
     """Predictions by number of the sample: one long text, and where in it each begins and ends."""
 
-    def __init__(self, found: Collection, rows: Iterable[Row], name: str) -> None:
+    def __init__(self, samples: Collection, rows: Iterable[Row], name: str) -> None:
         self.unknown = self.repeated = 0
         self.problems: list[str] = []
-        count, pieces, place = len(found), [], 0
+        count, pieces, start = len(samples), [], 0
         self._starts, self._ends = array("q", [_NO_ROW]) * count, array("q", [0]) * count
         strange = again = ""
         named: bool | None = None
@@ -118,7 +139,7 @@ class _Predictions:
             if named is not None and named != (row.name is not None):
                 raise FormatError(f"{name}, line {row.line}: some predictions name their sample and some do not")
             named = row.name is not None
-            number = found.place_of(row.name) if row.name is not None else order if order < count else None
+            number = samples.place_of(row.name) if row.name is not None else order if order < count else None
             if number is None:
                 self.unknown += 1
                 strange = strange or _shown(row)
@@ -127,8 +148,8 @@ class _Predictions:
                 again = again or _shown(row)
             else:
                 pieces.append(row.text)
-                self._starts[number], place = place, place + len(row.text)
-                self._ends[number] = place
+                self._starts[number], start = start, start + len(row.text)
+                self._ends[number] = start
         self._text = "".join(pieces)
         if self.unknown:
             self.problems.append(f"{_rows(self.unknown, name)} about no sample (the first: {strange})")
@@ -151,12 +172,12 @@ def _rows(count: int, name: str) -> str:
 class _Scorer:
     """Sums up a score, chunk by chunk."""
 
-    def __init__(self, found: Collection, result: Score, keep: int) -> None:
+    def __init__(self, samples: Collection, result: Score, keep: int) -> None:
         from rapidfuzz.distance import Levenshtein
 
         self._editops: Callable[[str, str], Any] = Levenshtein.editops
         self._result, self._keep = result, keep
-        self._source = found.source
+        self._source = samples.source
         self._worst: list[tuple[int, int, str, str]] = []
         self._positions: list[Counter[str]] = []
         self._lengths: dict[int, Counter[str]] = {}
@@ -168,20 +189,20 @@ class _Scorer:
     def add(self, rows: Rows, predictions: _Predictions) -> None:
         """Take some samples and their predictions."""
         result, scored, wrong = self._result, [], []
-        for place, truth in enumerate(rows.texts):
-            read = predictions[rows.first + place]
-            if truth is None:
+        for row, label in enumerate(rows.texts):
+            read = predictions[rows.first + row]
+            if label is None:
                 result.unlabelled += 1
             elif read is None:
                 result.missing += 1
             else:
-                scored.append(place)
-                if truth != read:
-                    wrong.append((place, truth, read))
+                scored.append(row)
+                if label != read:
+                    wrong.append((row, label, read))
         result.scored += len(scored)
         result.exact += len(scored) - len(wrong)
-        wrong_sizes = Counter(len(truth) for _, truth, _ in wrong)
-        texts = [rows.texts[place] or "" for place in scored]
+        wrong_sizes = Counter(len(label) for _, label, _ in wrong)
+        texts = [rows.texts[row] or "" for row in scored]
         for size in sorted(set(map(len, texts))):
             same = [text for text in texts if len(text) == size]
             digits = np.frombuffer("".join(same).encode(), dtype=np.uint8) - ord("0")
@@ -199,17 +220,17 @@ class _Scorer:
             self._seen[int(glyph)] += int(times)
         for gap, times in zip(*np.unique(gaps[gaps != NO_GAP], return_counts=True), strict=True):
             self._gaps.setdefault(int(gap), Counter())["pairs"] += int(times)
-        for place, truth, read in wrong:
-            self._one(rows, place, truth, read)
+        for row, label, read in wrong:
+            self._one(rows, row, label, read)
 
-    def _one(self, rows: Rows, place: int, truth: str, read: str) -> None:
+    def _one(self, rows: Rows, row: int, label: str, read: str) -> None:
         """Take a sample that was not read exactly."""
         result = self._result
-        glyphs = rows.glyphs[place, : len(truth)].tolist()
-        gaps = rows.gaps[place, : len(truth) - 1].tolist()
+        glyphs = rows.glyphs[row, : len(label)].tolist()
+        gaps = rows.gaps[row, : len(label) - 1].tolist()
         known = glyphs[0] >= 0
-        by_length = self._lengths[len(truth)]
-        operations = self._editops(truth, read).as_list()
+        by_length = self._lengths[len(label)]
+        operations = self._editops(label, read).as_list()
         result.errors += len(operations)
         by_length["errors"] += len(operations)
         troubled: set[int] = set()
@@ -220,7 +241,7 @@ class _Scorer:
                 self._positions[source]["inserted"] += 1
                 troubled.add(source - 1)  # between this digit and the one before
                 continue
-            digit = int(truth[source])
+            digit = int(label[source])
             result.confusion[digit][digit] -= 1
             if kind == "delete":
                 result.deletions += 1
@@ -234,11 +255,11 @@ class _Scorer:
             if known:
                 glyph = glyphs[source]
                 self._wrong.setdefault(glyph, Counter())[read[target] if kind == "replace" else ""] += 1
-                self._digit_of[glyph] = truth[source]
+                self._digit_of[glyph] = label[source]
         for pair in troubled:
             if 0 <= pair < len(gaps) and gaps[pair] != NO_GAP:
                 self._gaps[gaps[pair]]["errors"] += 1
-        self._worst.append((-len(operations), rows.first + place, truth, read))
+        self._worst.append((-len(operations), rows.first + row, label, read))
         if len(self._worst) > 4 * self._keep + 1000:
             self._worst = sorted(self._worst)[: self._keep]
 
@@ -277,6 +298,6 @@ class _Scorer:
             "wrong": sum(wrong.get(glyph, 0) for glyph in marked),
         }
         result.worst = [
-            {"sample": number, "truth": truth, "prediction": read, "errors": -errors}
-            for errors, number, truth, read in sorted(self._worst)[: self._keep]
+            {"sample": number, "truth": label, "prediction": read, "errors": -errors}
+            for errors, number, label, read in sorted(self._worst)[: self._keep]
         ]

@@ -1133,7 +1133,7 @@ def test_options_for_rows_and_options_for_strips_do_not_mix(mnistseq: Run) -> No
     idx_file("labels", [1, 2])
     for options in ("--range 0:1", "--digit 3", "--labels labels", "--as csv", "-o x.npz"):
         assert_one_line(mnistseq("decode", "a.png", *options.split()), 2, "a.png holds strips")
-    for options in ("--json", "-H", "--min-confidence 0.5"):
+    for options in ("--json", "-H", "--min-confidence 0.5", "--source test"):
         assert_one_line(mnistseq("decode", "labels", *options.split()), 2, "labels holds rows", "are for strips")
     assert_one_line(mnistseq("decode", "a.png", "a.png", "--labels", "labels"), 2, "labels of 2 files")
     assert_one_line(mnistseq("decode", "a.png", "a.png", "--repair-labels"), 2, "--repair-labels")

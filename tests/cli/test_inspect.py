@@ -900,6 +900,22 @@ def test_samples_of_glyphs_of_ones_own_are_made_again(name: str, here: Path, mni
     assert (code, err) == (0, "the recipe makes the same samples again (1 shards)\n")
 
 
+def test_what_a_check_does_not_use_is_refused(out: Path, mnistseq: Run) -> None:
+    for options in (("--source", "test"), ("--source-labels", "l"), ("--paper", "x.png")):
+        for path in ([out], [], [out, "--against", out]):
+            refused = mnistseq("inspect", *path, *options)
+            assert_refused(refused, "--source, --source-labels and --paper are for --regenerate")
+    assert_refused(mnistseq("inspect", "--regenerate", "1"), "only datasets can be made again, and MNIST is")
+
+
+def test_splits_on_a_custom_background_are_made_again(here: Path, mnistseq: Run) -> None:
+    Image.fromarray(np.full((200, 200), 220, dtype=np.uint8)).save("paper.png")
+    splits = ("--split", "a=4", "--split", "b=4", "--len", "2", "--paper", "paper.png")
+    assert mnistseq("dataset", *splits, "-o", "parts").code == 0
+    again = mnistseq("inspect", "parts", "--regenerate", "1", "--paper", "paper.png")
+    assert (again.code, again.err.splitlines()[0]) == (0, "the recipes make the same samples again")
+
+
 # A strip
 
 STRIP_KEYS = [
@@ -968,7 +984,7 @@ def test_an_inverted_strip(here: Path, mnistseq: Run) -> None:
     mnistseq("generate", "4-2", "--seed", "3", "-o", "plain.png")
     mnistseq("generate", "4-2", "--seed", "3", "--invert", "-o", "inverted.png")
     plain, inverted = (json.loads(mnistseq("inspect", f"{name}.png", "--json").out) for name in ("plain", "inverted"))
-    assert inverted.pop("note") == "white ink on black paper"
+    assert inverted.pop("note") == "white ink on black"
     assert (inverted["sequence"], inverted["ink"]) == ("4-2", plain["ink"])
 
 
@@ -1012,7 +1028,7 @@ def test_a_strip_that_was_changed_is_read_by_likeness(here: Path, name: str, sca
     report = json.loads(text)
     assert (code, err, list(report)) == (0, "", STRIP_KEYS)
     assert (report["sequence"], report["exact"], report["gaps"]) == ("3-0-7", False, None)
-    assert report["note"] == ("white ink on black paper" if name.startswith("white") else "")
+    assert report["note"] == ("white ink on black" if name.startswith("white") else "")
     assert report["confidence"] == pytest.approx(np.prod(report["confidences"]), abs=1e-4)
     assert 0.7 <= report["confidence"] < 1
     # About where the ink is: a pixel or two of the original away, the more where it is blurred.

@@ -465,4 +465,4 @@ def test_the_report_tells_it_and_its_command_asks_for_it(mnistseq: Run) -> None:
     identity = read(Path("scan.png")).identity
     assert report["recipe"]["paper"] == identity
     assert "--paper PICTURE" in report["command"]
-    assert f"on a paper of one's own ({identity[:15]}…)" in " ".join(mnistseq("inspect", "out").out.split())
+    assert f"on a custom background ({identity[:15]}…)" in " ".join(mnistseq("inspect", "out").out.split())

@@ -10,13 +10,13 @@ from PIL import Image
 
 from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.inspection import contact_sheet
-from mnist_seq_cli.inspection.contact_sheet import Cell, draw
+from mnist_seq_cli.inspection.views import contact_sheet
+from mnist_seq_cli.inspection.views.contact_sheet import Cell, draw
 from mnist_seq_cli.samples.strip import Strip
 
 Run = Callable[..., tuple[int, str, str]]
 
-PAPER, RED, BLACK = contact_sheet._PAPER, contact_sheet._BOX, contact_sheet._BLACK
+PAPER, RED, BLACK = contact_sheet._BACKGROUND, contact_sheet._BOX, contact_sheet._BLACK
 
 
 def opened(path: Path) -> np.ndarray:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mnist_seq_cli.dataset.manifest import read_spec
 from mnist_seq_cli.inspection import description
-from mnist_seq_cli.inspection.description import binned, facts
+from mnist_seq_cli.inspection.description import facts
+from mnist_seq_cli.inspection.figures import binned
 from mnist_seq_cli.recipe.recipe import Recipe
 
 Run = Callable[..., tuple[int, str, str]]
@@ -63,7 +64,7 @@ def test_the_command_makes_the_same_dataset_of_given_sequences(
 
 def test_every_field_of_a_recipe_is_put_into_words() -> None:
     """Who adds one has to say it in `facts`, and in `command`."""
-    assert {field.name for field in fields(Recipe)} == description.TOLD
+    assert {field.name for field in fields(Recipe)} == description.IN_WORDS
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,17 @@ def test_the_digits_of_a_source_of_ones_own_are_not_marked(tmp_path: Path, mnist
     assert max(entry["glyph"] for entry in found["glyphs"]) < 10_000  # ids of that source
 
 
+def test_chosen_samples_are_shown_beside_the_score(place: Path, data: SequenceDataset, mnistseq: Run) -> None:
+    """What was typed counts: neither leaves the other out."""
+    (place / "right.txt").write_text("".join(f"{text}\n" for text in texts_of(data)))
+    plain = mnistseq("inspect", place / "png", "--predictions", place / "right.txt")[1]
+    for numbers in ("7", "7,2"):
+        code, text, _ = mnistseq("inspect", place / "png", "--predictions", place / "right.txt", "--index", numbers)
+        assert (code, text.startswith(plain)) == (0, True)
+        captions = re.findall(r"^\d+: [0-9-]+$", text[len(plain) :], re.MULTILINE)
+        assert captions == [f"{number}: {data[int(number)].label}" for number in numbers.split(",")]
+
+
 # Spellings
 
 

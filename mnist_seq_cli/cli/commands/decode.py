@@ -138,6 +138,11 @@ class _Asked:
         """Whether options are for strips."""
         return self.with_names or self.as_json or self.min_confidence is not None
 
+    @property
+    def has_source(self) -> bool:
+        """Whether options name a source of glyphs."""
+        return self.source is not None or self.source_labels is not None
+
 
 def _decode(asked: _Asked) -> int:
     """Decode one file after the other; strips that follow each other are read together."""
@@ -187,8 +192,8 @@ def _export_rows(asked: _Asked, name: str, array: Any, labels: Any) -> None:
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.samples import idx_export
 
-    if asked.is_for_strips:
-        hint = "`with_names`, `as_json` and `min_confidence` are for strips"
+    if asked.is_for_strips or asked.has_source:
+        hint = "`with_names`, `as_json`, `min_confidence` and `source` are for strips"
         raise RequestError(f"{one_line(name)} holds rows, not strips", hint=hint)
     lengths = idx_export.lengths_beside(Path(name), array)
     rows = idx_export.rows_of(array, name, span=asked.span, labels=labels, digit=asked.digit, lengths=lengths)

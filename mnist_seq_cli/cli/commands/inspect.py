@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,14 @@ import click
 from mnist_seq_cli.cli.help import GroupedCommand
 from mnist_seq_cli.cli.options import LocalPath, grouped, own_source, source_options
 from mnist_seq_cli.cli.streams import stdin_lines
-from mnist_seq_cli.errors import DONE, FAILED, FormatError, RequestError, one_line
+from mnist_seq_cli.errors import DONE, FAILED, RequestError, one_line
 
 if TYPE_CHECKING:
     from mnist_seq_cli.dataset.splits import Splits
-    from mnist_seq_cli.inspection.reports import Report
+    from mnist_seq_cli.inspection.checks import Checks
+    from mnist_seq_cli.inspection.findings import Findings
     from mnist_seq_cli.inspection.scoring import Score
     from mnist_seq_cli.samples.collection import Collection
-    from mnist_seq_cli.samples.strip import Strip
 
 _HEADINGS = {
     "Looking": "What is shown of the samples, and where.",
@@ -110,14 +109,20 @@ def inspect(**options: Any) -> int:
       mnistseq inspect out/ --verify --regenerate 3
       mnistseq inspect train/ --against test/ --may-share label
     """
+    from mnist_seq_cli.inspection.splits_report import splits_at
+
     asked = _Asked(**options)
+    if asked.names_files and not asked.regenerate:
+        raise RequestError(
+            "`source`, `source_labels` and `paper` are for `regenerate`", hint="give it, or leave them out"
+        )
     if asked.against is not None:
         return _compare(asked, asked.against)
     if asked.may_share:
         raise RequestError("`may_share` says what two datasets may share", hint="give the other with `against`")
-    if asked.path is not None and (splits := _splits_at(asked.path)):
-        return _show_splits(asked, asked.path, splits)
-    return _show(asked)
+    if asked.path is not None and (splits := splits_at(asked.path)):
+        return _inspect_splits(asked, asked.path, splits)
+    return _inspect_samples(asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,259 +150,148 @@ class _Asked:
         """Whether options look at single samples, or score them."""
         return self.show is not None or any((self.index, self.sheet, self.boxes, self.html, self.predictions))
 
+    @property
+    def names_files(self) -> bool:
+        """Whether options name the files that a dataset was made of."""
+        return any(name is not None for name in (self.source, self.source_labels, self.paper))
 
-@dataclass(slots=True)
-class _View:
-    """What there is to be shown: a report, the samples, those that were `chosen`, a score, and what is wrong."""
+    @property
+    def numbers(self) -> list[int] | None:
+        """The numbers of the samples in `index`. Raises RequestError."""
+        if self.index is None:
+            return None
+        parts = self.index.split(",")
+        if not all(part.isascii() and part.isdigit() and len(part) <= 12 for part in parts) or len(parts) > 1000:
+            raise RequestError(f"`index` is {self.index!r}", hint="it is numbers of samples, as in 7 or 1,2,3")
+        return list(map(int, parts))
 
-    report: Report
-    samples: Collection
-    chosen: list[Strip] | None
-    score: Score | None
-    problems: list[str]
-    checks: list[str]
+    @property
+    def checks(self) -> Checks:
+        """The checks that are asked for."""
+        from mnist_seq_cli.cli.terminal import bar
+        from mnist_seq_cli.inspection.checks import Checks
+
+        return Checks(
+            verify=self.verify,
+            regenerate=self.regenerate or 0,
+            source=own_source(self.source, self.source_labels),
+            background=None if self.paper is None else Path(self.paper).absolute(),
+            watch=bar(None, "shards", lambda _: 1),
+        )
 
 
-def _show(asked: _Asked) -> int:
-    """Show a path, its samples, or the score of predictions."""
-    from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.inspection import look
+def _inspect_samples(asked: _Asked) -> int:
+    """Look at the samples at a path, check and score them, and show what was found."""
+    from mnist_seq_cli.inspection.checks import check
+    from mnist_seq_cli.inspection.findings import Findings
+    from mnist_seq_cli.inspection.look import look
     from mnist_seq_cli.reading.transcribing import open_samples
 
     if asked.boxes and asked.sheet is None:
         raise RequestError("`boxes` are drawn on a sheet", hint="give `sheet=FILE.png`")
     if "-" in (str(asked.sheet), str(asked.html)):
         raise RequestError("stdout is for what the report says", hint="give the sheet or the page the name of a file")
-    numbers = None if asked.index is None else _indices(asked.index)
+    numbers = asked.numbers
     samples = open_samples(asked.path)
     chosen = None if numbers is None else samples.chosen(numbers)
-    report = look.inspect(asked.path, samples)
-    view = _View(report, samples, chosen, None, list(report.problems), [])
-    _check(asked, view)
-    view.score = _scored(asked, view)
-    written = list(_written(asked, view))  # before anything is printed: a pipe that closes is no reason to leave it out
-    _print(asked, view)
-    for line in [*written, *([] if view.problems or asked.as_json else view.checks)]:
-        terminal.say(line)
-    terminal.say_problems(view.problems)
-    return FAILED if view.problems else DONE
-
-
-def _check(asked: _Asked, view: _View) -> None:
-    """Verify and regenerate, where that is asked for; note what is wrong, and what was checked."""
-    from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset.regenerate import regenerate
-    from mnist_seq_cli.dataset.verify import verify
-
-    if (asked.verify or asked.regenerate) and asked.path is not None and view.report.kind != "dataset":
-        raise RequestError(f"only datasets can be verified, and {asked.path} is of the kind {view.report.kind}")
-    if asked.verify:
-        if asked.path is not None:  # without a path, the report has checked the sums already
-            found = list(verify(asked.path, watch=terminal.bar(None, "shards", lambda _: 1)))
-            view.problems[:] = found or view.problems
-        view.checks.append("every file is as the manifest says")
-    if asked.regenerate and asked.path is not None:
-        compared, different = regenerate(
-            asked.path,
-            own_source(asked.source, asked.source_labels),
-            paper=None if asked.paper is None else Path(asked.paper).absolute(),
-            shards=asked.regenerate,
-        )
-        view.problems += different
-        view.checks.append(f"the recipe makes the same samples again ({compared} shards)")
-
-
-def _scored(asked: _Asked, view: _View) -> Score | None:
-    """Return the score of the predictions that are given, if any. Raises FormatError, RequestError, OSError."""
-    if asked.predictions is None:
-        return None
-    if not len(view.samples):
-        if not view.problems:
+    report = look(asked.path, samples)
+    findings = Findings(samples=samples, report=report, checked=check(report, asked.checks), chosen=chosen)
+    if asked.predictions is not None:
+        if len(samples):
+            score = _score(samples, asked.predictions, asked.show or 0)
+            findings = replace(findings, score=score)
+        elif not findings.problems:
             raise RequestError(f"there are no samples in {asked.path} to hold predictions against")
-        return None
-    score = _score(view.samples, asked.predictions, asked.show or 0)
-    view.problems += score.problems
-    return score
+    written = list(_write(asked, findings))  # before anything is printed: a pipe that closes does not leave it out
+    if asked.as_json:
+        click.echo(json.dumps(findings.to_json(), allow_nan=False))
+        return _end(findings.problems, written)
+    from mnist_seq_cli.cli.views import show_findings
+
+    show_findings(findings, asked.show)
+    return _end(findings.problems, written, findings.checked.passed)
 
 
 def _score(samples: Collection, name: str, show: int) -> Score:
     """Return the score of the predictions in a file or from stdin. Raises FormatError, RequestError, OSError."""
     from mnist_seq_cli.inspection import predictions, scoring
-    from mnist_seq_cli.samples.detection import require_file
-    from mnist_seq_cli.storage import local
 
     keep = max(scoring.KEPT, show)
     if name == "-":
         piped = stdin_lines()
         rows = predictions.read(piped if piped[-1] else piped[:-1], "stdin")
         return scoring.score(samples, rows, "stdin", keep=keep)
-    require_file(Path(name))
-    shown = one_line(name, 200)
-    try:
-        with local.open_regular(Path(name)) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
-            return scoring.score(samples, predictions.read(lines, shown), shown, keep=keep)
-    except UnicodeDecodeError:
-        raise FormatError(f"{shown} is not text", hint="give CSV, JSON lines, or one prediction a line") from None
+    return scoring.score(samples, predictions.read_file(Path(name)), one_line(name, 200), keep=keep)
 
 
-def _written(asked: _Asked, view: _View) -> Iterable[str]:
+def _write(asked: _Asked, findings: Findings) -> Iterator[str]:
     """Write the files that are asked for, and yield a line on each. Raises RequestError, OSError."""
     from mnist_seq_cli.storage import local
 
     if asked.sheet is not None:
-        yield _write_sheet(asked, asked.sheet, view)
-    if asked.html is not None:
-        from mnist_seq_cli.inspection import html_report
+        from mnist_seq_cli.inspection.views import contact_sheet
 
-        content = html_report.render(view.report, view.samples, view.score, view.problems)
-        local.write_whole(asked.html, content, sync=False)
+        count = 40 if asked.show is None else asked.show
+        name, strips = one_line(str(asked.sheet), 200), len(findings.numbers(count))
+        if strips or findings.score is None:
+            sheet = contact_sheet.draw(contact_sheet.cells_of(findings, count), boxes=asked.boxes)
+            local.write_whole(asked.sheet, contact_sheet.encode(sheet), sync=False)
+            yield f"{name}: {strips} strips"
+        else:
+            yield f"there is no wrong prediction to show, so {name} is not written"
+    if asked.html is not None:
+        from mnist_seq_cli.inspection.views import html_report
+
+        local.write_whole(asked.html, html_report.render(findings), sync=False)
         yield f"{one_line(str(asked.html), 200)}: open it in a browser"
 
 
-def _write_sheet(asked: _Asked, path: Path, view: _View) -> str:
-    """Write a contact sheet, and return a line on it. Raises RequestError, OSError."""
-    from mnist_seq_cli.inspection import contact_sheet
-    from mnist_seq_cli.storage import local
-
-    show = 40 if asked.show is None else asked.show
-    cells: Iterable[contact_sheet.Cell]
-    if view.chosen is not None:
-        count, cells = len(view.chosen), (contact_sheet.Cell(strip, strip.caption) for strip in view.chosen)
-    elif view.score is not None:
-        worst = _worst(view.samples, view.score, show)
-        if not worst:
-            return f"there is no wrong prediction to show, so {one_line(str(path), 200)} is not written"
-        readings = ((strip, f"{strip.caption} > {'-'.join(entry['prediction'])}") for strip, entry in worst)
-        count, cells = len(worst), (contact_sheet.Cell(strip, label, True) for strip, label in readings)
-    else:
-        count = min(show, len(view.samples))
-        cells = (contact_sheet.Cell(strip, strip.caption) for strip in view.samples.strips(range(count)))
-    local.write_whole(path, contact_sheet.encode(contact_sheet.draw(cells, boxes=asked.boxes)), sync=False)
-    return f"{one_line(str(path), 200)}: {count} strips"
-
-
-def _print(asked: _Asked, view: _View) -> None:
-    """Print the report as JSON, or as text with the strips that are asked for."""
-    from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.inspection import look, reports
-
-    if asked.as_json:
-        more: dict[str, Any] = {} if view.score is None else {"predictions": view.score.to_json()}
-        if view.chosen is not None:
-            more["chosen"] = [strip.to_json() for strip in view.chosen]
-        click.echo(json.dumps({**reports.to_json(view.report), **more, "problems": view.problems}, allow_nan=False))
-    elif view.chosen is not None and len(view.chosen) == 1:
-        terminal.show_sample(view.chosen[0], look.origins(view.chosen[0], view.samples.source))
-    elif view.score is not None:
-        terminal.show_score(view.score)
-        for strip, entry in _worst(view.samples, view.score, _drawn(asked)):
-            reading = "-".join(entry["prediction"]) or "nothing"
-            terminal.print_strip(strip.image, f"{strip.caption}, read as {reading}")
-    else:
-        terminal.show_report(view.report)
-        _print_strips(asked, view)
-
-
-def _print_strips(asked: _Asked, view: _View) -> None:
-    """Draw the strips that are asked for, below a report."""
-    from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.inspection import look
-
-    if view.report.kind == "strip":
-        (strip,) = view.samples.chosen([0])
-        drawn = terminal.on_terminal() if asked.show is None else asked.show > 0
-        terminal.show_sample(strip, look.origins(strip, view.samples.source), drawn=drawn)
-    elif view.chosen is not None:
-        for strip in view.chosen:
-            terminal.print_strip(strip.image, strip.caption)
-    else:
-        for caption, image in look.examples(view.samples, _drawn(asked)):
-            terminal.print_strip(image, caption)
-
-
-def _drawn(asked: _Asked) -> int:
-    """Return how many strips are drawn on stdout: a few on a terminal, unless a number is asked for."""
-    from mnist_seq_cli.cli import terminal
-
-    return 3 * terminal.on_terminal() if asked.show is None else asked.show
-
-
-def _worst(samples: Collection, score: Score, count: int) -> list[tuple[Strip, dict[str, Any]]]:
-    entries = {entry["sample"]: entry for entry in score.worst[:count]}
-    return [(strip, entries[strip.number]) for strip in samples.chosen(list(entries))]
-
-
-def _indices(text: str) -> list[int]:
-    parts = text.split(",")
-    if not all(part.isascii() and part.isdigit() and len(part) <= 12 for part in parts) or len(parts) > 1000:
-        raise RequestError(f"`index` is {text!r}", hint="it is numbers of samples, as in 7 or 1,2,3")
-    return list(map(int, parts))
-
-
-def _splits_at(path: Path) -> Splits | None:
-    """Return the splits that a directory holds; None for anything else. Raises FormatError."""
-    from mnist_seq_cli.dataset import splits
-    from mnist_seq_cli.recipe.spec import RECIPE_NAME
-    from mnist_seq_cli.samples.detection import is_directory
-
-    if not is_directory(path) or (path / RECIPE_NAME).exists():
-        return None
-    return splits.read(path)
-
-
-def _show_splits(asked: _Asked, path: Path, splits: Splits) -> int:
-    """Show a directory of splits, and check them one by one if that is asked for."""
-    from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset.regenerate import regenerate
-    from mnist_seq_cli.dataset.verify import verify
-    from mnist_seq_cli.inspection import look, reports
+def _inspect_splits(asked: _Asked, path: Path, splits: Splits) -> int:
+    """Look at a directory of splits, check them one by one, and show what was found."""
+    from mnist_seq_cli.cli.views import show_splits
+    from mnist_seq_cli.inspection.checks import check_splits
+    from mnist_seq_cli.inspection.splits_report import look_at_splits
 
     if asked.looks_at_samples:
-        parts = ", ".join(list(splits.sizes)[:8]) + ", …" * (len(splits.sizes) > 8)
+        names = ", ".join(list(splits.sizes)[:8]) + ", …" * (len(splits.sizes) > 8)
         raise RequestError(
-            f"{path} holds splits, {parts}, and these options look at one",
+            f"{path} holds splits, {names}, and these options look at one",
             hint=f"give {path / next(iter(splits.sizes))} for example",
         )
-    report = look.inspect_splits(path, splits)
-    problems, checks = list(report.problems), []
-    sound = [part.name for part in report.splits if part.state == "complete"]
-    if asked.verify:
-        watch = terminal.bar(None, "shards", lambda _: 1)
-        problems += [f"{name}: {line}" for name in sound for line in verify(path / name, watch=watch)]
-        checks.append("every file of every split is as its manifest says")
-    if asked.regenerate:
-        source = own_source(asked.source, asked.source_labels)
-        for name in sound:
-            different = regenerate(path / name, source, shards=asked.regenerate)[1]
-            problems += [f"{name}: {line}" for line in different]
-        checks.append("the recipes make the same samples again")
+    report = look_at_splits(path, splits)
+    checked = check_splits(report, asked.checks)
+    problems = report.problems + checked.damage + checked.differences
     if asked.as_json:
-        click.echo(json.dumps({**reports.to_json(report), "problems": problems}, allow_nan=False))
-    else:
-        terminal.show_splits(report)
-        for line in [] if problems else [*checks, f"look at one: mnistseq inspect {shlex.quote(str(path / sound[0]))}"]:
-            terminal.say(line)
-    terminal.say_problems(problems)
-    return FAILED if problems else DONE
+        click.echo(json.dumps(report.to_json() | {"problems": problems}, allow_nan=False))
+        return _end(problems)
+    show_splits(report)
+    look_at_one = (
+        [] if problems else [f"look at one: mnistseq inspect {shlex.quote(str(path / next(iter(splits.sizes))))}"]
+    )
+    return _end(problems, [], checked.passed + look_at_one)
 
 
 def _compare(asked: _Asked, against: Path) -> int:
     """Show what two datasets have in common."""
-    from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.inspection import overlap
+    from mnist_seq_cli.cli.terminal import bar
+    from mnist_seq_cli.cli.views import show_comparison
+    from mnist_seq_cli.inspection.overlap import compare
 
     if asked.path is None or asked.verify or asked.regenerate or asked.looks_at_samples:
         raise RequestError("`against` compares two datasets, and does nothing else", hint="give two paths alone")
-    watch = terminal.bar(None, "strips", len)
-    report = overlap.compare(asked.path, against, may_share=asked.may_share, watch=watch)
+    report = compare(asked.path, against, may_share=asked.may_share, watch=bar(None, "strips", len))
     if asked.as_json:
-        click.echo(json.dumps(overlap.to_json(report), allow_nan=False))
+        click.echo(json.dumps(report.to_json(), allow_nan=False))
     else:
-        rows = (("glyphs", report.glyphs), ("sequences", report.labels), ("identical images", report.images))
-        terminal.print_table(
-            f"{asked.path} and {against}",
-            ("shared", "count", "the first of them"),
-            [(name, part.shared if part.known else "unknown", overlap.listed(part.examples)) for name, part in rows],
-        )
-    terminal.say_problems(report.problems)
-    return FAILED if report.problems else DONE
+        show_comparison(report)
+    return _end(report.problems)
+
+
+def _end(problems: Sequence[str], written: Sequence[str] = (), passed: Sequence[str] = ()) -> int:
+    """Print what was written, and what is wrong, or else the checks that were `passed`; return the exit code."""
+    from mnist_seq_cli.cli import terminal
+
+    for line in [*written, *(() if problems else passed)]:
+        terminal.say(line)
+    terminal.say_problems(problems)
+    return FAILED if problems else DONE

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.inspection.findings import Findings
 from mnist_seq_cli.samples.strip import Strip
 
 MAX_PIXELS = 24_000_000
 _SCALE, _LETTER, _MARGIN = 2, 2, 8
-_PAPER, _LINE = (255, 255, 255), (222, 222, 222)
+_BACKGROUND, _LINE = (255, 255, 255), (222, 222, 222)
 _BOX, _BLACK, _WRONG = (214, 69, 65), (40, 40, 40), (200, 20, 20)
 
 _ROWS = {
@@ -38,15 +39,24 @@ _FONT = {
     letter: np.array([[bit == "1" for bit in row] for row in rows.split()], dtype=bool)
     for letter, rows in _ROWS.items()
 }
-"""Letters of 5×7 px, of our own: what a font library draws differs from version to version."""
+"""Letters of 5×7 px, drawn here: what a font library draws differs from version to version."""
 
 
 class Cell(NamedTuple):
-    """One strip of a sheet, the label under it, and whether that tells of an error."""
+    """One strip of a sheet, the label under it, and whether it was read wrongly."""
 
     strip: Strip
     label: str
     wrong: bool = False
+
+
+def cells_of(findings: Findings, count: int) -> Iterator[Cell]:
+    """Yield the cells of a sheet with the strips that findings show; below wrong ones, their reading, too."""
+    for strip, reading in findings.shown(count):
+        if reading is None:
+            yield Cell(strip, strip.caption)
+        else:
+            yield Cell(strip, f"{strip.caption} > {'-'.join(reading)}", wrong=True)
 
 
 def draw(strips: Iterable[Cell], *, boxes: bool = False) -> NDArray[np.uint8]:
@@ -62,7 +72,7 @@ def draw(strips: Iterable[Cell], *, boxes: bool = False) -> NDArray[np.uint8]:
         if pixels > MAX_PIXELS:  # before more of them are held
             raise RequestError(f"strips of {pixels:,} px and more are too much for a sheet", hint="show fewer")
     if not cells:
-        raise RequestError("there are no strips for a sheet", hint="give --show 1 or more")
+        raise RequestError("there are no strips for a sheet", hint="give `show=1` or more")
     height = max(cell.strip.image.shape[0] for cell in cells)
     width = max(cell.strip.image.shape[1] for cell in cells)
     for scale in (_SCALE, 1):
@@ -76,9 +86,9 @@ def draw(strips: Iterable[Cell], *, boxes: bool = False) -> NDArray[np.uint8]:
     else:
         raise RequestError(f"{len(cells)} strips of {width}×{height} px are too much for a sheet", hint="show fewer")
     sheet = np.empty((rows * cell_height, columns * cell_width, 3), dtype=np.uint8)
-    sheet[:] = _PAPER
-    for place, cell in enumerate(cells):
-        row, column = divmod(place, columns)
+    sheet[:] = _BACKGROUND
+    for number, cell in enumerate(cells):
+        row, column = divmod(number, columns)
         part = sheet[row * cell_height : (row + 1) * cell_height, column * cell_width : (column + 1) * cell_width]
         _draw_cell(part, cell, scale, boxes)
     return sheet
@@ -87,8 +97,7 @@ def draw(strips: Iterable[Cell], *, boxes: bool = False) -> NDArray[np.uint8]:
 def _draw_cell(part: NDArray[np.uint8], cell: Cell, scale: int, boxes: bool) -> None:
     image = cell.strip.image.repeat(scale, axis=0).repeat(scale, axis=1)
     height, width = image.shape
-    place = part[_MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width]
-    place[:] = image[:, :, None]
+    part[_MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width] = image[:, :, None]
     _frame(part, _MARGIN - 1, _MARGIN - 1, width + 2, height + 2, _LINE)
     if boxes:
         for box in cell.strip.boxes:
@@ -108,9 +117,9 @@ def _text_width(text: str) -> int:
 
 
 def _write(part: NDArray[np.uint8], x: int, y: int, text: str, colour: tuple[int, int, int]) -> None:
-    for place, letter in enumerate(text):
+    for position, letter in enumerate(text):
         bits = _FONT.get(letter, _FONT["?"]).repeat(_LETTER, axis=0).repeat(_LETTER, axis=1)
-        left = x + place * 6 * _LETTER
+        left = x + position * 6 * _LETTER
         part[y : y + bits.shape[0], left : left + bits.shape[1]][bits] = colour
 
 

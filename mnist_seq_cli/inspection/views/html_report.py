@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from mnist_seq_cli import __version__
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.errors import one_line
-from mnist_seq_cli.inspection.description import chance, charts, first_of, score_bars, summary
-from mnist_seq_cli.inspection.reports import Report
+from mnist_seq_cli.inspection.figures import Chart, chance, first_of
+from mnist_seq_cli.inspection.findings import Findings
+from mnist_seq_cli.inspection.reports import KINDS, DatasetReport, Report
 from mnist_seq_cli.inspection.scoring import Score
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
@@ -36,42 +37,34 @@ _RECIPE_CHARACTERS = 100_000
 _BARS = 16
 _POSITIONS = 40
 
-_KINDS = {
-    "mnist": "MNIST: handwritten digits",
-    "dataset": "A dataset of digit sequences",
-    "shard": "One shard of a dataset",
-    "folder": "A folder of PNG files",
-    "npz": "An npz file",
-    "strip": "A PNG file",
-    "idx": "An IDX file",
-}
 
-
-def render(report: Report, found: Collection, score: Score | None, problems: Sequence[str]) -> bytes:
+def render(findings: Findings) -> bytes:
     """Return the page. Its size does not grow with what it is about: strips are a selection where there are many.
 
     Raises FormatError, OSError where strips cannot be read.
     """
-    path = "MNIST" if report.kind == "mnist" else report.path
+    report, samples, score = findings.report, findings.samples, findings.score
+    kind = KINDS[report.kind]
     entries = {entry["sample"]: entry for entry in score.worst[:GALLERY]} if score else {}
-    shown = _shown(found, entries)
+    shown = _shown(samples, entries)
     widths = sorted(strip.width for strip in shown)
     width = widths[len(widths) * 9 // 10] if widths else 28
+    problems = first_of(findings.problems)
     values = {
         "version": _text(__version__),
-        "title": _text(path),
-        "kind": _KINDS[report.kind],
-        "problems": "".join(f'<p class="bad" role="alert">{_text(problem)}</p>' for problem in first_of(problems)),
-        "summary": _facts(summary(report)),
-        "score": _score(score, found) if score else "",
+        "title": _text(report.title),
+        "kind": kind[:1].upper() + kind[1:],
+        "problems": "".join(f'<p class="bad" role="alert">{_text(problem)}</p>' for problem in problems),
+        "summary": _facts(report.facts()),
+        "score": _score(score, samples) if score else "",
         "plots": _plots(report),
         "again": _again(report),
-        "gallery": _gallery(found, shown, entries, scored=score is not None),
-        "digits": _digits(found) if report.kind == "strip" else "",
+        "gallery": _gallery(samples, shown, entries, scored=score is not None),
+        "digits": _digits(samples) if report.kind == "strip" else "",
         "card": f"{max(8, min(34, round(width * 1.5 / 16) + 2))}rem",
         "widest": f"{max(widths, default=28) * 3}px",
     }
-    template = resources("mnist_seq_cli.inspection").joinpath("report.html").read_text(encoding="utf-8")
+    template = resources(__package__).joinpath("report.html").read_text(encoding="utf-8")
     return Template(template).substitute(values).encode("utf-8", "replace")
 
 
@@ -93,34 +86,29 @@ def _section(name: str, title: str, content: str) -> str:
 
 
 def _plots(report: Report) -> str:
-    if report.kind == "mnist":
-        counts = [("digits in the train file", report.train), ("digits in the test file", report.test)]
-        figures = [_bars(title, "digit", list(zip(map(str, range(10)), n, strict=True))) for title, n in counts]
-    else:
-        figures = [_bars(*chart) for chart in charts(report, _BARS)]
-        counted = None if report.kind == "strip" or report.kind == "idx" else report.counted
-        if counted and any(counted.digits):
-            digits = list(zip(map(str, range(10)), counted.digits, strict=True))
-            figures = [_bars("digits", "digit", digits), _positions(counted.positions), *figures]
+    figures = [_bars(chart) for chart in report.charts(_BARS)]
+    if report.counted and any(report.counted.digits):
+        digits = list(zip(map(str, range(10)), report.counted.digits, strict=True))
+        figures = [_bars(Chart("digits", "digit", digits)), _positions(report.counted.positions), *figures]
     return _section("plots", "In numbers", f'<div class="plots">{"".join(figures)}</div>') if figures else ""
 
 
-def _bars(title: str, name: str, rows: Sequence[tuple[str, int]]) -> str:
-    return _drawn_bars(title, name, [(label, f"{count:,}", count) for label, count in rows])
+def _bars(chart: Chart) -> str:
+    return _drawn_bars(chart.title, chart.unit, [(label, f"{count:,}", count) for label, count in chart.rows])
 
 
 def _drawn_bars(title: str, name: str, rows: Sequence[tuple[str, str, float]]) -> str:
-    """Return a plot of rows: a label, what stands at the end of the bar, and how long the bar is."""
+    """Return a plot of rows: a label, the words at the end of the bar, and how long the bar is."""
     most = max((value for *_, value in rows), default=0) or 1
     left = 14 + 7 * max(len(name), *(len(label) for label, *_ in rows))
-    right = 12 + 7 * max(len(told) for _, told, _ in rows)
+    right = 12 + 7 * max(len(words) for _, words, _ in rows)
     room, lines = max(60, 340 - left - right), []
-    for place, (label, told, value) in enumerate(rows):
-        y, width = 20 + 18 * place, room * value / most
+    for row, (label, words, value) in enumerate(rows):
+        y, width = 20 + 18 * row, room * value / most
         lines.append(
-            f'<g><title>{_text(label)} {_text(name)}: {_text(told)}</title><text x="{left - 6}" y="{y + 12}" '
+            f'<g><title>{_text(label)} {_text(name)}: {_text(words)}</title><text x="{left - 6}" y="{y + 12}" '
             f'text-anchor="end">{_text(label)}</text><rect class="bar" x="{left}" y="{y + 2}" width="{width:.1f}" '
-            f'height="13" rx="2"/><text x="{left + width + 5:.1f}" y="{y + 12}">{_text(told)}</text></g>'
+            f'height="13" rx="2"/><text x="{left + width + 5:.1f}" y="{y + 12}">{_text(words)}</text></g>'
         )
     head = f'<text x="{left - 6}" y="12" text-anchor="end" class="soft">{_text(name)}</text>'
     box = f"0 0 {left + room + right} {24 + 18 * len(rows)}"
@@ -133,13 +121,13 @@ def _positions(positions: Sequence[Sequence[int]]) -> str:
     shown = positions[:_POSITIONS]
     most = max((count for column in shown for count in column), default=0) or 1
     wide, cells = 42 if len(shown) <= 8 else 26, []
-    for place, column in enumerate(shown):
-        x, total = 20 + wide * place, sum(column) or 1
-        cells.append(f'<text x="{x + wide / 2}" y="12" text-anchor="middle">{place + 1}</text>')
+    for position, column in enumerate(shown):
+        x, total = 20 + wide * position, sum(column) or 1
+        cells.append(f'<text x="{x + wide / 2}" y="12" text-anchor="middle">{position + 1}</text>')
         for digit, count in enumerate(column):
             y, share = 18 + 20 * digit, f"{count / total:.1%}"
             cells.append(
-                f"<g><title>digit {digit} at position {place + 1}: {count:,} ({share})</title>"
+                f"<g><title>digit {digit} at position {position + 1}: {count:,} ({share})</title>"
                 f'<rect class="cell" x="{x + 1}" y="{y + 1}" width="{wide - 2}" height="18" rx="2" '
                 f'fill-opacity="{0.04 + 0.5 * count / most:.3f}"/>'
                 + (f'<text x="{x + wide / 2}" y="{y + 14}" text-anchor="middle">{share}</text>' if wide > 30 else "")
@@ -160,7 +148,7 @@ def _positions(positions: Sequence[Sequence[int]]) -> str:
 # Scores
 
 
-def _score(score: Score, found: Collection) -> str:
+def _score(score: Score, samples: Collection) -> str:
     tiles = [
         ("read exactly", _rate(score.exact_rate), f"{score.exact:,} of {score.scored:,} samples"),
         ("character errors", _rate(score.error_rate), f"{score.errors:,} in {score.digits:,} digits"),
@@ -178,11 +166,11 @@ def _score(score: Score, found: Collection) -> str:
     )
     plots = [
         _drawn_bars(title, name, [(label, f"{rate:.1%} of {total:,}", rate) for label, _, total, rate in rows])
-        for title, name, rows in score_bars(score, _BARS)
+        for title, name, rows in score.charts(_BARS)
         if len(rows) > 1
     ]
     content = f'<div class="tiles">{content}</div><div class="plots">{"".join(plots)}{_confusion(score)}</div>'
-    return _section("score", "What was read", content + _worst_glyphs(score, found))
+    return _section("score", "What was read", content + _worst_glyphs(score, samples))
 
 
 def _rate(rate: float | None) -> str:
@@ -211,10 +199,10 @@ def _confusion(score: Score) -> str:
     )
 
 
-def _worst_glyphs(score: Score, found: Collection) -> str:
+def _worst_glyphs(score: Score, samples: Collection) -> str:
     if not score.glyphs:
         return ""
-    images = _glyph_images([entry["glyph"] for entry in score.glyphs], found.source)
+    images = _glyph_images([entry["glyph"] for entry in score.glyphs], samples.source)
     items = []
     for entry, image in zip(score.glyphs, images, strict=True):
         read = ", ".join(f"{_text(text)} ({times})" for text, times in list(entry["read_as"].items())[:4])
@@ -243,15 +231,15 @@ def _glyph_images(ids: Sequence[int], source: str) -> list[str]:
     return [f'<img class="glyph" alt="" src="{_data_url(picture)}">' for picture in pictures]
 
 
-def _digits(found: Collection) -> str:
-    """Return what is known of each digit of a single strip, beside the glyph that it is, or is most like."""
-    (strip,) = found.chosen([0])
+def _digits(samples: Collection) -> str:
+    """Return the digits of a single strip, each beside the glyph that it is, or is most like."""
+    (strip,) = samples.chosen([0])
     if not strip.glyphs:
         return ""
     how = [f", {chance(sure)} sure" for sure in strip.confidences] or [""] * len(strip.glyphs)
     what = "nearest glyph" if strip.confidences else "glyph"
     parts = zip(
-        strip.text or "", how, strip.glyphs, strip.boxes, _glyph_images(strip.glyphs, found.source), strict=True
+        strip.text or "", how, strip.glyphs, strip.boxes, _glyph_images(strip.glyphs, samples.source), strict=True
     )
     items = [
         f'<li class="tile">{image}<span><b>a {digit}</b>{sure}<br>{what} {glyph}<br>'
@@ -265,9 +253,9 @@ def _digits(found: Collection) -> str:
 
 
 def _again(report: Report) -> str:
-    if report.kind != "dataset":
+    if not isinstance(report, DatasetReport):
         return ""
-    recipe = json.dumps(report.recipe, indent=2)
+    recipe = json.dumps(report.spec.recipe.to_json(), indent=2)
     if len(recipe) > _RECIPE_CHARACTERS:
         recipe = recipe[:_RECIPE_CHARACTERS] + "\n… the rest is in recipe.json"
     command = " ".join(f"<span>{_text(word)}</span>" for word in report.command.split(" "))
@@ -283,7 +271,7 @@ def _again(report: Report) -> str:
 
 
 class _Shown(NamedTuple):
-    """What the page has to know of a strip that is in the gallery."""
+    """A strip in the gallery: its number, digits and width, and its HTML."""
 
     number: int
     digits: int
@@ -291,15 +279,15 @@ class _Shown(NamedTuple):
     card: str
 
 
-def _shown(found: Collection, entries: dict[int, dict[str, Any]]) -> list[_Shown]:
+def _shown(samples: Collection, entries: dict[int, dict[str, Any]]) -> list[_Shown]:
     """Return strips for the gallery, as many as there is room for: worst readings first."""
 
     def described(strip: Strip) -> _Shown:
         card = _card(strip, entries.get(strip.number))
         return _Shown(strip.number, len(strip.text or ""), strip.image.shape[1], card)
 
-    worst = {strip.number: described(strip) for strip in found.strips(sorted(entries))}
-    others = (described(strip) for strip in found.picked(GALLERY) if strip and strip.number not in entries)
+    worst = {strip.number: described(strip) for strip in samples.strips(sorted(entries))}
+    others = (described(strip) for strip in samples.picked(GALLERY) if strip and strip.number not in entries)
     shown: list[_Shown] = []
     room = _GALLERY_BYTES
     for strip in chain((worst[number] for number in entries), others):
@@ -313,11 +301,11 @@ def _shown(found: Collection, entries: dict[int, dict[str, Any]]) -> list[_Shown
 def _card(strip: Strip, entry: dict[str, Any] | None) -> str:
     height, width = strip.image.shape
     rectangles = []
-    for place, box in enumerate(strip.boxes):
-        digit = (strip.text or "")[place : place + 1]
+    for position, box in enumerate(strip.boxes):
+        digit = (strip.text or "")[position : position + 1]
         rectangles.append(
             f'<rect x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}">'
-            f"<title>{_text(digit)}: glyph {strip.glyphs[place]}</title></rect>"
+            f"<title>{_text(digit)}: glyph {strip.glyphs[position]}</title></rect>"
         )
     name = f" <span class=soft>{_text(strip.name, 80)}</span>" if strip.name else ""
     what = "nearest glyphs" if strip.confidences else "glyphs" if len(strip.glyphs) > 1 else "glyph"
@@ -351,20 +339,20 @@ def _data_url(content: bytes) -> str:
     return f"data:image/png;base64,{b64encode(content).decode()}"
 
 
-def _gallery(found: Collection, shown: list[_Shown], entries: dict[int, dict[str, Any]], *, scored: bool) -> str:
+def _gallery(samples: Collection, shown: list[_Shown], entries: dict[int, dict[str, Any]], *, scored: bool) -> str:
     if not shown:
         return ""
     cards = f'<ul class="gallery" id="strips">\n{"".join(strip.card for strip in shown)}</ul>'
-    if found.kind == "strip":
+    if samples.kind == "strip":
         return _section("gallery", "The strip", f"<p>Point at it to see the boxes of its digits.</p>{cards}")
     worst = sum(strip.number in entries for strip in shown)
     others = len(shown) - worst
-    if len(shown) == len(found):
+    if len(shown) == len(samples):
         note = "All of them."
     elif worst:
-        note = f"The {worst:,} worst readings, and {others:,} of the other {len(found) - worst:,} from all over."
+        note = f"The {worst:,} worst readings, and {others:,} of the other {len(samples) - worst:,} from all over."
     else:
-        note = f"{others:,} of {len(found):,}, from all over."
+        note = f"{others:,} of {len(samples):,}, from all over."
     lengths = sorted({strip.digits for strip in shown if strip.digits})
     options = "".join(f'<option value="{length}">{length} digits</option>' for length in lengths)
     tick = '<label class="tick"><input type="checkbox" id="wrong"> only what was read wrongly</label>' if scored else ""

@@ -1,0 +1,75 @@
+"""Owns checks of datasets: what verification and making shards again found, of one dataset or of each of its splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mnist_seq_cli.dataset.regenerate import regenerate
+from mnist_seq_cli.dataset.verify import verify
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.inspection.reports import DatasetReport, Report
+from mnist_seq_cli.inspection.splits_report import SplitsReport
+from mnist_seq_cli.mnist.bank import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """The checks that are asked for: every byte (`verify`), and so many random shards made again (`regenerate`).
+
+    `source` and `background` are the files of a dataset that is not made of the bundled digits, or on a picture.
+    `watch` is given what verification goes through.
+    """
+
+    verify: bool = False
+    regenerate: int = 0
+    source: Source | None = None
+    background: Path | None = None
+    watch: Callable[..., Any] = iter
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What checks found: `damage` by verification, `differences` by making shards again, and what was checked."""
+
+    damage: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
+
+
+def check(report: Report, asked: Checks) -> Checked:
+    """Return what checks of a dataset found; the files of MNIST itself are verified by the report on them.
+
+    Raises RequestError for anything that is not a dataset, FormatError, OSError.
+    """
+    checked = Checked()
+    if report.kind == "mnist" and not asked.regenerate:
+        checked.passed.extend(["every file is as the manifest says"] * asked.verify)
+    elif isinstance(report, DatasetReport):
+        path = Path(report.path)
+        if asked.verify:
+            checked.damage.extend(verify(path, watch=asked.watch))
+            checked.passed.append("every file is as the manifest says")
+        if asked.regenerate:
+            shards, found = regenerate(path, asked.source, paper=asked.background, shards=asked.regenerate)
+            checked.differences.extend(found)
+            checked.passed.append(f"the recipe makes the same samples again ({shards} shards)")
+    elif asked.verify or asked.regenerate:
+        what = "verified" if asked.verify and report.kind != "mnist" else "made again"
+        raise RequestError(f"only datasets can be {what}, and {report.title} is of the kind {report.kind}")
+    return checked
+
+
+def check_splits(report: SplitsReport, asked: Checks) -> Checked:
+    """Return what checks of the splits that are complete found, each line with the name of its split."""
+    checked, path = Checked(), Path(report.path)
+    for name in report.complete_names if asked.verify else ():
+        checked.damage.extend(f"{name}: {line}" for line in verify(path / name, watch=asked.watch))
+    for name in report.complete_names if asked.regenerate else ():
+        found = regenerate(path / name, asked.source, paper=asked.background, shards=asked.regenerate)[1]
+        checked.differences.extend(f"{name}: {line}" for line in found)
+    checked.passed.extend(["every file of every split is as its manifest says"] * asked.verify)
+    checked.passed.extend(["the recipes make the same samples again"] * bool(asked.regenerate))
+    return checked

@@ -1,0 +1,65 @@
+"""Owns what a look at samples found: the report, what checks and predictions say of them, and the strips to show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from mnist_seq_cli.inspection.checks import Checked
+from mnist_seq_cli.inspection.reports import Report
+from mnist_seq_cli.inspection.scoring import Score
+from mnist_seq_cli.samples.collection import Collection
+from mnist_seq_cli.samples.strip import Strip
+
+
+class Shown(NamedTuple):
+    """A strip to show, and its reading where it is shown because that is wrong."""
+
+    strip: Strip
+    reading: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was found: a report on samples, what was checked, the score of predictions, and the samples `chosen`."""
+
+    samples: Collection
+    report: Report
+    checked: Checked
+    score: Score | None = None
+    chosen: list[Strip] | None = None
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong, all of it; verification says more of damage than the report does."""
+        wrong = [*(self.checked.damage or self.report.problems), *self.checked.differences]
+        return wrong if self.score is None else wrong + self.score.problems
+
+    def numbers(self, count: int) -> list[int]:
+        """Return the numbers of the samples to show: the chosen, the worst readings, or else the first `count`."""
+        if self.chosen is not None:
+            return [strip.number for strip in self.chosen]
+        if self.score is not None:
+            return [entry["sample"] for entry in self.score.worst[:count]]
+        return list(range(min(count, len(self.samples))))
+
+    def shown(self, count: int) -> Iterator[Shown]:
+        """Yield the samples to show, as `numbers` has them. Raises FormatError, OSError."""
+        if self.chosen is not None:
+            yield from map(Shown, self.chosen)
+        elif self.score is not None:
+            readings = {entry["sample"]: entry["prediction"] for entry in self.score.worst[:count]}
+            for strip in self.samples.chosen(list(readings)):
+                yield Shown(strip, readings[strip.number])
+        else:
+            yield from map(Shown, self.samples.strips(self.numbers(count)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it as JSON values."""
+        values = self.report.to_json()
+        if self.score is not None:
+            values["predictions"] = self.score.to_json()
+        if self.chosen is not None:
+            values["chosen"] = [strip.to_json() for strip in self.chosen]
+        return values | {"problems": self.problems}

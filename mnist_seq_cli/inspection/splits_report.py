@@ -1,0 +1,128 @@
+"""Owns the report on a directory of splits: what was asked for, and its splits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mnist_seq_cli.dataset import manifest, splits
+from mnist_seq_cli.dataset.manifest import SPLITS_NAME
+from mnist_seq_cli.dataset.splits import By, Splits
+from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.inspection import description
+from mnist_seq_cli.inspection.figures import size_text
+from mnist_seq_cli.recipe.spec import RECIPE_NAME
+from mnist_seq_cli.samples.detection import is_directory
+from mnist_seq_cli.samples.sources.dataset import Dataset
+
+State = Literal["complete", "incomplete", "missing", "damaged", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """One split: what it is to have, and what is there; `samples_done` is 0 without a recipe that can be read.
+
+    Its `state` is "other" where what is there is not what was asked for.
+    """
+
+    name: str
+    state: State
+    samples: int
+    samples_done: int
+    bytes: int
+    format: str | None
+    source: str | None
+    seed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitsReport:
+    """A directory of splits: what was asked for, and its splits.
+
+    `apart` is whether their recipes, of those that are there, keep apart what `by` says.
+    """
+
+    kind: Literal["splits"] = "splits"
+    path: str
+    seed: int
+    by: By
+    samples: int
+    complete: bool
+    apart: bool
+    splits: list[SplitReport]
+    problems: list[str]
+
+    @property
+    def complete_names(self) -> list[str]:
+        """The names of the splits that are complete."""
+        return [split.name for split in self.splits if split.state == "complete"]
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return what is known of the splits as a whole, in words."""
+        kept, lost = {
+            "glyph": ("no glyph is", "glyphs"),
+            "label": ("no sequence is", "sequences"),
+            "both": ("no glyph and no sequence is", "glyphs or sequences"),
+        }[self.by]
+        done = "all complete" if self.complete else f"{len(self.complete_names)} complete"
+        known = "them" if all(split.seed is not None for split in self.splits) else "those that are there"
+        apart = f"{kept} in two of {known}" if self.apart else f"NOT so: the same {lost} may be in two of {known}"
+        return [
+            ("samples", f"{self.samples:,}, {size_text(sum(split.bytes for split in self.splits))}"),
+            ("splits", f"{len(self.splits)}, {done}"),
+            ("apart", apart),
+            ("seed", str(self.seed)),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return asdict(self)
+
+
+def splits_at(path: Path) -> Splits | None:
+    """Return the splits that a directory holds; None for anything else. Raises FormatError."""
+    if not is_directory(path) or (path / RECIPE_NAME).exists():
+        return None
+    return splits.read(path)
+
+
+def look_at_splits(path: Path, asked: Splits) -> SplitsReport:
+    """Return the report on a directory of splits, from their recipes and manifests alone. Raises OSError."""
+    reports, recipes, problems = [], {}, []
+    for name, samples in asked.sizes.items():
+        found, state, problem = _look_at_split(path / name, samples, splits.seed_of(asked.seed, name))
+        problems += [f"{name}: {problem}"] if problem else []
+        if found is None:
+            reports.append(SplitReport(name, state, samples, 0, 0, None, None, None))
+            continue
+        recipe = recipes[name] = found.spec.recipe
+        known = (found.spec.format, description.source(recipe), recipe.seed)
+        reports.append(SplitReport(name, state, samples, found.done, found.bytes, *known))
+    shared = splits.shared(asked.by, recipes)
+    return SplitsReport(
+        path=str(path),
+        seed=asked.seed,
+        by=asked.by,
+        samples=sum(asked.sizes.values()),
+        complete=all(split.state == "complete" for split in reports),
+        apart=not shared,
+        splits=reports,
+        problems=problems + shared,
+    )
+
+
+def _look_at_split(path: Path, samples: int, seed: int) -> tuple[Dataset | None, State, str]:
+    """Return the dataset of a split, if there is one, its state, and what is wrong."""
+    try:
+        spec = manifest.read_spec(path)
+        found = None if spec is None else Dataset(path, spec)
+    except FormatError as error:
+        return None, "damaged", str(error)
+    if found is None:
+        return None, "missing", "it is not there yet: the dataset command makes it"
+    if (found.spec.samples, found.spec.recipe.seed) != (samples, seed):
+        return found, "other", f"it is another dataset than {SPLITS_NAME} asks for"
+    if found.problems:
+        return found, "incomplete", found.problems[0]
+    return found, "complete", ""
