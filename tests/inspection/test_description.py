@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from mnist_seq_cli.dataset.manifest import read_spec
 from mnist_seq_cli.inspection import description
 from mnist_seq_cli.inspection.description import facts
 from mnist_seq_cli.inspection.figures import binned
+from mnist_seq_cli.recipe.options.kinds import Flag, Integer
+from mnist_seq_cli.recipe.options.option import option
 from mnist_seq_cli.recipe.recipe import Recipe
 
 Run = Callable[..., tuple[int, str, str]]
@@ -62,9 +64,24 @@ def test_the_command_makes_the_same_dataset_of_given_sequences(
     assert read_spec(tmp_path / "again") == read_spec(tmp_path / "it's out")
 
 
-def test_every_field_of_a_recipe_is_put_into_words() -> None:
-    """Who adds one has to say it in `facts`, and in `command`."""
+def test_every_field_of_a_recipe_has_words_of_its_own() -> None:
+    """One that has none is shown all the same: see below. What it needs in the command has to be put into `command`."""
     assert {field.name for field in fields(Recipe)} == description.IN_WORDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blurred(Recipe):
+    """A recipe with one more option, declared and nothing else."""
+
+    blur_x: int = option(0, Integer(0, 9), "Blur each image, by PX.")
+    soft: bool = option(False, Flag(), "Soften each image.")
+
+
+def test_an_option_without_words_is_shown_as_it_was_declared() -> None:
+    plain = Recipe(seed=1, length=2, width=56)
+    assert facts(Blurred(seed=1, length=2, width=56)) == facts(plain)
+    shown = facts(Blurred(seed=1, length=2, width=56, blur_x=3, soft=True))
+    assert [fact for fact in shown if fact not in facts(plain)] == [("blur x", "3"), ("soft", "yes")]
 
 
 @pytest.mark.parametrize(
