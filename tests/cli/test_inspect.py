@@ -1019,7 +1019,7 @@ def changed(name: str, image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize(
     ("name", "scale"), [("as JPEG", 1), ("twice as large", 2), ("white on black and larger", 1.5), ("pale", 1)]
 )
-def test_a_strip_that_was_changed_is_read_by_likeness(here: Path, name: str, scale: float, mnistseq: Run) -> None:
+def test_a_strip_that_was_changed_is_read_approximately(here: Path, name: str, scale: float, mnistseq: Run) -> None:
     mnistseq("generate", "3-0-7", "--min", "5", "--source", "test", "--seed", "3", "-o", "a.png")
     sample = SequenceDataset(sequences=["3-0-7"], min_gap=5, source="test", seed=3)[0]
     with Image.open("a.png") as image:
