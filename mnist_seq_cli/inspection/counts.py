@@ -43,7 +43,7 @@ class Counts(NamedTuple):
     sizes: list[tuple[int, int]]
 
     def facts(self, unreadable: str = "") -> list[tuple[str, str]]:
-        """Return what is known of ink and glyphs, and of how many samples; `unreadable` goes with those that are."""
+        """Return the facts on ink and glyphs, and of how many samples; `unreadable` goes with those that are."""
         facts: list[tuple[str, str]] = []
         if ink := self.ink:
             looked_at = "all" if ink["samples"] == self.samples else f"{ink['samples']:,}"
@@ -61,7 +61,7 @@ class Counts(NamedTuple):
         return facts
 
     def charts(self, bars: int) -> list[Chart]:
-        """Return what is counted, but for digits, as charts of at most about `bars` rows; none of a single row."""
+        """Return the counts, but for digits, as charts of at most about `bars` rows; none of a single row."""
         counted: list[tuple[str, str, Mapping[str, int] | None]] = [
             ("lengths of sequences", "length", self.lengths),
             ("widths of gaps", "px", self.gaps),

@@ -28,7 +28,7 @@ _FEW = 20
 
 
 def facts(recipe: Recipe) -> list[tuple[str, str]]:
-    """Return what a recipe asks for, as pairs of a name and a few words."""
+    """Return the facts of a recipe: pairs of a name and a few words."""
     written, placed, looks = _written(recipe), _placement(recipe), _appearance(recipe)
     return [
         ("strips", _canvas(recipe)),
