@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from mnist_seq_cli.errors import (
-    FormatError,
-    OutputError,
-    RequestError,
-)
-
-if TYPE_CHECKING:
-    pass
-
+from mnist_seq_cli.errors import FormatError, OutputError, RequestError
 
 MAX_STDIN = 128 << 20
-
+"""Bytes that are taken from stdin, at most, where all of them have to be held."""
 
 MAX_PATH = 32_768
-
+"""Characters of a path that are printed, at most: as many as a path can have."""
 
 PIPE_BYTES = 4096
+"""Bytes that a pipe takes at once, so that no other program's come between them."""
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines, many at a time; what was there before an error is printed too.
+    """Print lines, many at a time; those before an error are printed too.
 
-    No more at a time than a pipe takes at once, so that the lines of several programs at work on it stay whole.
+    No more at a time than a pipe takes at once, so that the lines of several programs that share it stay whole.
     """
     waiting: list[str] = []
     size = 0
@@ -63,14 +57,14 @@ def text_lines(path: str) -> Sequence[str]:
 
 
 def stdin() -> BinaryIO:
-    """Return what is piped in as a stream. Raises RequestError."""
+    """Return stdin as a stream of bytes. Raises RequestError where it is closed."""
     if sys.stdin is None:
         raise RequestError("stdin is closed", hint="pipe something in")
     return sys.stdin.buffer
 
 
 def stdin_bytes() -> bytes:
-    """Return what is piped in, up to a size that no honest input has. Raises RequestError, FormatError."""
+    """Return the bytes of stdin, up to a size that no honest input has. Raises RequestError, FormatError."""
     content = stdin().read(MAX_STDIN + 1)
     if len(content) > MAX_STDIN:
         raise FormatError(f"more than {MAX_STDIN >> 20} MiB come from stdin", hint="give the name of a file")
@@ -78,7 +72,7 @@ def stdin_bytes() -> bytes:
 
 
 def stdin_lines() -> Sequence[str]:
-    """Return the lines that are piped in. Raises RequestError, FormatError."""
+    """Return the lines of stdin. Raises RequestError, FormatError."""
     try:
         return stdin_bytes().decode("utf-8").split("\n")
     except UnicodeDecodeError:
@@ -88,7 +82,7 @@ def stdin_lines() -> Sequence[str]:
 def write_stdout(pieces: Iterable[bytes], what: str) -> None:
     """Write bytes to stdout, which is no terminal. Raises OutputError, RequestError, OSError."""
     if sys.stdout is None:
-        raise OutputError("stdout is closed", hint="give a file or a directory with -o")
+        raise OutputError("stdout is closed", hint="give a file or a directory with `output`")
     if sys.stdout.isatty():
         raise RequestError(f"{what} bytes would spoil the terminal", hint="send them to a file or a pipe")
     for piece in pieces:

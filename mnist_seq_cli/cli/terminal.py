@@ -93,8 +93,8 @@ def splits_text(
 def _work_text(samples: int, made: int, repaired: bool, seconds: float) -> str:
     if made == 0:
         return "all samples were there; the rest was repaired" if repaired else "all of it was there and is sound"
-    kept = f"; kept {samples - made:,}" if made < samples else ""
-    return f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{kept}"
+    reused = f"; reused {samples - made:,}" if made < samples else ""
+    return f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{reused}"
 
 
 def on_terminal() -> bool:

@@ -1,4 +1,4 @@
-"""Owns checks of datasets: what verification and making shards again found, of one dataset or of each of its splits."""
+"""Owns checks: verification, and making shards again, of a dataset or of each split of a directory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What checks found: `damage` by verification, `differences` by making shards again, and what was checked."""
+    """The outcome of checks: `damage` by verification, `differences` by making shards again, and what holds if none."""
 
     damage: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Checked:
 
 
 def check(report: Report, asked: Checks) -> Checked:
-    """Return what checks of a dataset found; the files of MNIST itself are verified by the report on them.
+    """Return the outcome of checks of a dataset; the files of MNIST itself are verified by the report on them.
 
     Raises RequestError for anything that is not a dataset, FormatError, OSError.
     """
@@ -63,7 +63,7 @@ def check(report: Report, asked: Checks) -> Checked:
 
 
 def check_splits(report: SplitsReport, asked: Checks) -> Checked:
-    """Return what checks of the splits that are complete found, each line with the name of its split."""
+    """Return the outcome of checks of the splits that are complete, each line with the name of its split."""
     checked, path = Checked(), Path(report.path)
     for name in report.complete_names if asked.verify else ():
         checked.damage.extend(f"{name}: {line}" for line in verify(path / name, watch=asked.watch))

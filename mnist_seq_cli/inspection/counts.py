@@ -34,16 +34,16 @@ class Counts(NamedTuple):
 
     samples: int
     labelled: int
+    sizes: list[tuple[int, int]]
     lengths: dict[str, int]
     digits: list[int]
     positions: list[list[int]]
     gaps: dict[str, int] | None
     glyphs: dict[str, Any] | None
     ink: dict[str, Any] | None
-    sizes: list[tuple[int, int]]
 
     def facts(self, unreadable: str = "") -> list[tuple[str, str]]:
-        """Return what is known of ink and glyphs, and of how many samples; `unreadable` goes with those that are."""
+        """Return the facts on ink and glyphs, and of how many samples; `unreadable` goes with those that are."""
         facts: list[tuple[str, str]] = []
         if ink := self.ink:
             looked_at = "all" if ink["samples"] == self.samples else f"{ink['samples']:,}"
@@ -61,7 +61,7 @@ class Counts(NamedTuple):
         return facts
 
     def charts(self, bars: int) -> list[Chart]:
-        """Return what is counted, but for digits, as charts of at most about `bars` rows; none of a single row."""
+        """Return the counts, but for digits, as charts of at most about `bars` rows; none of a single row."""
         counted: list[tuple[str, str, Mapping[str, int] | None]] = [
             ("lengths of sequences", "length", self.lengths),
             ("widths of gaps", "px", self.gaps),
@@ -93,15 +93,15 @@ def count(samples: Collection) -> Counts:
         if strip and not knows_gaps:
             gaps.add(np.array(strip.gaps, dtype=np.int32))
     return Counts(
-        labels.samples + labels.unlabelled,
-        labels.samples,
-        {str(length): int(n) for length, n in enumerate(labels.lengths) if n},
-        labels.positions.sum(axis=0).tolist(),
-        labels.positions.tolist(),
-        {str(gap): n for gap, n in sorted(gaps.counts.items())} or None,
-        glyphs.to_json() if glyphs.samples else None,
-        ink.to_json() if ink.values or ink.unreadable else None,
-        sorted(ink.sizes),
+        samples=labels.samples + labels.unlabelled,
+        labelled=labels.samples,
+        sizes=sorted(ink.sizes),
+        lengths={str(length): int(n) for length, n in enumerate(labels.lengths) if n},
+        digits=labels.positions.sum(axis=0).tolist(),
+        positions=labels.positions.tolist(),
+        gaps={str(gap): n for gap, n in sorted(gaps.counts.items())} or None,
+        glyphs=glyphs.to_json() if glyphs.samples else None,
+        ink=ink.to_json() if ink.values or ink.unreadable else None,
     )
 
 

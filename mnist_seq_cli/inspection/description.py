@@ -28,7 +28,7 @@ _FEW = 20
 
 
 def facts(recipe: Recipe) -> list[tuple[str, str]]:
-    """Return what a recipe asks for, as pairs of a name and a few words."""
+    """Return the facts of a recipe: pairs of a name and a few words."""
     written, placed, looks = _written(recipe), _placement(recipe), _appearance(recipe)
     return [
         ("strips", _canvas(recipe)),
@@ -44,13 +44,13 @@ def facts(recipe: Recipe) -> list[tuple[str, str]]:
 
 
 def _declared(recipe: Recipe) -> list[tuple[str, str]]:
-    """Return the other options that change something, by the names that their declarations give them."""
-    others = [each for name, each in options_of(type(recipe)).items() if name not in IN_WORDS]
-    return [
-        (each.name.replace("_", " "), str(each.json_of(getattr(recipe, each.name))))
-        for each in others
-        if getattr(recipe, each.name) != each.default
-    ]
+    """Return the other options that change something, as they were declared: each with its name and its value."""
+    facts = []
+    for name, declared in options_of(type(recipe)).items():
+        value = getattr(recipe, name)
+        if name not in IN_WORDS and value != declared.default:
+            facts.append((name.replace("_", " "), "yes" if value is True else str(declared.json_of(value))))
+    return facts
 
 
 def _digits(recipe: Recipe) -> str:

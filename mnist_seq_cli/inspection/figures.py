@@ -1,4 +1,4 @@
-"""Owns how numbers are put for a person: sizes, chances, counts as a few bars, and the first of many problems."""
+"""Owns numbers as a person reads them: sizes, chances, counts as a few bars, and the first of many problems."""
 
 from __future__ import annotations
 

@@ -86,28 +86,28 @@ def listed(examples: list[Any]) -> str:
 
 
 def compare(path: Path, against: Path, *, may_share: Sequence[str] = (), watch: Watch = iter) -> ComparisonReport:
-    """Return what two complete datasets on disk have in common. Raises FormatError for anything else, OSError.
+    """Return the report on what two complete datasets on disk share. Raises FormatError for anything else, OSError.
 
     Both are read once, from front to end, and `watch` is given their batches. Of the smaller one a sum of 16 bytes is
     kept for each image, and each different sequence; of the larger one nothing that grows with it.
     """
     one, other = open_dataset(path), open_dataset(against)
     swapped = len(other) < len(one)
-    found = _Comparison()
+    comparison = _Comparison()
     smaller = True
     for batch in watch(_batches(*((other, one) if swapped else (one, other)))):
-        if not smaller or batch.first < found.following:
+        if not smaller or batch.first < comparison.following:
             smaller = False
-            found.compare(batch)
+            comparison.compare(batch)
         else:
-            found.add(batch)
+            comparison.add(batch)
     return ComparisonReport(
         path=str(path),
         against=str(against),
         samples=[len(one), len(other)],
-        glyphs=found.glyphs() if _space(one) == _space(other) else Shared(0, [], known=False),
-        labels=found.labels(),
-        images=found.images(swapped),
+        glyphs=comparison.glyphs() if _space(one) == _space(other) else Shared(0, [], known=False),
+        labels=comparison.labels(),
+        images=comparison.images(swapped),
         may_share=[kind for kind in KINDS if kind in may_share],
     )
 
@@ -132,7 +132,7 @@ def _batches(*stored: StoredDataset) -> Iterator[Batch]:
 
 
 class _Comparison:
-    """What is known of a first dataset, given batch by batch, and what a second one has of it."""
+    """Glyphs, sequences and images of a first dataset, given batch by batch, and which of them a second one has."""
 
     def __init__(self) -> None:
         self.following = 0

@@ -48,11 +48,11 @@ class Report:
         return None
 
     def facts(self) -> Facts:
-        """Return what is known, in words."""
+        """Return the facts in words."""
         raise NotImplementedError
 
     def charts(self, bars: int) -> list[Chart]:
-        """Return what is counted, as charts of at most about `bars` rows."""
+        """Return the counts as charts of at most about `bars` rows."""
         return self.counted.charts(bars) if self.counted else []
 
     def to_json(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class MnistReport(Report):
         return "MNIST"
 
     def facts(self) -> Facts:
-        """Return what is known, in words."""
+        """Return the facts in words."""
         total = f"{sum(self.train):,} digits to train with, {sum(self.test):,} to test with"
         sound = "NOT as published" if self.problems else "all of them as published"
         return [("digits", total), ("files", f"{len(self.files)}, {sound}")]
@@ -116,7 +116,7 @@ class DatasetReport(Report):
         return description.command(self.spec, self.path)
 
     def facts(self) -> Facts:
-        """Return what is known, in words."""
+        """Return the facts in words."""
         spec = self.spec
         done = f"{self.samples_done:,}" + (f" of {spec.samples:,}: INCOMPLETE" if self.problems else "")
         facts = [("samples", done), ("format", f"{spec.format}, {size_text(self.bytes)}")]
@@ -165,7 +165,7 @@ class SamplesReport(Report):
         return self.counts
 
     def facts(self) -> Facts:
-        """Return what is known, in words."""
+        """Return the facts in words."""
         counts = self.counts
         sizes = [f"{width}×{height} px" for height, width in counts.sizes]
         strips = ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else "")
@@ -212,7 +212,7 @@ class StripReport(Report):
         return self.path
 
     def facts(self) -> Facts:
-        """Return what is known, in words."""
+        """Return the facts in words."""
         facts = [("size", f"{self.width}×{self.height} px"), ("ink", f"{self.ink:.1%}")]
         if self.dataset is not None:
             command = f"mnistseq inspect {shlex.quote(self.dataset)} --index {self.sample}"
@@ -245,7 +245,7 @@ class IdxReport(Report):
         return self.path
 
     def facts(self) -> Facts:
-        """Return what is known, in words."""
+        """Return the facts in words."""
         shape = "×".join(map(str, self.shape))
         finite = self.smallest is not None and self.largest is not None
         ends = f"{self.smallest} to {self.largest}" if finite else "some values are not finite"

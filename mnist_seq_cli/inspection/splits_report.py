@@ -59,7 +59,7 @@ class SplitsReport:
         return [split.name for split in self.splits if split.state == "complete"]
 
     def facts(self) -> list[tuple[str, str]]:
-        """Return what is known of the splits as a whole, in words."""
+        """Return the facts on the splits as a whole, in words."""
         kept, lost = {
             "glyph": ("no glyph is", "glyphs"),
             "label": ("no sequence is", "sequences"),

@@ -686,7 +686,7 @@ def test_the_summary_of_a_dataset_that_grew_tells_what_was_kept(dataset: Dataset
     dataset(*SMALL, "-n", "20")
     lines = dataset(*SMALL).err.splitlines()
     assert lines[0].startswith("out: 25 strips, 94×28 px, ")
-    assert re.fullmatch(r"made 5 in \d+\.\d s, [\d,]+ a second; kept 20", lines[1])
+    assert re.fullmatch(r"made 5 in \d+\.\d s, [\d,]+ a second; reused 20", lines[1])
 
 
 def test_no_bar_is_drawn_where_stderr_is_no_terminal(tmp_path: Path) -> None:

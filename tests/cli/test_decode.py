@@ -638,7 +638,7 @@ CHANGED: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 @pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED.keys())
-def test_a_strip_that_was_changed_is_read_by_likeness(
+def test_a_strip_that_was_changed_is_read_approximately(
     change: Callable[[Image.Image], Image.Image], mnistseq: Run
 ) -> None:
     change(Image.fromarray(strip("9-0-8"))).save("changed.png")
@@ -748,7 +748,7 @@ def test_below_the_confidence_asked_for_a_strip_is_unread_and_told(mnistseq: Run
         assert_one_line(mnistseq("decode", "noise.png", "--min-confidence", wrong), 2, "--min-confidence")
 
 
-def test_a_strip_of_hands_unknown_is_read_by_likeness(mnistseq: Run) -> None:
+def test_a_strip_of_hands_unknown_is_read_approximately(mnistseq: Run) -> None:
     strip_file("test.png", "0-0-6", source="test")
     strip_file("train.png", "1-2-3", source="train")
     code, text, err = mnistseq("decode", "train.png", "test.png", "--source", "train")

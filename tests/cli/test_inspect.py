@@ -321,6 +321,17 @@ def test_the_numbers_are_the_same_in_every_format(name: str, datasets_made: dict
     assert report["recipe"] == data.recipe.to_json()
 
 
+def test_samples_without_a_recipe_as_json(datasets_made: dict[str, Path], mnistseq: Run) -> None:
+    counted = ("samples", "labelled", "sizes", "lengths", "digits", "positions", "gaps", "glyphs", "ink")
+    for kind, path in (("npz", "npz/dataset.npz"), ("shard", "png/images/00000"), ("shard", "webdataset/00001.tar")):
+        code, text, err = mnistseq("inspect", datasets_made["png"].parent / path, "--json")
+        assert (code, err) == (0, "")
+        report = json.loads(text)
+        assert list(report) == ["kind", "path", *counted, "problems"]
+        samples = 25 if kind == "npz" else 10
+        assert (report["kind"], report["samples"], report["sizes"]) == (kind, samples, [[28, 92]])
+
+
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_strips_are_drawn_with_their_labels_in_every_format(
     name: str, datasets_made: dict[str, Path], mnistseq: Run
@@ -1019,7 +1030,7 @@ def changed(name: str, image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize(
     ("name", "scale"), [("as JPEG", 1), ("twice as large", 2), ("white on black and larger", 1.5), ("pale", 1)]
 )
-def test_a_strip_that_was_changed_is_read_by_likeness(here: Path, name: str, scale: float, mnistseq: Run) -> None:
+def test_a_strip_that_was_changed_is_read_approximately(here: Path, name: str, scale: float, mnistseq: Run) -> None:
     mnistseq("generate", "3-0-7", "--min", "5", "--source", "test", "--seed", "3", "-o", "a.png")
     sample = SequenceDataset(sequences=["3-0-7"], min_gap=5, source="test", seed=3)[0]
     with Image.open("a.png") as image:

@@ -229,7 +229,7 @@ def test_bytes_are_told_in_four_digits_at_most(count: int) -> None:
     ("made", "work"),
     [
         (2_500, "made 2,500 in 2.0 s, 1,250 a second"),
-        (500, "made 500 in 2.0 s, 250 a second; kept 2,000"),
+        (500, "made 500 in 2.0 s, 250 a second; reused 2,000"),
         (0, "all of it was there and is sound"),
     ],
 )

@@ -192,7 +192,7 @@ def test_asked_once_it_ends_its_shards_and_stops(
         json.loads(line)["samples"] for line in (place / "out/.mnistseq/records.jsonl").read_text().splitlines()
     )
     code, _, err = run_to_the_end(*arguments, "--workers", 3 - workers)
-    assert (code, "; kept " in err) == (0, True)
+    assert (code, "; reused " in err) == (0, True)
     assert difference(tree(place / "out"), whole(name, *LONG)) == []
 
 
@@ -328,7 +328,7 @@ def test_a_shard_that_cannot_be_made_is_named_and_the_others_are_made(
     assert_nothing_lies(out, whole(name, *SMALL))
     assert MANIFEST_NAME not in tree(out)
     code, _, err = run_to_the_end("dataset", *SMALL, *form(name), "-o", out)
-    assert (code, "made 6 in" in err, "kept 14" in err) == (0, True, True)
+    assert (code, "made 6 in" in err, "reused 14" in err) == (0, True, True)
     assert difference(tree(out), whole(name, *SMALL)) == []
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import shutil
 import struct
 import time
@@ -454,19 +453,6 @@ def test_samples_that_are_named_stand_in_the_json(made: Path, mnistseq: Run) -> 
             "gaps": [right - left - 28 for left, right in pairwise(x[:size])],
             "boxes": [list(slow_box(DATA[number].image, left)) for left in x[:size]],
         }
-
-
-def test_on_a_terminal_every_view_keeps_to_80_columns(tmp_path: Path, on_terminal: Run, mnistseq: Run) -> None:
-    asked = ("-n", "12000", "--len", "1-12", "--max", "40", "--seed", "1", "--format", "npz")
-    assert mnistseq("dataset", *asked, "-o", tmp_path / "out")[0] == 0
-    (tmp_path / "x").write_text("7" * 12 + "\n" + "\n" * 11_999)
-    for options in ((), ("--index", "5"), ("--index", "5,6"), ("--predictions", tmp_path / "x"), ("--show", "1")):
-        code, seen = on_terminal("inspect", tmp_path / "out", *options, TERM="xterm-256color")  # type: ignore[misc]
-        assert code == 0
-        lines = re.sub(r"\x1b\[[0-9;]*m", "", seen).splitlines()
-        assert max(len(line) for line in lines) <= 80, max(lines, key=len)
-        code, seen = on_terminal("inspect", tmp_path / "out", *options, TERM="xterm", NO_COLOR="1")  # type: ignore[misc]
-        assert not re.search(r"\x1b\[[0-9;]*[34][0-9;]*m", seen)
 
 
 def test_the_labels_in_a_tar_file_are_read_with_care(made: Path, tmp_path: Path) -> None:

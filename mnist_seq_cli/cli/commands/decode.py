@@ -101,7 +101,7 @@ def decode(**options: Any) -> int:
     if asked.repair_labels:
         return _repair_labels(asked)
     if asked.output is not None and len(asked.names) > 1:
-        problem = f"{len(asked.names)} files do not go to one place, {asked.output}"
+        problem = f"{len(asked.names)} files cannot all go to {asked.output}"
         raise RequestError(problem, hint="decode them one by one")
     if asked.labels is not None and len(asked.names) > 1:
         problem = f"{asked.labels} cannot be the labels of {len(asked.names)} files"
