@@ -79,7 +79,6 @@ class Run:
 
     def __init__(self, *arguments: object, **options: Any) -> None:
         self.mark = f"mnistseq-test-{uuid.uuid4()}"
-        self.started = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mnist_seq_cli", *map(str, arguments)],
             stdout=subprocess.PIPE,
@@ -182,9 +181,7 @@ def test_asked_once_it_ends_its_shards_and_stops(
     with Run(*arguments) as run:
         wait_for(lambda: recorded(place / "out") >= 3)
         run.signal(number)
-        asked = time.monotonic()
         found, out, err = run.end()
-        assert time.monotonic() - asked < 60
         assert (found, out) == (128 + number, "")
         assert assert_one_message(err).startswith("mnistseq: stopped with ")
         assert err.endswith(f" of {SAMPLES} samples done; the same command does the rest\n")
@@ -215,9 +212,7 @@ def test_asked_twice_it_stops_at_once(number: int, code: int, workers: int, plac
         time.sleep(0.3)
         assert run.process.poll() is None, "the shard was to take longer"
         run.signal(number)
-        asked = time.monotonic()
         found, out, err = run.end()
-        assert time.monotonic() - asked < 60
         assert (found, out) == (code, "")
         assert err == "mnistseq: stopped at once; the same command does the rest\n"
         wait_for(lambda: run.family() == {})

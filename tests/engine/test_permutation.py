@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reference import words
 
@@ -39,13 +39,11 @@ def test_every_number_is_met_exactly_once(size: int) -> None:
     np.testing.assert_array_equal(np.sort(shuffled), np.arange(size))
 
 
-@settings(deadline=None)
 @given(seed=SEEDS, purpose=st.text(max_size=10), size=st.integers(1, 5_000))
 def test_every_number_is_met_exactly_once_whatever_the_seed(seed: int, purpose: str, size: int) -> None:
     assert sorted(permute(seed, purpose, size, np.arange(size)).tolist()) == list(range(size))
 
 
-@settings(deadline=None)
 @given(seed=SEEDS, size=st.integers(1, 300) | st.integers(1, MAX_SIZE), data=st.data())
 def test_a_value_alone_goes_where_it_goes_in_an_array_and_where_the_slow_network_sends_it(
     seed: int, size: int, data: st.DataObject

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from asked import recipe_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -31,7 +31,6 @@ def lefts(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
     return placement.left_edges(recipe, ink, np.full(count, recipe.length, dtype=np.int32), gaps, first, stop)[0]
 
 
-@settings(deadline=None)
 @given(recipe=recipes(), first=st.integers(0, 10**8), count=st.integers(0, 30))
 def test_gaps_are_within_their_bounds(recipe: Recipe, first: int, count: int) -> None:
     gaps = placement.gaps(recipe, first, first + count)
@@ -42,7 +41,6 @@ def test_gaps_are_within_their_bounds(recipe: Recipe, first: int, count: int) ->
         assert (gaps == gaps[:, :1]).all()
 
 
-@settings(deadline=None)
 @given(recipe=recipes(), first=st.integers(0, 10**8), count=st.integers(0, 30))
 def test_offsets_add_up_glyphs_and_gaps_and_end_on_the_canvas(recipe: Recipe, first: int, count: int) -> None:
     x = lefts(recipe, first, first + count)
@@ -53,7 +51,6 @@ def test_offsets_add_up_glyphs_and_gaps_and_end_on_the_canvas(recipe: Recipe, fi
     assert (x[:, -1] + recipe.glyph_width <= recipe.width).all()
 
 
-@settings(deadline=None)
 @given(recipe=recipes(), first=st.integers(0, 10**8), count=st.integers(1, 30), data=st.data())
 def test_a_sample_has_its_gaps_wherever_the_run_begins(
     recipe: Recipe, first: int, count: int, data: st.DataObject

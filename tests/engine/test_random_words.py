@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import mnist_seq_cli
@@ -40,7 +40,6 @@ def test_a_sample_owns_whole_blocks_of_four_words(per_sample: int) -> None:
     np.testing.assert_array_equal(words(9, "glyph", 3, 20, per_sample), expected)
 
 
-@settings(deadline=None)
 @given(
     seed=SEEDS,
     purpose=PURPOSES,
@@ -69,7 +68,6 @@ def test_different_seeds_purposes_and_samples_share_no_word() -> None:
     assert len(np.unique(together)) == len(together)
 
 
-@settings(deadline=None)
 @given(pairs=st.lists(st.tuples(WORDS, BOUNDS), min_size=1, max_size=50))
 def test_below_is_the_high_half_of_the_exact_product(pairs: list[tuple[int, int]]) -> None:
     drawn = np.array([word for word, _ in pairs], dtype=np.uint64)
@@ -79,7 +77,6 @@ def test_below_is_the_high_half_of_the_exact_product(pairs: list[tuple[int, int]
     assert chosen.tolist() == [word * bound >> 64 for word, bound in pairs]
 
 
-@settings(deadline=None)
 @given(drawn=st.lists(WORDS, min_size=6, max_size=6), bound=BOUNDS)
 def test_below_with_one_bound_for_all(drawn: list[int], bound: int) -> None:
     chosen = bounded_integers(np.array(drawn, dtype=np.uint64).reshape(2, 3), bound)

@@ -132,9 +132,7 @@ def test_it_may_be_abandoned(run: Any) -> None:
     outcomes = run(chores.whose, range(10_000), Stop())
     workers = {next(outcomes)[1][1] for _ in range(5)} - {os.getpid()}
     assert (not workers) == (run is serial.run)
-    started = time.monotonic()
     outcomes.close()
-    assert time.monotonic() - started < 60
     assert gone(workers)
     assert open_files() <= before + 3  # what a first use of multiprocessing opens for good
 
@@ -189,10 +187,8 @@ def test_the_second_signal_ends_long_tasks_at_once(workers: int) -> None:
     with Stop() as stop:
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
         threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             list(run_on_processes(chores.sleep, [600.0] * 3, stop, workers))
-        assert 1 < time.monotonic() - started < 60
 
 
 # Processes that die
@@ -236,10 +232,8 @@ def test_the_second_signal_ends_a_task_that_is_done_again_at_once(alone: bool, t
                 time.sleep(0.3)
 
         threading.Thread(target=interrupt).start()
-        started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             list(run_on_processes(work, [0], stop, 1))
-        assert time.monotonic() - started < 60
 
 
 def test_a_request_to_stop_is_no_failure_of_a_task_that_was_to_be_done_alone(tmp_path: Path) -> None:
