@@ -90,3 +90,11 @@ def test_gaps_come_from_the_words_of_their_own_purpose() -> None:
     np.testing.assert_array_equal(placement.gaps(few, 0, 50), placement.gaps(many, 0, 50))
     other = recipe_for(seed=2, length=4, max_gap=9)
     assert (placement.gaps(few, 0, 50) != placement.gaps(other, 0, 50)).any()
+
+
+def test_tight_strips_begin_a_pixel_further_each_however_far_they_overlap() -> None:
+    recipe = recipe_for(seed=1, length=5, crop="tight", min_gap=-19, width=160)
+    ink = np.array([[[3, 0, 12, 28], [5, 0, 2, 28], [9, 0, 19, 28], [0, 0, 0, 0], [7, 0, 25, 28]]], dtype=np.int32)
+    gaps = np.full((1, 4), -19, dtype=np.int64)
+    x, _ = placement.left_edges(recipe, ink, np.array([5], dtype=np.int32), gaps, 0, 1)
+    assert (x + ink[:, :, 0]).tolist() == [[0, 1, 2, 3, 4]]

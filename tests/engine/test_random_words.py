@@ -85,6 +85,28 @@ def test_below_with_one_bound_for_all(drawn: list[int], bound: int) -> None:
     assert all(0 <= value < bound for value in chosen.ravel().tolist())
 
 
+FIRST_WORDS = [
+    (0x5555555555555556, 3, 1),
+    (0xAAAAAAAAAAAAAAAB, 3, 2),
+    (0x199999999999999A, 10, 1),
+    (0xE666666666666667, 10, 9),
+    (0x79435E50D79435E6, 19, 9),
+    (0xFFFEE861363427DF, 60_000, 59_999),
+    (0x7FFFFFFF00000002, 2**31 + 1, 2**30),
+    (0x0000000100000006, 2**32 - 5, 1),
+    (0x7FFFFFFF80000000, 2**32 - 1, 2**31 - 1),
+    (0xFFFFFFFEFFFFFFFF, 2**32 - 1, 2**32 - 2),
+]
+"""The first word that gives a result for a bound: with the lower half of the product lost it would be a later one."""
+
+
+@pytest.mark.parametrize(("word", "bound", "result"), FIRST_WORDS)
+def test_each_result_begins_at_its_word(word: int, bound: int, result: int) -> None:
+    random = np.array([word - 1, word], dtype=np.uint64)
+    assert bounded_integers(random, bound).tolist() == [result - 1, result]
+    assert bounded_integers(random, np.array([bound, bound])).tolist() == [result - 1, result]
+
+
 def test_below_reaches_both_ends_and_leaves_its_input_alone() -> None:
     drawn = np.array([0, 2**64 - 1], dtype=np.uint64)
     drawn.flags.writeable = False
