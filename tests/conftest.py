@@ -36,6 +36,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=slow)
 
 
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether the tests are to take their time: `--full`."""
+    return bool(request.config.getoption("--full"))
+
+
 class Outcome(NamedTuple):
     """What a run of the program came to: its exit code, and what it wrote to stdout and stderr."""
 

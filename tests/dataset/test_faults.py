@@ -151,11 +151,6 @@ each_form = pytest.mark.parametrize("form", FORMS)
 each_beginning = pytest.mark.parametrize("beginning", BEGINNINGS)
 
 
-@pytest.fixture
-def full(request: pytest.FixtureRequest) -> bool:
-    return bool(request.config.getoption("--full", default=False))
-
-
 @each_beginning
 @each_form
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])

@@ -258,9 +258,9 @@ def test_asked_while_it_checks_what_is_there_it_changes_nothing(name: str, place
 
 @each_format
 def test_killed_at_any_time_its_workers_go_and_the_same_command_does_the_rest(
-    name: str, place: Path, whole: Callable[..., dict[str, object]], request: pytest.FixtureRequest
+    name: str, place: Path, whole: Callable[..., dict[str, object]], full: bool
 ) -> None:
-    trials = 50 if request.config.getoption("--full", default=False) else 2
+    trials = 50 if full else 2
     chance = random.Random(name)
     end = whole(name, *LONG)
     for trial in range(trials):
@@ -873,8 +873,8 @@ def peak_memory(*arguments: object) -> int:
 
 
 @pytest.mark.slow
-def test_the_memory_of_the_parent_does_not_grow_with_the_shards(place: Path, request: pytest.FixtureRequest) -> None:
-    few, many = (1_000, 100_000) if request.config.getoption("--full", default=False) else (500, 5_000)
+def test_the_memory_of_the_parent_does_not_grow_with_the_shards(place: Path, full: bool) -> None:
+    few, many = (1_000, 100_000) if full else (500, 5_000)
     tiny = ["--len", 1, "--seed", 1, "--shard-size", 1, "--format", "webdataset", "--workers", 2]
     peaks = [peak_memory("dataset", "-n", count, *tiny, "-o", place / f"{count}") for count in (few, many)]
     assert peaks[1] - peaks[0] < 30
