@@ -32,11 +32,11 @@ def slowly(seed: int, purpose: str, size: int, value: int) -> int:
             return value
 
 
-@pytest.mark.parametrize("size", [*range(1, 201), 255, 256, 257, 4_095, 4_097, 65_536, 65_537, 300_000])
-def test_every_number_is_met_exactly_once(size: int) -> None:
-    shuffled = permute(7, "order/0", size, np.arange(size))
-    assert shuffled.dtype == np.int64
-    np.testing.assert_array_equal(np.sort(shuffled), np.arange(size))
+def test_every_number_is_met_exactly_once() -> None:
+    for size in (*range(1, 201), 255, 256, 257, 4_095, 4_097, 65_536, 65_537, 300_000):
+        shuffled = permute(7, "order/0", size, np.arange(size))
+        assert shuffled.dtype == np.int64
+        np.testing.assert_array_equal(np.sort(shuffled), np.arange(size))
 
 
 @given(seed=SEEDS, purpose=st.text(max_size=10), size=st.integers(1, 5_000))
