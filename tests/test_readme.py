@@ -407,7 +407,7 @@ def test_every_option_of_a_recipe_has_a_row() -> None:
     assert papers == [*PAPERS[1:], "squared.pgm"]
 
 
-OF_PYTEST = {"--cov", "--full", "--run-interop", "--durations"}
+OF_PYTEST = {"--cov", "--full", "--run-interop"}
 
 
 @each_readme
