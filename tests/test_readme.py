@@ -398,13 +398,28 @@ def declared(*parts: type) -> set[str]:
     return {each.negative if each.default is True else each.flag for each in options}
 
 
-def test_every_option_of_a_recipe_has_a_row() -> None:
-    rows = {option for row in RECIPE.table("option") for option in OPTION.findall(row[0])}
-    assert rows == declared(Writing, Glyphs) | {"--source-labels"}
+def test_every_option_that_can_be_seen_has_a_picture() -> None:
     shown = {option for row in RECIPE.table("image") for option in OPTION.findall(row[1])}
     assert shown == declared(Placement, Appearance)
     papers = [row[1].split()[1].strip("`") for row in RECIPE.table("image") if "--paper" in row[1]]
     assert papers == [*PAPERS[1:], "squared.pgm"]
+
+
+def rows_of(part: type) -> list[list[str]]:
+    """The rows that the options of a part of a recipe have in the table of all options."""
+    rows = []
+    for each in (each for each in options_of(part).values() if each.flag):
+        text, _, default = each.help.partition("  [default: ")
+        flag = f"{each.negative if each.default is True else each.flag} {each.metavar}".strip().replace("|", r"\|")
+        rows.append([f"`{flag}`", f"`{each.name}`", default.removesuffix("]"), text.replace("|", r"\|")])
+    return rows
+
+
+def test_the_table_of_all_options_is_what_they_declare() -> None:
+    expected = [row for part in (Writing, Placement, Appearance, Glyphs) for row in rows_of(part)]
+    shown = "\n".join(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in expected)
+    _, _, table = RECIPE.text.partition("| option | name | default | what it does |\n|---|---|---|---|\n")
+    assert table.partition("\n\n")[0].strip() == shown
 
 
 OF_PYTEST = {"--cov", "--full", "--run-interop"}
