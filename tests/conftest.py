@@ -11,17 +11,35 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from mnist_seq_cli.cli import main
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-interop", action="store_true", help="run the tests against other people's libraries")
-    parser.addoption("--full", action="store_true", help="run the long random tests in full")
+    parser.addoption("--full", action="store_true", help="run the slow tests too, and the random ones at length")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes too long to be run under coverage")
+    config.addinivalue_line("markers", "slow: takes long and shows at length what a quick test shows; see --full")
+    settings.register_profile("plain", max_examples=60, deadline=None)
+    settings.register_profile("full", max_examples=500, deadline=None)
+    settings.load_profile("full" if config.getoption("--full") else "plain")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests out, unless they are asked for: `--full`, or `-m slow`."""
+    if not config.getoption("--full") and "slow" not in config.getoption("-m"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether the tests are to take their time: `--full`."""
+    return bool(request.config.getoption("--full"))
 
 
 class Outcome(NamedTuple):

@@ -2,7 +2,7 @@ import copy
 import pickle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_seq_cli import errors
@@ -96,7 +96,6 @@ def test_one_line_cuts_long_text_at_the_limit() -> None:
     assert one_line("\n" * 500) == (r"\n" * 250)[:499] + "…"
 
 
-@settings(deadline=None)
 @given(text=st.text(st.characters(), max_size=60), limit=st.integers(1, 80))
 def test_one_line_is_printable_and_within_the_limit_whatever_the_text(text: str, limit: int) -> None:
     shown = one_line(text, limit)

@@ -812,9 +812,9 @@ HOSTILE_PICTURES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE_PICTURES)
-def test_a_hostile_picture_is_refused_soon(here: Path, kind: str, mnistseq: Run) -> None:
+def test_a_hostile_picture_is_refused(here: Path, kind: str, mnistseq: Run) -> None:
     Path("hostile.jpg").write_bytes(HOSTILE_PICTURES[kind])
-    refused_soon(here, mnistseq, "hostile.jpg")
+    refused(here, mnistseq, "hostile.jpg")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in HOSTILE_PICTURES if "60000" in kind])
@@ -919,7 +919,7 @@ def test_a_dataset_that_is_incomplete_or_not_one_is_told(mnistseq: Run) -> None:
     assert_one_line(mnistseq("decode", "empty"), 2, "empty holds no images")
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     format_name=st.sampled_from(FORMAT_NAMES),
     crop=st.sampled_from(["box", "tight"]),
@@ -1280,22 +1280,19 @@ HOSTILE: dict[str, bytes] = {
 }
 
 
-def refused_soon(here: Path, mnistseq: Run, name: str, *options: str) -> str:
+def refused(here: Path, mnistseq: Run, name: str, *options: str) -> str:
     before = sorted(path.name for path in here.iterdir())
-    started = time.perf_counter()
     outcome = mnistseq("decode", name, *options)
-    took = time.perf_counter() - started
     assert_one_line(outcome, 2, name)
-    assert took < 2
     assert sorted(path.name for path in here.iterdir()) == before
     return outcome[2]
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_file_is_refused_soon(here: Path, kind: str, mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hostile_file_is_refused(here: Path, kind: str, mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("hostile").write_bytes(HOSTILE[kind])
-    refused_soon(here, mnistseq, "hostile")
-    refused_soon(here, mnistseq, "hostile", "-o", "out")
+    refused(here, mnistseq, "hostile")
+    refused(here, mnistseq, "hostile", "-o", "out")
     give_stdin(monkeypatch, HOSTILE[kind])
     assert_one_line(mnistseq("decode", "-", "-o", "out"), 2, "stdin")
     assert not Path("out").exists()
@@ -1377,16 +1374,14 @@ HOSTILE_PNG: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE_PNG)
-def test_a_hostile_png_file_is_refused_soon(
-    here: Path, kind: str, mnistseq: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hostile_png_file_is_refused(here: Path, kind: str, mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("hostile.png").write_bytes(HOSTILE_PNG[kind])
     if "bomb" in kind:  # an image all the same: it may be read, so long as the bomb is not
         outcome = mnistseq("decode", "hostile.png")
         assert_one_line(outcome, outcome[0], "hostile.png")
         assert outcome[0] in {1, 2}
         return
-    refused_soon(here, mnistseq, "hostile.png")
+    refused(here, mnistseq, "hostile.png")
     give_stdin(monkeypatch, HOSTILE_PNG[kind])
     assert_one_line(mnistseq("decode", "-"), 2, "stdin")
 

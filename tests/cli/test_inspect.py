@@ -10,7 +10,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -561,12 +560,10 @@ NAMED = {"unknown key": "'../../etc/passwd'", "key missing": "no 'samples'", "sa
 @pytest.mark.parametrize("kind", ANY_PAPER)
 def test_a_damaged_paper_is_told_in_one_line(out: Path, paper: str, kind: str, mnistseq: Run) -> None:
     ANY_PAPER[kind](out / paper)
-    started = time.perf_counter()
     for options in ([], ["--verify"], ["--json"], ["--show", "1"]):
         outcome = mnistseq("inspect", out, *options)
         assert_refused(outcome, paper, NAMED.get(kind, ""))
         assert outcome[2].rstrip("\n").isprintable()
-    assert time.perf_counter() - started < 60
 
 
 MANIFESTS: dict[str, tuple[Callable[[Any], Any], str]] = {
@@ -1379,9 +1376,7 @@ def test_a_file_that_is_nothing_of_ours_is_refused(
     here: Path, name: str, options: tuple[str, ...], mnistseq: Run
 ) -> None:
     Path(name).write_bytes(FILES[name])
-    started = time.perf_counter()
     assert_refused(mnistseq("inspect", name, *options), name)
-    assert time.perf_counter() - started < 60
     assert [path.name for path in here.iterdir()] == [name]
 
 

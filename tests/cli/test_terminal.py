@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import spec_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -97,7 +97,6 @@ def test_the_darkest_pixel_of_a_square_is_shown() -> None:
     assert draw(strip, 2, coloured=True) == ["\x1b[38;5;240;48;5;255m▀\x1b[38;5;254;48;5;255m▀\x1b[0m"]
 
 
-@settings(deadline=None)
 @given(
     height=st.integers(1, 40),
     width=st.integers(1, 400),
@@ -216,7 +215,6 @@ def test_bytes_are_told_as_people_tell_them(count: int, text: str) -> None:
     assert size_text(count) == text
 
 
-@settings(deadline=None)
 @given(count=st.integers(0, 10**15 - 10**11))
 def test_bytes_are_told_in_four_digits_at_most(count: int) -> None:
     number, unit = size_text(count).split()

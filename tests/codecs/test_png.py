@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -89,7 +89,6 @@ def refusal(content: bytes, name: str = "some.png") -> str:
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-@settings(deadline=None)
 @given(images=BATCHES)
 @example(images=np.zeros((1, 1, 1), dtype=np.uint8))
 @example(images=NOISE)
@@ -282,7 +281,6 @@ KINDS += [b"eXIf", b"acTL", b"fcTL", b"fdAT", b"xxXx", b"XXXX"]
 SEEDS = [encode(NOISE)[0], *(pillow(Image.new(mode, (9, 6)), dpi=(72, 72)) for mode in ("1", "P", "RGB", "LA", "I;16"))]
 
 
-@settings(deadline=None, max_examples=300)
 @given(
     seed=st.sampled_from(SEEDS),
     changes=st.lists(
@@ -319,7 +317,6 @@ def test_any_chunks_are_an_image_or_refused(
         assert image.size <= png.MAX_PIXELS
 
 
-@settings(deadline=None, max_examples=200)
 @given(content=st.binary(max_size=200), signed=st.booleans())
 def test_any_bytes_are_an_image_or_refused(content: bytes, signed: bool) -> None:
     refusal(SIGNATURE * signed + content)

@@ -2,19 +2,18 @@
 
 Each test goes through a run one operation at a time (`faulty.FaultySystem`), from four beginnings: nothing, a dataset
 that grows, one that is repaired, and one that was killed. After each fault the same command runs again. With --full
-every operation is gone through with every error, else some tests take every second or third.
+every operation is gone through with every error, else a sample of them (`sampled`) with one error each.
 """
 
 import errno
 import os
 import signal
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from faulty import FaultySystem, copy, difference, fast_directory, tree, under, visible
+from faulty import STRIKES, FaultySystem, copy, difference, fast_directory, tree, under, visible
 from forms import form
 
 from mnist_seq_cli.cli import main
@@ -24,6 +23,8 @@ from mnist_seq_cli.formats import FORMAT_NAMES
 SAMPLES, BEFORE, SHARD_SIZE = 7, 5, 3
 BEGINNINGS = ("nothing", "grown", "damaged", "killed")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
+ENDS, EVERY = 10, 11
+"""Without --full: all of the first and last operations of a run, and one of so many between them."""
 
 
 FORMS = (*FORMAT_NAMES, "png --masks")
@@ -36,12 +37,18 @@ def command(name: str, samples: int = SAMPLES) -> list[str]:
 
 
 class Case(NamedTuple):
-    """A form and a beginning: `start` is what is there before, `end` the tree of an undisturbed run."""
+    """A form and a beginning: `start` is what is there before; `end` and `log` are of an undisturbed run.
+
+    `end` is its tree, `log` its operations. `shift` moves the sample of operations, so that
+    cases with similar runs do not all leave out the same ones.
+    """
 
     arguments: list[str]
     directory: Path
     start: Path
     end: dict[str, object]
+    log: list[str]
+    shift: int
 
     def begin(self) -> dict[str, object]:
         copy(self.start, self.directory)
@@ -108,7 +115,10 @@ def cases(place: Path) -> Callable[[str, str], Case]:
                 snapshot = FaultySystem(watch=lambda number, _: copy(directory, start) if number == halfway else None)
                 run_with(snapshot, [*command(form), str(directory)])
                 assert (start / ".mnistseq").is_dir()
-            made[form, beginning] = Case([*command(form), str(directory)], directory, start, tree(whole))
+            copy(start, directory)
+            log = run_with(FaultySystem(), [*command(form), str(directory)]).log
+            shift = FORMS.index(form) + BEGINNINGS.index(beginning)
+            made[form, beginning] = Case([*command(form), str(directory)], directory, start, tree(whole), log, shift)
         return made[form, beginning]
 
     return case
@@ -120,13 +130,25 @@ def run_with(system: FaultySystem, arguments: list[str]) -> FaultySystem:
     return system
 
 
+def sampled(total: int, shift: int, full: bool) -> list[int]:
+    """Return the numbers, from 1 to `total`, of the operations that something happens to."""
+    return [
+        number
+        for number in range(1, total + 1)
+        if full or number <= ENDS or number > total - ENDS or (number + shift) % EVERY == 0
+    ]
+
+
+def failures(case: Case, full: bool) -> Iterator[tuple[int, int]]:
+    """Yield the errors that operations of a run may end in, each with its number among those that it can strike."""
+    for number in sampled(len(case.log), case.shift, full):
+        possible = [error for error in ERRORS if case.log[number - 1] in STRIKES[error]]
+        for error in possible if full else possible[number % len(possible) :][:1]:
+            yield sum(name in STRIKES[error] for name in case.log[:number]), error
+
+
 each_form = pytest.mark.parametrize("form", FORMS)
 each_beginning = pytest.mark.parametrize("beginning", BEGINNINGS)
-
-
-@pytest.fixture
-def full(request: pytest.FixtureRequest) -> bool:
-    return bool(request.config.getoption("--full", default=False))
 
 
 @each_beginning
@@ -136,25 +158,18 @@ def test_any_operation_may_fail(
     form: str, beginning: str, lasting: bool, cases: Callable[[str, str], Case], full: bool
 ) -> None:
     case = cases(form, beginning)
-    left = set(ERRORS)
-    for number in count(1, 1 if full or not lasting else 2):
-        for error in left & set(ERRORS if full else (ERRORS[number % len(ERRORS)],)):
-            before = case.begin()
-            system = FaultySystem(number, error, lasting=lasting)
-            with under(system):
-                code = case.run()
-            assert system.close_leaks() == []
-            case.assert_nothing_lies(before, code)
-            if not system.struck:
-                assert code == 0
-                left.discard(error)
-                continue
-            assert code == 1 or difference(tree(case.directory), case.end) == []
-            if not lasting or error == errno.ENOSPC:
-                case.assert_no_rubbish()
-            case.assert_finished_by_the_same_command()
-        if not left:
-            break
+    for number, error in failures(case, full):
+        before = case.begin()
+        system = FaultySystem(number, error, lasting=lasting)
+        with under(system):
+            code = case.run()
+        assert system.struck
+        assert system.close_leaks() == []
+        case.assert_nothing_lies(before, code)
+        assert code == 1 or difference(tree(case.directory), case.end) == []
+        if not lasting or error == errno.ENOSPC:
+            case.assert_no_rubbish()
+        case.assert_finished_by_the_same_command()
 
 
 @each_beginning
@@ -162,15 +177,13 @@ def test_any_operation_may_fail(
 def test_any_write_may_be_torn(form: str, beginning: str, cases: Callable[[str, str], Case]) -> None:
     """Half of it is written, and the disk is full."""
     case = cases(form, beginning)
-    for number in count(1):
+    for number in range(1, case.log.count("write") + 1):
         before = case.begin()
         system = FaultySystem(number, errno.ENOSPC, torn=True, only=frozenset(("write",)))
         with under(system):
             code = case.run()
         case.assert_nothing_lies(before, code)
-        if not system.struck:
-            break
-        assert code == 1
+        assert (system.struck, code) == (True, 1)
         case.assert_no_rubbish()
         case.assert_finished_by_the_same_command()
 
@@ -195,16 +208,13 @@ def test_ctrl_c_may_come_at_any_operation(
 ) -> None:
     """The second Ctrl-C does, to be exact: the first one is a request that is looked at between shards."""
     case = cases(form, beginning)
-    for number in count(1 + done, 1 if full else 2):
+    for number in sampled(len(case.log), case.shift + 3 * done, full):
         before = case.begin()
         system = FaultySystem(number, KeyboardInterrupt, done=done)
         with under(system):
             code = case.run()
         system.close_leaks()
-        if not system.struck:
-            assert code == 0
-            break
-        assert code == 130
+        assert (system.struck, code) == (True, 130)
         case.assert_nothing_lies(before, code)
         case.assert_no_rubbish()
         case.assert_finished_by_the_same_command()
@@ -227,17 +237,17 @@ def survived() -> Iterator[None]:
 @each_form
 @pytest.mark.parametrize(("asked", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_request_to_stop_may_come_at_any_operation(
-    form: str, beginning: str, asked: signal.Signals, code: int, cases: Callable[[str, str], Case]
+    form: str, beginning: str, asked: signal.Signals, code: int, cases: Callable[[str, str], Case], full: bool
 ) -> None:
     case = cases(form, beginning)
-    for number in count(1, 3):
+    for number in sampled(len(case.log), case.shift + (asked == signal.SIGTERM), full):
         before = case.begin()
 
         def ask(here: int, _: str, number: int = number) -> None:
             if here == number:
                 os.kill(os.getpid(), asked)
 
-        with under(FaultySystem(watch=ask)) as system:
+        with under(FaultySystem(watch=ask)):
             try:
                 found = case.run()
             except SystemExit as ended:
@@ -247,8 +257,6 @@ def test_a_request_to_stop_may_come_at_any_operation(
             assert found == code
             case.assert_no_rubbish()
             case.assert_finished_by_the_same_command()
-        if len(system.log) < number:
-            break
 
 
 @each_beginning
@@ -260,10 +268,11 @@ def test_any_operation_may_be_the_last(
     """A snapshot before each operation is what SIGKILL leaves; less what was not synced, what a power cut can leave."""
     case = cases(form, beginning)
     before = case.begin()
+    chosen = set(sampled(len(case.log), case.shift + 3 * power_cut, full))
     snapshots: list[Path] = []
 
     def snapshot(number: int, _: str) -> None:
-        if number % 2 != power_cut and not full:
+        if number not in chosen:
             return
         target = case.directory.with_name(f"last-{number}")
         copy(case.directory, target)
@@ -277,7 +286,7 @@ def test_any_operation_may_be_the_last(
     system = FaultySystem(watch=snapshot)
     run_with(system, case.arguments)
     for target in snapshots:
-        here = Case([*case.arguments[:-1], str(target)], target, case.start, case.end)
+        here = case._replace(arguments=[*case.arguments[:-1], str(target)], directory=target)
         if not power_cut:
             here.assert_nothing_lies(before, 1)
         here.assert_finished_by_the_same_command()
@@ -287,13 +296,15 @@ def test_any_operation_may_be_the_last(
 @each_form
 def test_overwriting_may_fail_at_any_operation(form: str, cases: Callable[[str, str], Case], full: bool) -> None:
     case = cases(form, "grown")
-    for number in count(1, 1 if full else 2):
+    arguments = [*case.arguments, "--overwrite"]
+    case.begin()
+    log = run_with(FaultySystem(), arguments).log
+    for number in sampled(len(log), case.shift, full):
         before = case.begin()
         with under(FaultySystem(number, errno.EIO)) as system:
-            code = main.run([*case.arguments, "--overwrite"])
+            code = main.run(arguments)
         system.close_leaks()
+        assert system.struck
         case.assert_nothing_lies(before, code)
-        if not system.struck:
-            break
-        assert main.run([*case.arguments, "--overwrite"]) == 0
+        assert main.run(arguments) == 0
         assert difference(tree(case.directory), case.end) == []

@@ -74,7 +74,6 @@ class Run:
 
     def __init__(self, *arguments: object, **options: Any) -> None:
         self.mark = f"mnistseq-test-{uuid.uuid4()}"
-        self.started = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mnist_seq_cli", *map(str, arguments)],
             stdout=subprocess.PIPE,
@@ -177,9 +176,7 @@ def test_asked_once_it_ends_its_shards_and_stops(
     with Run(*arguments) as run:
         wait_for(lambda: recorded(place / "out") >= 3)
         run.signal(number)
-        asked = time.monotonic()
         found, out, err = run.end()
-        assert time.monotonic() - asked < 60
         assert (found, out) == (128 + number, "")
         assert assert_one_message(err).startswith("mnistseq: stopped with ")
         assert err.endswith(f" of {SAMPLES} samples done; the same command does the rest\n")
@@ -210,9 +207,7 @@ def test_asked_twice_it_stops_at_once(number: int, code: int, workers: int, plac
         time.sleep(0.3)
         assert run.process.poll() is None, "the shard was to take longer"
         run.signal(number)
-        asked = time.monotonic()
         found, out, err = run.end()
-        assert time.monotonic() - asked < 60
         assert (found, out) == (code, "")
         assert err == "mnistseq: stopped at once; the same command does the rest\n"
         wait_for(lambda: run.family() == {})
@@ -258,9 +253,9 @@ def test_asked_while_it_checks_what_is_there_it_changes_nothing(name: str, place
 
 @each_format
 def test_killed_at_any_time_its_workers_go_and_the_same_command_does_the_rest(
-    name: str, place: Path, whole: Callable[..., dict[str, object]], request: pytest.FixtureRequest
+    name: str, place: Path, whole: Callable[..., dict[str, object]], full: bool
 ) -> None:
-    trials = 50 if request.config.getoption("--full", default=False) else 2
+    trials = 50 if full else 2
     chance = random.Random(name)
     end = whole(name, *LONG)
     for trial in range(trials):
@@ -415,7 +410,7 @@ def test_a_limit_on_the_size_of_files_is_told(name: str, place: Path, whole: Cal
 def test_few_open_files_are_enough_or_are_told(
     name: str, workers: int, place: Path, whole: Callable[..., dict[str, object]]
 ) -> None:
-    arguments = ["-n", 3000, "--len", 2, "--seed", 3, "--shard-size", 50]
+    arguments = ["-n", 600, "--len", 2, "--seed", 3, "--shard-size", 10]  # of 60 shards none may leave a file open
     command = ["dataset", *arguments, *form(name), "--workers", workers, "-o", place / "out"]
     for files in (32, 16):
         limit = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (files, files))
@@ -425,8 +420,8 @@ def test_few_open_files_are_enough_or_are_told(
             assert files < 32
             assert code == 1
             assert_one_message(err)
-        assert_nothing_lies(place / "out", whole(name, *arguments))
-        assert run_to_the_end(*command)[0] == 0
+            assert_nothing_lies(place / "out", whole(name, *arguments))
+            assert run_to_the_end(*command)[0] == 0
         assert difference(tree(place / "out"), whole(name, *arguments)) == []
         shutil.rmtree(place / "out")
 
@@ -862,8 +857,8 @@ def peak_memory(*arguments: object) -> int:
 
 
 @pytest.mark.slow
-def test_the_memory_of_the_parent_does_not_grow_with_the_shards(place: Path, request: pytest.FixtureRequest) -> None:
-    few, many = (1_000, 100_000) if request.config.getoption("--full", default=False) else (500, 5_000)
+def test_the_memory_of_the_parent_does_not_grow_with_the_shards(place: Path, full: bool) -> None:
+    few, many = (1_000, 100_000) if full else (500, 5_000)
     tiny = ["--len", 1, "--seed", 1, "--shard-size", 1, "--format", "webdataset", "--workers", 2]
     peaks = [peak_memory("dataset", "-n", count, *tiny, "-o", place / f"{count}") for count in (few, many)]
     assert peaks[1] - peaks[0] < 30

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from asked import recipe_for
 from forms import form
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -404,7 +404,6 @@ def options(draw: st.DrawFn) -> dict[str, Any]:
     return wanted
 
 
-@settings(deadline=None, max_examples=120)
 @given(wanted=options(), first=st.integers(0, 10**7), cut=st.integers(0, 9))
 def test_any_options_together_show_what_they_say_in_any_batch(wanted: dict[str, Any], first: int, cut: int) -> None:
     recipe = recipe_for(**wanted)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from reference import Glyphs, Reference, bundled
@@ -125,7 +125,6 @@ def test_samples_are_what_the_slow_reference_says(recipe: Recipe) -> None:
     assert_is_what_the_reference_says(recipe, MAX_SAMPLES - 1, MAX_SAMPLES)
 
 
-@settings(deadline=None, max_examples=150)
 @given(recipe=own_recipes(), first=st.integers(0, MAX_SAMPLES - 8), count=st.integers(0, 8))
 def test_any_recipe_makes_what_the_slow_reference_says(recipe: Recipe, first: int, count: int) -> None:
     assert_is_what_the_reference_says(recipe, first, first + count)
@@ -163,7 +162,6 @@ def test_the_golden_recipes_are_the_recipes_of_these_tests() -> None:
 # Any sample alone
 
 
-@settings(deadline=None, max_examples=120)
 @given(
     recipe=st.sampled_from(list(RECIPES.values())) | own_recipes(),
     first=st.integers(0, 1_000) | st.integers(10**7, MAX_SAMPLES),
@@ -374,7 +372,6 @@ def test_the_first_difference_is_the_first_whichever_arrays_differ() -> None:
     assert whole.first_difference(other) == 105
 
 
-@settings(deadline=None)
 @given(length=st.integers(1, 40), gap=st.integers(0, 2_000), first=st.integers(0, 10**8), count=st.integers(0, 5_000))
 def test_spans_cover_every_sample_once_in_batches_of_a_few_megabytes(
     length: int, gap: int, first: int, count: int

@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reference import words
 
@@ -32,20 +32,18 @@ def slowly(seed: int, purpose: str, size: int, value: int) -> int:
             return value
 
 
-@pytest.mark.parametrize("size", [*range(1, 201), 255, 256, 257, 4_095, 4_097, 65_536, 65_537, 300_000])
-def test_every_number_is_met_exactly_once(size: int) -> None:
-    shuffled = permute(7, "order/0", size, np.arange(size))
-    assert shuffled.dtype == np.int64
-    np.testing.assert_array_equal(np.sort(shuffled), np.arange(size))
+def test_every_number_is_met_exactly_once() -> None:
+    for size in (*range(1, 201), 255, 256, 257, 4_095, 4_097, 65_536, 65_537, 300_000):
+        shuffled = permute(7, "order/0", size, np.arange(size))
+        assert shuffled.dtype == np.int64
+        np.testing.assert_array_equal(np.sort(shuffled), np.arange(size))
 
 
-@settings(deadline=None)
 @given(seed=SEEDS, purpose=st.text(max_size=10), size=st.integers(1, 5_000))
 def test_every_number_is_met_exactly_once_whatever_the_seed(seed: int, purpose: str, size: int) -> None:
     assert sorted(permute(seed, purpose, size, np.arange(size)).tolist()) == list(range(size))
 
 
-@settings(deadline=None)
 @given(seed=SEEDS, size=st.integers(1, 300) | st.integers(1, MAX_SIZE), data=st.data())
 def test_a_value_alone_goes_where_it_goes_in_an_array_and_where_the_slow_network_sends_it(
     seed: int, size: int, data: st.DataObject
@@ -102,9 +100,10 @@ def chi_square(counts: list[int], cells: int) -> float:
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 5])
-def test_all_orders_of_a_few_are_equally_frequent(size: int) -> None:
+def test_all_orders_of_a_few_are_equally_frequent(size: int, full: bool) -> None:
     cells = math.factorial(size)
-    orders = Counter(tuple(permute(3, f"order/{turn}", size, np.arange(size)).tolist()) for turn in range(40 * cells))
+    turns = (40 if full else 10) * cells
+    orders = Counter(tuple(permute(3, f"order/{turn}", size, np.arange(size)).tolist()) for turn in range(turns))
     assert chi_square(list(orders.values()), cells) < CRITICAL[cells - 1]
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from asked import recipe_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -31,7 +31,6 @@ def lefts(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
     return placement.left_edges(recipe, ink, np.full(count, recipe.length, dtype=np.int32), gaps, first, stop)[0]
 
 
-@settings(deadline=None)
 @given(recipe=recipes(), first=st.integers(0, 10**8), count=st.integers(0, 30))
 def test_gaps_are_within_their_bounds(recipe: Recipe, first: int, count: int) -> None:
     gaps = placement.gaps(recipe, first, first + count)
@@ -42,7 +41,6 @@ def test_gaps_are_within_their_bounds(recipe: Recipe, first: int, count: int) ->
         assert (gaps == gaps[:, :1]).all()
 
 
-@settings(deadline=None)
 @given(recipe=recipes(), first=st.integers(0, 10**8), count=st.integers(0, 30))
 def test_offsets_add_up_glyphs_and_gaps_and_end_on_the_canvas(recipe: Recipe, first: int, count: int) -> None:
     x = lefts(recipe, first, first + count)
@@ -53,7 +51,6 @@ def test_offsets_add_up_glyphs_and_gaps_and_end_on_the_canvas(recipe: Recipe, fi
     assert (x[:, -1] + recipe.glyph_width <= recipe.width).all()
 
 
-@settings(deadline=None)
 @given(recipe=recipes(), first=st.integers(0, 10**8), count=st.integers(1, 30), data=st.data())
 def test_a_sample_has_its_gaps_wherever_the_run_begins(
     recipe: Recipe, first: int, count: int, data: st.DataObject
@@ -93,3 +90,11 @@ def test_gaps_come_from_the_words_of_their_own_purpose() -> None:
     np.testing.assert_array_equal(placement.gaps(few, 0, 50), placement.gaps(many, 0, 50))
     other = recipe_for(seed=2, length=4, max_gap=9)
     assert (placement.gaps(few, 0, 50) != placement.gaps(other, 0, 50)).any()
+
+
+def test_tight_strips_begin_a_pixel_further_each_however_far_they_overlap() -> None:
+    recipe = recipe_for(seed=1, length=5, crop="tight", min_gap=-19, width=160)
+    ink = np.array([[[3, 0, 12, 28], [5, 0, 2, 28], [9, 0, 19, 28], [0, 0, 0, 0], [7, 0, 25, 28]]], dtype=np.int32)
+    gaps = np.full((1, 4), -19, dtype=np.int64)
+    x, _ = placement.left_edges(recipe, ink, np.array([5], dtype=np.int32), gaps, 0, 1)
+    assert (x + ink[:, :, 0]).tolist() == [[0, 1, 2, 3, 4]]

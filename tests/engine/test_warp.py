@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -71,7 +71,6 @@ def test_a_quarter_turn_is_a_quarter_turn() -> None:
                 assert np.abs(found - turned).max() <= 1
 
 
-@settings(deadline=None, max_examples=60)
 @given(slant=st.integers(-45, 45), rotate=st.integers(-90, 90), scale=st.integers(50, 200), seed=st.integers(0, 10**6))
 def test_a_glyph_is_mapped_as_the_formula_says(slant: int, rotate: int, scale: int, seed: int) -> None:
     """In floating point: scale, shear, turn about the centre of the ink, and mix the four pixels around."""
@@ -116,7 +115,6 @@ def test_small_digits_keep_their_strokes(slant: int, rotate: int, scale: int) ->
     assert abs(left.mean() - 1) < 0.25
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     slant=st.tuples(st.integers(-45, 45), st.integers(-45, 45)).map(sorted).map(tuple),
     rotate=st.tuples(st.integers(-90, 90), st.integers(-90, 90)).map(sorted).map(tuple),

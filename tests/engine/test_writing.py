@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reference import below, bundled, words
 from strategies import recipes
@@ -108,14 +108,12 @@ def test_sequences_are_those_of_the_slow_loop(recipe: Recipe) -> None:
         assert written(recipe, first, first + 40) == [slowly(recipe, first + place) for place in range(40)]
 
 
-@settings(deadline=None, max_examples=150)
 @given(recipe=recipes(), first=st.integers(0, MAX_SAMPLES - 20))
 def test_any_recipe_writes_what_the_slow_loop_says(recipe: Recipe, first: int) -> None:
     if not recipe.pattern:
         assert written(recipe, first, first + 20) == [slowly(recipe, first + place) for place in range(20)]
 
 
-@settings(deadline=None, max_examples=100)
 @given(recipe=recipes(), first=st.integers(0, 5_000), count=st.integers(1, 60), data=st.data())
 def test_batch_and_start_change_nothing(recipe: Recipe, first: int, count: int, data: st.DataObject) -> None:
     bank = load(Source("train"))

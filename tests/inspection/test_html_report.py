@@ -165,7 +165,7 @@ def test_it_stays_small_for_strips_of_any_size(shape: tuple[int, int], tmp_path:
     (tmp_path / "folder").mkdir()
     noise = np.random.Generator(np.random.PCG64(1)).integers(0, 256, shape, dtype=np.uint8)
     content = png.encode(noise[None])[0]
-    for number in range(40 if shape[0] == 28 else 3):
+    for number in range(12 if shape[0] == 28 else 2):
         (tmp_path / "folder" / f"{number}.png").write_bytes(content)
     assert mnistseq("inspect", tmp_path / "folder", "--html", tmp_path / "x.html")[0] == 0
     assert (tmp_path / "x.html").stat().st_size < 5_000_000
@@ -173,7 +173,7 @@ def test_it_stays_small_for_strips_of_any_size(shape: tuple[int, int], tmp_path:
 
 
 def test_it_stays_small_for_sequences_of_any_length(tmp_path: Path, mnistseq: Run) -> None:
-    mnistseq("dataset", "-n", "500", "--len", "1-1000", "--seed", "1", "--format", "npz", "-o", tmp_path / "long")
+    mnistseq("dataset", "-n", "100", "--len", "1-1000", "--seed", "1", "--format", "npz", "-o", tmp_path / "long")
     assert mnistseq("inspect", tmp_path / "long", "--html", tmp_path / "x.html")[0] == 0
     assert (tmp_path / "x.html").stat().st_size < 5_000_000
     page = Page((tmp_path / "x.html").read_text())

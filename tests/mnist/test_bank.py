@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -165,7 +165,6 @@ def test_without_its_files_an_installation_says_what_to_do(tmp_path: Path) -> No
 # Choosing
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     name=st.sampled_from(["train", "test", "all"]),
     digits=st.lists(st.integers(0, 9), min_size=4, max_size=4),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_seq_cli import SequenceDataset, open_dataset
@@ -204,7 +204,6 @@ def test_turns_are_counted_as_the_slow_loop_counts_them(wanted: dict[str, Any]) 
         ]
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     wanted=st.sampled_from(list(ONCE.values())),
     glyphs=st.sampled_from(["any", "once"]),

@@ -84,7 +84,7 @@ def arrays(dtype: str) -> st.SearchStrategy[NDArray[Any]]:
 
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("dtype", NATIVE)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_what_is_written_is_read_again(dtype: str, compress: bool, data: st.DataObject) -> None:
     array = data.draw(arrays(dtype))
@@ -413,7 +413,6 @@ def read_or_refuse(content: bytes) -> NDArray[Any] | None:
     return None
 
 
-@settings(deadline=None, max_examples=300)
 @given(
     start=st.binary(min_size=0, max_size=24)
     | st.builds(
@@ -432,7 +431,6 @@ def test_any_bytes_are_an_array_or_refused(start: bytes, body: bytes, compress: 
         assert plain(array.astype(array.dtype.newbyteorder("="))) == content
 
 
-@settings(deadline=None, max_examples=300)
 @given(data=st.data(), compress=st.booleans())
 def test_a_mutated_file_is_an_array_or_refused(data: st.DataObject, compress: bool) -> None:
     original = idx.encode(LONG[:50], compress=compress)

@@ -1,14 +1,13 @@
 """Reading approximately: right as often as it says, whatever was done to the strip, and nothing breaks it."""
 
 import io
-import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -104,17 +103,15 @@ def distance(one: tuple[int, ...], other: tuple[int, ...]) -> int:
     return row[-1]
 
 
-def digits_right(each: int, change: Change) -> tuple[float, float]:
-    """The part of all digits that is read right, and strips a second."""
+def digits_right(each: int, change: Change) -> float:
+    """The part of all digits that is read right."""
     given = [(digits, change(image)) for digits, image in strips(each)]
     recogniser("train")
-    started = time.perf_counter()
     found = [read(image) for _, image in given]
-    took = time.perf_counter() - started
     wrong = sum(
         distance(digits, () if one is None else one.digits) for (digits, _), one in zip(given, found, strict=True)
     )
-    return 1 - wrong / sum(len(digits) for digits, _ in given), len(given) / took
+    return 1 - wrong / sum(len(digits) for digits, _ in given)
 
 
 @pytest.mark.slow
@@ -122,14 +119,14 @@ def digits_right(each: int, change: Change) -> tuple[float, float]:
 def test_digits_of_unknown_hands_are_read_right(name: str) -> None:
     """The numbers of the README: 300 strips of the test file, read by the train file."""
     change, least = CHANGES[name]
-    right, a_second = digits_right(100, change)
-    print(f"{name}: {right:.2%} of the digits, {a_second:.0f} strips/s")
+    right = digits_right(100, change)
+    print(f"{name}: {right:.2%} of the digits")
     assert right >= least
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_most_digits_of_unknown_hands_are_read_right(name: str) -> None:
-    assert digits_right(5, CHANGES[name][0])[0] >= 0.88
+    assert digits_right(5, CHANGES[name][0]) >= 0.88
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -190,7 +187,6 @@ def test_what_cannot_be_digits_is_refused(image: NDArray[np.uint8], reason: str)
         recogniser("train").read(image)
 
 
-@settings(deadline=None, max_examples=150)
 @given(
     height=st.integers(1, 90),
     width=st.integers(1, 300),
@@ -216,15 +212,13 @@ def test_whatever_is_given_nothing_breaks(height: int, width: int, kind: str, se
         assert all(0 <= sure < 1 for sure in found.confidences)
 
 
-def test_a_large_strip_takes_no_longer_than_it_must() -> None:
+def test_a_large_strip_is_read() -> None:
     tall = np.asarray(Image.fromarray(strips(1)[0][1]).resize((112 * 40, 28 * 40)))
     wide = np.hstack([image for _, image in strips(100)])[:, : 28 * 390]
     for image, least in ((tall, 3), (wide, 300)):
-        started = time.perf_counter()
         found = read(image)
         assert found is not None
         assert len(found.digits) >= least
-        assert time.perf_counter() - started < 20
 
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (14, 14), (56, 56), (40, 30)])

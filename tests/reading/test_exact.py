@@ -1,6 +1,5 @@
 """Reading is exact: what compose paints reads back to the same digits, glyphs and edges, and nothing else reads."""
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from isal import isal_zlib
 from numpy.typing import NDArray
@@ -84,7 +83,6 @@ def test_strips_read_back_from_anywhere_on_a_larger_canvas(invert: bool) -> None
         assert_reads_back(reader("train"), moved, inverted=invert, moved=left)
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     seed=st.integers(0, 2**64 - 1),
     length=st.integers(1, 8),
@@ -145,7 +143,6 @@ def test_a_reading_tells_the_gaps() -> None:
 # What cannot be read
 
 
-@settings(deadline=None, max_examples=100)
 @given(sample=st.integers(0, 1000), row=st.integers(0, 27), column=st.integers(0, 147), change=st.integers(1, 255))
 def test_one_changed_pixel_is_noticed_and_placed(sample: int, row: int, column: int, change: int) -> None:
     recipe = recipe_for(seed=7, length=4, min_gap=0, max_gap=12)
@@ -319,7 +316,6 @@ def assert_painted(reading: Reading, glyphs: list[list[int]], ink: list[int]) ->
     assert painted == [0] * width + ink + [0] * width
 
 
-@settings(deadline=None, max_examples=500)
 @given(case=banks_and_strips())
 def test_the_first_of_all_readings_is_found(case: tuple[list[list[int]], list[int]]) -> None:
     glyphs, ink = case
@@ -387,7 +383,6 @@ def test_a_bank_without_ink_reads_nothing_at_once() -> None:
     )
 
 
-@settings(deadline=None, max_examples=300)
 @given(case=banks_and_strips(), others=st.lists(st.integers(0, 5), max_size=3))
 def test_hard_strips_at_once_read_as_one_by_one(case: tuple[list[list[int]], list[int]], others: list[int]) -> None:
     """Glyphs that are parts of others, alike, or empty: where their ink begins does not tell what they are."""
@@ -418,54 +413,52 @@ def test_ten_thousand_strips_are_read_at_once() -> None:
     assert all(isinstance(reading, Reading) for reading in found)
 
 
-# Strips that are made to take long
+# Strips that would take hours, were each position tried with each glyph: the timeout of the tests ends that
 
 WIDTH = 100_000
 
 
-def assert_quick(read: Reader, image: NDArray[np.uint8], digits: int | None) -> None:
-    started = time.perf_counter()
+def assert_read(read: Reader, image: NDArray[np.uint8], digits: int | None) -> None:
     if digits is None:
         with pytest.raises(CheckError):
             read.read(image)
     else:
         assert len(read.read(image).digits) == digits
-    assert time.perf_counter() - started < 60
 
 
-def test_a_long_strip_is_read_quickly() -> None:
+def test_a_long_strip_is_read() -> None:
     bank = load(Source("all"))
     glyphs = bank.images(np.arange(WIDTH // 28))
     strip = np.hstack([*np.invert(glyphs)])
-    assert_quick(reader("all"), strip, WIDTH // 28)
+    assert_read(reader("all"), strip, WIDTH // 28)
     strip[14, -14] ^= 1
-    assert_quick(reader("all"), strip, None)
+    assert_read(reader("all"), strip, None)
 
 
 @pytest.mark.parametrize("values", [(0, 256), (0, 2), (254, 256)])
-def test_wide_noise_is_refused_quickly(values: tuple[int, int]) -> None:
-    assert_quick(reader("all"), np.random.default_rng(14).integers(*values, (28, WIDTH)).astype(np.uint8), None)
+def test_wide_noise_is_refused(values: tuple[int, int]) -> None:
+    assert_read(reader("all"), np.random.default_rng(14).integers(*values, (28, WIDTH)).astype(np.uint8), None)
 
 
-def test_a_strip_with_many_ways_to_fail_is_refused_quickly() -> None:
+def test_a_strip_with_many_ways_to_fail_is_refused() -> None:
     bank = bank_of([0, 5, 6, 7], [0, 0, 5, 6], [7, 0, 0, 0])  # 5, 6, 7 is the first, or the second and the third
     strip = white([0, 0, 5, 6, 7, 0, 0, 0, 0, 0] * (WIDTH // 10))
-    assert_quick(Reader(bank), strip, 2 * (WIDTH // 10))
+    assert_read(Reader(bank), strip, 2 * (WIDTH // 10))
     strip[0, -1] = 0  # and after 2 ** 10,000 ways to come here, ink that is in no glyph
-    assert_quick(Reader(bank), strip, None)
+    assert_read(Reader(bank), strip, None)
 
 
-def test_a_strip_where_every_box_fits_is_refused_quickly() -> None:
+def test_a_strip_where_every_box_fits_is_refused() -> None:
     columns = np.zeros((28, 28, 28), dtype=np.uint8)
     columns[np.arange(28), :, np.arange(28)] = 255
     bank = Bank([columns], (np.arange(28) % 10).astype(np.uint8), identity="ours")
     strip = np.full((28, WIDTH), 255, dtype=np.uint8)
     strip[:, 27 : WIDTH - 60 : 29] = 0
-    assert_quick(Reader(bank), strip, len(range(27, WIDTH - 60, 29)))
+    assert_read(Reader(bank), strip, len(range(27, WIDTH - 60, 29)))
     strip[3, -1] = 0
-    assert_quick(Reader(bank), strip, None)
+    assert_read(Reader(bank), strip, None)
 
 
-def test_a_bank_of_one_image_over_and_over_is_read_quickly() -> None:
+def test_a_bank_of_one_image_over_and_over_is_read() -> None:
     bank = bank_of(*([[0, 5, 0]] * 50_000), labels=[3] * 50_000)
-    assert_quick(Reader(bank), white([0, 5, 0, 0] * (WIDTH // 4)), WIDTH // 4)
+    assert_read(Reader(bank), white([0, 5, 0, 0] * (WIDTH // 4)), WIDTH // 4)

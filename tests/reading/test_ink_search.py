@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -90,7 +90,6 @@ def test_strips_whose_glyphs_are_apart_read_back(layout: dict[str, Any], invert:
         assert {reading.inverted for reading in reader("all").read_all(batch.images)} == {invert}  # type: ignore[union-attr]
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     seed=st.integers(0, 2**64 - 1),
     length=st.integers(1, 7),
@@ -128,7 +127,6 @@ def test_samples_of_any_layout_read_back_or_not_at_all(
             assert not apart
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     seed=st.integers(0, 2**32 - 1),
     height=st.integers(1, 5),
@@ -162,7 +160,6 @@ def test_what_is_found_gives_the_strip_and_nothing_is_found_in_vain(
         assert (painted(glyphs, others, *strip.shape) != strip).any()
 
 
-@settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 9), width=st.integers(1, 9), gap=st.integers(1, 3))
 def test_glyphs_of_any_size_are_found_wherever_they_stand(seed: int, height: int, width: int, gap: int) -> None:
     rng = np.random.default_rng(seed)

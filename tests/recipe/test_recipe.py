@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from asked import recipe_for
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from mnist_seq_cli.errors import FormatError, RequestError
@@ -145,7 +145,6 @@ def test_a_sequence_that_is_too_long_is_refused_in_one_line(text: str) -> None:
     assert "1000 digits at most" in caught.value.hint
 
 
-@settings(deadline=None)
 @given(digits=DIGITS, separator=st.sampled_from(["-", "", ",", " ", ", "]))
 def test_what_is_written_is_read_again(digits: tuple[int, ...], separator: str) -> None:
     assert parse_sequence(separator.join(map(str, digits))) == digits
@@ -157,7 +156,6 @@ def test_the_written_form_has_hyphens() -> None:
     assert format_sequence((5,)) == "5"
 
 
-@settings(deadline=None)
 @given(text=st.text(max_size=30) | st.text("0123456789-, ", max_size=12))
 def test_any_text_is_digits_or_refused(text: str) -> None:
     try:
@@ -274,7 +272,6 @@ def assert_refusal_is_helpful(
         assert min(abs(offered - width) for offered, _ in offers) == min(abs(wide - width) for wide in working)
 
 
-@settings(deadline=None, max_examples=400)
 @given(
     length=st.integers(1, 30),
     low=st.integers(0, 30),
@@ -326,7 +323,6 @@ def test_no_canvas_is_offered_for_random_gaps_that_is_wider_than_any_may_be() ->
     assert [offered for offered, _ in OFFER.findall(caught.value.hint) if int(offered) > MAX_WIDTH] == []
 
 
-@settings(deadline=None)
 @given(
     length=st.integers(1, 30),
     low=st.integers(0, 30),
@@ -607,7 +603,6 @@ def test_the_json_of_a_recipe_names_every_field() -> None:
     }
 
 
-@settings(deadline=None)
 @given(recipe=recipes())
 def test_a_recipe_comes_back_from_its_json(recipe: Recipe) -> None:
     text = canonical_json(recipe.to_json())
@@ -827,7 +822,6 @@ def test_the_fingerprint_differs_with_every_field() -> None:
 # Plans
 
 
-@settings(deadline=None)
 @given(samples=st.integers(1, 5_000), shard_size=st.integers(1, 6_000))
 @example(samples=1, shard_size=1)
 @example(samples=999, shard_size=1_000)
@@ -879,7 +873,6 @@ def test_impossible_plans_say_what_is_wrong(samples: Any, shard_size: Any, messa
     assert str(caught.value) == message
 
 
-@settings(deadline=None)
 @given(samples=st.integers(MAX_SHARDS + 1, MAX_SAMPLES), shard_size=st.integers(1, 1_100))
 def test_too_many_shards_name_the_smallest_shard_size_that_works(samples: int, shard_size: int) -> None:
     try:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from asked import recipe_for
 from faulty import tree
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import recipes
 
@@ -69,7 +69,6 @@ def test_a_recipe_json_makes_the_same_dataset_again(options: str, mnistseq: Run,
     assert mnistseq("dataset", "--recipe", "one/recipe.json", "-o", "one").code == 0
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     recipe=recipes(),
     glyphs=st.sampled_from(["any", "once"]),

@@ -4,7 +4,6 @@ import io
 import json
 import shutil
 import struct
-import time
 import zipfile
 from collections.abc import Callable
 from itertools import pairwise
@@ -541,12 +540,10 @@ HOSTILE: dict[str, bytes] = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_archive_is_refused(kind: str, tmp_path: Path, mnistseq: Run) -> None:
     (tmp_path / "x.npz").write_bytes(HOSTILE[kind])
-    started = time.perf_counter()
     for options in ((), ("--json",), ("--html", tmp_path / "x.html"), ("--index", "0")):
         code, out, err = mnistseq("inspect", tmp_path / "x.npz", *options)
         assert (code, out, err.count("\n")) == (2, "", 1), err
         assert "x.npz" in err
-    assert time.perf_counter() - started < 20
     assert [path.name for path in tmp_path.iterdir()] == ["x.npz"]
 
 

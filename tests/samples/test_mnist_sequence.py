@@ -93,7 +93,7 @@ def test_the_gaps_are_paper_and_the_boxes_are_glyphs_of_the_test_file() -> None:
         assert (image[:, left + 28 : left + 35] == 255).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(digits=st.lists(st.integers(0, 9), min_size=1, max_size=6), gap=st.integers(0, 12), seed=st.integers(0, 2**32))
 def test_every_image_shows_its_digits(digits: list[int], gap: int, seed: int) -> None:
     width = len(digits) * 28 + (len(digits) - 1) * gap

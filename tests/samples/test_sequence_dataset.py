@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -181,7 +181,6 @@ def test_numpy_integers_are_indices(kind: Any) -> None:
 # Slices
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     samples=st.integers(1, 50),
     cuts=st.lists(st.slices(50), min_size=1, max_size=3),
