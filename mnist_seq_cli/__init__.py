@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, OutputError, RequestError
     from mnist_seq_cli.recipe.recipe import Recipe
     from mnist_seq_cli.samples.mnist_sequence import MNIST_Sequence_API, generate_numbers_sequence
-    from mnist_seq_cli.samples.samples import MaskedSample, Sample
+    from mnist_seq_cli.samples.recipe_samples import MaskedSample, Sample
     from mnist_seq_cli.samples.sequence_dataset import SequenceDataset
     from mnist_seq_cli.samples.stored import StoredDataset, open_dataset
 
@@ -22,12 +22,12 @@ _HOMES = {
     "CheckError": "errors",
     "FormatError": "errors",
     "MNIST_Sequence_API": "samples.mnist_sequence",
-    "MaskedSample": "samples.samples",
+    "MaskedSample": "samples.recipe_samples",
     "MnistseqError": "errors",
     "OutputError": "errors",
     "Recipe": "recipe.recipe",
     "RequestError": "errors",
-    "Sample": "samples.samples",
+    "Sample": "samples.recipe_samples",
     "StoredDataset": "samples.stored",
     "open_dataset": "samples.stored",
     "SequenceDataset": "samples.sequence_dataset",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inspection.figures import Chart, binned
-from mnist_seq_cli.samples.collection import Collection
+from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import NO_GAP, Strip
 
 SAMPLED = 2_000
@@ -73,15 +73,15 @@ class Counts(NamedTuple):
         ]
 
 
-def count(samples: Collection) -> Counts:
+def count(samples: Samples) -> Counts:
     """Return the numbers of samples, in memory that does not grow with it. Raises FormatError, OSError."""
     labels, glyphs, gaps = _Labels(), _GlyphUse(), _Gaps()
-    for rows in samples.rows():
-        known = [text for text in rows.texts if text is not None]
+    for part in samples.labels():
+        known = [text for text in part.texts if text is not None]
         labels.add(known)
-        labels.unlabelled += len(rows.texts) - len(known)
-        glyphs.add(rows.glyphs)
-        gaps.add(rows.gaps)
+        labels.unlabelled += len(part.texts) - len(known)
+        glyphs.add(part.glyphs)
+        gaps.add(part.gaps)
     ink = _Ink()
     strips = list(islice(samples.picked(1), 1))
     pixels = strips[0].image.size if strips and strips[0] else 1 << 17

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mnist_seq_cli.inspection.checks import Checked
 from mnist_seq_cli.inspection.reports import Report
 from mnist_seq_cli.inspection.scoring import Score
-from mnist_seq_cli.samples.collection import Collection
+from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import Strip
 
 
@@ -24,7 +24,7 @@ class Shown(NamedTuple):
 class Findings:
     """What was found: a report on samples, what was checked, the score of predictions, and the samples `chosen`."""
 
-    samples: Collection
+    samples: Samples
     report: Report
     checked: Checked
     score: Score | None = None

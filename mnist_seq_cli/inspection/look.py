@@ -23,32 +23,32 @@ from mnist_seq_cli.inspection.reports import (
 )
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import BUNDLED_FILES, Source
+from mnist_seq_cli.reading.read_samples import ReadImage
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
-from mnist_seq_cli.samples.collection import Collection
-from mnist_seq_cli.samples.sources.arrays import Arrays
-from mnist_seq_cli.samples.sources.dataset import Dataset
-from mnist_seq_cli.samples.sources.image import Single
+from mnist_seq_cli.samples.samples import Samples
+from mnist_seq_cli.samples.sources.arrays import IdxFile
+from mnist_seq_cli.samples.stored import StoredDataset
 from mnist_seq_cli.samples.strip import Strip
 from mnist_seq_cli.storage import local
 
 
-def look(path: Path | None, samples: Collection) -> Report:
+def look(path: Path | None, samples: Samples) -> Report:
     """Return the report on the samples at a path, or, with no path, on the bundled MNIST.
 
     Raises FormatError for samples that are not what they should be, OSError.
     """
     if path is None:
         return _look_at_mnist()
-    if isinstance(samples, Dataset):
+    if isinstance(samples, StoredDataset):
         return _look_at_dataset(samples)
-    if isinstance(samples, Single):
+    if isinstance(samples, ReadImage):
         return _look_at_strip(samples)
-    if isinstance(samples, Arrays) and samples.kind == "idx":
+    if isinstance(samples, IdxFile):
         return _look_at_idx(path, samples.array)
     return _look_at_samples(path, samples)
 
 
-def examples(samples: Collection, count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+def examples(samples: Samples, count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Yield up to `count` images with a caption each, to be drawn: uint8 (height, width), dark ink on white."""
     if samples.kind == "mnist":
         glyphs = bank.load(Source("train"))
@@ -91,7 +91,7 @@ def _look_at_mnist() -> MnistReport:
     return MnistReport(directory=str(directory), files=files, train=train, test=test, problems=problems)
 
 
-def _look_at_dataset(samples: Dataset) -> DatasetReport:
+def _look_at_dataset(samples: StoredDataset) -> DatasetReport:
     problems = list(samples.problems)
     counts = None
     if not problems:
@@ -108,7 +108,7 @@ def _look_at_dataset(samples: Dataset) -> DatasetReport:
     )
 
 
-def _look_at_samples(path: Path, samples: Collection) -> SamplesReport:
+def _look_at_samples(path: Path, samples: Samples) -> SamplesReport:
     counts = count(samples)
     if counts.ink and counts.ink["unreadable"]:
         for _ in samples.strips(samples.spread(SAMPLED)):  # which says what is wrong
@@ -116,14 +116,15 @@ def _look_at_samples(path: Path, samples: Collection) -> SamplesReport:
     return SamplesReport(kind=cast(Kind, samples.kind), path=str(path), counts=counts)
 
 
-def _look_at_strip(samples: Single) -> StripReport:
+def _look_at_strip(samples: ReadImage) -> StripReport:
     strip, inverted, unread = samples.look
+    dataset = samples.file.dataset
     height, width = strip.image.shape
     read = strip.text is not None
     exact = read and not strip.confidences
     sure = [1.0] * len(strip.glyphs) if exact else list(strip.confidences)
     return StripReport(
-        path=str(samples.path),
+        path=str(samples.file.path),
         height=height,
         width=width,
         ink=round(ink_of(strip.image), 4),
@@ -136,8 +137,8 @@ def _look_at_strip(samples: Single) -> StripReport:
         confidence=round(math.prod(sure), 4) if read else None,
         confidences=sure if read else None,
         note=unread or ("white ink on black" if inverted else ""),
-        dataset=str(samples.sample[0]) if samples.sample else None,
-        sample=samples.sample[1] if samples.sample else None,
+        dataset=None if dataset is None else str(dataset[0]),
+        sample=None if dataset is None else dataset[1],
     )
 
 

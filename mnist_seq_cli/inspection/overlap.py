@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli import formats
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.formats.rows import texts_of
@@ -120,15 +119,14 @@ def _space(data: StoredDataset) -> str:
 def _batches(*stored: StoredDataset) -> Iterator[Batch]:
     """Yield the samples of datasets as they are on disk; glyph ids that a format has no room for, from the recipe."""
     for data in stored:
-        format_, recipe = formats.get(data.spec.format), data.recipe
-        for shard in data.spec.plan:
-            for batch in format_.read(data.spec, shard, data.open_file):
-                if recipe.source in BUNDLED_SOURCES and (batch.glyphs < 0).all():
-                    glyphs = bank.load(Source(recipe.source))
-                    made = compose.annotate(recipe, glyphs, batch.first, batch.first + len(batch))
-                    yield replace(batch, glyphs=made.glyphs)
-                else:
-                    yield batch
+        recipe = data.recipe
+        for batch in data.batches():
+            if recipe.source in BUNDLED_SOURCES and (batch.glyphs < 0).all():
+                glyphs = bank.load(Source(recipe.source))
+                made = compose.annotate(recipe, glyphs, batch.first, batch.first + len(batch))
+                yield replace(batch, glyphs=made.glyphs)
+            else:
+                yield batch
 
 
 class _Comparison:

@@ -19,8 +19,8 @@ from mnist_seq_cli.inspection.figures import RateChart, binned
 from mnist_seq_cli.inspection.predictions import Row
 from mnist_seq_cli.mnist.bank import MISLABELED
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
-from mnist_seq_cli.samples.collection import Collection
-from mnist_seq_cli.samples.strip import NO_GAP, Rows
+from mnist_seq_cli.samples.samples import Samples
+from mnist_seq_cli.samples.strip import NO_GAP, Labels
 
 _NO_ROW = -1
 
@@ -104,7 +104,7 @@ KEPT = 300
 """Worst samples that a score names, unless it is asked for more."""
 
 
-def score(samples: Collection, rows: Iterable[Row], name: str, *, keep: int = KEPT) -> Score:
+def score(samples: Samples, rows: Iterable[Row], name: str, *, keep: int = KEPT) -> Score:
     """Return how the predictions do on a collection; `keep` of the worst samples are named.
 
     Raises FormatError for predictions of which some have a name and some have none, and for collections without labels.
@@ -113,7 +113,7 @@ def score(samples: Collection, rows: Iterable[Row], name: str, *, keep: int = KE
     result = Score(samples=len(samples), unknown=predictions.unknown, repeated=predictions.repeated)
     result.problems += predictions.problems
     scorer = _Scorer(samples, result, keep)
-    for part in samples.rows_with_glyphs():
+    for part in samples.labels_with_glyphs():
         scorer.add(part, predictions)
     scorer.finish()
     if result.missing:
@@ -128,7 +128,7 @@ def score(samples: Collection, rows: Iterable[Row], name: str, *, keep: int = KE
 class _Predictions:
     """Predictions by number of the sample: one long text, and where in it each begins and ends."""
 
-    def __init__(self, samples: Collection, rows: Iterable[Row], name: str) -> None:
+    def __init__(self, samples: Samples, rows: Iterable[Row], name: str) -> None:
         self.unknown = self.repeated = 0
         self.problems: list[str] = []
         count, pieces, start = len(samples), [], 0
@@ -139,7 +139,7 @@ class _Predictions:
             if named is not None and named != (row.name is not None):
                 raise FormatError(f"{name}, line {row.line}: some predictions name their sample and some do not")
             named = row.name is not None
-            number = samples.place_of(row.name) if row.name is not None else order if order < count else None
+            number = samples.number_of(row.name) if row.name is not None else order if order < count else None
             if number is None:
                 self.unknown += 1
                 strange = strange or _shown(row)
@@ -172,7 +172,7 @@ def _rows(count: int, name: str) -> str:
 class _Scorer:
     """Sums up a score, chunk by chunk."""
 
-    def __init__(self, samples: Collection, result: Score, keep: int) -> None:
+    def __init__(self, samples: Samples, result: Score, keep: int) -> None:
         from rapidfuzz.distance import Levenshtein
 
         self._editops: Callable[[str, str], Any] = Levenshtein.editops
@@ -186,11 +186,11 @@ class _Scorer:
         self._wrong: dict[int, Counter[str]] = {}
         self._digit_of: dict[int, str] = {}
 
-    def add(self, rows: Rows, predictions: _Predictions) -> None:
+    def add(self, part: Labels, predictions: _Predictions) -> None:
         """Take some samples and their predictions."""
         result, scored, wrong = self._result, [], []
-        for row, label in enumerate(rows.texts):
-            read = predictions[rows.first + row]
+        for row, label in enumerate(part.texts):
+            read = predictions[part.first + row]
             if label is None:
                 result.unlabelled += 1
             elif read is None:
@@ -202,7 +202,7 @@ class _Scorer:
         result.scored += len(scored)
         result.exact += len(scored) - len(wrong)
         wrong_sizes = Counter(len(label) for _, label, _ in wrong)
-        texts = [rows.texts[row] or "" for row in scored]
+        texts = [part.texts[row] or "" for row in scored]
         for size in sorted(set(map(len, texts))):
             same = [text for text in texts if len(text) == size]
             digits = np.frombuffer("".join(same).encode(), dtype=np.uint8) - ord("0")
@@ -215,19 +215,19 @@ class _Scorer:
             result.digits += len(digits)
             for digit, times in enumerate(np.bincount(digits, minlength=10).tolist()):
                 result.confusion[digit][digit] += times
-        glyphs, gaps = rows.glyphs[scored], rows.gaps[scored]
+        glyphs, gaps = part.glyphs[scored], part.gaps[scored]
         for glyph, times in zip(*np.unique(glyphs[glyphs >= 0], return_counts=True), strict=True):
             self._seen[int(glyph)] += int(times)
         for gap, times in zip(*np.unique(gaps[gaps != NO_GAP], return_counts=True), strict=True):
             self._gaps.setdefault(int(gap), Counter())["pairs"] += int(times)
         for row, label, read in wrong:
-            self._one(rows, row, label, read)
+            self._one(part, row, label, read)
 
-    def _one(self, rows: Rows, row: int, label: str, read: str) -> None:
+    def _one(self, part: Labels, row: int, label: str, read: str) -> None:
         """Take a sample that was not read exactly."""
         result = self._result
-        glyphs = rows.glyphs[row, : len(label)].tolist()
-        gaps = rows.gaps[row, : len(label) - 1].tolist()
+        glyphs = part.glyphs[row, : len(label)].tolist()
+        gaps = part.gaps[row, : len(label) - 1].tolist()
         known = glyphs[0] >= 0
         by_length = self._lengths[len(label)]
         operations = self._editops(label, read).as_list()
@@ -259,7 +259,7 @@ class _Scorer:
         for pair in troubled:
             if 0 <= pair < len(gaps) and gaps[pair] != NO_GAP:
                 self._gaps[gaps[pair]]["errors"] += 1
-        self._worst.append((-len(operations), rows.first + row, label, read))
+        self._worst.append((-len(operations), part.first + row, label, read))
         if len(self._worst) > 4 * self._keep + 1000:
             self._worst = sorted(self._worst)[: self._keep]
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mnist_seq_cli.dataset import manifest, splits
+from mnist_seq_cli.dataset import splits
 from mnist_seq_cli.dataset.manifest import SPLITS_NAME
 from mnist_seq_cli.dataset.splits import By, Splits
 from mnist_seq_cli.errors import FormatError
@@ -14,7 +14,7 @@ from mnist_seq_cli.inspection import description
 from mnist_seq_cli.inspection.figures import size_text
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
 from mnist_seq_cli.samples.detection import is_directory
-from mnist_seq_cli.samples.sources.dataset import Dataset
+from mnist_seq_cli.samples.stored import StoredDataset
 
 State = Literal["complete", "incomplete", "missing", "damaged", "other"]
 
@@ -112,11 +112,10 @@ def look_at_splits(path: Path, asked: Splits) -> SplitsReport:
     )
 
 
-def _look_at_split(path: Path, samples: int, seed: int) -> tuple[Dataset | None, State, str]:
+def _look_at_split(path: Path, samples: int, seed: int) -> tuple[StoredDataset | None, State, str]:
     """Return the dataset of a split, if there is one, its state, and what is wrong."""
     try:
-        spec = manifest.read_spec(path)
-        found = None if spec is None else Dataset(path, spec)
+        found = StoredDataset.found_at(path)
     except FormatError as error:
         return None, "damaged", str(error)
     if found is None:

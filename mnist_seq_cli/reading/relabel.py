@@ -31,6 +31,7 @@ from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
+from mnist_seq_cli.samples.boxes import of_glyphs
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local_store import LocalStore
 from mnist_seq_cli.storage.store import STATE_NAME, FileSum
@@ -206,10 +207,9 @@ def _truth(
             reading.y,
         )
         gaps[row, : len(reading.gaps)] = reading.gaps
+    known = ids != ABSENT
     boxes = np.full((*shape, 4), ABSENT, dtype=np.int32)
-    boxes[ids != ABSENT] = glyphs.ink(ids[ids != ABSENT])
-    boxes[:, :, 0] += np.where(ids == ABSENT, 0, x)
-    boxes[:, :, 1] += np.where(ids == ABSENT, 0, y)
+    boxes[known] = of_glyphs(glyphs, ids[known], x[known], y[known])
     widths = np.array([image.shape[1] for image in images], dtype=np.int32)
     drawn = {"gaps": gaps} if "gaps" in drawn_names(recipe) else {}
     return Annotations(first, digits, lengths, ids, x, y, boxes, widths, drawn=drawn)

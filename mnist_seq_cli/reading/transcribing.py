@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +19,7 @@ from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.reading.approximate import Recogniser, Recognition
 from mnist_seq_cli.reading.exact import Reader, Reading
 from mnist_seq_cli.recipe.options.notation import format_sequence
-from mnist_seq_cli.samples import registry
-from mnist_seq_cli.samples.collection import Collection
-from mnist_seq_cli.samples.strips import NamedImage
+from mnist_seq_cli.samples.strip import NamedImage
 
 MIN_CONFIDENCE = 0.7
 """Least chance of being right with which a strip counts as read approximately."""
@@ -43,7 +40,7 @@ class Transcript(NamedTuple):
 def transcribe(strips: Iterable[NamedImage], source: Source, min_confidence: float) -> Iterator[Transcript]:
     """Yield what each strip shows, in order; strips of one size that follow each other are read at once.
 
-    By likeness only strips are read that cannot be read exactly, and only with `min_confidence` below 1.
+    Approximately only strips are read that cannot be read exactly, and only with `min_confidence` below 1.
     """
     pending: list[Named] = []
     try:
@@ -70,14 +67,14 @@ def _read(strips: list[Named], source: Source, min_confidence: float) -> Iterato
     if not strips:
         return
     images = np.stack([image for _, image in strips])
-    for (name, image), result in zip(strips, _reader(source).read_all(images), strict=True):
+    for (name, image), result in zip(strips, reader_of(source).read_all(images), strict=True):
         if isinstance(result, CheckError) and min_confidence < 1:
-            yield Transcript(name, _by_likeness(image, source, min_confidence, result))
+            yield Transcript(name, _approximately(image, source, min_confidence, result))
         else:
             yield Transcript(name, result)
 
 
-def _by_likeness(
+def _approximately(
     image: NDArray[np.uint8], source: Source, min_confidence: float, exactly: CheckError
 ) -> Recognition | CheckError:
     try:
@@ -94,39 +91,14 @@ def _by_likeness(
 
 
 @lru_cache(maxsize=2)
-def _reader(source: Source) -> Reader:
+def reader_of(source: Source) -> Reader:
+    """Return the reader of strips that are made of the glyphs of a source; the last two are held."""
     return Reader(bank.load(source))
 
 
 @lru_cache(maxsize=2)
 def _recogniser(source: Source) -> Recogniser:
     return Recogniser(bank.load(source))
-
-
-class BundledReader:
-    """What reads strips that are made of the bundled digits: a `StripReader`. Made when it is first needed."""
-
-    def exactly(self, image: NDArray[np.uint8]) -> Reading | None:
-        """Return the digits of an image that is as it was made; None for any other."""
-        try:
-            return _reader(Source("all")).read(image)
-        except CheckError:
-            return None
-
-    def best(self, name: str, image: NDArray[np.uint8]) -> Reading | Recognition | MnistseqError:
-        """Return the digits of an image, exactly or else approximately, or why it cannot be read."""
-        (found,) = transcribe([NamedImage(name, image)], Source("all"), MIN_CONFIDENCE)
-        return found.result
-
-
-def open_samples(path: Path | None) -> Collection:
-    """Return the samples at a path, of which what is not known is read; with no path, the bundled MNIST.
-
-    Raises FormatError for what holds nothing of that kind, RequestError where there is nothing, OSError.
-    """
-    samples = registry.open_samples(path)
-    samples.reader = BundledReader()
-    return samples
 
 
 def to_json(name: str, found: Reading | Recognition) -> dict[str, Any]:

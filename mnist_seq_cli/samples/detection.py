@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mnist_seq_cli.codecs import npz, png, tar
-from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import idx
 
 ENOUGH = 512
@@ -36,6 +36,14 @@ def kind_of(start: bytes) -> str | None:
     if start.startswith(npz.SIGNATURE):
         return "npz"
     return next((kind for beginning, kind in _STARTS.items() if start.startswith(beginning)), None)
+
+
+def unknown_kind(start: bytes, name: str) -> FormatError:
+    """Return the error for a file of no kind that is known, from its first bytes."""
+    if not start:
+        return FormatError(f"{name} is empty")
+    hint = f"it begins with {start[:4].hex(' ')}"
+    return FormatError(f"{name} is neither an image nor an IDX, tar or npz file", hint=hint)
 
 
 def start_of(path: Path) -> bytes:

@@ -1,44 +1,126 @@
-"""Owns what is at a path: the one place that knows it, by the first bytes of a file and what a folder holds."""
+"""Owns what is at a path or in a stream: the one place that knows it, by first bytes and by what a folder holds."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, NoReturn
+
+from numpy.typing import NDArray
 
 from mnist_seq_cli import formats
-from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.samples.collection import Collection, recipe_beside
-from mnist_seq_cli.samples.detection import is_directory, kind_of, start_of
-from mnist_seq_cli.samples.sources.arrays import Arrays, archive
-from mnist_seq_cli.samples.sources.dataset import Dataset
-from mnist_seq_cli.samples.sources.folder import folder
-from mnist_seq_cli.samples.sources.image import Single
-from mnist_seq_cli.samples.sources.mnist import Glyphs
-from mnist_seq_cli.samples.sources.tar_shard import TarShard
+from mnist_seq_cli.recipe.spec import RECIPE_NAME
+from mnist_seq_cli.samples.detection import ENOUGH, PICTURES, is_directory, kind_of, start_of, unknown_kind
+from mnist_seq_cli.samples.samples import Samples
+from mnist_seq_cli.samples.sources.arrays import IdxFile, NpzFile
+from mnist_seq_cli.samples.sources.folder import open_folder
+from mnist_seq_cli.samples.sources.image import ImageFile, is_named_like_a_strip, named_image
+from mnist_seq_cli.samples.sources.mnist import MnistDigits
+from mnist_seq_cli.samples.sources.tar_file import TarFile
+from mnist_seq_cli.samples.sources.tar_images import TarStream, images_in
+from mnist_seq_cli.samples.stored import StoredDataset
+from mnist_seq_cli.samples.strip import NamedImage
 
 
-def open_samples(path: Path | None) -> Collection:
-    """Return the samples at a path; with no path, the bundled MNIST.
+def open_samples(path: Path | None, name: str = "") -> Samples:
+    """Return the samples at a path; with no path, the bundled MNIST. `name` stands for the path in messages.
 
     Raises FormatError for what holds nothing of that kind, RequestError where there is nothing, OSError.
     """
     if path is None:
-        return Glyphs()
+        return MnistDigits()
     if is_directory(path):
-        spec = manifest.read_spec(path)
-        return folder(path) if spec is None else Dataset(path, spec)
+        dataset = StoredDataset.found_at(path)
+        return open_folder(path) if dataset is None else dataset
     start = start_of(path)
     match kind_of(start):
-        case "PNG":
-            return Single(path)
         case "idx":
-            return Arrays("idx", path, idx.read(path), recipe=recipe_beside(path.parent, "idx"))
+            return IdxFile(path)
         case "npz":
-            return archive(path)
+            return NpzFile(path)
         case "tar":
-            return TarShard(path)
-    for name in formats.names():
-        if formats.get(name).detect(start):
-            raise FormatError(f"{path} is a part of a dataset of the format {name}", hint="give its directory")
-    raise FormatError(f"{path} is neither a dataset, nor a PNG file, nor an IDX file")
+            return TarFile(path, name)
+        case "PNG":
+            return ImageFile(path, name)
+        case kind if kind in PICTURES:
+            return ImageFile(path, name)
+    for known in formats.names():
+        if formats.get(known).detect(start):
+            raise FormatError(f"{path} is a part of a dataset of the format {known}", hint="give its directory")
+    raise unknown_kind(start, name or str(path))
+
+
+class Images(NamedTuple):
+    """Images to be read one after the other; `is_one` says that it is a single one, and no folder or archive."""
+
+    images: Iterator[NamedImage]
+    is_one: bool = False
+
+
+def open_images(name: str) -> Images | NDArray[Any]:
+    """Return the images at a path, and in a directory those of all folders in it; or the array in an IDX file.
+
+    Raises RequestError where there is nothing, FormatError for what is none of these, OSError.
+    """
+    path = Path(name)
+    if is_directory(path):
+        return Images(_images_under(path))
+    samples = open_samples(path, name)
+    return samples.array if isinstance(samples, IdxFile) else Images(samples.images(), isinstance(samples, ImageFile))
+
+
+def images_from(stream: BinaryIO, name: str, limit: int) -> Images | NDArray[Any]:
+    """Return what comes from a stream: an image, the images in a tar file as they come, or the array in an IDX file.
+
+    Raises FormatError for what is none of these, and for more than `limit` bytes that have to be held.
+    """
+    start = stream.read(ENOUGH)
+    kind = kind_of(start)
+    if kind == "tar":
+        return Images(images_in(TarStream(start, stream), name, ""))
+    content = start + stream.read(limit + 1 - len(start))
+    if not content:
+        raise FormatError(f"{name} is empty", hint="pipe an image, an IDX file or a tar file in")
+    if len(content) > limit:
+        raise FormatError(f"more than {limit >> 20} MiB come from {name}", hint="give the name of a file")
+    if kind == "idx":
+        return idx.read(content, name=name)
+    if kind is None and b"\0" not in content:
+        raise FormatError(f"{name} is text, not an image", hint="names of files go through xargs mnistseq decode")
+    return Images(iter([named_image(content, name)]), is_one=True)
+
+
+def _images_under(path: Path) -> Iterator[NamedImage]:
+    """Yield the images of a folder, and of those in it, by name; of a dataset whose images are no files, in order.
+
+    Left out are hidden ones, links to folders, and masks: what is beside its strips under the name of a mask, and a
+    folder `masks` beside one `images`.
+    """
+    found = False
+    for folder, folders, names in os.walk(path, onerror=_raise):
+        without = MASKS_NAME if IMAGES_NAME in folders else ""
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != without)
+        try:
+            data = StoredDataset.found_at(Path(folder)) if RECIPE_NAME in names else None
+            if data is not None and not formats.get(data.spec.format).SMALL_FILES:
+                found, folders[:] = True, []
+                yield from StoredDataset(folder).images()
+                continue
+        except FormatError as error:
+            found = True
+            yield NamedImage(folder, error)
+            continue
+        for name in sorted(names):
+            if is_named_like_a_strip(name) and not name.startswith("."):
+                found = True
+                yield from ImageFile(Path(folder, name)).images()
+    if not found:
+        raise RequestError(f"{path} holds no images", hint="give a folder of images, or a dataset")
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error

@@ -1,138 +1,103 @@
-"""Owns samples as a sequence: what a sample is, one or many at a time, whatever makes them."""
+"""Owns the interface of samples, wherever they come from: how many there are, their labels, and any of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from copy import copy
-from operator import index as as_index
-from typing import NamedTuple, Self, overload
+import re
+from collections.abc import Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.samples.strip import Labels, NamedImage, Strip
 
-from mnist_seq_cli.engine.batch import Batch, joined, nothing
-from mnist_seq_cli.recipe.options.notation import format_sequence
-from mnist_seq_cli.recipe.recipe import Recipe
+LABELS_AT_ONCE = 10_000
+"""Samples whose labels are held at a time."""
 
-
-class Sample(NamedTuple):
-    """One sample: a named tuple of arrays and integers, which loaders such as PyTorch's collate as they are.
-
-    `image` uint8 (height, width), 255 paper and 0 ink; `digits` uint8 (n,), of which the first `length` count; `glyphs`
-    int32 (n,), ids; `x` and `y` int32 (n,), left and top edges of their boxes in px; `boxes` int32 (n, 4), where their
-    ink is, as x, y, width and height in px; `number`, its place in the recipe.
-    """
-
-    image: NDArray[np.uint8]
-    digits: NDArray[np.uint8]
-    length: int
-    glyphs: NDArray[np.int32]
-    x: NDArray[np.int32]
-    y: NDArray[np.int32]
-    boxes: NDArray[np.int32]
-    number: int
-
-    @property
-    def label(self) -> str:
-        """The sequence as it is written in names and labels: `1-2-3`."""
-        return format_sequence(self.digits[: self.length].tolist())
-
-
-class MaskedSample(NamedTuple):
-    """A sample with its mask: what a Sample has, and as `mask` uint8 (height, width) which digit a pixel is of.
-
-    That is its position, counted from 1, or 0 for paper; where digits overlap, that of the darker ink.
-    """
-
-    image: NDArray[np.uint8]
-    digits: NDArray[np.uint8]
-    length: int
-    glyphs: NDArray[np.int32]
-    x: NDArray[np.int32]
-    y: NDArray[np.int32]
-    boxes: NDArray[np.int32]
-    number: int
-    mask: NDArray[np.uint8]
-
-    @property
-    def label(self) -> str:
-        """The sequence as it is written in names and labels: `1-2-3`."""
-        return format_sequence(self.digits[: self.length].tolist())
+_NUMBERED = re.compile(r"(?:.*[/\\])?([0-9]{1,12})(?:\.(?:png|json))?", re.ASCII)
+_RUN = 10
+"""Samples that follow each other in a selection from all over."""
 
 
 class Samples:
-    """A run of samples as a sequence, or every n-th of them; what makes them is up to `_made`.
+    """Samples as a sequence: those of a recipe, a dataset, a folder, an archive, an image, an array, MNIST itself.
 
-    With `masks` a sample is a MaskedSample, and a batch has masks.
+    A source gives its number of samples, `labels` and `strips`; it overrides the rest where it can do better.
     """
 
-    def __init__(self, recipe: Recipe, indices: range, *, masks: bool = False) -> None:
-        self.recipe = recipe
-        self.masks = masks
-        self._indices = indices
+    @property
+    def kind(self) -> str:
+        """The kind of the source."""
+        return ""
 
-    def _made(self, first: int, stop: int) -> Batch:
-        """Return samples `first` to `stop` of the recipe."""
-        raise NotImplementedError
+    @property
+    def source(self) -> str:
+        """The name of the bank that glyph ids are of; empty where that is not known."""
+        return ""
+
+    @property
+    def glyph_width(self) -> int:
+        """The width of the glyphs in px."""
+        return 28
 
     def __len__(self) -> int:
-        return len(self._indices)
+        raise NotImplementedError
 
-    @overload
-    def __getitem__(self, index: int) -> Sample | MaskedSample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> Sample | MaskedSample | Self:
-        """Return one sample, or for a slice the dataset of those samples. Raises IndexError."""
-        if isinstance(index, slice):
-            part = copy(self)
-            part._indices = self._indices[index]
-            return part
+    def labels(self) -> Iterator[Labels]:
+        """Yield the labels of all samples, some at a time. Raises FormatError, OSError."""
+        raise NotImplementedError
+
+    def labels_with_glyphs(self) -> Iterator[Labels]:
+        """Yield the same with all glyphs that are known, even where that takes long. Raises FormatError, OSError."""
+        return self.labels()
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield the samples with these numbers, which are in ascending order. Raises FormatError, OSError."""
+        raise NotImplementedError
+
+    def images(self) -> Iterator[NamedImage]:
+        """Yield the images of all samples, one that is damaged as an error. Raises FormatError, OSError."""
+        for strip in self.strips(range(len(self))):
+            yield NamedImage(strip.name or f"{strip.number:08d}", strip.image)
+
+    def number_of(self, name: str) -> int | None:
+        """Return the number of the sample of this name, or of this number; None where there is none."""
+        return number_in(name, len(self))
+
+    def spread(self, count: int) -> list[int]:
+        """Return the numbers of about `count` samples from all over, such as are quick to read."""
+        total = len(self)
+        if total <= count:
+            return list(range(total))
+        runs = -(-count // _RUN)
+        starts = {run * (total - _RUN) // max(1, runs - 1) for run in range(runs)}
+        return sorted({start + step for start in starts for step in range(_RUN)} & set(range(total)))[:count]
+
+    def picked(self, count: int) -> Iterator[Strip | None]:
+        """Yield about `count` samples from all over; None for each that cannot be read."""
+        numbers = self.spread(count)
+        for start in range(0, len(numbers), _RUN):
+            run, done = numbers[start : start + _RUN], 0
+            try:
+                for strip in self.strips(run):
+                    done += 1
+                    yield strip
+            except (FormatError, OSError):
+                yield from map(self._or_none, run[done:])
+
+    def _or_none(self, number: int) -> Strip | None:
         try:
-            number = self._indices[as_index(index)]
-        except IndexError:
-            raise IndexError(f"there are {len(self)} samples, and {index} was asked for") from None
-        return _sample(self._made(number, number + 1), 0, number)
+            return next(iter(self.strips([number])))
+        except (FormatError, OSError):
+            return None
 
-    def __iter__(self) -> Iterator[Sample | MaskedSample]:
-        for start in range(0, len(self), _ITERATION):
-            batch = self.batch(start, min(start + _ITERATION, len(self)))
-            for row in range(len(batch)):
-                yield _sample(batch, row, self._indices[start + row])
-
-    def batch(self, first: int, stop: int) -> Batch:
-        """Return samples `first` to `stop` at once, which is much faster than one by one.
-
-        `images` uint8 (n, height, width), `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,), and
-        what else `batch.Annotations` has; `masks` as the images where they were asked for, else None.
-        Raises IndexError unless 0 <= first <= stop <= len.
-        """
-        if not 0 <= first <= stop <= len(self):
-            raise IndexError(f"there are {len(self)} samples, and {first} to {stop} was asked for")
-        wanted = self._indices[first:stop]
-        if not wanted:
-            return nothing(self.recipe, first, masks=self.masks)
-        if wanted.step == 1:
-            return self._made(wanted.start, wanted.start + len(wanted))
-        return joined([self._made(number, number + 1) for number in wanted])
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self)} samples of {self.recipe})"
+    def chosen(self, numbers: Sequence[int]) -> list[Strip]:
+        """Return samples in the order of these numbers. Raises RequestError where there is no such sample."""
+        for number in numbers:
+            if not 0 <= number < len(self):
+                raise RequestError(f"there is no sample {number}", hint=f"they are 0 to {len(self) - 1}")
+        strips = {strip.number: strip for strip in self.strips(sorted(set(numbers)))}
+        return [strips[number] for number in numbers]
 
 
-_ITERATION = 256
-"""Samples that iteration makes at a time."""
-
-
-def _sample(batch: Batch, row: int, number: int) -> Sample | MaskedSample:
-    sample = Sample(
-        batch.images[row, :, : batch.widths[row]],
-        batch.digits[row],
-        int(batch.lengths[row]),
-        batch.glyphs[row],
-        batch.x[row],
-        batch.y[row],
-        batch.boxes[row],
-        number,
-    )
-    return sample if batch.masks is None else MaskedSample(*sample, batch.masks[row, :, : batch.widths[row]])
+def number_in(name: str, count: int) -> int | None:
+    """Return the number in `12`, `00000012.png`, `images/00000/00000012.png` and the like, if it is below `count`."""
+    found = _NUMBERED.fullmatch(name.strip())
+    return int(found[1]) if found and int(found[1]) < count else None

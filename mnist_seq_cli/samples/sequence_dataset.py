@@ -18,7 +18,7 @@ from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING, GlyphRule, Pool
 from mnist_seq_cli.recipe.parts.placement import Align, Crop, Spacing
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request
-from mnist_seq_cli.samples.samples import Samples
+from mnist_seq_cli.samples.recipe_samples import RecipeSamples
 
 DEFAULT_SAMPLES = 60_000
 
@@ -26,7 +26,7 @@ AnyRange = Range | int | str
 """A range as (from, to), as one number, or as text."""
 
 
-class SequenceDataset(Samples):
+class SequenceDataset(RecipeSamples):
     """The samples of a recipe as a sequence that is never held: sample i is made, in O(1), when it is asked for.
 
     (With `glyphs` "once" the digits before it have to be counted: once in a process, some 40 ms for a million samples.)
@@ -106,11 +106,11 @@ class SequenceDataset(Samples):
         if masks:
             check_masks(recipe)
         data = cls.__new__(cls)
-        Samples.__init__(data, recipe, _checked_range(samples), masks=masks)
+        RecipeSamples.__init__(data, recipe, _checked_range(samples), masks=masks)
         data._source = source or Source(recipe.source)
         return data
 
-    def _made(self, first: int, stop: int) -> Batch:
+    def _make(self, first: int, stop: int) -> Batch:
         glyphs, background = bank.load(self._source), background_image.load(self._source)
         return compose(self.recipe, glyphs, first, stop, masks=self.masks, background=background)
 

@@ -2,59 +2,242 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from itertools import groupby, islice
 from os import PathLike
 from pathlib import Path
+from typing import Self
+
+import numpy as np
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME
-from mnist_seq_cli.engine.batch import Batch, joined
+from mnist_seq_cli.engine import compose
+from mnist_seq_cli.engine.batch import ABSENT, Batch, joined
 from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.formats.format import Format
+from mnist_seq_cli.formats.rows import texts_of
+from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.plan import Shard
-from mnist_seq_cli.recipe.spec import RECIPE_NAME
-from mnist_seq_cli.samples.samples import Samples
+from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
+from mnist_seq_cli.samples.recipe_samples import RecipeSamples
+from mnist_seq_cli.samples.samples import LABELS_AT_ONCE
+from mnist_seq_cli.samples.strip import NO_GAP, Labels, Strip, sampled_gaps, strip_of
 from mnist_seq_cli.storage.location import open_store
 
+_SHARDS = 20
+"""Shards from which samples are selected where these cannot be read alone."""
 
-class StoredDataset(Samples):
+
+class StoredDataset(RecipeSamples):
     """The samples of a complete dataset directory, in the form that SequenceDataset gives them.
 
-    `recipe` and `spec` tell what was asked for; samples have masks where these were written. Formats that cannot be
-    read at any place (webdataset, idx) are read a shard at a time, and the last shard is kept: go through them in
+    `recipe` and `spec` are what was asked for; samples have masks where these were written. Formats that cannot be
+    read at any place (webdataset, idx) are read a shard at a time, and the last shard is held: go through them in
     order.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        store, self.path = open_store(path, "read"), Path(path)
-        if self.path.exists() and not self.path.is_dir():
-            raise FormatError(f"{self.path} is not a directory", hint="a dataset is opened by its directory")
-        spec = manifest.read_spec(self.path)
+        open_store(path, "read")
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise FormatError(f"{path} is not a directory", hint="a dataset is opened by its directory")
+        spec = manifest.read_spec(path)
         if spec is None:
-            hint = "it holds splits: take one of them" if (self.path / SPLITS_NAME).is_file() else ""
-            raise FormatError(f"{self.path} is not a dataset of ours: it has no {RECIPE_NAME}", hint=hint)
-        if manifest.read_manifest(self.path) is None:
+            hint = "it holds splits: take one of them" if (path / SPLITS_NAME).is_file() else ""
+            raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}", hint=hint)
+        self._open(path, spec)
+        if not self.is_complete:
             raise FormatError(
-                f"{self.path} is incomplete: it has no {MANIFEST_NAME}", hint="the dataset command does the rest"
+                f"{path} is incomplete: it has no {MANIFEST_NAME}", hint="the dataset command does the rest"
             )
-        super().__init__(spec.recipe, range(spec.samples), masks=spec.masks)
-        self.spec, self.open_file = spec, store.open
-        self._kept: tuple[int, Batch] | None = None
+        if self.problems:
+            raise FormatError(f"{path} is not sound: {self.problems[0]}")
 
-    def _made(self, first: int, stop: int) -> Batch:
-        format_, size = formats.get(self.spec.format), self.spec.shard_size
-        read = partial(format_.read, self.spec, open_file=self.open_file)
+    @classmethod
+    def found_at(cls, path: Path) -> Self | None:
+        """Return the dataset in a directory, None where there is none. An incomplete one has no samples.
+
+        Raises FormatError for one that is damaged.
+        """
+        spec = manifest.read_spec(path)
+        if spec is None:
+            return None
+        data = cls.__new__(cls)
+        data._open(path, spec)
+        return data
+
+    def _open(self, path: Path, spec: Spec) -> None:
+        complete = manifest.read_manifest(path)
+        records = complete.records if complete else manifest.read_records(path, spec.recipe.fingerprint)
+        self.path, self.spec, self.open_file = path, spec, open_store(path, "read").open
+        self.is_complete = complete is not None
+        self.done = sum(record.samples for record in records.values())
+        self.bytes = sum(record.bytes for record in records.values())
+        self.problems: list[str] = []
+        if complete is None:
+            done = f"{self.done} of {spec.samples} samples are done"
+            self.problems.append(f"incomplete, {done}: the dataset command does the rest")
+        elif (complete.recipe, complete.samples, self.done) != (spec.recipe.fingerprint, spec.samples, spec.samples):
+            self.problems.append(f"{MANIFEST_NAME} and {RECIPE_NAME} are not about the same samples")
+        super().__init__(spec.recipe, range(0 if self.problems else spec.samples), masks=spec.masks)
+        self._shard: tuple[int, Batch] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of the source."""
+        return "dataset"
+
+    @property
+    def _format(self) -> Format:
+        return formats.get(self.spec.format)
+
+    @property
+    def _is_part(self) -> bool:
+        """Whether these are some of the samples on disk."""
+        return self._indices != range(self.spec.samples)
+
+    def _read(self, shard: Shard) -> Iterator[Batch]:
+        return self._format.read(self.spec, shard, self.open_file)
+
+    def _make(self, first: int, stop: int) -> Batch:
+        size, random_access = self.spec.shard_size, self._format.RANDOM_ACCESS
         parts: list[Batch] = []
         for number in range(first // size, -(-stop // size)):
             shard = self.spec.plan[number]
             start, end = max(first, shard.first), min(stop, shard.stop)
-            if format_.RANDOM_ACCESS:
-                parts += read(Shard(number, start, end))
+            if random_access:
+                parts += self._read(Shard(number, start, end))
                 continue
-            if self._kept is None or self._kept[0] != number:
-                self._kept = number, joined(list(read(shard)))
-            parts.append(self._kept[1].part(start - shard.first, end - shard.first))
+            if self._shard is None or self._shard[0] != number:
+                self._shard = number, joined(list(self._read(shard)))
+            parts.append(self._shard[1].part(start - shard.first, end - shard.first))
         return joined(parts)
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield all samples in order, some at a time, and no more than these are held."""
+        if self._is_part:
+            yield from super().batches()
+            return
+        for shard in self.spec.plan:
+            yield from self._read(shard)
+
+    def labels(self) -> Iterator[Labels]:
+        """Yield sequences as they are on disk, and beside them the glyphs and gaps by which the recipe makes them.
+
+        Both are left out where the sequence is not the one that the recipe makes, and glyphs where the bank is not at
+        hand.
+        """
+        if self._is_part:
+            yield from super().labels()
+            return
+        recipe, first = self.recipe, 0
+        texts = self._format.read_texts(self.spec, self.open_file)
+        while chunk := list(islice(texts, LABELS_AT_ONCE)):
+            self._check(chunk)
+            numbers = range(first, first + len(chunk))
+            gaps = sampled_gaps(recipe, numbers, list(map(len, chunk)))
+            glyphs = np.full((len(chunk), recipe.length), ABSENT, dtype=np.int32)
+            if self._knows_glyphs:
+                made = compose.annotate(recipe, bank.load(Source(self.source)), numbers.start, numbers.stop)
+                glyphs = made.glyphs
+                others = [row for row, text in enumerate(texts_of(made)) if text != chunk[row]]
+                if others:
+                    glyphs = glyphs.copy()
+                    glyphs[others], gaps[others] = ABSENT, NO_GAP
+            yield Labels(first, list(chunk), glyphs, gaps)
+            first += len(chunk)
+
+    def labels_with_glyphs(self) -> Iterator[Labels]:
+        """Yield sequences with their glyphs; where the bank is not at hand, as they are stored beside the images."""
+        return self.labels() if self._knows_glyphs else super().labels()
+
+    @property
+    def _knows_glyphs(self) -> bool:
+        """Whether glyphs and left edges can be worked out from the recipe: where the bank is a bundled one."""
+        return self.source in BUNDLED_SOURCES
+
+    def _check(self, texts: list[str]) -> None:
+        length, joined_texts = self.recipe.length, "".join(texts)
+        is_digits = joined_texts.isascii() and joined_texts.isdigit()
+        if not is_digits or not all(0 < len(text) <= length for text in texts):
+            raise FormatError(f"{self.path} has a label that is not a sequence of 1 to {length} digits")
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield samples as they are on disk, in one pass."""
+        if self._is_part:
+            yield from super().strips(numbers)
+            return
+        format_, size = self._format, self.spec.shard_size
+        if not format_.RANDOM_ACCESS and not format_.SEPARABLE:
+            if numbers:
+                yield from self._strips_in(Shard(0, numbers[0], numbers[-1] + 1), list(numbers))
+            return
+        for shard, group in groupby(numbers, lambda number: number // size):
+            here = list(group)
+            if not format_.RANDOM_ACCESS:
+                yield from self._strips_in(self.spec.plan[shard], here)
+                continue
+            for _, run in groupby(enumerate(here), lambda pair: pair[1] - pair[0]):
+                part = [number for _, number in run]
+                yield from self._strips_in(Shard(shard, part[0], part[-1] + 1), part)
+
+    def _strips_in(self, shard: Shard, numbers: list[int]) -> Iterator[Strip]:
+        invert, left = self.recipe.invert, len(numbers)
+        for batch in self._read(shard):
+            rows = range(batch.first, batch.first + len(batch))
+            here = [number for number in numbers if number in rows]
+            gaps = sampled_gaps(self.recipe, rows, batch.lengths)
+            for number in here:
+                row = number - batch.first
+                yield strip_of(batch, row, number, gaps[row], invert=invert, glyph_width=self.glyph_width)
+            left -= len(here)
+            if not left:
+                return
+
+    def _name_of(self, number: int) -> str:
+        return str(self.path / f"{self._indices[number]:08d}")
+
+    def number_of(self, name: str) -> int | None:
+        """Return the number of the sample of this name, as its format has it, or of this number."""
+        named = self._named_number(name) if self._named_number else None
+        return super().number_of(name) if named is None else named
+
+    @cached_property
+    def _named_number(self) -> Callable[[str], int | None] | None:
+        """The number of a sample by the name of its file; None where names are numbers."""
+        return self._format.finder(self.spec)
+
+    def spread(self, count: int) -> list[int]:
+        """Return numbers from all over; where samples cannot be read alone, the first of some shards, or of all."""
+        if self._format.RANDOM_ACCESS or self._is_part or len(self) <= count:
+            return super().spread(count)
+        if not self._format.SEPARABLE:
+            return list(range(count))
+        shards = len(self.spec.plan)
+        chosen = sorted({step * (shards - 1) // (_SHARDS - 1) for step in range(_SHARDS)})
+        each = -(-count // len(chosen))
+        plan = (self.spec.plan[number] for number in chosen)
+        return [number for shard in plan for number in range(shard.first, min(shard.first + each, shard.stop))][:count]
+
+    def picked(self, count: int) -> Iterator[Strip | None]:
+        """Yield samples from all over; those that cannot be read alone in as few passes as there can be."""
+        if self._format.RANDOM_ACCESS or self._is_part:
+            yield from super().picked(count)
+            return
+        numbers = self.spread(count)
+        for _, group in groupby(numbers, lambda number: number // self.spec.shard_size * self._format.SEPARABLE):
+            run, done = list(group), 0
+            try:
+                for strip in self.strips(run):
+                    done += 1
+                    yield strip
+            except (FormatError, OSError):
+                yield from [None] * (len(run) - done)
 
 
 def open_dataset(path: str | PathLike[str]) -> StoredDataset:

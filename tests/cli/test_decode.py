@@ -36,7 +36,8 @@ from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import Source, load
 from mnist_seq_cli.reading import transcribing
 from mnist_seq_cli.reading.exact import Reading
-from mnist_seq_cli.samples import strips
+from mnist_seq_cli.samples import registry
+from mnist_seq_cli.samples.sources import tar_images
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -952,7 +953,7 @@ def test_what_a_dataset_holds_is_decoded_whatever_its_layout_and_format(
         request = spec_for(out, source=place, samples=12, format=format_name, shard_size=5, height=height, **asked)
         dataset.build(out, request, place, workers=1)
         made = compose(request.recipe, load(place), 0, 12)
-        found = list(transcribing.transcribe(strips.of_path(str(out)), Source("all"), 1))
+        found = list(transcribing.transcribe(registry.open_images(str(out)).images, Source("all"), 1))
     readings = {}
     for name, reading in found:
         assert isinstance(reading, Reading)
@@ -1105,7 +1106,7 @@ def test_a_tar_file_of_impossible_sizes_is_refused(monkeypatch: pytest.MonkeyPat
         file.write(member.tobuf(tarfile.GNU_FORMAT))
         file.truncate(64 << 20)
     assert_one_line(mnistseq("decode", "x.tar"), 2, "x.tar is not a sound tar file", "an impossible size")
-    monkeypatch.setattr(strips, "MAX_FILE", 100)
+    monkeypatch.setattr(tar_images, "MAX_FILE", 100)
     Path("x.tar").write_bytes(tar_of(("a.png", bytes(101))))
     assert_one_line(mnistseq("decode", "x.tar"), 2, "x.tar/a.png is too large")
 

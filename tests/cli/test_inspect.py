@@ -27,7 +27,7 @@ from mnist_seq_cli.cli import main
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.samples.samples import Sample
+from mnist_seq_cli.samples.recipe_samples import Sample
 
 Run = Callable[..., tuple[int, str, str]]
 Terminal = Callable[..., tuple[int, str]]

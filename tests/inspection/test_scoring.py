@@ -20,8 +20,8 @@ from mnist_seq_cli.inspection import scoring
 from mnist_seq_cli.inspection.predictions import Row, read
 from mnist_seq_cli.inspection.scoring import score
 from mnist_seq_cli.mnist.bank import MISLABELED
-from mnist_seq_cli.reading.transcribing import open_samples
-from mnist_seq_cli.samples.samples import Sample
+from mnist_seq_cli.reading.read_samples import open_samples
+from mnist_seq_cli.samples.recipe_samples import Sample
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -217,7 +217,7 @@ def test_a_digit_too_few_does_not_make_all_that_follow_wrong(
 
 def test_glyphs_whose_label_is_known_to_be_wrong_are_marked(tmp_path: Path, mnistseq: Run) -> None:
     """MNIST's own digits as sequences of one, and a model that reads those 15 in another way than MNIST does."""
-    labels = [str(row[0]) for row in ([*map(int, text)] for part in open_samples(None).rows() for text in part.texts)]
+    labels = [str(row[0]) for row in ([*map(int, text)] for part in open_samples(None).labels() for text in part.texts)]
     for glyph in MISLABELED:
         labels[glyph] = str((int(labels[glyph]) + 1) % 10)
     (tmp_path / "readings.txt").write_text("\n".join(labels) + "\n")
@@ -422,8 +422,8 @@ def test_there_is_nothing_to_hold_predictions_against(tmp_path: Path, mnistseq: 
 def test_names_are_looked_up_as_they_are_written(place: Path) -> None:
     found = open_samples(place / "png")
     names = ["images/00002/00000299.png", r"c:\x\00000299.png", "00000299.json", "299", " 299 ", "00299"]
-    assert [found.place_of(name) for name in names] == [299] * 6
-    assert [found.place_of(name) for name in ("300", "x", "", "-1", "1.5", "299.gif", "٣", "1" * 5000)] == [None] * 8
+    assert [found.number_of(name) for name in names] == [299] * 6
+    assert [found.number_of(name) for name in ("300", "x", "", "-1", "1.5", "299.gif", "٣", "1" * 5000)] == [None] * 8
 
 
 def test_some_with_a_name_and_some_without_cannot_be(place: Path) -> None:
@@ -452,9 +452,9 @@ def test_samples_go_by_their_names_in_folders(tmp_path: Path, mnistseq: Run) -> 
         rows = [line.split(",") for line in (out / "labels.csv").read_text().split()[1:]]
         found = open_samples(out)
         for spelled in ("{}", "/data/x/{}", "C:\\x\\{}"):
-            assert [found.place_of(spelled.format(file)) for file, _ in rows] == list(range(30))
-        assert [found.place_of(Path(file).stem) for file, _ in rows] == list(range(30))
-        assert [found.place_of(other) for other in ("7", "29", "30", "0_x.png", "99_1.png", "1.5", "")] == [
+            assert [found.number_of(spelled.format(file)) for file, _ in rows] == list(range(30))
+        assert [found.number_of(Path(file).stem) for file, _ in rows] == list(range(30))
+        assert [found.number_of(other) for other in ("7", "29", "30", "0_x.png", "99_1.png", "1.5", "")] == [
             *(7, 29),
             *[None] * 5,
         ]

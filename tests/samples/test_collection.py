@@ -23,8 +23,8 @@ from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.inspection import counts, look
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.reading.transcribing import open_samples
-from mnist_seq_cli.samples.collection import Collection
+from mnist_seq_cli.reading.read_samples import open_samples
+from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import NO_GAP, Strip
 from mnist_seq_cli.storage.location import open_store
 
@@ -43,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def same(found: Collection, first: int, stop: int, *, truth: bool = True) -> None:
+def same(found: Samples, first: int, stop: int, *, truth: bool = True) -> None:
     """All samples of a collection are these of the recipe."""
     assert len(found) == stop - first
     strips = found.chosen(range(len(found)))
@@ -56,7 +56,7 @@ def same(found: Collection, first: int, stop: int, *, truth: bool = True) -> Non
             assert strip.glyphs == tuple(sample.glyphs[:size].tolist())
             assert strip.x == tuple(sample.x[:size].tolist())
             assert strip.boxes == tuple(slow_box(sample.image, left) for left in strip.x)
-    texts = [text for rows in found.rows() for text in rows.texts]
+    texts = [text for rows in found.labels() for text in rows.texts]
     assert texts == [DATA[number].label.replace("-", "") if truth else None for number in range(first, stop)]
 
 
@@ -104,7 +104,7 @@ def test_a_folder_with_and_without_labels(made: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     unlabelled = open_samples(folder)
     assert unlabelled.kind == "folder"
-    assert [text for rows in unlabelled.rows() for text in rows.texts] == [None] * 45
+    assert [text for rows in unlabelled.labels() for text in rows.texts] == [None] * 45
     for strip in unlabelled.chosen(range(45)):  # they can be read, since they are made of MNIST digits
         assert strip.label == DATA[strip.number].label
         assert strip.glyphs == tuple(DATA[strip.number].glyphs[: DATA[strip.number].length].tolist())
@@ -112,7 +112,7 @@ def test_a_folder_with_and_without_labels(made: Path, tmp_path: Path) -> None:
     (folder / "labels.csv").write_text("file_name,label\n" + "".join(rows))
     same(open_samples(folder), 0, 45)
     (folder / "labels.csv").write_text("label,file_name\n" + "".join(f"{row[13:-1]},{row[:12]}\n" for row in rows[:20]))
-    texts = [text for part in open_samples(folder).rows() for text in part.texts]
+    texts = [text for part in open_samples(folder).labels() for text in part.texts]
     assert [text is None for text in texts] == [False] * 20 + [True] * 25
     with (folder / "metadata.jsonl").open("w") as file:
         for sample in DATA:
@@ -124,11 +124,11 @@ def test_a_folder_with_and_without_labels(made: Path, tmp_path: Path) -> None:
 def test_a_folder_whose_names_are_the_labels(tmp_path: Path, mnistseq: Run) -> None:
     mnistseq("generate", "1-2-3", "4-5", "--count", "2", "--seed", "1", "-o", tmp_path / "named")
     found = open_samples(tmp_path / "named")
-    assert [text for rows in found.rows() for text in rows.texts] == ["123", "123", "45", "45"]
+    assert [text for rows in found.labels() for text in rows.texts] == ["123", "123", "45", "45"]
     assert [strip.name for strip in found.chosen([0, 3])] == ["1-2-3_0.png", "4-5_1.png"]
-    assert [found.place_of(name) for name in ("1-2-3_1.png", "x/4-5_0", "3", "4")] == [1, 2, 3, None]
+    assert [found.number_of(name) for name in ("1-2-3_1.png", "x/4-5_0", "3", "4")] == [1, 2, 3, None]
     mnistseq("generate", "1", "2", "-o", tmp_path / "numbers")  # these might be anything
-    assert [text for rows in open_samples(tmp_path / "numbers").rows() for text in rows.texts] == [None, None]
+    assert [text for rows in open_samples(tmp_path / "numbers").labels() for text in rows.texts] == [None, None]
 
 
 def test_the_folder_of_a_label(tmp_path: Path, mnistseq: Run) -> None:
@@ -139,9 +139,9 @@ def test_the_folder_of_a_label(tmp_path: Path, mnistseq: Run) -> None:
             shutil.copytree(tmp_path / "out" / folder.name, folder)
         found = open_samples(folder)
         assert found.kind == "folder"
-        assert [text for rows in found.rows() for text in rows.texts] == [folder.name] * 3
+        assert [text for rows in found.labels() for text in rows.texts] == [folder.name] * 3
         assert [strip.label for strip in found.chosen(range(3))] == ["-".join(folder.name)] * 3
-        assert [found.place_of(f"2_{folder.name}.png"), found.place_of(f"2_{folder.name}")] == [2, 2]
+        assert [found.number_of(f"2_{folder.name}.png"), found.number_of(f"2_{folder.name}")] == [2, 2]
         whole = counts.count(found)
         assert whole.gaps == ({"3": 3} if folder.parent != tmp_path else None)
         assert whole.glyphs is not None
@@ -166,7 +166,7 @@ def test_mnist_itself() -> None:
     strip = found.chosen([60_000])[0]
     assert (len(found), strip.text, strip.glyphs) == (70_000, "7", (60_000,))
     labels = idx.read(Path(__file__).resolve().parents[2] / "data" / "train-labels-idx1-ubyte")
-    texts = [text for rows in found.rows() for text in rows.texts]
+    texts = [text for rows in found.labels() for text in rows.texts]
     assert texts[:60_000] == list(map(str, labels.tolist()))
 
 
@@ -296,9 +296,9 @@ def test_gaps_in_a_row_that_cannot_be_are_passed_over(gaps: object, tmp_path: Pa
     (tmp_path / "a.png").write_bytes(png.encode(np.full((1, 28, 90), 255, np.uint8), "small")[0])
     found = open_samples(tmp_path)
     assert found.chosen([0])[0].gaps == ()
-    assert [rows.gaps.tolist() for rows in found.rows()] == [[[NO_GAP] * 2]]
+    assert [rows.gaps.tolist() for rows in found.labels()] == [[[NO_GAP] * 2]]
     (tmp_path / "metadata.jsonl").write_text(json.dumps(row | {"gaps": [4, -5]}) + "\n")
-    assert [rows.gaps.tolist() for rows in open_samples(tmp_path).rows()] == [[[4, -5]]]
+    assert [rows.gaps.tolist() for rows in open_samples(tmp_path).labels()] == [[[4, -5]]]
 
 
 def test_an_npz_of_single_digits_has_gaps_without_values(tmp_path: Path, mnistseq: Run) -> None:

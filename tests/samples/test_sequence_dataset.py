@@ -22,7 +22,7 @@ from mnist_seq_cli.mnist.bank import Source, load
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.samples import sequence_dataset
-from mnist_seq_cli.samples.samples import Sample
+from mnist_seq_cli.samples.recipe_samples import Sample
 from mnist_seq_cli.samples.sequence_dataset import DEFAULT_SAMPLES
 
 LAYOUTS: dict[str, dict[str, Any]] = {

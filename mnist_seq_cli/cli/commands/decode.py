@@ -21,7 +21,7 @@ from mnist_seq_cli.storage.location import local_path
 
 if TYPE_CHECKING:
     from mnist_seq_cli.reading.transcribing import Transcript
-    from mnist_seq_cli.samples.strips import NamedImage
+    from mnist_seq_cli.samples.registry import Images
 
 _HEADINGS = {
     "Strips": "Images of digit sequences, which become their digits.",
@@ -146,20 +146,18 @@ class _Asked:
 
 def _decode(asked: _Asked) -> int:
     """Decode one file after the other; strips that follow each other are read together."""
-    from mnist_seq_cli.samples import idx_export, strips
-    from mnist_seq_cli.samples.strips import NamedImage
+    from mnist_seq_cli.samples import idx_export, registry
+    from mnist_seq_cli.samples.registry import Images
 
     labels = None if asked.labels is None else idx_export.read_labels(asked.labels)
 
     def opened(name: str) -> tuple[str, Any]:
         if name == "-":
-            return "stdin", strips.of_stream(stdin(), "stdin", streams.MAX_STDIN)
-        return name, strips.of_path(name)
+            return "stdin", registry.images_from(stdin(), "stdin", streams.MAX_STDIN)
+        return name, registry.open_images(name)
 
     code = DONE
-    for are_strips, group in groupby(
-        map(opened, asked.names), lambda entry: isinstance(entry[1], (NamedImage, Iterator))
-    ):
+    for are_strips, group in groupby(map(opened, asked.names), lambda entry: isinstance(entry[1], Images)):
         if are_strips:
             code = max(code, _read_strips(asked, group))
         else:
@@ -168,22 +166,20 @@ def _decode(asked: _Asked) -> int:
     return code
 
 
-def _read_strips(asked: _Asked, group: Iterator[tuple[str, NamedImage | Iterator[NamedImage]]]) -> int:
+def _read_strips(asked: _Asked, group: Iterator[tuple[str, Images]]) -> int:
     """Print the digits of strips, and return the exit code."""
     from mnist_seq_cli.mnist import bank
     from mnist_seq_cli.reading import transcribing
-    from mnist_seq_cli.samples.strips import NamedImage
 
     name, first = next(group)
     if asked.is_for_rows:
         raise RequestError(
             f"{one_line(name)} holds strips, whose digits go to stdout", hint="these options are for IDX"
         )
-    contents = chain([first], (content for _, content in group))
-    strips = chain.from_iterable([content] if isinstance(content, NamedImage) else content for content in contents)
+    strips = chain(first.images, chain.from_iterable(content.images for _, content in group))
     threshold = transcribing.MIN_CONFIDENCE if asked.min_confidence is None else asked.min_confidence
     transcripts = transcribing.transcribe(strips, bank.find(asked.source or "all", asked.source_labels), threshold)
-    named = asked.with_names or len(asked.names) > 1 or not isinstance(first, NamedImage)
+    named = asked.with_names or len(asked.names) > 1 or not first.is_one
     return _print_transcripts(transcripts, as_json=asked.as_json, named=named)
 
 

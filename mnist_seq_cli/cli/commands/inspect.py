@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.inspection.checks import Checks
     from mnist_seq_cli.inspection.findings import Findings
     from mnist_seq_cli.inspection.scoring import Score
-    from mnist_seq_cli.samples.collection import Collection
+    from mnist_seq_cli.samples.samples import Samples
 
 _HEADINGS = {
     "Looking": "What is shown of the samples, and where.",
@@ -185,7 +185,7 @@ def _inspect_samples(asked: _Asked) -> int:
     from mnist_seq_cli.inspection.checks import check
     from mnist_seq_cli.inspection.findings import Findings
     from mnist_seq_cli.inspection.look import look
-    from mnist_seq_cli.reading.transcribing import open_samples
+    from mnist_seq_cli.reading.read_samples import open_samples
 
     if asked.boxes and asked.sheet is None:
         raise RequestError("`boxes` are drawn on a sheet", hint="give `sheet=FILE.png`")
@@ -212,7 +212,7 @@ def _inspect_samples(asked: _Asked) -> int:
     return _end(findings.problems, written, findings.checked.passed)
 
 
-def _score(samples: Collection, name: str, show: int) -> Score:
+def _score(samples: Samples, name: str, show: int) -> Score:
     """Return the score of the predictions in a file or from stdin. Raises FormatError, RequestError, OSError."""
     from mnist_seq_cli.inspection import predictions, scoring
 

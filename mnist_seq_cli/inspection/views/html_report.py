@@ -25,7 +25,7 @@ from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
-from mnist_seq_cli.samples.collection import Collection
+from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import Strip
 
 GALLERY = 300
@@ -148,7 +148,7 @@ def _positions(positions: Sequence[Sequence[int]]) -> str:
 # Scores
 
 
-def _score(score: Score, samples: Collection) -> str:
+def _score(score: Score, samples: Samples) -> str:
     tiles = [
         ("read exactly", _rate(score.exact_rate), f"{score.exact:,} of {score.scored:,} samples"),
         ("character errors", _rate(score.error_rate), f"{score.errors:,} in {score.digits:,} digits"),
@@ -199,7 +199,7 @@ def _confusion(score: Score) -> str:
     )
 
 
-def _worst_glyphs(score: Score, samples: Collection) -> str:
+def _worst_glyphs(score: Score, samples: Samples) -> str:
     if not score.glyphs:
         return ""
     images = _glyph_images([entry["glyph"] for entry in score.glyphs], samples.source)
@@ -231,7 +231,7 @@ def _glyph_images(ids: Sequence[int], source: str) -> list[str]:
     return [f'<img class="glyph" alt="" src="{_data_url(picture)}">' for picture in pictures]
 
 
-def _digits(samples: Collection) -> str:
+def _digits(samples: Samples) -> str:
     """Return the digits of a single strip, each beside the glyph that it is, or is most like."""
     (strip,) = samples.chosen([0])
     if not strip.glyphs:
@@ -279,7 +279,7 @@ class _Shown(NamedTuple):
     card: str
 
 
-def _shown(samples: Collection, entries: dict[int, dict[str, Any]]) -> list[_Shown]:
+def _shown(samples: Samples, entries: dict[int, dict[str, Any]]) -> list[_Shown]:
     """Return strips for the gallery, as many as there is room for: worst readings first."""
 
     def described(strip: Strip) -> _Shown:
@@ -339,7 +339,7 @@ def _data_url(content: bytes) -> str:
     return f"data:image/png;base64,{b64encode(content).decode()}"
 
 
-def _gallery(samples: Collection, shown: list[_Shown], entries: dict[int, dict[str, Any]], *, scored: bool) -> str:
+def _gallery(samples: Samples, shown: list[_Shown], entries: dict[int, dict[str, Any]], *, scored: bool) -> str:
     if not shown:
         return ""
     cards = f'<ul class="gallery" id="strips">\n{"".join(strip.card for strip in shown)}</ul>'

@@ -13,35 +13,42 @@ from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
 from mnist_seq_cli.formats.rows import Row
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
-from mnist_seq_cli.samples.collection import MAX_SAMPLES, Listed, recipe_beside
+from mnist_seq_cli.samples.sources.image import ImageFile, read_image
 from mnist_seq_cli.samples.sources.label_files import read_labels
-from mnist_seq_cli.samples.strip import Strip, read_png
+from mnist_seq_cli.samples.sources.listed import MAX_SAMPLES, Listed, Listing, recipe_beside
+from mnist_seq_cli.samples.strip import NamedImage, Strip
 
 
 class Folder(Listed):
-    """PNG files in one folder, with labels for them or without; taken for strips of MNIST where no recipe tells."""
+    """PNG files in one folder, with labels for them or without; taken for strips of MNIST where there is no recipe."""
 
-    def __init__(
-        self,
-        path: Path,
-        names: list[str],
-        rows: dict[str, Row] | None = None,
-        recipe: Recipe | None = None,
-        *,
-        kind: str,
-    ) -> None:
-        super().__init__(names, rows or {}, recipe)
-        self.source = self.source or "all"
-        self.kind = kind
-        self.path = path
+    def __init__(self, path: Path, listing: Listing, recipe: Recipe | None = None, *, is_shard: bool = False) -> None:
+        super().__init__(recipe)
+        self.path, self.listing, self._is_shard = path, listing, is_shard
+
+    @property
+    def kind(self) -> str:
+        """The kind of the source."""
+        return "shard" if self._is_shard else "folder"
+
+    @property
+    def source(self) -> str:
+        """The name of the bank that glyph ids are of."""
+        return super().source or "all"
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield images."""
         for number in numbers:
-            yield self._strip(number, read_png(self.path / self._names[number]))
+            path = self.path / self.listing.names[number]
+            yield self._strip(number, read_image(path, str(path)))
+
+    def images(self) -> Iterator[NamedImage]:
+        """Yield the images as they are stored, one that is damaged as an error."""
+        for name in self.listing.names:
+            yield from ImageFile(self.path / name).images()
 
 
-def folder(path: Path) -> Folder:
+def open_folder(path: Path) -> Folder:
     """Return the PNG files of a folder, and the labels that are in it, above it, or in the names.
 
     Such names are 1-2-3.png and 1-2-3_0.png, and in a folder 42 0_42.png.
@@ -57,22 +64,26 @@ def folder(path: Path) -> Folder:
     if not names:
         raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
     names.sort()
-    place = path.absolute()
-    images = place.parent.with_name(IMAGES_NAME) / place.name
-    if place.parent.name == MASKS_NAME and images.is_dir():
+    here = path.absolute()
+    images = here.parent.with_name(IMAGES_NAME) / here.name
+    if here.parent.name == MASKS_NAME and images.is_dir():
         raise FormatError(f"{path} holds masks, and no strips", hint=f"the strips are in {images}")
-    if place.parent.name == IMAGES_NAME and re.fullmatch(r"[0-9]{5}", place.name):
-        above = place.parent.parent
-        rows = read_labels(above, set(names), f"{IMAGES_NAME}/{place.name}/")
-        return Folder(path, names, rows, recipe_beside(above), kind="shard")
-    is_label = re.fullmatch("[0-9]+", place.name, re.ASCII) is not None
-    if is_label and (recipe := recipe_beside(place.parent, "folders")) is not None:
-        return Folder(path, names, read_labels(place.parent, set(names), f"{place.name}/"), recipe, kind="folder")
-    rows = read_labels(path, set(names), "")
-    if not rows and is_label and all(re.fullmatch(rf"[0-9]+_{place.name}\.png", name, re.ASCII) for name in names):
-        rows = dict.fromkeys(names, Row(place.name))
-    if not rows:
-        told = [re.fullmatch(r"([0-9](?:-[0-9])*)(?:_[0-9]+)?\.png", name, re.ASCII) for name in names]
-        if all(told) and any(re.search("[-_]", name) for name in names):
-            rows = {found[0]: Row(found[1].replace("-", "")) for found in told if found}
-    return Folder(path, names, rows, kind="folder")
+    if here.parent.name == IMAGES_NAME and re.fullmatch(r"[0-9]{5}", here.name):
+        whole = here.parent.parent
+        rows = read_labels(whole, set(names), f"{IMAGES_NAME}/{here.name}/")
+        return Folder(path, Listing(names, rows), recipe_beside(whole), is_shard=True)
+    is_label = re.fullmatch("[0-9]+", here.name, re.ASCII) is not None
+    if is_label and (recipe := recipe_beside(here.parent, "folders")) is not None:
+        return Folder(path, Listing(names, read_labels(here.parent, set(names), f"{here.name}/")), recipe)
+    rows = read_labels(path, set(names), "") or _labels_in_names(names, here.name if is_label else None)
+    return Folder(path, Listing(names, rows))
+
+
+def _labels_in_names(names: list[str], label: str | None) -> dict[str, Row]:
+    """Return the labels in names such as 1-2-3_0.png, and in a folder of a label 0_42.png; none unless all are so."""
+    if label is not None and all(re.fullmatch(rf"[0-9]+_{label}\.png", name, re.ASCII) for name in names):
+        return dict.fromkeys(names, Row(label))
+    found = [re.fullmatch(r"([0-9](?:-[0-9])*)(?:_[0-9]+)?\.png", name, re.ASCII) for name in names]
+    if all(found) and any(re.search("[-_]", name) for name in names):
+        return {match[0]: Row(match[1].replace("-", "")) for match in found if match}
+    return {}

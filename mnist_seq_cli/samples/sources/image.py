@@ -1,4 +1,4 @@
-"""Owns one PNG file as a sample."""
+"""Owns one image file as a sample, and the reading of images."""
 
 from __future__ import annotations
 
@@ -7,76 +7,101 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mnist_seq_cli.codecs import image_file, png
 from mnist_seq_cli.engine.batch import ABSENT
-from mnist_seq_cli.errors import MnistseqError
+from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
-from mnist_seq_cli.samples.collection import Collection, number_in
-from mnist_seq_cli.samples.strip import NO_GAP, Rows, Strip, boxes_read, likely_boxes, on_white, read_png
+from mnist_seq_cli.samples.detection import PICTURES, kind_of, unknown_kind
+from mnist_seq_cli.samples.samples import Samples
+from mnist_seq_cli.samples.strip import Labels, NamedImage, Strip, on_white
+from mnist_seq_cli.storage import local
+
+MAX_FILE = 256 << 20
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 
 
-class Look(NamedTuple):
-    """What was seen in a strip: the strip as far as it was read, whether its ink is white, and why it is `unread`."""
-
-    strip: Strip
-    inverted: bool
-    unread: str = ""
-
-
-class Single(Collection):
-    """One PNG file, read as `decode` reads it: exactly, or else approximately if that is sure enough."""
+class ImageFile(Samples):
+    """One image file. What it shows is not known."""
 
     kind = "strip"
-    source = "all"
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, name: str = "") -> None:
+        self.path, self.name = path, name or str(path)
 
     def __len__(self) -> int:
         return 1
 
     @cached_property
-    def look(self) -> Look:
-        """What is seen in the strip. Raises FormatError, OSError."""
-        image = read_png(self.path)
-        if self.reader is None:
-            return Look(Strip(0, self.path.name, on_white(image), None), False, "it was not read")
-        result = self.reader.best(self.path.name, image)
-        if isinstance(result, MnistseqError):
-            strip = Strip(0, self.path.name, on_white(image), None)
-            return Look(strip, strip.image is not image, str(result.args[0]))
-        digits, shown = "".join(map(str, result.digits)), 255 - image if result.inverted else image
-        known = (0, self.path.name, shown, digits, result.glyphs, result.x)
-        if hasattr(result, "confidences"):
-            boxes = likely_boxes(shown, result.x, result.glyph_width)
-            return Look(Strip(*known, boxes, confidences=result.confidences), result.inverted)
-        return Look(Strip(*known, boxes_read(result), result.gaps), result.inverted)
+    def image(self) -> NDArray[np.uint8]:
+        """The image as it is stored: uint8 (height, width). Raises FormatError, OSError."""
+        return read_image(self.path, self.name)
 
     @property
-    def sample(self) -> tuple[Path, int] | None:
+    def dataset(self) -> tuple[Path, int] | None:
         """The directory and the number, if it is a sample of a dataset of ours, where it belongs."""
-        place, number = self.path.absolute().parent, re.fullmatch(r"([0-9]{8})\.png", self.path.name, re.ASCII)
-        if number is None or place.parent.name != IMAGES_NAME or not (place.parent.parent / RECIPE_NAME).is_file():
+        folder, number = self.path.absolute().parent, re.fullmatch(r"([0-9]{8})\.png", self.path.name, re.ASCII)
+        if number is None or folder.parent.name != IMAGES_NAME or not (folder.parent.parent / RECIPE_NAME).is_file():
             return None
-        whole = place.parent.parent
+        whole = folder.parent.parent
         return whole if self.path.is_absolute() else Path(os.path.relpath(whole)), int(number[1])
 
-    def rows(self) -> Iterator[Rows]:
-        """Yield what was read."""
-        strip = self.look.strip
-        glyphs = np.array([strip.glyphs or (ABSENT,)], dtype=np.int32)
-        gaps = np.array([strip.gaps or (NO_GAP,) * (glyphs.shape[1] - 1)], dtype=np.int32)
-        yield Rows(0, [strip.text], glyphs, gaps)
+    def labels(self) -> Iterator[Labels]:
+        """Yield nothing known."""
+        yield Labels(0, [None], np.array([[ABSENT]], dtype=np.int32), np.empty((1, 0), dtype=np.int32))
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield the strip."""
+        """Yield the image."""
         for _ in numbers:
-            yield self.look.strip
+            yield Strip(0, self.path.name, on_white(self.image), None)
 
-    def place_of(self, name: str) -> int | None:
+    def images(self) -> Iterator[NamedImage]:
+        """Yield the image as it is stored, or why there is none."""
+        try:
+            yield NamedImage(self.name, self.image)
+        except FormatError as error:
+            yield NamedImage(self.name, error)
+
+    def number_of(self, name: str) -> int | None:
         """Return 0 for the name of the file, and for 0."""
-        return 0 if re.split(r"[/\\]", name.strip())[-1] == self.path.name else number_in(name, 1)
+        return 0 if re.split(r"[/\\]", name.strip())[-1] == self.path.name else super().number_of(name)
+
+
+def read_image(path: Path, name: str) -> NDArray[np.uint8]:
+    """Return the image in a file as it is stored, grey: uint8 (height, width). Raises FormatError, OSError."""
+    with local.open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size > MAX_FILE:
+            raise too_large(name)
+        return decode_image(file.read(), name)
+
+
+def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
+    """Return the image in the content of a file, grey: uint8 (height, width). Raises FormatError."""
+    kind = kind_of(content)
+    if kind == "PNG":
+        return png.decode(content, name=name)
+    if kind not in PICTURES:
+        raise unknown_kind(content, name)
+    return image_file.read(content, (kind,), name=name, kind=f"{kind} file")
+
+
+def named_image(content: bytes, name: str) -> NamedImage:
+    """Return the image in the content of a file, or why there is none, with a name for people."""
+    try:
+        return NamedImage(name, decode_image(content, name))
+    except FormatError as error:
+        return NamedImage(name, error)
+
+
+def too_large(name: str) -> FormatError:
+    """Return the error for a file that no strip needs."""
+    return FormatError(f"{name} is too large for a strip")
+
+
+def is_named_like_a_strip(name: str) -> bool:
+    """Tell by its name whether a file is an image of a strip, and no mask."""
+    return name.lower().endswith(_SUFFIXES) and not name.endswith(png.MASK_SUFFIX)

@@ -8,11 +8,12 @@ import numpy as np
 
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.samples.collection import CHUNK, Collection
-from mnist_seq_cli.samples.strip import Rows, Strip, boxes_of
+from mnist_seq_cli.samples import boxes
+from mnist_seq_cli.samples.samples import LABELS_AT_ONCE, Samples
+from mnist_seq_cli.samples.strip import Labels, Strip
 
 
-class Glyphs(Collection):
+class MnistDigits(Samples):
     """The 70,000 digits of the bundled MNIST, each as a sequence of one."""
 
     kind = "mnist"
@@ -24,16 +25,16 @@ class Glyphs(Collection):
     def __len__(self) -> int:
         return len(self._bank)
 
-    def rows(self) -> Iterator[Rows]:
+    def labels(self) -> Iterator[Labels]:
         """Yield the labels."""
-        for first in range(0, len(self), CHUNK):
-            ids = np.arange(first, min(first + CHUNK, len(self)), dtype=np.int32)[:, None]
-            texts: list[str | None] = list(map(str, self._bank.labels[first : first + CHUNK].tolist()))
-            yield Rows(first, texts, ids, np.empty((len(ids), 0), dtype=np.int32))
+        for first in range(0, len(self), LABELS_AT_ONCE):
+            ids = np.arange(first, min(first + LABELS_AT_ONCE, len(self)), dtype=np.int32)[:, None]
+            texts: list[str | None] = list(map(str, self._bank.labels[first : first + LABELS_AT_ONCE].tolist()))
+            yield Labels(first, texts, ids, np.empty((len(ids), 0), dtype=np.int32))
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield digits."""
         for number in numbers:
             image = 255 - self._bank.images(np.array([number]))[0]
             text = str(self._bank.labels[number])
-            yield Strip(number, "", image, text, (number,), (0,), boxes_of(image, (0,), self.glyph_width))
+            yield Strip(number, "", image, text, (number,), (0,), boxes.seen(image, (0,), self.glyph_width))

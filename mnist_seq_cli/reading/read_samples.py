@@ -1,0 +1,163 @@
+"""Owns samples of which what is not known is read: folders and shards exactly, a single image in any way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mnist_seq_cli.engine.batch import ABSENT
+from mnist_seq_cli.errors import CheckError, MnistseqError
+from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.reading import transcribing
+from mnist_seq_cli.reading.exact import Reading
+from mnist_seq_cli.samples import boxes, registry
+from mnist_seq_cli.samples.boxes import Box
+from mnist_seq_cli.samples.samples import Samples
+from mnist_seq_cli.samples.sources.image import ImageFile
+from mnist_seq_cli.samples.sources.listed import Listed
+from mnist_seq_cli.samples.strip import NO_GAP, Labels, NamedImage, Strip, on_white
+
+_MNIST = Source("all")
+
+
+def open_samples(path: Path | None) -> Samples:
+    """Return the samples at a path, of which what is not known is read; with no path, the bundled MNIST.
+
+    Raises FormatError for what holds nothing of that kind, RequestError where there is nothing, OSError.
+    """
+    samples = registry.open_samples(path)
+    if isinstance(samples, ImageFile):
+        return ReadImage(samples)
+    return ReadSamples(samples) if isinstance(samples, Listed) else samples
+
+
+class ReadSamples(Samples):
+    """Samples of a folder or a shard; those whose glyphs are not known are read exactly, or not at all."""
+
+    def __init__(self, samples: Listed) -> None:
+        self._samples = samples
+
+    @property
+    def kind(self) -> str:
+        """The kind of the source."""
+        return self._samples.kind
+
+    @property
+    def source(self) -> str:
+        """The name of the bank that glyph ids are of; empty where that is not known."""
+        return self._samples.source
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def labels(self) -> Iterator[Labels]:
+        """Yield the labels that are known, without a look at the images."""
+        return self._samples.labels()
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield the samples with these numbers."""
+        return map(self._read, self._samples.strips(numbers))
+
+    def images(self) -> Iterator[NamedImage]:
+        """Yield the images of all samples."""
+        return self._samples.images()
+
+    def number_of(self, name: str) -> int | None:
+        """Return the number of the sample of this name, or of this number; None where there is none."""
+        return self._samples.number_of(name)
+
+    def spread(self, count: int) -> list[int]:
+        """Return the numbers of about `count` samples from all over, such as are quick to read."""
+        return self._samples.spread(count)
+
+    def picked(self, count: int) -> Iterator[Strip | None]:
+        """Yield about `count` samples from all over; None for each that cannot be read from disk."""
+        return (None if strip is None else self._read(strip) for strip in self._samples.picked(count))
+
+    def _read(self, strip: Strip) -> Strip:
+        """Return a strip with its glyphs, if they can be read and give the sequence that is known."""
+        if strip.glyphs:
+            return strip
+        try:
+            reading = transcribing.reader_of(_MNIST).read(strip.image)
+        except CheckError:
+            return strip
+        text = "".join(map(str, reading.digits))
+        if strip.text not in (None, text):
+            return strip
+        return replace(
+            strip,
+            text=text,
+            glyphs=reading.glyphs,
+            x=reading.x,
+            boxes=boxes.recorded_or_seen(strip.image, reading.x, reading.glyph_width, _boxes_of(reading)),
+            gaps=self._samples.gaps_of(len(text)) if strip.text is None else strip.gaps,
+        )
+
+
+class Look(NamedTuple):
+    """What was seen in an image: the strip as far as it was read, whether its ink is white, and why it is `unread`."""
+
+    strip: Strip
+    inverted: bool
+    unread: str = ""
+
+
+class ReadImage(Samples):
+    """One image file, read as `decode` reads it: exactly, or else approximately if that is sure enough."""
+
+    kind = "strip"
+    source = "all"
+
+    def __init__(self, file: ImageFile) -> None:
+        self.file = file
+
+    def __len__(self) -> int:
+        return 1
+
+    @cached_property
+    def look(self) -> Look:
+        """What is seen in the image. Raises FormatError, OSError."""
+        image, name = self.file.image, self.file.path.name
+        (found,) = transcribing.transcribe([NamedImage(name, image)], _MNIST, transcribing.MIN_CONFIDENCE)
+        if isinstance(found.result, MnistseqError):
+            strip = Strip(0, name, on_white(image), None)
+            return Look(strip, strip.image is not image, str(found.result.args[0]))
+        result, shown = found.result, on_white(image, found.result.inverted)
+        strip = Strip(0, name, shown, "".join(map(str, result.digits)), result.glyphs, result.x)
+        if isinstance(result, Reading):
+            return Look(replace(strip, boxes=_boxes_of(result), gaps=result.gaps), result.inverted)
+        about = boxes.estimated(shown, result.x, result.glyph_width)
+        return Look(replace(strip, boxes=about, confidences=result.confidences), result.inverted)
+
+    def labels(self) -> Iterator[Labels]:
+        """Yield what was read."""
+        strip = self.look.strip
+        glyphs = np.array([strip.glyphs or (ABSENT,)], dtype=np.int32)
+        gaps = np.array([strip.gaps or (NO_GAP,) * (glyphs.shape[1] - 1)], dtype=np.int32)
+        yield Labels(0, [strip.text], glyphs, gaps)
+
+    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield the strip."""
+        for _ in numbers:
+            yield self.look.strip
+
+    def images(self) -> Iterator[NamedImage]:
+        """Yield the image."""
+        return self.file.images()
+
+    def number_of(self, name: str) -> int | None:
+        """Return 0 for the name of the file, and for 0."""
+        return self.file.number_of(name)
+
+
+def _boxes_of(reading: Reading) -> tuple[Box, ...]:
+    """Return the boxes of the ink of the glyphs of MNIST that were read; they may overlap."""
+    glyphs, x, y = (np.array(values, dtype=np.int32) for values in (reading.glyphs, reading.x, reading.y))
+    return tuple(Box(*box) for box in boxes.of_glyphs(bank.load(_MNIST), glyphs, x, y).tolist())

@@ -1,0 +1,117 @@
+"""Owns samples that are listed by name, with what is known of each, and what a recipe beside them says of all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli.dataset import manifest
+from mnist_seq_cli.engine.batch import ABSENT
+from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.formats.rows import Row
+from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.samples.boxes import recorded_or_seen
+from mnist_seq_cli.samples.samples import LABELS_AT_ONCE, Samples, number_in
+from mnist_seq_cli.samples.strip import NO_GAP, Labels, Strip, on_white
+
+MAX_SAMPLES = 1_000_000
+"""Samples of a folder or a shard, whose names and sequences are held."""
+
+
+class Listing(NamedTuple):
+    """The names of samples, in order, and the rows that there are."""
+
+    names: list[str]
+    rows: dict[str, Row]
+
+
+class Listed(Samples):
+    """Samples whose names are held, and for each what is known of it; `recipe` is the one beside them."""
+
+    def __init__(self, recipe: Recipe | None) -> None:
+        self._source, self._gap, self._invert = facts_of(recipe)
+
+    def _list(self) -> Listing:
+        """Return the names and rows. Raises FormatError, OSError."""
+        raise NotImplementedError
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The names and rows, looked up when they are first needed. Raises FormatError, OSError."""
+        return self._list()
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.listing.names)}
+
+    @property
+    def source(self) -> str:
+        """The name of the bank that glyph ids are of; empty where that is not known."""
+        return self._source
+
+    def __len__(self) -> int:
+        return len(self.listing.names)
+
+    def labels(self) -> Iterator[Labels]:
+        """Yield what is known."""
+        names, rows = self.listing
+        for first in range(0, len(names), LABELS_AT_ONCE):
+            known = [rows.get(name) for name in names[first : first + LABELS_AT_ONCE]]
+            length = max((len(row.text) for row in known if row), default=1)
+            glyphs = np.full((len(known), length), ABSENT, dtype=np.int32)
+            gaps = np.full((len(known), length - 1), NO_GAP, dtype=np.int32)
+            for at, row in enumerate(known):
+                if row:
+                    glyphs[at, : len(row.glyphs)] = row.glyphs
+                    between = self._gaps(row)
+                    gaps[at, : len(between)] = between
+            yield Labels(first, [row.text if row else None for row in known], glyphs, gaps)
+
+    def _gaps(self, row: Row) -> tuple[int, ...]:
+        return self.gaps_of(len(row.text)) if row.gaps is None else row.gaps
+
+    def gaps_of(self, length: int) -> tuple[int, ...]:
+        """Return the gaps of a sequence of that length, where all are alike by the recipe; none where not."""
+        return () if self._gap == NO_GAP else (self._gap,) * (length - 1)
+
+    def number_of(self, name: str) -> int | None:
+        """Return the number of the sample whose file has this name, with or without its folder and ending."""
+        last = re.split(r"[/\\]", name.strip())[-1]
+        for known in (last, f"{last}.png"):
+            if known in self._numbers:
+                return self._numbers[known]
+        return None if "." in last else number_in(name, len(self))
+
+    def _strip(self, number: int, image: NDArray[np.uint8]) -> Strip:
+        """Return a sample with what is known of it."""
+        name, shown = self.listing.names[number], on_white(image, self._invert)
+        row = self.listing.rows.get(name)
+        if row is None:
+            return Strip(number, name, shown, None)
+        boxes = recorded_or_seen(shown, row.x, self.glyph_width, row.boxes)
+        return Strip(number, name, shown, row.text, row.glyphs, row.x, boxes, self._gaps(row))
+
+
+def recipe_beside(directory: Path, format_name: str | None = None) -> Recipe | None:
+    """Return the recipe of the dataset, of that format, in a directory; None where there is none that can be read."""
+    try:
+        spec = manifest.read_spec(directory)
+    except (FormatError, OSError):
+        return None
+    return spec.recipe if spec and format_name in (None, spec.format) else None
+
+
+def facts_of(recipe: Recipe | None) -> tuple[str, int, bool | None]:
+    """Return what holds for all samples of a recipe: the source, the gap, and whether ink is white.
+
+    The gap is NO_GAP where not all are alike. Of no recipe nothing is known.
+    """
+    if recipe is None:
+        return "", NO_GAP, None
+    return recipe.source, recipe.min_gap if recipe.min_gap == recipe.max_gap else NO_GAP, recipe.invert
