@@ -24,7 +24,11 @@ SAMPLES, BEFORE, SHARD_SIZE = 7, 5, 3
 BEGINNINGS = ("nothing", "grown", "damaged", "killed")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
 ENDS, EVERY = 10, 11
-"""Without --full: all of the first and last operations of a run, and one of so many between them."""
+"""Without --full: all of the first and last operations of a run, and one of so many between them.
+
+A test that does nearly what another does (a signal of another number, a fault after the operation and not before the
+next one) takes fewer at the ends.
+"""
 
 
 FORMS = (*FORMAT_NAMES, "png --masks")
@@ -130,12 +134,12 @@ def run_with(system: FaultySystem, arguments: list[str]) -> FaultySystem:
     return system
 
 
-def sampled(total: int, shift: int, full: bool) -> list[int]:
+def sampled(total: int, shift: int, full: bool, ends: int = ENDS) -> list[int]:
     """Return the numbers, from 1 to `total`, of the operations that something happens to."""
     return [
         number
         for number in range(1, total + 1)
-        if full or number <= ENDS or number > total - ENDS or (number + shift) % EVERY == 0
+        if full or number <= ends or number > total - ends or (number + shift) % EVERY == 0
     ]
 
 
@@ -208,7 +212,7 @@ def test_ctrl_c_may_come_at_any_operation(
 ) -> None:
     """The second Ctrl-C does, to be exact: the first one is a request that is looked at between shards."""
     case = cases(form, beginning)
-    for number in sampled(len(case.log), case.shift + 3 * done, full):
+    for number in sampled(len(case.log), case.shift + 3 * done, full, 3 if done else ENDS):
         before = case.begin()
         system = FaultySystem(number, KeyboardInterrupt, done=done)
         with under(system):
@@ -239,8 +243,8 @@ def survived() -> Iterator[None]:
 def test_a_request_to_stop_may_come_at_any_operation(
     form: str, beginning: str, asked: signal.Signals, code: int, cases: Callable[[str, str], Case], full: bool
 ) -> None:
-    case = cases(form, beginning)
-    for number in sampled(len(case.log), case.shift + (asked == signal.SIGTERM), full):
+    case, again = cases(form, beginning), asked == signal.SIGTERM
+    for number in sampled(len(case.log), case.shift + 3 * again, full, 3 if again else ENDS):
         before = case.begin()
 
         def ask(here: int, _: str, number: int = number) -> None:
