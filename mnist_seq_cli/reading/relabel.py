@@ -185,7 +185,7 @@ def _read(names: list[str], images: list[NDArray[np.uint8]], reader: Reader) -> 
         found = (result for image in images for result in reader.read_all(image[None]))
     for name, result in zip(names, found, strict=True):
         if isinstance(result, CheckError):
-            raise CheckError(f"{name}: {result.args[0]}", hint="nothing was changed; give the source with --source")
+            raise CheckError(f"{name}: {result.args[0]}", hint="nothing was changed; give the source with `source`")
         readings.append(result)
     return readings
 
@@ -226,13 +226,11 @@ def _spec(directory: Path, source: Source | None) -> Spec | None:
         )
     if spec is not None and spec.recipe.has_custom_background:
         raise RequestError(
-            f"{directory} is on a paper of your own, on which images cannot be read exactly",
+            f"{directory} has a custom background, on which images cannot be read exactly",
             hint="the dataset command repairs it",
         )
     if spec is not None and source is None and not spec.recipe.source.isalpha():
-        raise RequestError(
-            f"{directory} is made of glyphs of your own", hint="give them with --source, --source-labels"
-        )
+        raise RequestError(f"{directory} is made of custom glyphs", hint="give them with `source` and `source_labels`")
     return spec
 
 

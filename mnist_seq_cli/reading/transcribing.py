@@ -86,7 +86,7 @@ def _approximately(
     shown = format_sequence(found.digits[:20]) + "…" * (len(found.digits) > 20)
     return CheckError(
         f"{exactly.args[0]}; approximately it is {shown}, but with a confidence of {found.confidence:.2f} only",
-        hint="--min-confidence takes what is less sure, and --source says which glyphs it was made of",
+        hint="`min_confidence` takes what is less sure, and `source` says which glyphs it was made of",
     )
 
 

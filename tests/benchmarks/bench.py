@@ -138,8 +138,8 @@ def reading(count: int) -> None:
     print(f"| exactly | {count / taken:,.0f} | ≥ 5,000 |")
     test, few = load(Source("test")), count // 50
     unknown = compose(recipe_for(seed=1, length=4, max_gap=10, source="test"), test, 0, few).images
-    likeness = Recogniser(bank)
-    taken = seconds(lambda: [likeness.read(image) for image in unknown])
+    recogniser = Recogniser(bank)
+    taken = seconds(lambda: [recogniser.read(image) for image in unknown])
     print(f"| approximately, of unknown hands | {few / taken:,.0f} | ≥ 50 |", flush=True)
 
 

@@ -1355,7 +1355,6 @@ FILES: dict[str, bytes] = {
     "one byte": b"\0",
     "text": b"hello\n",
     "html": b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
-    "jpeg": pillow("L", "JPEG"),
     "tar": bytes(10_240),
     "pickle": b"\x80\x04\x95\x10\0\0\0\0\0\0\0\x8c\x05posix\x94.",
     "huge.png": png_header(60_000, 60_000) + struct.pack(">I", 10) + b"IDAT" + bytes(14),
@@ -1378,6 +1377,18 @@ def test_a_file_that_is_nothing_of_ours_is_refused(
     Path(name).write_bytes(FILES[name])
     assert_refused(mnistseq("inspect", name, *options), name)
     assert [path.name for path in here.iterdir()] == [name]
+
+
+def test_an_image_in_another_format_is_a_strip_as_decode_takes_it(here: Path, mnistseq: Run) -> None:
+    assert mnistseq("generate", "4-2", "--seed", "1", "-o", here)[0] == 0
+    with Image.open("4-2.png") as image:
+        image.save("strip.jpg", quality=95)
+        image.save("strip.bmp")
+    for name in ("strip.jpg", "strip.bmp"):
+        code, out, err = mnistseq("inspect", name, "--json")
+        assert (code, err) == (0, "")
+        assert json.loads(out)["sequence"] == "4-2"
+        assert mnistseq("decode", name)[1] == "4-2\n"
 
 
 def test_where_there_is_nothing_it_says_so(here: Path, mnistseq: Run) -> None:

@@ -69,7 +69,7 @@ def test_a_toy_option_has_its_place_in_the_help_and_on_the_command_line() -> Non
     shown = CliRunner().invoke(toy, ["--help"]).output
     assert "--blur PX" in shown
     assert "Blur each image, by PX." in shown
-    assert "--blur PX" in CliRunner().invoke(toy, ["--help-all", "hand"]).output
+    assert "--blur PX" in CliRunner().invoke(toy, ["--help-all", "appearance"]).output
     assert json.loads(CliRunner().invoke(toy, ["--blur", "4", "--no-invert"], catch_exceptions=False).output) == {
         "blur": 4,
         "invert": False,

@@ -452,7 +452,7 @@ def test_labels_of_images_on_it_are_repaired_by_the_dataset_command(mnistseq: Ru
     whole = tree(place / "out")
     Path("out/labels.csv").unlink()
     done = mnistseq("decode", "out", "--repair-labels")
-    message = "out is on a paper of your own, on which images cannot be read exactly; the dataset command repairs it"
+    message = "out has a custom background, on which images cannot be read exactly; the dataset command repairs it"
     assert done == (2, "", f"mnistseq: {message}\n")
     assert mnistseq("dataset", *SHARDS, "-o", "out").code == 0
     assert tree(place / "out") == whole

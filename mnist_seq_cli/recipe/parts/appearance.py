@@ -31,7 +31,7 @@ class Appearance:
     either way. `invert` gives white ink on black.
     """
 
-    HEADING: ClassVar = ("Hand and paper", "How digits and background look. A range A-B is sampled; one number stays.")
+    HEADING: ClassVar = ("Appearance", "How digits and background look. A range A-B is sampled; one number stays.")
 
     slant: Range = option(
         (0, 0), Ranged((-45, 45), "°"), "Slant each digit, in degrees to the right.  [default: 0]", basic=True
