@@ -892,3 +892,20 @@ def test_too_many_shards_name_the_smallest_shard_size_that_works(samples: int, s
 def test_the_largest_plan() -> None:
     assert len(Plan(MAX_SAMPLES, 1_000)) == MAX_SHARDS
     assert Plan(MAX_SAMPLES, MAX_SHARD_SIZE)[0] == Shard(0, 0, MAX_SHARD_SIZE)
+
+
+@pytest.mark.parametrize("crop", ["box", "tight"])
+def test_what_is_kept_free_at_both_ends_counts_in_the_width(crop: str) -> None:
+    """A recipe from JSON may say any width, and one px too few would cut a digit."""
+    recipe = recipe_for(seed=1, length=3, max_gap=4, margin=5, jitter_x=2, crop=crop, min_gap=0)
+    least = next(width for width in range(recipe.width + 1) if _is_a_recipe(recipe, width))
+    assert least == recipe.width
+    assert replace(recipe, width=least + 1).width == least + 1
+
+
+def _is_a_recipe(recipe: Recipe, width: int) -> bool:
+    try:
+        replace(recipe, width=width)
+    except RequestError:
+        return False
+    return True
