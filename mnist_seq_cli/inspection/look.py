@@ -103,7 +103,7 @@ def _look_at_dataset(samples: StoredDataset) -> DatasetReport:
         spec=samples.spec,
         samples_done=samples.done,
         bytes=samples.bytes,
-        counts=counts,
+        counted=counts,
         problems=problems,
     )
 
@@ -113,7 +113,7 @@ def _look_at_samples(path: Path, samples: Samples) -> SamplesReport:
     if counts.ink and counts.ink["unreadable"]:
         for _ in samples.strips(samples.spread(SAMPLED)):  # which says what is wrong
             pass
-    return SamplesReport(kind=cast(Kind, samples.kind), path=str(path), counts=counts)
+    return SamplesReport(kind=cast(Kind, samples.kind), path=str(path), counted=counts)
 
 
 def _look_at_strip(samples: ReadImage) -> StripReport:

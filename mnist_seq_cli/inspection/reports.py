@@ -30,22 +30,19 @@ Facts = list[tuple[str, str]]
 
 
 class Report:
-    """A report on a path, of a `kind`, and what is wrong there: what all of them have in common."""
+    """What all reports have in common: the kind and the path, what is counted where there are samples, the problems."""
 
     __slots__ = ()
 
     kind: Kind
+    path: str
+    counted: Counts | None = None
     problems: Sequence[str]
 
     @property
     def title(self) -> str:
         """What the report is on."""
-        raise NotImplementedError
-
-    @property
-    def counted(self) -> Counts | None:
-        """What is counted of the samples, where there are any."""
-        return None
+        return self.path
 
     def facts(self) -> Facts:
         """Return the facts in words."""
@@ -97,18 +94,8 @@ class DatasetReport(Report):
     spec: Spec
     samples_done: int
     bytes: int
-    counts: Counts | None
+    counted: Counts | None
     problems: list[str]
-
-    @property
-    def title(self) -> str:
-        """What the report is on."""
-        return self.path
-
-    @property
-    def counted(self) -> Counts | None:
-        """What is counted of the samples."""
-        return self.counts
 
     @property
     def command(self) -> str:
@@ -122,7 +109,7 @@ class DatasetReport(Report):
         facts = [("samples", done), ("format", f"{spec.format}, {size_text(self.bytes)}")]
         facts += description.facts(spec.recipe)
         facts += [("masks", "one for each strip")] if spec.masks else []
-        return [*facts, *(self.counts.facts(": see --verify") if self.counts else [])]
+        return [*facts, *(self.counted.facts(": see --verify") if self.counted else [])]
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
@@ -139,7 +126,7 @@ class DatasetReport(Report):
             "height": spec.recipe.height,
             "width": spec.recipe.width,
             "recipe": spec.recipe.to_json(),
-            **{name: getattr(self.counts, name, None) for name in counted},
+            **{name: getattr(self.counted, name, None) for name in counted},
             "command": self.command,
             "problems": list(self.problems),
         }
@@ -151,22 +138,12 @@ class SamplesReport(Report):
 
     kind: Kind
     path: str
-    counts: Counts
+    counted: Counts
     problems: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """What the report is on."""
-        return self.path
-
-    @property
-    def counted(self) -> Counts:
-        """What is counted of the samples."""
-        return self.counts
 
     def facts(self) -> Facts:
         """Return the facts in words."""
-        counts = self.counts
+        counts = self.counted
         sizes = [f"{width}×{height} px" for height, width in counts.sizes]
         strips = ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else "")
         facts = [("samples", f"{counts.samples:,}"), ("strips", strips)]
@@ -176,7 +153,7 @@ class SamplesReport(Report):
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values; what is counted is among its own."""
-        return {"kind": self.kind, "path": self.path, **self.counts._asdict(), "problems": list(self.problems)}
+        return {"kind": self.kind, "path": self.path, **self.counted._asdict(), "problems": list(self.problems)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,11 +183,6 @@ class StripReport(Report):
     note: str
     problems: tuple[str, ...] = ()
 
-    @property
-    def title(self) -> str:
-        """What the report is on."""
-        return self.path
-
     def facts(self) -> Facts:
         """Return the facts in words."""
         facts = [("size", f"{self.width}×{self.height} px"), ("ink", f"{self.ink:.1%}")]
@@ -238,11 +210,6 @@ class IdxReport(Report):
     largest: int | float | None
     counts: list[int] | None
     problems: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """What the report is on."""
-        return self.path
 
     def facts(self) -> Facts:
         """Return the facts in words."""

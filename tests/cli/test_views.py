@@ -84,8 +84,8 @@ COUNTS = Counts(
 )
 
 REPORTS: list[Report] = [
-    SamplesReport(kind="folder", path="a" * 60, counts=COUNTS),
-    SamplesReport(kind="npz", path="a" * 200, counts=COUNTS._replace(glyphs=None, ink=None, gaps=None)),
+    SamplesReport(kind="folder", path="a" * 60, counted=COUNTS),
+    SamplesReport(kind="npz", path="a" * 200, counted=COUNTS._replace(glyphs=None, ink=None, gaps=None)),
     IdxReport(path="i", type="float64", shape=[MANY] * 9, smallest=-1e300 / 7, largest=1e300 / 7, counts=None),
     IdxReport(path="i", type="uint8", shape=[MANY], smallest=0, largest=9, counts=[MANY] * 10),
     MnistReport(

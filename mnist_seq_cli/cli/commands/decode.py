@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,47 +38,25 @@ def _on_this_machine(_context: click.Context, _parameter: click.Parameter, names
     return names
 
 
+_strips = partial(grouped, heading="Strips")
+_rows = partial(grouped, heading="IDX rows")
+_FORMS = ("png", "npz", "csv", "text")
+_FORM = f"Form of IDX rows: {', '.join(_FORMS)}.  [default: by -o]"
+_OUTPUT = "Where rows go: DIR/, .npz or .csv."
+_LEAST = "Least chance of being right for strips that are read approximately; 1 for exact only.  [default: 0.7]"
+
+
 @click.command(cls=GroupedCommand, headings=_HEADINGS, short_help="Turn encoded files back into what they mean.")
 @click.argument("names", metavar="FILE|DIR...", nargs=-1, required=True, callback=_on_this_machine)
-@grouped(
-    "-o",
-    "--output",
-    heading="IDX rows",
-    basic=True,
-    metavar="DIR|FILE",
-    type=LocalPath("write to"),
-    help="Where rows go: DIR/, .npz or .csv.",
-)
-@grouped(
-    "--as",
-    "form",
-    heading="IDX rows",
-    basic=True,
-    type=click.Choice(("png", "npz", "csv", "text")),
-    metavar="FORM",
-    help="Form of IDX rows: png, npz, csv, text.  [default: by -o]",
-)
-@grouped("--labels", heading="IDX rows", metavar="LABELS", type=LocalPath(), help="IDX labels of the rows.")
-@grouped(
-    "--range", "span", heading="IDX rows", basic=True, metavar="A:B", default="", help="IDX rows A to B - 1 alone."
-)
-@grouped("--digit", heading="IDX rows", metavar="D", type=int, help="Only IDX rows with the label D.")
-@grouped("-H", "--names", "with_names", heading="Strips", is_flag=True, help="Print the name of a single strip, too.")
-@grouped("--json", "as_json", heading="Strips", basic=True, is_flag=True, help="Print each reading as a line of JSON.")
-@grouped(
-    "--min-confidence",
-    heading="Strips",
-    basic=True,
-    metavar="P",
-    type=click.FloatRange(0, 1),
-    help="Least chance of being right for strips that are read approximately; 1 for exact only.  [default: 0.7]",
-)
-@grouped(
-    "--repair-labels",
-    heading="Strips",
-    is_flag=True,
-    help="Write labels.csv and metadata.jsonl of a dataset again.",
-)
+@_rows("-o", "--output", basic=True, metavar="DIR|FILE", type=LocalPath("write to"), help=_OUTPUT)
+@_rows("--as", "form", basic=True, type=click.Choice(_FORMS), metavar="FORM", help=_FORM)
+@_rows("--labels", metavar="LABELS", type=LocalPath(), help="IDX labels of the rows.")
+@_rows("--range", "span", basic=True, metavar="A:B", default="", help="IDX rows A to B - 1 alone.")
+@_rows("--digit", metavar="D", type=int, help="Only IDX rows with the label D.")
+@_strips("-H", "--names", "with_names", is_flag=True, help="Print the name of a single strip, too.")
+@_strips("--json", "as_json", basic=True, is_flag=True, help="Print each reading as a line of JSON.")
+@_strips("--min-confidence", basic=True, metavar="P", type=click.FloatRange(0, 1), help=_LEAST)
+@_strips("--repair-labels", is_flag=True, help="Write labels.csv and metadata.jsonl of a dataset again.")
 @source_options
 def decode(**options: Any) -> int:
     """Turn encoded files back into what they mean; - is stdin.

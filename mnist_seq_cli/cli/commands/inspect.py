@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,62 +34,26 @@ _HEADINGS = {
 }
 
 
+_looking = partial(grouped, heading="Looking", basic=True)
+_checking = partial(grouped, heading="Checking", basic=True)
+_comparing = partial(grouped, heading="Comparing")
+_SHOW = "Strips to draw.  [default: 3 on a terminal, 40 on a sheet]"
+_KINDS = click.Choice(("glyph", "label", "image"))
+
+
 @click.command(cls=GroupedCommand, headings=_HEADINGS, short_help="See what is there: facts, checks, scores.")
 @click.argument("path", required=False, type=LocalPath())
-@grouped("--json", "as_json", heading="Looking", basic=True, is_flag=True, help="Print JSON.")
-@grouped(
-    "--show",
-    heading="Looking",
-    basic=True,
-    type=click.IntRange(0, 1000),
-    metavar="N",
-    help="Strips to draw.  [default: 3 on a terminal, 40 on a sheet]",
-)
-@grouped(
-    "--index", heading="Looking", basic=True, metavar="I,J", help="Draw these samples instead; all of a single one."
-)
-@grouped(
-    "--sheet",
-    heading="Looking",
-    basic=True,
-    metavar="FILE.png",
-    type=LocalPath("write to"),
-    help="Write a contact sheet of the strips.",
-)
-@grouped("--boxes", heading="Looking", is_flag=True, help="Draw the box of each digit's ink on the sheet.")
-@grouped(
-    "--html",
-    heading="Looking",
-    basic=True,
-    metavar="FILE.html",
-    type=LocalPath("write to"),
-    help="Write a report for the browser.",
-)
+@_looking("--json", "as_json", is_flag=True, help="Print JSON.")
+@_looking("--show", type=click.IntRange(0, 1000), metavar="N", help=_SHOW)
+@_looking("--index", metavar="I,J", help="Draw these samples instead; all of a single one.")
+@_looking("--sheet", metavar="FILE.png", type=LocalPath("write to"), help="Write a contact sheet of the strips.")
+@_looking("--boxes", basic=False, is_flag=True, help="Draw the box of each digit's ink on the sheet.")
+@_looking("--html", metavar="FILE.html", type=LocalPath("write to"), help="Write a report for the browser.")
 @grouped("--predictions", heading="Scoring", basic=True, metavar="FILE|-", help="Score what a model read, from a file.")
-@grouped("--verify", heading="Checking", basic=True, is_flag=True, help="Check every byte against the manifest.")
-@grouped(
-    "--regenerate",
-    heading="Checking",
-    basic=True,
-    type=click.IntRange(1),
-    metavar="K",
-    help="Make K random shards again, and compare.",
-)
-@grouped(
-    "--against",
-    heading="Comparing",
-    basic=True,
-    metavar="PATH",
-    type=LocalPath(),
-    help="Find what two datasets share.",
-)
-@grouped(
-    "--may-share",
-    heading="Comparing",
-    type=click.Choice(("glyph", "label", "image")),
-    multiple=True,
-    help="What they may share, with --against.",
-)
+@_checking("--verify", is_flag=True, help="Check every byte against the manifest.")
+@_checking("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
+@_comparing("--against", basic=True, metavar="PATH", type=LocalPath(), help="Find what two datasets share.")
+@_comparing("--may-share", type=_KINDS, multiple=True, help="What they may share, with --against.")
 @source_options
 @grouped("--paper", metavar="FILE", help="Picture that a dataset is on, for --regenerate.")
 def inspect(**options: Any) -> int:
