@@ -240,7 +240,7 @@ def test_places_that_are_taken_are_refused(mnistseq: Run, place: Path) -> None:
     assert done == (2, "", f"mnistseq: {message}\n")
     assert mnistseq("dataset", "-n", "5", "--len", "2", "-o", "plain").code == 0
     done = mnistseq("dataset", "--split", "a=5", "--len", "2", "-o", "plain")
-    message = "plain holds a dataset, and splits would stand in it; choose another directory"
+    message = "plain holds a dataset, and splits would be in it; choose another directory"
     assert done == (2, "", f"mnistseq: {message}\n")
     Path("full").mkdir()
     Path("full/letter.txt").write_text("Dear Sir")
