@@ -115,7 +115,8 @@ class _FormatChoice(click.Choice[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name of a format."""
-        return value if value in self.choices or value in names() else super().convert(value, param, ctx)
+        added = value not in FORMAT_NAMES and value in names()
+        return value if added else super().convert(value, param, ctx)
 
 
 _FORMS = [name for name in FORMAT_NAMES if name not in LAYOUTS]
