@@ -23,6 +23,9 @@ def merged(*layers: Layer) -> dict[str, Any]:
         given_way = set(displaced(layer))
         if layer.get("format", words.get("format")) != words.get("format"):
             given_way |= {"compression", "shard_size"}  # which suited another format
+        if words.get("min_gap") is not None and words.get("min_gap") == words.get("max_gap"):
+            # Equal gaps of a recipe.json without a request may follow from its width, or the largest from the least.
+            given_way |= {"min_gap", "max_gap"} if "width" in layer else {"max_gap"} if "min_gap" in layer else set()
         lower = {name: value for name, value in words.items() if name not in given_way}
         if "splits" in lower and lower.get("per_label") and layer.get("per_label"):
             # The sizes of splits by label are images of so many labels, each so many times.

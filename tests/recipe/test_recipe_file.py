@@ -294,3 +294,22 @@ def test_no_file_is_too_strange_to_be_refused(values: Any) -> None:
     Path("x.json").write_text(json.dumps(values))
     with suppress(MnistseqError):
         request_of(recipe_file.read(Path("x.json")))
+
+
+@pytest.mark.parametrize(
+    ("typed", "gaps", "width"),
+    [(("--min", "5"), 5, 94), (("--width", "106"), 11, 106), (("--width", "94"), 5, 94), ((), 8, 100)],
+    ids=str,
+)
+def test_equal_gaps_of_an_older_recipe_json_follow_what_is_typed(
+    typed: tuple[str, ...], gaps: int, width: int, mnistseq: Run
+) -> None:
+    """A recipe.json of 0.1.0 has no request: that its gaps were not asked for shows by their being equal alone."""
+    assert mnistseq("dataset", "-n", "9", "--len", "3", "--width", "100", "--seed", "1", "-o", "new").code == 0
+    older = json.loads(Path("new/recipe.json").read_text())
+    del older["request"]
+    Path("older.json").write_text(json.dumps(older))
+    done = mnistseq("dataset", "--recipe", "older.json", *typed, "-o", "out")
+    assert done.code == 0, done.err
+    recipe = open_dataset("out").recipe
+    assert (recipe.min_gap, recipe.max_gap, recipe.width) == (gaps, gaps, width)
