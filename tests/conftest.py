@@ -8,10 +8,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
+from outcome import Outcome
 
 from mnist_seq_cli.cli import main
 
@@ -40,14 +40,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether the tests are to take their time: `--full`."""
     return bool(request.config.getoption("--full"))
-
-
-class Outcome(NamedTuple):
-    """What a run of the program came to: its exit code, and what it wrote to stdout and stderr."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture
