@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.recipe.json_values import parse_json, typed_fields
+from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
@@ -32,7 +33,6 @@ _JOURNAL = f"{STATE_NAME}/records.jsonl"
 
 MANIFEST_VERSION = 1
 
-_MAX_FILE = 256 << 20
 _MAX_LINE = 4096
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -227,7 +227,7 @@ def _read_json(store: Store, name: str) -> object:
     where = f"{store}/{name}"
     try:
         with store.open(name) as file:
-            if file.seek(0, 2) > _MAX_FILE:
+            if file.seek(0, 2) > MAX_FILE:
                 raise FormatError(f"{where} is too large to be true")
             file.seek(0)
             return parse_json(file.read(), where)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist.bank import Source
-
-MAX_FILE = 256 << 20
+from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 
 
 class BackgroundImage(NamedTuple):

@@ -27,7 +27,7 @@ _MNIST = Source("all")
 
 
 def open_samples(path: Path | None) -> Samples:
-    """Return the samples at a path, of which what is not known is read; with no path, the bundled MNIST.
+    """Return the samples at a path, read where their digits are not known; with no path, the bundled MNIST.
 
     Raises FormatError for what holds nothing of that kind, RequestError where there is nothing, OSError.
     """
@@ -42,16 +42,7 @@ class ReadSamples(Samples):
 
     def __init__(self, samples: Listed) -> None:
         self._samples = samples
-
-    @property
-    def kind(self) -> str:
-        """The kind of the source."""
-        return self._samples.kind
-
-    @property
-    def source(self) -> str:
-        """The name of the bank that glyph ids are of; empty where that is not known."""
-        return self._samples.source
+        self.kind, self.source = samples.kind, samples.source
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -61,23 +52,23 @@ class ReadSamples(Samples):
         return self._samples.labels()
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield the samples with these numbers."""
+        """Yield strips, each with its glyphs where they can be read."""
         return map(self._read, self._samples.strips(numbers))
 
     def images(self) -> Iterator[NamedImage]:
-        """Yield the images of all samples."""
+        """Yield those of the folder or shard."""
         return self._samples.images()
 
     def number_of(self, name: str) -> int | None:
-        """Return the number of the sample of this name, or of this number; None where there is none."""
+        """Return that of the folder or shard."""
         return self._samples.number_of(name)
 
     def spread(self, count: int) -> list[int]:
-        """Return the numbers of about `count` samples from all over, such as are quick to read."""
+        """Return those of the folder or shard."""
         return self._samples.spread(count)
 
     def picked(self, count: int) -> Iterator[Strip | None]:
-        """Yield about `count` samples from all over; None for each that cannot be read from disk."""
+        """Yield strips as `strips` does; None for each that cannot be read from disk."""
         return (None if strip is None else self._read(strip) for strip in self._samples.picked(count))
 
     def _read(self, strip: Strip) -> Strip:
@@ -102,7 +93,7 @@ class ReadSamples(Samples):
 
 
 class Look(NamedTuple):
-    """What was seen in an image: the strip as far as it was read, whether its ink is white, and why it is `unread`."""
+    """The reading of an image: the strip as far as it was read, whether its ink is white, and why it is `unread`."""
 
     strip: Strip
     inverted: bool
@@ -123,21 +114,21 @@ class ReadImage(Samples):
 
     @cached_property
     def look(self) -> Look:
-        """What is seen in the image. Raises FormatError, OSError."""
+        """The reading of the image. Raises FormatError, OSError."""
         image, name = self.file.image, self.file.path.name
-        (found,) = transcribing.transcribe([NamedImage(name, image)], _MNIST, transcribing.MIN_CONFIDENCE)
-        if isinstance(found.result, MnistseqError):
+        ((_, result),) = transcribing.transcribe([NamedImage(name, image)], _MNIST, transcribing.MIN_CONFIDENCE)
+        if isinstance(result, MnistseqError):
             strip = Strip(0, name, on_white(image), None)
-            return Look(strip, strip.image is not image, str(found.result.args[0]))
-        result, shown = found.result, on_white(image, found.result.inverted)
+            return Look(strip, strip.image is not image, str(result.args[0]))
+        shown = on_white(image, result.inverted)
         strip = Strip(0, name, shown, "".join(map(str, result.digits)), result.glyphs, result.x)
         if isinstance(result, Reading):
             return Look(replace(strip, boxes=_boxes_of(result), gaps=result.gaps), result.inverted)
-        about = boxes.estimated(shown, result.x, result.glyph_width)
-        return Look(replace(strip, boxes=about, confidences=result.confidences), result.inverted)
+        estimated = boxes.estimated(shown, result.x, result.glyph_width)
+        return Look(replace(strip, boxes=estimated, confidences=result.confidences), result.inverted)
 
     def labels(self) -> Iterator[Labels]:
-        """Yield what was read."""
+        """Yield the sequence that was read."""
         strip = self.look.strip
         glyphs = np.array([strip.glyphs or (ABSENT,)], dtype=np.int32)
         gaps = np.array([strip.gaps or (NO_GAP,) * (glyphs.shape[1] - 1)], dtype=np.int32)

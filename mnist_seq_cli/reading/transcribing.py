@@ -31,14 +31,14 @@ Named = tuple[str, NDArray[np.uint8]]
 
 
 class Transcript(NamedTuple):
-    """What a strip shows: exactly, or most likely, or why that cannot be said."""
+    """The name of a strip, and its digits as they were read exactly or approximately; or why it cannot be read."""
 
     name: str
     result: Reading | Recognition | MnistseqError
 
 
 def transcribe(strips: Iterable[NamedImage], source: Source, min_confidence: float) -> Iterator[Transcript]:
-    """Yield what each strip shows, in order; strips of one size that follow each other are read at once.
+    """Yield the transcript of each strip, in order; strips of one size that follow each other are read at once.
 
     Approximately only strips are read that cannot be read exactly, and only with `min_confidence` below 1.
     """
@@ -63,7 +63,6 @@ def transcribe(strips: Iterable[NamedImage], source: Source, min_confidence: flo
 
 
 def _read(strips: list[Named], source: Source, min_confidence: float) -> Iterator[Transcript]:
-    """Yield what strips of one size show."""
     if not strips:
         return
     images = np.stack([image for _, image in strips])
@@ -78,14 +77,14 @@ def _approximately(
     image: NDArray[np.uint8], source: Source, min_confidence: float, exactly: CheckError
 ) -> Recognition | CheckError:
     try:
-        found = _recogniser(source).read(image)
+        recognition = _recogniser(source).read(image)
     except CheckError:
         return exactly
-    if found.confidence >= min_confidence:
-        return found
-    shown = format_sequence(found.digits[:20]) + "…" * (len(found.digits) > 20)
+    if recognition.confidence >= min_confidence:
+        return recognition
+    shown = format_sequence(recognition.digits[:20]) + "…" * (len(recognition.digits) > 20)
     return CheckError(
-        f"{exactly.args[0]}; approximately it is {shown}, but with a confidence of {found.confidence:.2f} only",
+        f"{exactly.args[0]}; approximately it is {shown}, but with a confidence of {recognition.confidence:.2f} only",
         hint="`min_confidence` takes what is less sure, and `source` says which glyphs it was made of",
     )
 
@@ -101,19 +100,19 @@ def _recogniser(source: Source) -> Recogniser:
     return Recogniser(bank.load(source))
 
 
-def to_json(name: str, found: Reading | Recognition) -> dict[str, Any]:
-    """Return what a strip shows as JSON values."""
-    sure = found.confidences if isinstance(found, Recognition) else (1.0,) * len(found.digits)
+def to_json(name: str, result: Reading | Recognition) -> dict[str, Any]:
+    """Return the reading of a strip as JSON values."""
+    confidences = (1.0,) * len(result.digits) if isinstance(result, Reading) else result.confidences
     return {
         "file": name,
-        "digits": format_sequence(found.digits),
-        "text": "".join(map(str, found.digits)),
-        "glyphs": list(found.glyphs),
-        "x": list(found.x),
-        **({"y": list(found.y)} if isinstance(found, Reading) else {}),
-        "gaps": list(found.gaps),
-        "inverted": found.inverted,
-        "exact": isinstance(found, Reading),
-        "confidence": round(math.prod(sure), 4),
-        "confidences": list(sure),
+        "digits": format_sequence(result.digits),
+        "text": "".join(map(str, result.digits)),
+        "glyphs": list(result.glyphs),
+        "x": list(result.x),
+        **({"y": list(result.y)} if isinstance(result, Reading) else {}),
+        "gaps": list(result.gaps),
+        "inverted": result.inverted,
+        "exact": isinstance(result, Reading),
+        "confidence": round(math.prod(confidences), 4),
+        "confidences": list(confidences),
     }

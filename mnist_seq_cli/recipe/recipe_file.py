@@ -13,6 +13,7 @@ from typing import Any
 from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError, one_line
 from mnist_seq_cli.recipe.json_values import parse_json, typed_fields
+from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 from mnist_seq_cli.recipe.options.kinds import IntegerOr, LengthOrLengths, Ranged
 from mnist_seq_cli.recipe.options.option import REQUIRED, options_of
 from mnist_seq_cli.recipe.parts.appearance import PAPERS, is_content
@@ -20,8 +21,6 @@ from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.recipe import Recipe, fields_from_json
 from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.recipe.spec import FORM_OPTIONS
-
-MAX_FILE = 256 << 20
 
 _FOLLOWING = ("width", "height", "align", "spacing")
 """What may follow from other words, and need not have been asked for."""

@@ -1,4 +1,4 @@
-"""Owns what kind of thing is at a path or in a stream: by the first bytes of a file, in this one place."""
+"""Owns the detection of the kind of a file, by its first bytes, and the checks that a path is a file."""
 
 from __future__ import annotations
 
@@ -46,15 +46,8 @@ def unknown_kind(start: bytes, name: str) -> FormatError:
     return FormatError(f"{name} is neither an image nor an IDX, tar or npz file", hint=hint)
 
 
-def start_of(path: Path) -> bytes:
-    """Return the first bytes of a file, enough to know its kind. Raises RequestError where there is no file."""
-    require_file(path)
-    with path.open("rb") as file:
-        return file.read(ENOUGH)
-
-
 def is_directory(path: Path) -> bool:
-    """Tell whether there is a directory of that name. Raises RequestError for a name that cannot be."""
+    """Return whether there is a directory of that name. Raises RequestError for a name that cannot be."""
     try:
         return path.is_dir()
     except OSError as error:

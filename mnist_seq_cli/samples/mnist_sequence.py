@@ -1,7 +1,7 @@
 """Owns the Python interface of MNIST-Sequence (2018), for code that was written for it.
 
-Images are float32 in [0, 1], 28 rows high, 0 for ink and 1 for paper, and the glyphs come from MNIST's test file, as
-there. Every call draws anew, unless a `seed` is given, which the original did not have.
+Images are float32 in [0, 1], 28 rows high, 0 for ink and 1 for background, and the glyphs come from MNIST's test file,
+as there. Every call samples anew, unless there is a `seed`, which the original did not have.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.storage import local
 
 _SOURCE = Source("test")
-_GLYPH = 28
 
 _NOT_NPY = (ValueError, TypeError, EOFError, OverflowError, MemoryError, RecursionError, TokenError)
 """What NumPy raises, at one place or another, for a file that is not what its header says."""
@@ -44,7 +43,7 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
     def generate_mnist_sequence(
         self, digits: Iterable[int], spacing_range: tuple[int, int], image_width: int
     ) -> NDArray[np.float32]:
-        """Return one image of `digits`: float32 (28, image_width), 0 ink to 1 paper.
+        """Return one image of `digits`: float32 (28, image_width), 0 ink to 1 background.
 
         The gap is `(image_width - L*28) / (L-1)` px and has to be a whole number inside `spacing_range` (inclusive).
         Raises RequestError, a ValueError, when it is not, or for digits outside 0 to 9.
@@ -52,17 +51,17 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
         sequence = tuple(int(digit) for digit in digits)
         lowest, highest = spacing_range
         layout = resolve_layout(len(sequence), min_gap=lowest, max_gap=highest, width=image_width)
-        return _as_floats(self._draw(len(sequence), (sequence,), 1, layout.width).images[0])
+        return _as_floats(self._sample(len(sequence), (sequence,), 1, layout.width).images[0])
 
     def generate_data(self, num_samples: int, seq_len: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return `num_samples` images of random sequences of `seq_len` digits, glyphs touching, and their digits.
 
-        Images are float32 (num_samples, 28, seq_len * 28), 0 ink to 1 paper; digits are uint8 (num_samples, seq_len).
-        Raises RequestError for numbers that cannot be.
+        Images are float32 (num_samples, 28, seq_len * 28), 0 ink to 1 background; digits are uint8
+        (num_samples, seq_len). Raises RequestError for numbers that cannot be.
         """
         if num_samples < 1:
             raise RequestError(f"{num_samples} samples were asked for", hint="ask for 1 or more")
-        batch = self._draw(seq_len, (), num_samples, None)
+        batch = self._sample(seq_len, (), num_samples, None)
         return _as_floats(batch.images), batch.digits
 
     def save_image(self, image: ArrayLike, digits: Iterable[int], directory: str | PathLike[str] = ".") -> Path:
@@ -101,7 +100,7 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
                 raise FormatError(f"{fspath(path)} is not an npy file ({reason})") from None
         return loaded
 
-    def _draw(self, length: int, sequences: tuple[tuple[int, ...], ...], count: int, width: int | None) -> Batch:
+    def _sample(self, length: int, sequences: tuple[tuple[int, ...], ...], count: int, width: int | None) -> Batch:
         request = Request(seed=self._seed, length=length, sequences=sequences, width=width, source=_SOURCE.name)
         recipe = resolve(request, bank.load(_SOURCE).facts)
         first, self._calls = self._calls, self._calls + count
@@ -115,7 +114,7 @@ def _as_floats(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 def generate_numbers_sequence(
     digits: Sequence[int], spacing_range: tuple[int, int], image_width: int, *, seed: int | None = None
 ) -> NDArray[np.float32]:
-    """Return one image of `digits`: float32 (28, image_width), 0 ink to 1 paper.
+    """Return one image of `digits`: float32 (28, image_width), 0 ink to 1 background.
 
     As `MNIST_Sequence_API.generate_mnist_sequence`, in one call. Raises RequestError.
     """

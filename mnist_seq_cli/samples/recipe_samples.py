@@ -22,9 +22,9 @@ from mnist_seq_cli.samples.strip import Labels, NamedImage, Strip, sampled_gaps,
 class Sample(NamedTuple):
     """One sample: a named tuple of arrays and integers, which loaders such as PyTorch's collate as they are.
 
-    `image` uint8 (height, width), 255 paper and 0 ink; `digits` uint8 (n,), of which the first `length` count; `glyphs`
-    int32 (n,), ids; `x` and `y` int32 (n,), left and top edges of their boxes in px; `boxes` int32 (n, 4), where their
-    ink is, as x, y, width and height in px; `number`, its place in the recipe.
+    `image` uint8 (height, width), 255 background and 0 ink; `digits` uint8 (n,), of which the first `length` count;
+    `glyphs` int32 (n,), ids; `x` and `y` int32 (n,), left and top edges of their boxes in px; `boxes` int32 (n, 4),
+    those of their ink, as x, y, width and height in px; `number`, its index in the recipe.
     """
 
     image: NDArray[np.uint8]
@@ -49,7 +49,7 @@ _WithMask: Any = namedtuple("MaskedSample", (*Sample._fields, "mask"))  # type: 
 class MaskedSample(_WithMask, Sample):  # type: ignore[misc]
     """A sample with its mask: what a Sample has, and as `mask` uint8 (height, width) which digit a pixel is of.
 
-    That is its position, counted from 1, or 0 for paper; where digits overlap, that of the darker ink.
+    That is its position, counted from 1, or 0 for background; where digits overlap, that of the darker ink.
     """
 
     __slots__ = ()
@@ -62,8 +62,11 @@ class RecipeSamples(Samples):
     With `masks` a sample is a MaskedSample, and a batch has masks.
     """
 
+    kind = "recipe"
+
     def __init__(self, recipe: Recipe, indices: range, *, masks: bool = False) -> None:
         self.recipe = recipe
+        self.source, self.glyph_width = recipe.source, recipe.glyph_width
         self.masks = masks
         self._indices = indices
 
@@ -110,30 +113,15 @@ class RecipeSamples(Samples):
         """
         if not 0 <= first <= stop <= len(self):
             raise IndexError(f"there are {len(self)} samples, and {first} to {stop} was asked for")
-        wanted = self._indices[first:stop]
-        if not wanted:
+        numbers = self._indices[first:stop]
+        if not numbers:
             return nothing(self.recipe, first, masks=self.masks)
-        if wanted.step == 1:
-            return self._make(wanted.start, wanted.start + len(wanted))
-        return joined([self._make(number, number + 1) for number in wanted])
-
-    @property
-    def kind(self) -> str:
-        """The kind of the source."""
-        return "recipe"
-
-    @property
-    def source(self) -> str:
-        """The name of the bank that glyph ids are of."""
-        return self.recipe.source
-
-    @property
-    def glyph_width(self) -> int:
-        """The width of the glyphs in px."""
-        return self.recipe.glyph_width
+        if numbers.step == 1:
+            return self._make(numbers.start, numbers.start + len(numbers))
+        return joined([self._make(number, number + 1) for number in numbers])
 
     def labels(self) -> Iterator[Labels]:
-        """Yield the labels of all samples, some at a time."""
+        """Yield those of the recipe."""
         first = 0
         for batch in self.batches():
             numbers = self._indices[first : first + len(batch)]
@@ -150,11 +138,9 @@ class RecipeSamples(Samples):
 
     def images(self) -> Iterator[NamedImage]:
         """Yield the images of all samples as wide as the canvas, so that many can be read at once."""
-        number = 0
-        for batch in self.batches():
-            for image in batch.images:
-                yield NamedImage(self._name_of(number), image)
-                number += 1
+        images = (image for batch in self.batches() for image in batch.images)
+        for number, image in enumerate(images):
+            yield NamedImage(self._name_of(number), image)
 
     def _name_of(self, number: int) -> str:
         """Return the name of a sample for people."""
@@ -169,16 +155,9 @@ _ITERATION = 256
 
 
 def _sample(batch: Batch, row: int, number: int) -> Sample | MaskedSample:
-    sample = Sample(
-        batch.images[row, :, : batch.widths[row]],
-        batch.digits[row],
-        int(batch.lengths[row]),
-        batch.glyphs[row],
-        batch.x[row],
-        batch.y[row],
-        batch.boxes[row],
-        number,
-    )
+    columns, length = slice(batch.widths[row]), int(batch.lengths[row])
+    image, digits, boxes = batch.images[row, :, columns], batch.digits[row], batch.boxes[row]
+    sample = Sample(image, digits, length, batch.glyphs[row], batch.x[row], batch.y[row], boxes, number)
     if batch.masks is None:
         return sample
-    return MaskedSample(*sample, batch.masks[row, :, : batch.widths[row]])  # type: ignore[call-arg]
+    return MaskedSample(*sample, batch.masks[row, :, columns])  # type: ignore[call-arg]

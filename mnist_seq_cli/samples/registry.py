@@ -1,4 +1,4 @@
-"""Owns what is at a path or in a stream: the one place that knows it, by first bytes and by what a folder holds."""
+"""Owns the opening of a path or a stream: the one place where first bytes, and the files of a folder, give a source."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
-from mnist_seq_cli.samples.detection import ENOUGH, PICTURES, is_directory, kind_of, start_of, unknown_kind
+from mnist_seq_cli.samples.detection import ENOUGH, PICTURES, is_directory, kind_of, require_file, unknown_kind
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.sources.arrays import IdxFile, NpzFile
 from mnist_seq_cli.samples.sources.folder import open_folder
 from mnist_seq_cli.samples.sources.image import ImageFile, is_named_like_a_strip, named_image
 from mnist_seq_cli.samples.sources.mnist import MnistDigits
-from mnist_seq_cli.samples.sources.tar_file import TarFile
-from mnist_seq_cli.samples.sources.tar_images import TarStream, images_in
+from mnist_seq_cli.samples.sources.tar_file import TarFile, TarStream, images_in
 from mnist_seq_cli.samples.stored import StoredDataset
 from mnist_seq_cli.samples.strip import NamedImage
 
@@ -36,18 +35,16 @@ def open_samples(path: Path | None, name: str = "") -> Samples:
     if is_directory(path):
         dataset = StoredDataset.found_at(path)
         return open_folder(path) if dataset is None else dataset
-    start = start_of(path)
-    match kind_of(start):
-        case "idx":
-            return IdxFile(path)
-        case "npz":
-            return NpzFile(path)
-        case "tar":
-            return TarFile(path, name)
-        case "PNG":
-            return ImageFile(path, name)
-        case kind if kind in PICTURES:
-            return ImageFile(path, name)
+    require_file(path)
+    with path.open("rb") as file:
+        start = file.read(ENOUGH)
+    kind = kind_of(start)
+    if kind == "PNG" or kind in PICTURES:
+        return ImageFile(path, name)
+    if kind == "tar":
+        return TarFile(path, name)
+    if kind is not None:
+        return IdxFile(path) if kind == "idx" else NpzFile(path)
     for known in formats.names():
         if formats.get(known).detect(start):
             raise FormatError(f"{path} is a part of a dataset of the format {known}", hint="give its directory")
@@ -74,7 +71,7 @@ def open_images(name: str) -> Images | NDArray[Any]:
 
 
 def images_from(stream: BinaryIO, name: str, limit: int) -> Images | NDArray[Any]:
-    """Return what comes from a stream: an image, the images in a tar file as they come, or the array in an IDX file.
+    """Return the content of a stream: an image, the images in a tar file as they come, or the array in an IDX file.
 
     Raises FormatError for what is none of these, and for more than `limit` bytes that have to be held.
     """
@@ -97,28 +94,27 @@ def images_from(stream: BinaryIO, name: str, limit: int) -> Images | NDArray[Any
 def _images_under(path: Path) -> Iterator[NamedImage]:
     """Yield the images of a folder, and of those in it, by name; of a dataset whose images are no files, in order.
 
-    Left out are hidden ones, links to folders, and masks: what is beside its strips under the name of a mask, and a
-    folder `masks` beside one `images`.
+    Left out are hidden ones, links to folders, and masks: by the name of a file, or a folder `masks` beside `images`.
     """
-    found = False
+    is_empty = True
     for folder, folders, names in os.walk(path, onerror=_raise):
         without = MASKS_NAME if IMAGES_NAME in folders else ""
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != without)
         try:
             data = StoredDataset.found_at(Path(folder)) if RECIPE_NAME in names else None
             if data is not None and not formats.get(data.spec.format).SMALL_FILES:
-                found, folders[:] = True, []
+                is_empty, folders[:] = False, []
                 yield from StoredDataset(folder).images()
                 continue
         except FormatError as error:
-            found = True
+            is_empty = False
             yield NamedImage(folder, error)
             continue
         for name in sorted(names):
             if is_named_like_a_strip(name) and not name.startswith("."):
-                found = True
+                is_empty = False
                 yield from ImageFile(Path(folder, name)).images()
-    if not found:
+    if is_empty:
         raise RequestError(f"{path} holds no images", hint="give a folder of images, or a dataset")
 
 

@@ -22,20 +22,14 @@ class Samples:
     A source gives its number of samples, `labels` and `strips`; it overrides the rest where it can do better.
     """
 
-    @property
-    def kind(self) -> str:
-        """The kind of the source."""
-        return ""
+    kind: str = ""
+    """The kind of the source."""
 
-    @property
-    def source(self) -> str:
-        """The name of the bank that glyph ids are of; empty where that is not known."""
-        return ""
+    source: str = ""
+    """The name of the bank that glyph ids are of; empty where that is not known."""
 
-    @property
-    def glyph_width(self) -> int:
-        """The width of the glyphs in px."""
-        return 28
+    glyph_width: int = 28
+    """In px."""
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -99,5 +93,5 @@ class Samples:
 
 def number_in(name: str, count: int) -> int | None:
     """Return the number in `12`, `00000012.png`, `images/00000/00000012.png` and the like, if it is below `count`."""
-    found = _NUMBERED.fullmatch(name.strip())
-    return int(found[1]) if found and int(found[1]) < count else None
+    match = _NUMBERED.fullmatch(name.strip())
+    return int(match[1]) if match and int(match[1]) < count else None

@@ -34,8 +34,8 @@ class SequenceDataset(RecipeSamples):
     The keywords are the options of `mnistseq dataset`, and mean the same; see the parts of a recipe (`Writing`,
     `Placement`, `Appearance`, `Glyphs`). `length` may be "2-8" or "2:1,3:5", sequences "1-2-3" or tuples of digits,
     ranges (from, to), "-10-10" or 5; `paper` and `source` may be paths. `samples` is what `len` says: an epoch.
-    Without `seed` one is drawn: `recipe.seed`. With `pool` (0, 9, 10) and (9, 10, 10) two datasets share no glyph. With
-    `masks` samples and batches have a mask of each image.
+    Without `seed` one is sampled: `recipe.seed`. With `pool` (0, 9, 10) and (9, 10, 10) two datasets share no glyph.
+    With `masks` samples and batches have a mask of each image.
 
     A map-style dataset for `torch.utils.data.DataLoader`: it travels to workers without its glyphs, and has no state.
 
@@ -87,13 +87,12 @@ class SequenceDataset(RecipeSamples):
         masks: bool = False,
     ) -> None:
         request = Request.of({name: value for name, value in locals().items() if name in options_of(Request)})
-        place = source_of(request)
-        recipe = resolved(request, place)
+        self._source = source_of(request)
+        recipe = resolved(request, self._source)
         if masks:
             check_masks(recipe)
         indices = _checked_range(recipe.round or DEFAULT_SAMPLES if samples is None else samples)
         super().__init__(recipe, indices, masks=masks)
-        self._source = place
 
     @classmethod
     def from_recipe(

@@ -1,9 +1,9 @@
-"""Owns single images as files: which sequences make which files, and where they go."""
+"""Owns single images of sequences as files: their names, their content and their masks."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -51,40 +51,31 @@ def plan(sequences: Iterable[Digits], request: Request, *, count: int = 1) -> Im
         raise RequestError(f"`count` is {count}", hint="ask for 1 or more")
     source = source_of(request)
     request = replace(request, seed=draw_seed() if request.seed is None else request.seed)
-    listed = list(sequences)
-    if not listed:
+    each = list(sequences)
+    if not each:
         raise RequestError("there are no sequences to write", hint="give some, or pipe them in with -")
-    if len(listed) * count > MAX_IMAGES:
-        raise RequestError(
-            f"{len(listed) * count} strips are too many for single files",
-            hint=f"{MAX_IMAGES} at most; mnistseq dataset makes more",
-        )
-    each = [sequence for sequence in listed for _ in range(count)]
+    if len(each) * count > MAX_IMAGES:
+        problem = f"{len(each) * count} strips are too many for single files"
+        raise RequestError(problem, hint=f"{MAX_IMAGES} at most; mnistseq dataset makes more")
+    each = [sequence for sequence in each for _ in range(count)]
     if request.glyphs == "once":
-        together = resolved(replace(request, sequences=tuple(_of_one_length(each))), source)
-        recipes = dict.fromkeys(each, together)
+        shortest, longest = min(map(len, each)), max(map(len, each))
+        if shortest < longest:
+            digits = f"{shortest} to {longest} digits"
+            problem = f"`glyphs=once` counts through strips of one length, and these have {digits}"
+            raise RequestError(problem, hint="mnistseq dataset `sequences` takes sequences of any lengths")
+        recipes = dict.fromkeys(each, resolved(replace(request, sequences=tuple(each)), source))
     else:
         recipes = {one: resolved(replace(request, sequences=(one,)), source) for one in dict.fromkeys(each)}
-    total, seen = Counter(each), Counter[Digits]()
+    total, named = Counter(each), Counter[Digits]()
     images = []
     for index, sequence in enumerate(each):
         name = format_sequence(sequence)
         if total[sequence] > 1:
-            name = f"{name}_{seen[sequence]}"
-            seen[sequence] += 1
+            name = f"{name}_{named[sequence]}"
+            named[sequence] += 1
         images.append(SingleImage(recipes[sequence], index, name))
     return ImagePlan(images, source, images[0].recipe.seed)
-
-
-def _of_one_length(sequences: Sequence[Digits]) -> Sequence[Digits]:
-    """Return the sequences. Raises RequestError for several lengths, whose strips are no samples of one recipe."""
-    shortest, longest = min(map(len, sequences)), max(map(len, sequences))
-    if shortest < longest:
-        raise RequestError(
-            f"`glyphs=once` counts through strips of one length, and these have {shortest} to {longest} digits",
-            hint="mnistseq dataset --labels takes sequences of any lengths",
-        )
-    return sequences
 
 
 def encode(planned: ImagePlan, *, masks: bool = False) -> Iterator[list[bytes]]:
@@ -95,8 +86,9 @@ def encode(planned: ImagePlan, *, masks: bool = False) -> Iterator[list[bytes]]:
     glyphs, background = bank.load(planned.source), background_image.load(planned.source)
     for _, group in groupby(planned.images, lambda image: id(image.recipe)):
         run = list(group)
-        for first, stop in spans(run[0].recipe, run[0].number, run[-1].number + 1):
-            batch = compose(run[0].recipe, glyphs, first, stop, masks=masks, background=background)
+        recipe = run[0].recipe
+        for first, stop in spans(recipe, run[0].number, run[-1].number + 1):
+            batch = compose(recipe, glyphs, first, stop, masks=masks, background=background)
             arrays = [batch.images] if batch.masks is None else [batch.images, batch.masks]
             yield from map(list, zip(*(png.encode(array, "small", batch.widths) for array in arrays), strict=True))
 
@@ -115,16 +107,14 @@ def write(planned: ImagePlan, output: Path, *, to_directory: bool = False, masks
     if to_file and len(planned.images) > 1:
         problem = f"{len(planned.images)} strips do not go into one file, {output}"
         raise RequestError(problem, hint="give a directory with `output`")
-    pictures = [output if to_file else output / f"{image.name}.png" for image in planned.images]
-    paths = [[path, *([path.with_name(path.stem + png.MASK_SUFFIX)] if masks else [])] for path in pictures]
-    longest = max((path for both in paths for path in both), key=lambda path: len(path.name))
-    if len(longest.name) > MAX_NAME - len(local.partial_name(Path("x")).name):
-        raise RequestError(
-            f"the name of a strip would have {len(longest.name)} characters, too many for a file",
-            hint="name the file with `output=FILE.png`",
-        )
-    local.make_directory(pictures[0].parent)
-    for both, contents in zip(paths, encode(planned, masks=masks), strict=True):
-        for path, content in zip(both, contents, strict=True):
+    paths = [output if to_file else output / f"{image.name}.png" for image in planned.images]
+    longest = max(len(path.name) for path in paths) + (len(png.MASK_SUFFIX) - len(".png")) * masks
+    if longest > MAX_NAME - len(local.partial_name(Path("x")).name):
+        problem = f"the name of a strip would have {longest} characters, too many for a file"
+        raise RequestError(problem, hint="name the file with `output=FILE.png`")
+    local.make_directory(paths[0].parent)
+    for image_path, contents in zip(paths, encode(planned, masks=masks), strict=True):
+        mask_path = image_path.with_name(image_path.stem + png.MASK_SUFFIX)
+        for path, content in zip((image_path, mask_path), contents, strict=False):
             local.write_whole(path, content, sync=False)
             yield path

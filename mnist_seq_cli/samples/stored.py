@@ -36,10 +36,11 @@ _SHARDS = 20
 class StoredDataset(RecipeSamples):
     """The samples of a complete dataset directory, in the form that SequenceDataset gives them.
 
-    `recipe` and `spec` are what was asked for; samples have masks where these were written. Formats that cannot be
-    read at any place (webdataset, idx) are read a shard at a time, and the last shard is held: go through them in
-    order.
+    `recipe` and `spec` are the request; samples have masks where these were written. Formats without random access
+    (webdataset, idx) are read a shard at a time, and the last shard is held: go through them in order.
     """
+
+    kind = "dataset"
 
     def __init__(self, path: str | PathLike[str]) -> None:
         open_store(path, "read")
@@ -52,9 +53,8 @@ class StoredDataset(RecipeSamples):
             raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}", hint=hint)
         self._open(path, spec)
         if not self.is_complete:
-            raise FormatError(
-                f"{path} is incomplete: it has no {MANIFEST_NAME}", hint="the dataset command does the rest"
-            )
+            hint = "the dataset command does the rest"
+            raise FormatError(f"{path} is incomplete: it has no {MANIFEST_NAME}", hint=hint)
         if self.problems:
             raise FormatError(f"{path} is not sound: {self.problems[0]}")
 
@@ -88,17 +88,11 @@ class StoredDataset(RecipeSamples):
         self._shard: tuple[int, Batch] | None = None
 
     @property
-    def kind(self) -> str:
-        """The kind of the source."""
-        return "dataset"
-
-    @property
     def _format(self) -> Format:
         return formats.get(self.spec.format)
 
     @property
     def _is_part(self) -> bool:
-        """Whether these are some of the samples on disk."""
         return self._indices != range(self.spec.samples)
 
     def _read(self, shard: Shard) -> Iterator[Batch]:

@@ -37,7 +37,7 @@ from mnist_seq_cli.mnist.bank import Source, load
 from mnist_seq_cli.reading import transcribing
 from mnist_seq_cli.reading.exact import Reading
 from mnist_seq_cli.samples import registry
-from mnist_seq_cli.samples.sources import tar_images
+from mnist_seq_cli.samples.sources import tar_file
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -1106,7 +1106,7 @@ def test_a_tar_file_of_impossible_sizes_is_refused(monkeypatch: pytest.MonkeyPat
         file.write(member.tobuf(tarfile.GNU_FORMAT))
         file.truncate(64 << 20)
     assert_one_line(mnistseq("decode", "x.tar"), 2, "x.tar is not a sound tar file", "an impossible size")
-    monkeypatch.setattr(tar_images, "MAX_FILE", 100)
+    monkeypatch.setattr(tar_file, "MAX_FILE", 100)
     Path("x.tar").write_bytes(tar_of(("a.png", bytes(101))))
     assert_one_line(mnistseq("decode", "x.tar"), 2, "x.tar/a.png is too large")
 

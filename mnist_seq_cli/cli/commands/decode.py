@@ -179,7 +179,7 @@ def _export_rows(asked: _Asked, name: str, array: Any, labels: Any) -> None:
                 label = "" if labels is None else f" {labels[number]}"
                 terminal.print_strip(255 - image, f"{number}:{label}")
     else:
-        print_lines(idx_export.give_out(rows, form, asked.output))
+        print_lines(idx_export.export(rows, form, asked.output))
 
 
 def _print_transcripts(transcripts: Iterable[Transcript], *, as_json: bool, named: bool) -> int:

@@ -15,6 +15,9 @@ MAX_SAMPLES = 100_000_000
 MAX_SHARDS = 100_000
 MAX_SHARD_SIZE = 100_000
 
+MAX_FILE = 256 << 20
+"""Bytes of a file that is read as a whole: a recipe, metadata, a picture."""
+
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raise RequestError for a value that is none of the choices."""

@@ -33,37 +33,31 @@ class Arrays(Samples):
 
     def __init__(self, path: Path, format_name: str | None = None) -> None:
         self.path = path
-        self._source, self._gap, invert = facts_of(recipe_beside(path.parent, format_name))
-        self._white_ink = self._white_ink if invert is None else invert
-
-    @property
-    def source(self) -> str:
-        """The name of the bank that glyph ids are of; empty where that is not known."""
-        return self._source
+        self.source, self._gap, invert = facts_of(recipe_beside(path.parent, format_name))
+        if invert is not None:
+            self._white_ink = invert
 
     @property
     def _known(self) -> dict[str, NDArray[Any]]:
-        """The arrays beside the images, by the names that they have in a batch."""
+        """The arrays beside the images."""
         return {}
 
     def __len__(self) -> int:
         return len(self.array) if _are_images(self.array) else 0
 
     def _batch(self, first: int, stop: int) -> Batch:
-        count, others = stop - first, self._known
-        length = others["labels"].shape[1] if "labels" in others else 1
-        absent = np.full((count, length), ABSENT, dtype=np.int32)
-        digits = np.array(others["labels"][first:stop]) if "labels" in others else np.zeros((count, 1), np.uint8)
-        sizes = np.array(others["lengths"][first:stop]) if "lengths" in others else np.full(count, length, np.int32)
-        glyphs, x = (np.array(others[name][first:stop]) if name in others else absent for name in ("glyphs", "x"))
-        is_wrong = digits.min() < 0 or digits.max() > 9 or sizes.min() < 1 or sizes.max() > length
-        if "labels" in others and is_wrong:
+        count, known = stop - first, {name: np.array(array[first:stop]) for name, array in self._known.items()}
+        images, digits = np.asarray(self.array[first:stop]), known.get("labels", np.zeros((count, 1), np.uint8))
+        length = digits.shape[1]
+        lengths = known.get("lengths", np.full(count, length, np.int32))
+        is_wrong = digits.min() < 0 or digits.max() > 9 or lengths.min() < 1 or lengths.max() > length
+        if "labels" in known and is_wrong:
             raise FormatError(f"{self.path} has a label that is not a sequence of 1 to {length} digits")
-        boxes = np.array(others["boxes"][first:stop]) if "boxes" in others else np.stack([absent] * 4, axis=2)
-        images = np.asarray(self.array[first:stop])
+        absent = np.full((count, length), ABSENT, dtype=np.int32)
+        glyphs, x = known.get("glyphs", absent), known.get("x", absent)
+        boxes = known.get("boxes", np.full((count, length, 4), ABSENT, dtype=np.int32))
         widths = np.full(count, images.shape[2], dtype=np.int32)
-        known = (sizes, glyphs, x, np.zeros_like(x), boxes, widths)
-        return Batch(first, digits.astype(np.uint8), *known, images=images)
+        return Batch(first, digits.astype(np.uint8), lengths, glyphs, x, np.zeros_like(x), boxes, widths, images)
 
     def _gaps(self, batch: Batch) -> NDArray[np.int32]:
         count, length = batch.digits.shape
@@ -75,12 +69,10 @@ class Arrays(Samples):
         return gaps
 
     def labels(self) -> Iterator[Labels]:
-        """Yield what is known."""
+        """Yield the sequences and their glyphs, as far as these are known."""
         for first in range(0, len(self), LABELS_AT_ONCE):
             batch = self._batch(first, min(first + LABELS_AT_ONCE, len(self)))
-            texts: list[str | None] = [None] * len(batch)
-            if "labels" in self._known:
-                texts = list(texts_of(batch))
+            texts: list[str | None] = [*texts_of(batch)] if "labels" in self._known else [None] * len(batch)
             yield Labels(first, texts, batch.glyphs, self._gaps(batch))
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
@@ -112,7 +104,7 @@ class IdxFile(Arrays):
 
 
 class NpzFile(Arrays):
-    """The arrays of an npz file that are stored as they are, mapped; with nothing believed that the file says.
+    """The arrays of an npz file that are stored uncompressed, mapped; with nothing believed that the file says.
 
     Raises FormatError for one without images; when labels are asked for, for arrays that do not fit one another.
     """
@@ -134,14 +126,15 @@ class NpzFile(Arrays):
     def _known(self) -> dict[str, NDArray[Any]]:
         """The arrays beside the images: labels, lengths, glyphs, x, boxes and gaps, as far as there are any."""
         arrays = self._read(*(_DIMENSIONS.keys() - {"images"}))
-        shape = arrays["labels"].shape if "labels" in arrays else None
-        fits = all(len(array) == len(self.array) for array in arrays.values()) and all(
-            arrays[name].shape == shape for name in ("glyphs", "x") if name in arrays
+        count, length = arrays["labels"].shape if "labels" in arrays else (len(self.array), -1)
+        sequences = (count, length)
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("glyphs", "x"), sequences)
+        shapes |= {"boxes": (*sequences, 4), "gaps": (count, length - 1)}
+        fit = count == len(self.array) and all(
+            array.dtype.kind in "iu" and array.shape == shapes.get(name, (count, *array.shape[1:]))
+            for name, array in arrays.items()
         )
-        fits = fits and ("boxes" not in arrays or arrays["boxes"].shape == (*(shape or ()), 4))
-        fits = fits and ("gaps" not in arrays or (shape is not None and arrays["gaps"].shape[1] == shape[1] - 1))
-        kinds = all(array.dtype.kind in "iu" for array in arrays.values())
-        if not fits or not kinds or (shape is not None and not 0 < shape[1] <= MAX_LENGTH):
+        if not fit or ("labels" in arrays and not 0 < length <= MAX_LENGTH):
             raise FormatError(f"{self.path} is not an npz file as we write them: its arrays do not fit one another")
         return arrays
 

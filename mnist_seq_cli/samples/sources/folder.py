@@ -1,4 +1,4 @@
-"""Owns the PNG files of a folder as samples."""
+"""Owns the PNG files of a folder as samples, and the labels beside them: labels.csv or metadata.jsonl."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from pathlib import Path
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
-from mnist_seq_cli.formats.rows import Row
+from mnist_seq_cli.formats.rows import (
+    LABELS_NAME,
+    METADATA_NAME,
+    Row,
+    lines_of,
+    parse_label,
+    parse_row,
+    read_any_labels,
+)
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
 from mnist_seq_cli.samples.sources.image import ImageFile, read_image
-from mnist_seq_cli.samples.sources.label_files import read_labels
 from mnist_seq_cli.samples.sources.listed import MAX_SAMPLES, Listed, Listing, recipe_beside
 from mnist_seq_cli.samples.strip import NamedImage, Strip
+from mnist_seq_cli.storage import local
 
 
 class Folder(Listed):
@@ -24,17 +32,8 @@ class Folder(Listed):
 
     def __init__(self, path: Path, listing: Listing, recipe: Recipe | None = None, *, is_shard: bool = False) -> None:
         super().__init__(recipe)
-        self.path, self.listing, self._is_shard = path, listing, is_shard
-
-    @property
-    def kind(self) -> str:
-        """The kind of the source."""
-        return "shard" if self._is_shard else "folder"
-
-    @property
-    def source(self) -> str:
-        """The name of the bank that glyph ids are of."""
-        return super().source or "all"
+        self.path, self.listing = path, listing
+        self.kind, self.source = "shard" if is_shard else "folder", self.source or "all"
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield images."""
@@ -70,12 +69,12 @@ def open_folder(path: Path) -> Folder:
         raise FormatError(f"{path} holds masks, and no strips", hint=f"the strips are in {images}")
     if here.parent.name == IMAGES_NAME and re.fullmatch(r"[0-9]{5}", here.name):
         whole = here.parent.parent
-        rows = read_labels(whole, set(names), f"{IMAGES_NAME}/{here.name}/")
+        rows = _read_labels(whole, names, f"{IMAGES_NAME}/{here.name}/")
         return Folder(path, Listing(names, rows), recipe_beside(whole), is_shard=True)
     is_label = re.fullmatch("[0-9]+", here.name, re.ASCII) is not None
     if is_label and (recipe := recipe_beside(here.parent, "folders")) is not None:
-        return Folder(path, Listing(names, read_labels(here.parent, set(names), f"{here.name}/")), recipe)
-    rows = read_labels(path, set(names), "") or _labels_in_names(names, here.name if is_label else None)
+        return Folder(path, Listing(names, _read_labels(here.parent, names, f"{here.name}/")), recipe)
+    rows = _read_labels(path, names) or _labels_in_names(names, here.name if is_label else None)
     return Folder(path, Listing(names, rows))
 
 
@@ -83,7 +82,29 @@ def _labels_in_names(names: list[str], label: str | None) -> dict[str, Row]:
     """Return the labels in names such as 1-2-3_0.png, and in a folder of a label 0_42.png; none unless all are so."""
     if label is not None and all(re.fullmatch(rf"[0-9]+_{label}\.png", name, re.ASCII) for name in names):
         return dict.fromkeys(names, Row(label))
-    found = [re.fullmatch(r"([0-9](?:-[0-9])*)(?:_[0-9]+)?\.png", name, re.ASCII) for name in names]
-    if all(found) and any(re.search("[-_]", name) for name in names):
-        return {match[0]: Row(match[1].replace("-", "")) for match in found if match}
+    matches = [re.fullmatch(r"([0-9](?:-[0-9])*)(?:_[0-9]+)?\.png", name, re.ASCII) for name in names]
+    if all(matches) and any(re.search("[-_]", name) for name in names):
+        return {match[0]: Row(match[1].replace("-", "")) for match in matches if match}
     return {}
+
+
+def _read_labels(directory: Path, names: list[str], folder: str = "") -> dict[str, Row]:
+    """Return the rows of metadata.jsonl, or else of labels.csv, for the files of a folder with these names.
+
+    Raises FormatError, OSError.
+    """
+    rows: dict[str, Row] = {}
+    name_of = {f"{folder}{name}": name for name in names}
+    if (directory / METADATA_NAME).exists():
+        with local.open_regular(directory / METADATA_NAME) as file:
+            for number, line in enumerate(lines_of(file), 1):
+                if line.strip():
+                    row = parse_row(line, f"{METADATA_NAME}, line {number}")
+                    if row.file_name in name_of:
+                        rows[name_of[row.file_name]] = row
+    elif (directory / LABELS_NAME).exists():
+        with local.open_regular(directory / LABELS_NAME) as file:
+            for file_name, label, where in read_any_labels(file, str(directory / LABELS_NAME)):
+                if file_name in name_of:
+                    rows[name_of[file_name]] = Row(parse_label(label, where))
+    return rows

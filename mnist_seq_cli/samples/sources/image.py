@@ -15,18 +15,18 @@ from mnist_seq_cli.codecs import image_file, png
 from mnist_seq_cli.engine.batch import ABSENT
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME
+from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
 from mnist_seq_cli.samples.detection import PICTURES, kind_of, unknown_kind
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import Labels, NamedImage, Strip, on_white
 from mnist_seq_cli.storage import local
 
-MAX_FILE = 256 << 20
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 
 
 class ImageFile(Samples):
-    """One image file. What it shows is not known."""
+    """One image file, whose sequence is not known."""
 
     kind = "strip"
 
@@ -51,7 +51,7 @@ class ImageFile(Samples):
         return whole if self.path.is_absolute() else Path(os.path.relpath(whole)), int(number[1])
 
     def labels(self) -> Iterator[Labels]:
-        """Yield nothing known."""
+        """Yield no sequence."""
         yield Labels(0, [None], np.array([[ABSENT]], dtype=np.int32), np.empty((1, 0), dtype=np.int32))
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:

@@ -32,10 +32,10 @@ class Listing(NamedTuple):
 
 
 class Listed(Samples):
-    """Samples whose names are held, and for each what is known of it; `recipe` is the one beside them."""
+    """Samples whose names are held, and the rows of those that have one; `recipe` is the one beside them."""
 
     def __init__(self, recipe: Recipe | None) -> None:
-        self._source, self._gap, self._invert = facts_of(recipe)
+        self.source, self._gap, self._invert = facts_of(recipe)
 
     def _list(self) -> Listing:
         """Return the names and rows. Raises FormatError, OSError."""
@@ -50,16 +50,11 @@ class Listed(Samples):
     def _numbers(self) -> dict[str, int]:
         return {name: number for number, name in enumerate(self.listing.names)}
 
-    @property
-    def source(self) -> str:
-        """The name of the bank that glyph ids are of; empty where that is not known."""
-        return self._source
-
     def __len__(self) -> int:
         return len(self.listing.names)
 
     def labels(self) -> Iterator[Labels]:
-        """Yield what is known."""
+        """Yield the sequences and their glyphs, as far as these are known."""
         names, rows = self.listing
         for first in range(0, len(names), LABELS_AT_ONCE):
             known = [rows.get(name) for name in names[first : first + LABELS_AT_ONCE]]
@@ -68,9 +63,8 @@ class Listed(Samples):
             gaps = np.full((len(known), length - 1), NO_GAP, dtype=np.int32)
             for at, row in enumerate(known):
                 if row:
-                    glyphs[at, : len(row.glyphs)] = row.glyphs
                     between = self._gaps(row)
-                    gaps[at, : len(between)] = between
+                    glyphs[at, : len(row.glyphs)], gaps[at, : len(between)] = row.glyphs, between
             yield Labels(first, [row.text if row else None for row in known], glyphs, gaps)
 
     def _gaps(self, row: Row) -> tuple[int, ...]:
@@ -108,7 +102,7 @@ def recipe_beside(directory: Path, format_name: str | None = None) -> Recipe | N
 
 
 def facts_of(recipe: Recipe | None) -> tuple[str, int, bool | None]:
-    """Return what holds for all samples of a recipe: the source, the gap, and whether ink is white.
+    """Return the source of a recipe, the gap, and whether ink is white.
 
     The gap is NO_GAP where not all are alike. Of no recipe nothing is known.
     """

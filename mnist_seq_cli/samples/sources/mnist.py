@@ -26,7 +26,7 @@ class MnistDigits(Samples):
         return len(self._bank)
 
     def labels(self) -> Iterator[Labels]:
-        """Yield the labels."""
+        """Yield the digits and their glyphs."""
         for first in range(0, len(self), LABELS_AT_ONCE):
             ids = np.arange(first, min(first + LABELS_AT_ONCE, len(self)), dtype=np.int32)[:, None]
             texts: list[str | None] = list(map(str, self._bank.labels[first : first + LABELS_AT_ONCE].tolist()))

@@ -1,18 +1,30 @@
-"""Owns a tar file as samples: one of a dataset in the format webdataset, or, for its images alone, any."""
+"""Owns tar files: one of a dataset in the format webdataset as samples, and the images in any, from a file or a stream.
+
+A stream is read once and never held.
+"""
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
 
 from mnist_seq_cli.codecs import png, tar
-from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.formats.rows import Row, parse_row
 from mnist_seq_cli.formats.webdataset import IMAGE, ROW
+from mnist_seq_cli.recipe.options.bounds import MAX_FILE
+from mnist_seq_cli.samples.sources.image import is_named_like_a_strip, named_image, too_large
 from mnist_seq_cli.samples.sources.listed import MAX_SAMPLES, Listed, Listing, recipe_beside
-from mnist_seq_cli.samples.sources.tar_images import TarStream, images_in
 from mnist_seq_cli.samples.strip import NamedImage, Strip
 from mnist_seq_cli.storage import local
+
+_BLOCK = 512
+"""Bytes of a block of a tar file."""
+
+_BETWEEN = 16 << 20
+"""Bytes that may come between the members of a tar file, such as long names."""
 
 
 class TarFile(Listed):
@@ -72,3 +84,67 @@ class TarFile(Listed):
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     with local.open_regular(path) as file:
         yield from tar.read_members(file, path.name)
+
+
+class TarStream:
+    """The bytes of a tar file, of which some were read before. Knows how they ended; gives no more than expected."""
+
+    def __init__(self, start: bytes, stream: BinaryIO) -> None:
+        self._start, self._stream = start, stream
+        self._last = b""
+        self.expected = _BETWEEN
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes, or fewer at the end. Raises FormatError when there are more than expected."""
+        content = self._start + self._stream.read(size - len(self._start))
+        self._start, self._last = b"", content or self._last
+        self.expected -= len(content)
+        if self.expected < 0:
+            raise FormatError("a tar file has a header of an impossible size")
+        return content
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the block that was read last is what tar files end with, so that nothing was cut off there."""
+        return self._last == bytes(_BLOCK)
+
+    def goes_on(self) -> bool:
+        """Tell whether a tar file begins here, or after blocks of zeros. Raises FormatError as `read` does."""
+        self.expected = _BETWEEN
+        while block := self.read(_BLOCK):
+            if block.strip(b"\0"):
+                self._start = block
+                return True
+        return False
+
+
+def images_in(stream: TarStream, name: str, prefix: str) -> Iterator[NamedImage]:
+    """Yield the images in a tar file, in one pass; all else in it is passed over. Raises FormatError.
+
+    Of several that were joined (`cat *.tar`) each is read.
+    """
+    is_empty, whole = True, True
+    try:
+        while whole and stream.goes_on():
+            for shown, file in _image_members(stream, prefix):
+                is_empty = False
+                yield NamedImage(shown, too_large(shown)) if file is None else named_image(file.read(), shown)
+            whole = stream.is_whole
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise FormatError(f"{name} is not a sound tar file: {one_line(str(error), 120)}") from None
+    if not whole:
+        raise FormatError(f"{name} is not a sound tar file: it is damaged or cut off")
+    if is_empty:
+        raise FormatError(f"{name} holds no images")
+
+
+def _image_members(stream: TarStream, prefix: str) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Yield the images in one tar file, each to be read before the next: name, and content if it is not too large."""
+    archive: Any
+    readable = cast(Any, stream)  # which has all that a stream needs
+    with tarfile.open(mode="r|", fileobj=readable, bufsize=_BLOCK) as archive:
+        for member in iter(archive.next, None):
+            archive.members.clear()  # which would grow with the stream
+            stream.expected = member.size + _BETWEEN
+            if member.isreg() and is_named_like_a_strip(member.name):
+                yield f"{prefix}{member.name}", archive.extractfile(member) if member.size <= MAX_FILE else None
