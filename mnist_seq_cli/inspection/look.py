@@ -118,13 +118,13 @@ def _look_at_samples(path: Path, samples: Samples) -> SamplesReport:
 
 def _look_at_strip(samples: ReadImage) -> StripReport:
     strip, inverted, unread = samples.look
-    dataset = samples.file.dataset
+    dataset = samples.dataset
     height, width = strip.image.shape
     read = strip.text is not None
     exact = read and not strip.confidences
     sure = [1.0] * len(strip.glyphs) if exact else list(strip.confidences)
     return StripReport(
-        path=str(samples.file.path),
+        path=str(samples.path),
         height=height,
         width=width,
         ink=round(ink_of(strip.image), 4),

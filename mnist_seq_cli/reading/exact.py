@@ -1,10 +1,10 @@
 """Owns reading: strips back to digits, exactly, by matching against a bank.
 
-A reading is glyphs of the bank that, painted on paper, give the strip pixel for pixel. Nothing is recognised and
-nothing is guessed: a strip that was resized, cropped into a glyph, compressed with loss or made of another bank has no
-reading. A glyph without ink looks like paper, and is read as paper.
+A reading is glyphs of the bank that, painted on the background, give the strip pixel for pixel. Nothing is recognised
+and nothing is guessed: a strip that was resized, cropped into a glyph, compressed with loss or made of another bank has
+no reading. A glyph without ink looks like background, and is read as background.
 
-Strips as high as their glyphs, side by side, are read by whole boxes. All others are read by their ink: with paper on
+Strips as high as their glyphs, side by side, are read by whole boxes. All others are read by their ink: with margins on
 any side, glyphs further up or down than others, boxes that overlap, ink that touches or overlaps a little.
 """
 
@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -33,11 +34,10 @@ _MANY = 32
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a strip shows, from left to right: `digits`, and the ids of their `glyphs`.
+    """The digits of a strip, from left to right, and the ids of their `glyphs`.
 
     `x` and `y` are the left and top edges of the glyphs' boxes in px, beyond those of the strip where it was cropped
-    into the paper of a glyph. `inverted` is true for MNIST's own white ink on black paper. `glyph_width` is that of the
-    bank, in px.
+    into the margin of a glyph. `inverted` is true for MNIST's own white ink on black. `glyph_width` is in px.
     """
 
     digits: tuple[int, ...]
@@ -50,22 +50,15 @@ class Reading:
     @property
     def gaps(self) -> tuple[int, ...]:
         """The columns between neighbouring boxes in px, below 0 where they overlap: one fewer than there are digits."""
-        return tuple(right - left - self.glyph_width for left, right in zip(self.x, self.x[1:], strict=False))
-
-
-class _Box(NamedTuple):
-    """A glyph on a strip: its left edge in px, and its place in the bank (its id less the bank's first)."""
-
-    x: int
-    place: int
+        return tuple(right - left - self.glyph_width for left, right in pairwise(self.x))
 
 
 class _Starts(NamedTuple):
     """Glyphs by the checksum of their first `columns` columns from where their ink begins, in order of checksum.
 
-    `margins` are the columns of paper before that. Left out are glyphs without ink, and those that begin alike: of
-    such, one may be the other moved to the right. Of all others it is certain that where the ink begins like theirs, no
-    other glyph of the bank can stand, neither there nor further left, so that the search would find nothing else.
+    `margins` are the empty columns before that. Left out are glyphs without ink, and those that begin alike: of such,
+    one may be the other moved to the right. Where ink begins like that of any of the others, no other glyph of the bank
+    can be, neither there nor further left, so that the search would find nothing else.
     """
 
     columns: int
@@ -93,7 +86,7 @@ class Reader:
         self._digits = bank.labels.tobytes()
 
     def read_all(self, images: NDArray[np.uint8]) -> Iterator[Reading | CheckError]:
-        """Yield for each of many strips, uint8 (n, height, width), what `read` returns or raises."""
+        """Yield the reading of each of many strips, uint8 (n, height, width), or the error that `read` raises."""
         if images.dtype != np.uint8 or images.ndim != 3:
             yield from (self._refusal(image) for image in images)
             return
@@ -110,12 +103,12 @@ class Reader:
                     results[number] = by_boxes
         if dead_ends:
             by_ink = self._read_by_ink(images[list(dead_ends)])
-            for (number, dead_end), found in zip(dead_ends.items(), by_ink, strict=True):
-                results[number] = self._unread(dead_end or found) if isinstance(found, DeadEnd) else found
-        yield from (results[number] for number in range(len(images)))
+            for (number, dead_end), result in zip(dead_ends.items(), by_ink, strict=True):
+                results[number] = self._unread(dead_end or result) if isinstance(result, DeadEnd) else result
+        yield from map(results.__getitem__, range(len(images)))
 
     def _read_at_once(self, images: NDArray[np.uint8]) -> dict[int, Reading]:
-        """Return the readings of those strips whose every glyph is known by where its ink begins, by their number."""
+        """Return the readings of those strips whose every glyph is known by its first columns of ink, by number."""
         starts, width, count = self._starts, self._bank.width, len(images)
         canvas = images.shape[2]
         readings: dict[int, Reading] = {}
@@ -127,7 +120,7 @@ class Reader:
         following = np.full((count, canvas + 1), canvas, dtype=np.intp)  # the next column of ink, from each on
         following[:, :canvas] = np.minimum.accumulate(columns[:, ::-1], axis=1)[:, ::-1]
         left, ends = np.arange(count), np.zeros(count, dtype=np.intp)
-        boxes: list[list[_Box]] = [[] for _ in range(count)]
+        boxes: list[list[Spot]] = [[] for _ in range(count)]
         while len(left):
             column = following[left, ends[left]]
             for number in left[column == canvas].tolist():
@@ -144,20 +137,19 @@ class Reader:
             self._bank.take(place + self._bank.first_id, out=glyphs)
             same = (_windows(ink, left, x, width) == glyphs).all(axis=1)
             left, place, x = left[same], place[same], x[same]
-            for number, box in zip(left.tolist(), zip(x.tolist(), place.tolist(), strict=True), strict=True):
-                boxes[number].append(_Box(*box))
+            for number, edge, one in zip(left.tolist(), x.tolist(), place.tolist(), strict=True):
+                boxes[number].append(Spot(edge, 0, one))
             ends[left] = x + width
         return readings
 
     @cached_property
     def _starts(self) -> _Starts:
-        """The second index."""
         return _starts(self._bank)
 
     def read(self, image: NDArray[np.uint8]) -> Reading:
-        """Return what a strip shows: uint8 (height, width), ink 0 on paper 255, or inverted.
+        """Return the reading of a strip: uint8 (height, width), ink 0 on background 255, or inverted.
 
-        Of several ways to read it side by side it is the one whose glyphs stand furthest left, first glyph first; of
+        Of several ways to read it side by side it is the one whose glyphs are furthest left, first glyph first; of
         glyphs that look alike, the one with the lowest id.
 
         Raises CheckError when the strip has no ink, ink that is not that of glyphs, or glyphs that lie on each other so
@@ -165,10 +157,10 @@ class Reader:
         """
         if image.dtype != np.uint8 or image.ndim != 2:
             raise self._refusal(image)
-        (found,) = self.read_all(image[None])
-        if isinstance(found, CheckError):
-            raise found
-        return found
+        (result,) = self.read_all(image[None])
+        if isinstance(result, CheckError):
+            raise result
+        return result
 
     def _refusal(self, image: NDArray[np.uint8]) -> CheckError:
         if image.dtype != np.uint8:
@@ -177,55 +169,52 @@ class Reader:
         return CheckError(f"the strip is {shape} px, not height × width", hint="give it grey, as it was made")
 
     def _read_by_boxes(self, image: NDArray[np.uint8]) -> Reading | CheckError | DeadEnd | None:
-        """Return what a strip shows by whole boxes, or where that fails; None for a strip of another height."""
+        """Return the reading of a strip by whole boxes, or where that fails; None for a strip of another height."""
         if len(image) != self._bank.height:
             return None
-        # Most of a strip is paper. Glyphs that are mostly ink may prove that wrong, so the other polarity comes second.
+        # Most of a strip is background, unless glyphs are mostly ink: so the other polarity comes second.
         likely = bool(2 * np.count_nonzero(image) < image.size)
         dead_ends = []
         for inverted in (likely, not likely):
             ink = image if inverted else np.invert(image)
-            found = self._match(ink)
-            if not isinstance(found, DeadEnd):
-                return self._confirmed(found, ink, inverted)
-            dead_ends.append(found)
+            boxes = self._match(ink)
+            if not isinstance(boxes, DeadEnd):
+                return self._confirmed(boxes, ink, inverted)
+            dead_ends.append(boxes)
         return max(dead_ends, key=lambda dead_end: dead_end.digits)
 
     def _read_by_ink(self, images: NDArray[np.uint8]) -> list[Reading | CheckError | DeadEnd]:
-        """Return what strips of one size show by the ink of glyphs, or where that fails."""
+        """Return the readings of strips of one size by the ink of glyphs, or where that fails."""
         likely = np.count_nonzero(images.reshape(len(images), -1), axis=1) * 2 < images[0].size
         results: list[Reading | CheckError | DeadEnd] = [DeadEnd(0, None)] * len(images)
         left = np.arange(len(images))
         for inverted in (likely, ~likely):
             ink = images[left] ^ np.where(inverted[left], 0, 255).astype(np.uint8)[:, None, None]
-            for number, found in zip(left.tolist(), self._finder.find(ink), strict=True):
-                if not isinstance(found, DeadEnd):
-                    results[number] = self._in_order(found, bool(inverted[number]))
+            for number, spots in zip(left.tolist(), self._finder.find(ink), strict=True):
+                if not isinstance(spots, DeadEnd):
+                    results[number] = self._in_order(spots, bool(inverted[number]))
                 elif inverted is likely:
-                    results[number] = found
-            left = np.array([number for number, found in enumerate(results) if isinstance(found, DeadEnd)], np.intp)
+                    results[number] = spots
+            left = np.array([number for number, result in enumerate(results) if isinstance(result, DeadEnd)], np.intp)
         return results
 
     @cached_property
     def _finder(self) -> Finder:
-        """The third index."""
         return Finder(self._bank)
 
     def _in_order(self, spots: list[Spot], inverted: bool) -> Reading | CheckError:
         """Return the reading that glyphs on a strip are, if there is one order only to read them in."""
-        x, y, places = (np.array(values) for values in zip(*spots, strict=True))
+        x, _, places = (np.array(values) for values in zip(*spots, strict=True))
         ink = x + self._bank.ink(places + self._bank.first_id)[:, 0]
         if (np.diff(x) <= 0).any() or (np.diff(ink) <= 0).any():
             return CheckError("glyphs lie on each other, and their order cannot be seen", hint="let them overlap less")
-        boxes = [_Box(spot.x, spot.place) for spot in spots]
-        return self._reading(boxes, inverted, tuple(y.tolist()))
+        return self._reading(spots, inverted)
 
-    def _match(self, ink: NDArray[np.uint8]) -> list[_Box] | DeadEnd:
-        """Cover all ink of a strip, ink 255 on paper 0, with boxes from left to right; or tell where that fails.
+    def _match(self, ink: NDArray[np.uint8]) -> list[Spot] | DeadEnd:
+        """Return boxes from left to right that cover all ink of a strip, ink 255 on background 0; or where that fails.
 
-        Depth first, leftmost box first. What can stand to the right of a box depends only on where the box stands, so
-        a left edge that was tried in vain never has to be tried again: the work grows with the width of the strip and
-        no faster, whatever it shows.
+        Depth first, leftmost box first. What fits to the right of a box depends only on its left edge, so an edge that
+        was tried in vain never has to be tried again: the work grows with the width of the strip and no faster.
         """
         width = self._bank.width
         last = ink.shape[1] - width
@@ -234,7 +223,7 @@ class Reader:
         if not inked:
             return furthest
         tried: set[int] = set()
-        boxes: list[_Box] = []
+        boxes: list[Spot] = []
         end = 0
         while (nearest := bisect_left(inked, end)) < len(inked):
             column = inked[nearest]
@@ -243,7 +232,7 @@ class Reader:
                     tried.add(x)
                     place = self._find(ink[:, x : x + width].tobytes())
                     if place is not None:
-                        boxes.append(_Box(x, place))
+                        boxes.append(Spot(x, 0, place))
                         break
             else:
                 if furthest.column is None or column > furthest.column:
@@ -267,8 +256,8 @@ class Reader:
                 return place
         return None
 
-    def _confirmed(self, boxes: list[_Box], ink: NDArray[np.uint8], inverted: bool) -> Reading | CheckError:
-        """Return the reading that the boxes are, after painting it again and comparing every pixel."""
+    def _confirmed(self, boxes: list[Spot], ink: NDArray[np.uint8], inverted: bool) -> Reading | CheckError:
+        """Return the reading of the boxes, after painting it again and comparing every pixel."""
         reading = self._reading(boxes, inverted)
         painted = np.zeros_like(ink)
         for left, glyph in zip(reading.x, self._bank.images(np.array(reading.glyphs)), strict=True):
@@ -277,11 +266,11 @@ class Reader:
             return CheckError("the glyphs that were read do not give the strip again", hint="did a source file change?")
         return reading
 
-    def _reading(self, boxes: list[_Box], inverted: bool, y: tuple[int, ...] = ()) -> Reading:
-        x, places = zip(*boxes, strict=True)
+    def _reading(self, boxes: list[Spot], inverted: bool) -> Reading:
+        x, y, places = zip(*boxes, strict=True)
         digits = tuple(map(self._digits.__getitem__, places))
         glyphs = tuple(place + self._bank.first_id for place in places)
-        return Reading(digits, glyphs, x, y or (0,) * len(x), inverted, self._bank.width)
+        return Reading(digits, glyphs, x, y, inverted, self._bank.width)
 
     def _unread(self, dead_end: DeadEnd) -> CheckError:
         digits, column = dead_end
@@ -295,7 +284,7 @@ class Reader:
 
 
 def _checksums(bank: Bank) -> NDArray[np.uint32]:
-    """Return the CRC-32 of the content of every glyph, in order: uint32 (n,)."""
+    """Return the CRC-32 of every glyph, in order: uint32 (n,)."""
     checksums = np.empty(len(bank), dtype=np.uint32)
     for start, block in _blocks(bank):
         checksums[start : start + len(block)] = list(map(isal_zlib.crc32, block))
@@ -333,7 +322,7 @@ def _starts(bank: Bank) -> _Starts:
 def _windows(
     images: NDArray[np.uint8], numbers: NDArray[np.intp], columns: NDArray[np.intp], width: int
 ) -> NDArray[np.uint8]:
-    """Return `width` columns of some images, from a column of each on: uint8 (n, height * width)."""
+    """Return `width` columns of some images, each from its own on: uint8 (n, height * width)."""
     height, across = images.shape[1:]
     every_byte = np.ndarray((images.size - width + 1,), f"V{width}", np.ascontiguousarray(images), strides=(1,))
     lines = np.arange(0, height * across, across, dtype=np.intp)

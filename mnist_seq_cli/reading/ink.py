@@ -33,7 +33,7 @@ def resized(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
 
 
 class Ink(NamedTuple):
-    """A strip as ink 255 on paper 0, its digits as large as glyphs: `values` uint8 (height, width).
+    """A strip as ink 255 on background 0, its digits as large as glyphs: `values` uint8 (height, width).
 
     One of its columns was `scale` columns of the strip. `inverted` is true for white ink.
     """
@@ -70,7 +70,7 @@ def ink_of(image: NDArray[np.uint8]) -> Ink:
 
 
 def in_glyph_size(ink: NDArray[np.uint8], box: float) -> NDArray[np.uint8]:
-    """Return ink in the size in which boxes of glyphs, `box` px high, are 28 px high."""
+    """Return ink scaled so that boxes of glyphs, now `box` px high, are 28 px high."""
     height, width = (max(1, round(size * SIDE / box)) for size in ink.shape)
     if max(height, width) > MAX_WIDTH:
         raise CheckError("what is on the strip is too small to be digits", hint="there is nothing to read")
@@ -78,32 +78,31 @@ def in_glyph_size(ink: NDArray[np.uint8], box: float) -> NDArray[np.uint8]:
 
 
 def rows_of(ink: NDArray[np.uint8]) -> int:
-    """Return how many rows ink takes."""
+    """Return the height of ink in px."""
     rows = np.flatnonzero((ink > 48).any(axis=1))
     return int(rows[-1] + 1 - rows[0]) if len(rows) else 0
 
 
 def cleaned(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
-    """Return ink 255 on paper 0, without what is no stronger than the noise of the paper; and whether ink is white."""
+    """Return ink 255 on background 0, without what is no stronger than noise; and whether ink is white."""
     values = image.astype(np.float32)
-    paper = float(np.median(values))
+    background = float(np.median(values))
     darkest, lightest = np.percentile(values, (0.5, 99.5)).tolist()
-    inverted = lightest - paper > paper - darkest
-    strongest = lightest - paper if inverted else paper - darkest
+    inverted = lightest - background > background - darkest
+    strongest = max(lightest - background, background - darkest)
     if strongest < 16:
         raise CheckError("the strip is empty paper", hint="there is nothing to read")
-    ink = values - paper if inverted else paper - values
-    noise = 1.4826 * float(np.median(np.abs(values - paper)))
+    ink = values - background if inverted else background - values
+    noise = 1.4826 * float(np.median(np.abs(values - background)))
     floor = min(3 * noise, 0.5 * strongest)
     ink = np.where(ink > floor, ink, 0) * (255 / strongest)
     cleaned = np.clip(ink, 0, 255).astype(np.uint8)
-    alone = neighbours(cleaned > 40) < 2
-    cleaned[alone] = 0
+    cleaned[neighbours(cleaned > 40) < 2] = 0
     return cleaned, inverted
 
 
 def neighbours(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return how many of the eight pixels around each are set: uint8, of the shape of the mask."""
+    """Return the number of set pixels among the eight around each: uint8, of the shape of the mask."""
     padded = np.pad(mask, 1).astype(np.uint8)
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     around: NDArray[np.uint8] = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - mask
@@ -111,7 +110,7 @@ def neighbours(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
 
 
 def inked(ink: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Return the runs of columns (start, stop) that have ink, and are parted by paper; specks are left out."""
+    """Return the runs of columns (start, stop) that have ink, and are parted by background; no specks."""
     strong = (ink > 48).any(axis=0)
     edges = np.flatnonzero(np.diff(strong, prepend=False, append=False)).reshape(-1, 2).tolist()
     mass = ink.sum(axis=0, dtype=np.int64)
@@ -121,7 +120,7 @@ def inked(ink: NDArray[np.uint8]) -> list[tuple[int, int]]:
 def atoms_of(ink: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Return the columns (start, stop) of the smallest parts of a strip that may be digits, or parts of digits.
 
-    Paper parts them; and where ink goes on for more columns than a digit has, so may columns with little ink.
+    Background parts them; and where ink goes on for more columns than a digit has, so may columns with little ink.
     """
     mass = ink.sum(axis=0, dtype=np.int64)
     atoms: list[tuple[int, int]] = []

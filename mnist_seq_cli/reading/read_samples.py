@@ -1,10 +1,10 @@
-"""Owns samples of which what is not known is read: folders and shards exactly, a single image in any way."""
+"""Owns samples that are read where their digits or glyphs are not known: folders exactly, a single image in any way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,63 +33,31 @@ def open_samples(path: Path | None) -> Samples:
     """
     samples = registry.open_samples(path)
     if isinstance(samples, ImageFile):
-        return ReadImage(samples)
-    return ReadSamples(samples) if isinstance(samples, Listed) else samples
+        return ReadImage(samples.path, samples.name)
+    if isinstance(samples, Listed):
+        samples.completed = partial(_with_glyphs, samples)
+    return samples
 
 
-class ReadSamples(Samples):
-    """Samples of a folder or a shard; those whose glyphs are not known are read exactly, or not at all."""
-
-    def __init__(self, samples: Listed) -> None:
-        self._samples = samples
-        self.kind, self.source = samples.kind, samples.source
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def labels(self) -> Iterator[Labels]:
-        """Yield the labels that are known, without a look at the images."""
-        return self._samples.labels()
-
-    def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield strips, each with its glyphs where they can be read."""
-        return map(self._read, self._samples.strips(numbers))
-
-    def images(self) -> Iterator[NamedImage]:
-        """Yield those of the folder or shard."""
-        return self._samples.images()
-
-    def number_of(self, name: str) -> int | None:
-        """Return that of the folder or shard."""
-        return self._samples.number_of(name)
-
-    def spread(self, count: int) -> list[int]:
-        """Return those of the folder or shard."""
-        return self._samples.spread(count)
-
-    def picked(self, count: int) -> Iterator[Strip | None]:
-        """Yield strips as `strips` does; None for each that cannot be read from disk."""
-        return (None if strip is None else self._read(strip) for strip in self._samples.picked(count))
-
-    def _read(self, strip: Strip) -> Strip:
-        """Return a strip with its glyphs, if they can be read and give the sequence that is known."""
-        if strip.glyphs:
-            return strip
-        try:
-            reading = transcribing.reader_of(_MNIST).read(strip.image)
-        except CheckError:
-            return strip
-        text = "".join(map(str, reading.digits))
-        if strip.text not in (None, text):
-            return strip
-        return replace(
-            strip,
-            text=text,
-            glyphs=reading.glyphs,
-            x=reading.x,
-            boxes=boxes.recorded_or_seen(strip.image, reading.x, reading.glyph_width, _boxes_of(reading)),
-            gaps=self._samples.gaps_of(len(text)) if strip.text is None else strip.gaps,
-        )
+def _with_glyphs(samples: Listed, strip: Strip) -> Strip:
+    """Return a strip with its glyphs, if they can be read exactly and give the sequence that is known."""
+    if strip.glyphs:
+        return strip
+    try:
+        reading = transcribing.reader_of(_MNIST).read(strip.image)
+    except CheckError:
+        return strip
+    text = "".join(map(str, reading.digits))
+    if strip.text not in (None, text):
+        return strip
+    return replace(
+        strip,
+        text=text,
+        glyphs=reading.glyphs,
+        x=reading.x,
+        boxes=boxes.recorded_or_seen(strip.image, reading.x, reading.glyph_width, _boxes_of(reading)),
+        gaps=samples.gaps_of(len(text)) if strip.text is None else strip.gaps,
+    )
 
 
 class Look(NamedTuple):
@@ -100,22 +68,15 @@ class Look(NamedTuple):
     unread: str = ""
 
 
-class ReadImage(Samples):
+class ReadImage(ImageFile):
     """One image file, read as `decode` reads it: exactly, or else approximately if that is sure enough."""
 
-    kind = "strip"
     source = "all"
-
-    def __init__(self, file: ImageFile) -> None:
-        self.file = file
-
-    def __len__(self) -> int:
-        return 1
 
     @cached_property
     def look(self) -> Look:
         """The reading of the image. Raises FormatError, OSError."""
-        image, name = self.file.image, self.file.path.name
+        image, name = self.image, self.path.name
         ((_, result),) = transcribing.transcribe([NamedImage(name, image)], _MNIST, transcribing.MIN_CONFIDENCE)
         if isinstance(result, MnistseqError):
             strip = Strip(0, name, on_white(image), None)
@@ -138,14 +99,6 @@ class ReadImage(Samples):
         """Yield the strip."""
         for _ in numbers:
             yield self.look.strip
-
-    def images(self) -> Iterator[NamedImage]:
-        """Yield the image."""
-        return self.file.images()
-
-    def number_of(self, name: str) -> int | None:
-        """Return 0 for the name of the file, and for 0."""
-        return self.file.number_of(name)
 
 
 def _boxes_of(reading: Reading) -> tuple[Box, ...]:

@@ -138,11 +138,9 @@ class StoredDataset(RecipeSamples):
             glyphs = np.full((len(chunk), recipe.length), ABSENT, dtype=np.int32)
             if self._knows_glyphs:
                 made = compose.annotate(recipe, bank.load(Source(self.source)), numbers.start, numbers.stop)
-                glyphs = made.glyphs
+                glyphs[:] = made.glyphs
                 others = [row for row, text in enumerate(texts_of(made)) if text != chunk[row]]
-                if others:
-                    glyphs = glyphs.copy()
-                    glyphs[others], gaps[others] = ABSENT, NO_GAP
+                glyphs[others], gaps[others] = ABSENT, NO_GAP
             yield Labels(first, list(chunk), glyphs, gaps)
             first += len(chunk)
 
@@ -166,19 +164,21 @@ class StoredDataset(RecipeSamples):
         if self._is_part:
             yield from super().strips(numbers)
             return
-        format_, size = self._format, self.spec.shard_size
-        if not format_.RANDOM_ACCESS and not format_.SEPARABLE:
-            if numbers:
-                yield from self._strips_in(Shard(0, numbers[0], numbers[-1] + 1), list(numbers))
-            return
-        for shard, group in groupby(numbers, lambda number: number // size):
-            here = list(group)
-            if not format_.RANDOM_ACCESS:
-                yield from self._strips_in(self.spec.plan[shard], here)
-                continue
-            for _, run in groupby(enumerate(here), lambda pair: pair[1] - pair[0]):
-                part = [number for _, number in run]
-                yield from self._strips_in(Shard(shard, part[0], part[-1] + 1), part)
+        for shard, here in self._passes(numbers):
+            yield from self._strips_in(shard, here)
+
+    def _passes(self, numbers: Sequence[int]) -> Iterator[tuple[Shard, list[int]]]:
+        """Yield the shards, or parts of them, that are read for samples with these numbers, and the numbers in each."""
+        size = self.spec.shard_size
+        if self._format.RANDOM_ACCESS:  # neighbours in a shard at once
+            for _, group in groupby(enumerate(numbers), lambda pair: (pair[1] // size, pair[1] - pair[0])):
+                here = [number for _, number in group]
+                yield Shard(here[0] // size, here[0], here[-1] + 1), here
+        elif self._format.SEPARABLE:
+            for shard, run in groupby(numbers, lambda number: number // size):
+                yield self.spec.plan[shard], list(run)
+        elif numbers:
+            yield Shard(0, numbers[0], numbers[-1] + 1), list(numbers)
 
     def _strips_in(self, shard: Shard, numbers: list[int]) -> Iterator[Strip]:
         invert, left = self.recipe.invert, len(numbers)
@@ -223,15 +223,14 @@ class StoredDataset(RecipeSamples):
         if self._format.RANDOM_ACCESS or self._is_part:
             yield from super().picked(count)
             return
-        numbers = self.spread(count)
-        for _, group in groupby(numbers, lambda number: number // self.spec.shard_size * self._format.SEPARABLE):
-            run, done = list(group), 0
+        for shard, here in self._passes(self.spread(count)):
+            done = 0
             try:
-                for strip in self.strips(run):
+                for strip in self._strips_in(shard, here):
                     done += 1
                     yield strip
             except (FormatError, OSError):
-                yield from [None] * (len(run) - done)
+                yield from [None] * (len(here) - done)
 
 
 def open_dataset(path: str | PathLike[str]) -> StoredDataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +36,8 @@ class Listed(Samples):
 
     def __init__(self, recipe: Recipe | None) -> None:
         self.source, self._gap, self._invert = facts_of(recipe)
+        self.completed: Callable[[Strip], Strip] = lambda strip: strip
+        """The function that adds to a strip what can be read from it."""
 
     def _list(self) -> Listing:
         """Return the names and rows. Raises FormatError, OSError."""
@@ -83,13 +85,12 @@ class Listed(Samples):
         return None if "." in last else number_in(name, len(self))
 
     def _strip(self, number: int, image: NDArray[np.uint8]) -> Strip:
-        """Return a sample with what is known of it."""
         name, shown = self.listing.names[number], on_white(image, self._invert)
         row = self.listing.rows.get(name)
         if row is None:
-            return Strip(number, name, shown, None)
+            return self.completed(Strip(number, name, shown, None))
         boxes = recorded_or_seen(shown, row.x, self.glyph_width, row.boxes)
-        return Strip(number, name, shown, row.text, row.glyphs, row.x, boxes, self._gaps(row))
+        return self.completed(Strip(number, name, shown, row.text, row.glyphs, row.x, boxes, self._gaps(row)))
 
 
 def recipe_beside(directory: Path, format_name: str | None = None) -> Recipe | None:
