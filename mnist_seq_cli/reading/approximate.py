@@ -1,8 +1,8 @@
-"""Owns reading approximately: the digits of a strip that was changed since it was made, each with how sure that is.
+"""Owns reading approximately: the digits of a strip that was changed since it was made, each with its confidence.
 
-The way of a strip: ink on paper whatever the polarity, contrast and size; columns cut into pieces where there is little
-ink; each way to join neighbouring pieces to a digit held against the bank; the cheapest way through the strip. A digit
-is made upright and centred, halved to 14×14, and put on the main axes of the bank, where the nearest glyph is found by
+The steps: ink on background whatever the polarity, contrast and size; columns cut into pieces where there is little
+ink; each way to join neighbouring pieces to a digit compared with the bank; the shortest path through them. A digit is
+made upright and centred, halved to 14×14, and put on the main axes of the bank, where the nearest glyph is found by
 one matrix product. None of this makes pixels, so floating point is welcome.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -44,10 +45,10 @@ _TYPICAL = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What a strip most likely shows, from left to right: `digits`, and the ids of the `glyphs` most like them.
+    """The most likely `digits` of a strip, from left to right, and the ids of the `glyphs` nearest to them.
 
-    `confidences` are the chances that each digit is right, as measured. `x` are the left edges of glyph boxes of
-    `glyph_width` px, about where the digits stand in the strip as it was given. `inverted` is true for white ink.
+    `confidences` are the chances that each digit is right, as measured. `x` are the approximate left edges of glyph
+    boxes of `glyph_width` px. `inverted` is true for white ink.
     """
 
     digits: tuple[int, ...]
@@ -64,15 +65,15 @@ class Recognition:
 
     @property
     def gaps(self) -> tuple[int, ...]:
-        """The columns of paper between neighbouring glyph boxes, in px; below 0 where they overlap."""
-        return tuple(right - left - self.glyph_width for left, right in zip(self.x, self.x[1:], strict=False))
+        """The columns between neighbouring glyph boxes, in px; below 0 where they overlap."""
+        return tuple(right - left - self.glyph_width for left, right in pairwise(self.x))
 
 
 class _Nearest(NamedTuple):
-    """For n digits: how far the nearest glyph of each of the ten digits is, and the place of the nearest of all."""
+    """Of n digits: the distances of the nearest glyph of each of the ten, and the offset of the nearest of all."""
 
     distances: NDArray[np.float32]
-    places: NDArray[np.intp]
+    offsets: NDArray[np.intp]
 
 
 class _Piece(NamedTuple):
@@ -98,23 +99,23 @@ class Recogniser:
         self._axes = np.ascontiguousarray(np.linalg.eigh(sample.T @ sample)[1][:, : -_AXES - 1 : -1])
         self._rows = np.empty((count, _AXES), dtype=np.float32)
         for start in range(0, count, _BLOCK):
-            places = self._order[start : start + _BLOCK]
-            self._rows[start : start + len(places)] = (self._features(places) - self._mean) @ self._axes
+            offsets = self._order[start : start + _BLOCK]
+            self._rows[start : start + len(offsets)] = (self._features(offsets) - self._mean) @ self._axes
         self._norms = np.einsum("ij,ij->i", self._rows, self._rows)
         self._usual = np.array([self._usual_distance(number) for number in range(len(self._present))])
         some = self._glyphs(np.arange(0, count, max(1, count // _BLOCK)))
         self._thickest = float(np.percentile(_thickness(some), 99.9))
 
-    def _glyphs(self, places: NDArray[np.intp]) -> NDArray[np.uint8]:
+    def _glyphs(self, offsets: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Return glyphs of the bank in squares: uint8 (n, 28, 28)."""
-        images = self._bank.images(places + self._bank.first_id)
+        images = self._bank.images(offsets + self._bank.first_id)
         return images if images.shape[1:] == (SIDE, SIDE) else np.stack([_framed(image) for image in images])
 
-    def _features(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+    def _features(self, offsets: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return the features of glyphs of the bank."""
-        features = np.empty((len(places), _HALF * _HALF), dtype=np.float32)
-        for start in range(0, len(places), _BLOCK):
-            features[start : start + _BLOCK] = _features(self._glyphs(places[start : start + _BLOCK]))
+        features = np.empty((len(offsets), _HALF * _HALF), dtype=np.float32)
+        for start in range(0, len(offsets), _BLOCK):
+            features[start : start + _BLOCK] = _features(self._glyphs(offsets[start : start + _BLOCK]))
         return features
 
     def _usual_distance(self, number: int) -> float:
@@ -123,24 +124,24 @@ class Recogniser:
         if size < _FEW:
             return _USUAL
         rows, norms = self._rows[start : start + size], self._norms[start : start + size]
-        places = np.arange(0, size, max(1, size // _LOOKED_AT))
-        squares = norms - 2 * (rows[places] @ rows.T)
-        squares[np.arange(len(places)), places] = np.inf
-        features = self._features(self._order[start + places]) - self._mean
+        offsets = np.arange(0, size, max(1, size // _LOOKED_AT))
+        squares = norms - 2 * (rows[offsets] @ rows.T)
+        squares[np.arange(len(offsets)), offsets] = np.inf
+        features = self._features(self._order[start + offsets]) - self._mean
         nearest = squares.min(axis=1) + np.einsum("ij,ij->i", features, features)
         return max(_LEAST, float(np.sqrt(np.percentile(nearest, 90))))
 
     def read(self, image: NDArray[np.uint8]) -> Recognition:
-        """Return what a strip most likely shows: uint8 (height, width), of any size, polarity and contrast.
+        """Return the most likely digits of a strip: uint8 (height, width), of any size, polarity and contrast.
 
-        Raises CheckError for one that shows nothing that could be digits.
+        Raises CheckError for one without anything that could be digits.
         """
         ink, scale, inverted = ink_of(image)
         pieces, nearest, images = self._cheapest(ink)
         ranked = np.sort(nearest.distances, axis=1)
         numbers = nearest.distances.argmin(axis=1)
         digits = self._present[numbers]
-        ids = self._order[nearest.places] + self._bank.first_id
+        ids = self._order[nearest.offsets] + self._bank.first_id
         first, second = ranked[:, 0], ranked[:, 1] if ranked.shape[1] > 1 else np.ones(len(ranked), np.float32)
         return Recognition(
             tuple(digits.tolist()),
@@ -160,7 +161,7 @@ class Recogniser:
         )
 
     def _cheapest(self, ink: NDArray[np.uint8]) -> tuple[list[_Piece], _Nearest, NDArray[np.uint8]]:
-        """Return the pieces that a strip is best cut into, what they look like, and them in squares.
+        """Return the pieces that a strip is best cut into, their nearest glyphs, and them in squares.
 
         Each piece costs the more the less it looks like a digit, and two cost more when both have room in one digit.
         Shortest path over the cuts, from left to right.
@@ -204,12 +205,12 @@ class Recogniser:
             way.append(number)
             number = before[number]
         way.reverse()
-        return [pieces[number] for number in way], _Nearest(nearest.distances[way], nearest.places[way]), images[way]
+        return [pieces[number] for number in way], _Nearest(nearest.distances[way], nearest.offsets[way]), images[way]
 
     def _nearest(self, images: NDArray[np.uint8]) -> _Nearest:
-        """Return how far glyphs are from digits in squares, uint8 (n, 28, 28)."""
+        """Return the distances of glyphs from digits in squares, uint8 (n, 28, 28)."""
         distances = np.empty((len(images), len(self._present)), dtype=np.float32)
-        places = np.empty(len(images), dtype=np.intp)
+        offsets = np.empty(len(images), dtype=np.intp)
         for start in range(0, len(images), 64):
             features = _features(images[start : start + 64]) - self._mean
             on_axes = features @ self._axes
@@ -219,13 +220,13 @@ class Recogniser:
             whole = np.einsum("ij,ij->i", features, features)
             nearest = np.minimum.reduceat(squares, self._starts, axis=1) + whole[:, None]
             distances[here] = np.sqrt(np.maximum(nearest, 0))
-            places[here] = squares.argmin(axis=1)
-        return _Nearest(distances, places)
+            offsets[here] = squares.argmin(axis=1)
+        return _Nearest(distances, offsets)
 
 
 def _cut_ink(ink: NDArray[np.uint8], pieces: list[_Piece]) -> list[float]:
     """Return for each piece the most ink at an end where it was cut off, as a part of what its columns have."""
-    mass = np.pad(ink.sum(axis=0, dtype=np.float64), 1)  # so that column i stands at i + 1
+    mass = np.pad(ink.sum(axis=0, dtype=np.float64), 1)  # so that column i is at i + 1
     cut = np.minimum(mass[:-1], mass[1:])
     return [
         float(max(cut[piece.start], cut[piece.stop]) / mass[piece.start + 1 : piece.stop + 1].mean())
@@ -234,7 +235,7 @@ def _cut_ink(ink: NDArray[np.uint8], pieces: list[_Piece]) -> list[float]:
 
 
 def _thickness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return of digits in squares, uint8 (n, 28, 28), how full of ink the fullest square of 10×10 px is, 0 to 1."""
+    """Return the ink, 0 to 1, of the fullest square of 10×10 px of each digit in squares, uint8 (n, 28, 28)."""
     sums = np.pad(images.cumsum(axis=1, dtype=np.int64).cumsum(axis=2), ((0, 0), (1, 0), (1, 0)))
     down = sums[:, _THICK:] - sums[:, :-_THICK]
     full: NDArray[np.float64] = (down[:, :, _THICK:] - down[:, :, :-_THICK]).max(axis=(1, 2)) / (_THICK * _THICK * 255)
@@ -244,8 +245,8 @@ def _thickness(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _confidence(margin: float, distance: float, thicker: float, cut: float) -> float:
     """Return the chance that a digit is right.
 
-    `margin` tells by which part of the way another digit's nearest glyph is further than this one's, `distance` how far
-    that is, where 1 is usual. What is further than digits of the bank are from one another is hardly one; nor is ink so
+    `margin` is the part by which another digit's nearest glyph is further than this one's, `distance` the distance of
+    that, where 1 is usual. What is further than digits of the bank are from one another is hardly one; nor is ink so
     solid that it is `thicker` than theirs, or that was `cut` out where there is as much of it as anywhere: digits that
     touch do so by a stroke.
 

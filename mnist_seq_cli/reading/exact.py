@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from isal import isal_zlib
@@ -63,7 +63,7 @@ class _Starts(NamedTuple):
 
     columns: int
     checksums: NDArray[np.uint32]
-    places: NDArray[np.intp]
+    offsets: NDArray[np.intp]
     margins: NDArray[np.intp]
 
 
@@ -78,17 +78,17 @@ class Reader:
     def __init__(self, bank: Bank) -> None:
         self._bank = bank
         # A sorted array of checksums is quicker to build than a dict of as many entries, and keeps equal ones together,
-        # lowest place first.
+        # lowest offset first.
         checksums = _checksums(bank)
         order = np.argsort(checksums, kind="stable")
         self._checksums: list[int] = checksums[order].tolist()
-        self._places: list[int] = order.tolist()
+        self._offsets: list[int] = order.tolist()
         self._digits = bank.labels.tobytes()
 
     def read_all(self, images: NDArray[np.uint8]) -> Iterator[Reading | CheckError]:
         """Yield the reading of each of many strips, uint8 (n, height, width), or the error that `read` raises."""
         if images.dtype != np.uint8 or images.ndim != 3:
-            yield from (self._refusal(image) for image in images)
+            yield from map(_refusal, images)
             return
         results: dict[int, Reading | CheckError] = {}
         if len(images) >= _MANY and images.shape[1] == self._bank.height:
@@ -112,7 +112,7 @@ class Reader:
         starts, width, count = self._starts, self._bank.width, len(images)
         canvas = images.shape[2]
         readings: dict[int, Reading] = {}
-        if canvas < width or not len(starts.places):
+        if canvas < width or not len(starts.offsets):
             return readings
         white = np.count_nonzero(images.reshape(count, -1), axis=1) * 2 < images[0].size
         ink = images ^ np.where(white, 0, 255).astype(np.uint8)[:, None, None]
@@ -130,14 +130,14 @@ class Reader:
             left, column = left[here], column[here]
             checksums = np.fromiter(map(isal_zlib.crc32, _windows(ink, left, column, starts.columns)), np.uint32)
             nearest = np.minimum(np.searchsorted(starts.checksums, checksums), len(starts.checksums) - 1)
-            place, x = starts.places[nearest], column - starts.margins[nearest]
+            offset, x = starts.offsets[nearest], column - starts.margins[nearest]
             sound = (starts.checksums[nearest] == checksums) & (x >= ends[left]) & (x + width <= canvas)
-            left, place, x = left[sound], place[sound], x[sound]
+            left, offset, x = left[sound], offset[sound], x[sound]
             glyphs = np.empty((len(left), self._bank.height * width), dtype=np.uint8)
-            self._bank.take(place + self._bank.first_id, out=glyphs)
+            self._bank.take(offset + self._bank.first_id, out=glyphs)
             same = (_windows(ink, left, x, width) == glyphs).all(axis=1)
-            left, place, x = left[same], place[same], x[same]
-            for number, edge, one in zip(left.tolist(), x.tolist(), place.tolist(), strict=True):
+            left, offset, x = left[same], offset[same], x[same]
+            for number, edge, one in zip(left.tolist(), x.tolist(), offset.tolist(), strict=True):
                 boxes[number].append(Spot(edge, 0, one))
             ends[left] = x + width
         return readings
@@ -155,18 +155,10 @@ class Reader:
         Raises CheckError when the strip has no ink, ink that is not that of glyphs, or glyphs that lie on each other so
         that their order cannot be seen.
         """
-        if image.dtype != np.uint8 or image.ndim != 2:
-            raise self._refusal(image)
         (result,) = self.read_all(image[None])
         if isinstance(result, CheckError):
             raise result
         return result
-
-    def _refusal(self, image: NDArray[np.uint8]) -> CheckError:
-        if image.dtype != np.uint8:
-            return CheckError(f"the strip holds {image.dtype} values", hint="give it as uint8, 0 black to 255 white")
-        shape = "×".join(map(str, image.shape))
-        return CheckError(f"the strip is {shape} px, not height × width", hint="give it grey, as it was made")
 
     def _read_by_boxes(self, image: NDArray[np.uint8]) -> Reading | CheckError | DeadEnd | None:
         """Return the reading of a strip by whole boxes, or where that fails; None for a strip of another height."""
@@ -204,8 +196,8 @@ class Reader:
 
     def _in_order(self, spots: list[Spot], inverted: bool) -> Reading | CheckError:
         """Return the reading that glyphs on a strip are, if there is one order only to read them in."""
-        x, _, places = (np.array(values) for values in zip(*spots, strict=True))
-        ink = x + self._bank.ink(places + self._bank.first_id)[:, 0]
+        x, _, offsets = (np.array(values) for values in zip(*spots, strict=True))
+        ink = x + self._bank.ink(offsets + self._bank.first_id)[:, 0]
         if (np.diff(x) <= 0).any() or (np.diff(ink) <= 0).any():
             return CheckError("glyphs lie on each other, and their order cannot be seen", hint="let them overlap less")
         return self._reading(spots, inverted)
@@ -230,9 +222,9 @@ class Reader:
             for x in range(max(end, column - width + 1), min(column, last) + 1):
                 if x not in tried:
                     tried.add(x)
-                    place = self._find(ink[:, x : x + width].tobytes())
-                    if place is not None:
-                        boxes.append(Spot(x, 0, place))
+                    offset = self._find(ink[:, x : x + width].tobytes())
+                    if offset is not None:
+                        boxes.append(Spot(x, 0, offset))
                         break
             else:
                 if furthest.column is None or column > furthest.column:
@@ -244,16 +236,16 @@ class Reader:
         return boxes
 
     def _find(self, content: bytes) -> int | None:
-        """Return the lowest place of a glyph with exactly this content, row after row."""
+        """Return the lowest offset of a glyph with exactly this content, row after row."""
         checksum = isal_zlib.crc32(content)
         for number in range(bisect_left(self._checksums, checksum), len(self._checksums)):
             if self._checksums[number] != checksum:
                 break
-            place = self._places[number]
+            offset = self._offsets[number]
             image = np.empty((1, len(content)), dtype=np.uint8)
-            self._bank.take(np.array([place + self._bank.first_id], dtype=np.intp), out=image)
+            self._bank.take(np.array([offset + self._bank.first_id], dtype=np.intp), out=image)
             if image.tobytes() == content:
-                return place
+                return offset
         return None
 
     def _confirmed(self, boxes: list[Spot], ink: NDArray[np.uint8], inverted: bool) -> Reading | CheckError:
@@ -267,9 +259,9 @@ class Reader:
         return reading
 
     def _reading(self, boxes: list[Spot], inverted: bool) -> Reading:
-        x, y, places = zip(*boxes, strict=True)
-        digits = tuple(map(self._digits.__getitem__, places))
-        glyphs = tuple(place + self._bank.first_id for place in places)
+        x, y, offsets = zip(*boxes, strict=True)
+        digits = tuple(map(self._digits.__getitem__, offsets))
+        glyphs = tuple(offset + self._bank.first_id for offset in offsets)
         return Reading(digits, glyphs, x, y, inverted, self._bank.width)
 
     def _unread(self, dead_end: DeadEnd) -> CheckError:
@@ -283,6 +275,13 @@ class Reader:
         )
 
 
+def _refusal(image: NDArray[Any]) -> CheckError:
+    if image.dtype != np.uint8:
+        return CheckError(f"the strip holds {image.dtype} values", hint="give it as uint8, 0 black to 255 white")
+    shape = "×".join(map(str, image.shape))
+    return CheckError(f"the strip is {shape} px, not height × width", hint="give it grey, as it was made")
+
+
 def _checksums(bank: Bank) -> NDArray[np.uint32]:
     """Return the CRC-32 of every glyph, in order: uint32 (n,)."""
     checksums = np.empty(len(bank), dtype=np.uint32)
@@ -292,7 +291,7 @@ def _checksums(bank: Bank) -> NDArray[np.uint32]:
 
 
 def _blocks(bank: Bank) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Yield the glyphs of a bank a block at a time: the place of the first, and uint8 (n, height * width)."""
+    """Yield the glyphs of a bank a block at a time: the offset of the first, and uint8 (n, height * width)."""
     size, count = bank.height * bank.width, len(bank)
     cell = np.empty((min(max(_BLOCK_BYTES // size, 1), count), size), dtype=np.uint8)
     for start in range(0, count, len(cell)):
@@ -307,15 +306,15 @@ def _starts(bank: Bank) -> _Starts:
     for start, block in _blocks(bank):
         inked[start : start + len(block)] = np.bitwise_or.reduce(block.reshape(shape), axis=1) != 0
     margins = inked.argmax(axis=1)
-    places = np.flatnonzero(inked.any(axis=1))
-    columns = int(bank.width - margins[places].max(initial=0))
+    offsets = np.flatnonzero(inked.any(axis=1))
+    columns = int(bank.width - margins[offsets].max(initial=0))
     checksums = np.empty(count, dtype=np.uint32)
     for start, block in _blocks(bank):
         here = np.arange(len(block))
         windows = _windows(block.reshape(shape), here, margins[start : start + len(block)], columns)
         checksums[start : start + len(block)] = list(map(isal_zlib.crc32, windows))
-    sums, first, times = np.unique(checksums[places], return_index=True, return_counts=True)
-    chosen = places[first[times == 1]]
+    sums, first, times = np.unique(checksums[offsets], return_index=True, return_counts=True)
+    chosen = offsets[first[times == 1]]
     return _Starts(columns, sums[times == 1], chosen, margins[chosen])
 
 

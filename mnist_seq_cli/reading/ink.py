@@ -46,7 +46,7 @@ class Ink(NamedTuple):
 def ink_of(image: NDArray[np.uint8]) -> Ink:
     """Return the ink of a strip. Raises CheckError where there is none.
 
-    A strip of ours is as high as its glyphs, if it has no margins: how high all the ink is, and each digit, tells.
+    A strip without margins is as high as its glyphs: the height of all the ink, and of each digit, shows it.
     """
     height, width = image.shape
     if min(height, width) < 4 or width * SIDE > height * MAX_WIDTH:

@@ -1,7 +1,7 @@
-"""Owns finding glyphs by their ink: where those of a bank stand on strips, pixel for pixel, whatever is around them.
+"""Owns finding glyphs by their ink: those of a bank on strips, pixel for pixel, whatever is around them.
 
 A glyph is known by two columns in the middle of its ink. Wherever a strip has these, the glyph is laid on it; what is
-no darker than the strip anywhere may stand there. Those glyphs are found that no other one could replace, if together
+no darker than the strip anywhere is a candidate. Those glyphs are found that no other one could replace, if together
 they give all ink of the strip, of which the darkest is seen. So boxes may overlap, and so may ink, but not its middle.
 """
 
@@ -22,18 +22,18 @@ _BASE, _BESIDE = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F
 """Odd numbers whose bits are well mixed: a row and a column further, a pixel counts so many times as much."""
 
 _ALIKE = 8
-"""Glyphs of which the middle is the same, at most: more are no longer told apart by it, and not found."""
+"""Glyphs of which the middle is the same, at most: more are not distinguished by it, and not found."""
 
 _BLOCK_BYTES = 4 << 20
 """Bytes of glyphs that are compared at a time."""
 
 
 class Spot(NamedTuple):
-    """A glyph on a strip: left and top edge of its box in px, and its place in the bank (its id less the first)."""
+    """A glyph on a strip: left and top edge of its box in px, and its offset in the bank (its id less the first)."""
 
     x: int
     y: int
-    place: int
+    offset: int
 
 
 class DeadEnd(NamedTuple):
@@ -44,12 +44,12 @@ class DeadEnd(NamedTuple):
 
 
 class _Candidates(NamedTuple):
-    """Glyphs that may stand on strips, each intp (n,): the strip's number, left and top edge in px, and the place."""
+    """Glyphs that may be on strips, each intp (n,): the strip's number, left and top edge in px, and the offset."""
 
     strips: NDArray[np.intp]
     x: NDArray[np.intp]
     y: NDArray[np.intp]
-    places: NDArray[np.intp]
+    offsets: NDArray[np.intp]
 
     def of(self, which: NDArray[np.bool_] | NDArray[np.intp] | slice) -> _Candidates:
         """Return some of them."""
@@ -57,7 +57,7 @@ class _Candidates(NamedTuple):
 
     @property
     def ranks(self) -> NDArray[np.intp]:
-        """How many of the same strip come before each; those of a strip follow each other."""
+        """The number of those of the same strip before each; those of a strip follow each other."""
         starts = np.flatnonzero(np.diff(self.strips, prepend=-1))
         return np.arange(len(self.strips)) - np.repeat(starts, np.diff(starts, append=len(self.strips)))
 
@@ -68,48 +68,48 @@ class Finder:
     def __init__(self, bank: Bank) -> None:
         self._bank = bank
         ink = bank.ink(np.arange(bank.first_id, bank.first_id + len(bank)))
-        places = np.flatnonzero(ink[:, 2])
-        keys = np.empty(len(places), dtype=np.uint64)
-        columns, bottoms = (np.empty(len(places), dtype=np.intp) for _ in range(2))
-        for block in _blocks(len(places), bank.height * bank.width):
-            images = self._images(places[block])
-            middle = ink[places[block], 0] + (ink[places[block], 2] - 1) // 2
+        offsets = np.flatnonzero(ink[:, 2])
+        keys = np.empty(len(offsets), dtype=np.uint64)
+        columns, bottoms = (np.empty(len(offsets), dtype=np.intp) for _ in range(2))
+        for block in _blocks(len(offsets), bank.height * bank.width):
+            images = self._images(offsets[block])
+            middle = ink[offsets[block], 0] + (ink[offsets[block], 2] - 1) // 2
             from_middle = np.abs(np.arange(bank.width) - middle[:, None])
             columns[block] = np.where(images.any(axis=1), from_middle, bank.width).argmin(axis=1)
             here = columns[block, None], np.arange(len(images))[:, None]
             pairs = np.pad(images, ((0, 0), (0, 0), (0, 1)))[here[1], :, here[0] + np.arange(2)]
             keys[block], bottoms[block] = (values[:, 0] for values in _middles(pairs.transpose(0, 2, 1)))
         order = np.argsort(keys, kind="stable")
-        order = order[self._first_of_alike(keys[order], places[order])]
+        order = order[self._first_of_alike(keys[order], offsets[order])]
         self._keys, starts, counts = np.unique(keys[order], return_index=True, return_counts=True)
         counts[counts > _ALIKE] = 0
         self._starts, self._counts = starts, counts
-        self._places, self._columns, self._bottoms = places[order], columns[order], bottoms[order]
+        self._offsets, self._columns, self._bottoms = offsets[order], columns[order], bottoms[order]
 
-    def _first_of_alike(self, keys: NDArray[np.uint64], places: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Tell of glyphs in the order of their keys which have other ink than those of the same key before them."""
+    def _first_of_alike(self, keys: NDArray[np.uint64], offsets: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return whether glyphs, in the order of their keys, have other ink than those of the same key before them."""
         first = np.ones(len(keys), dtype=np.bool_)
         seen: set[tuple[int, bytes]] = set()
         for number in np.flatnonzero(np.diff(keys) == 0).tolist():
             if not number or keys[number] != keys[number - 1]:
-                seen = {self._ink(int(places[number]))}
-            content = self._ink(int(places[number + 1]))
+                seen = {self._ink(int(offsets[number]))}
+            content = self._ink(int(offsets[number + 1]))
             first[number + 1] = content not in seen
             seen.add(content)
         return first
 
-    def _ink(self, place: int) -> tuple[int, bytes]:
-        """Return how wide the ink of a glyph is, and the ink without the paper around it."""
-        (x, y, width, height), *_ = self._bank.ink(np.array([place + self._bank.first_id])).tolist()
-        return width, self._images(np.array([place]))[0, y : y + height, x : x + width].tobytes()
+    def _ink(self, offset: int) -> tuple[int, bytes]:
+        """Return the width of the ink of a glyph, and the ink without the background around it."""
+        (x, y, width, height), *_ = self._bank.ink(np.array([offset + self._bank.first_id])).tolist()
+        return width, self._images(np.array([offset]))[0, y : y + height, x : x + width].tobytes()
 
-    def _images(self, places: NDArray[np.intp]) -> NDArray[np.uint8]:
-        images = np.empty((len(places), self._bank.height * self._bank.width), dtype=np.uint8)
-        self._bank.take(places + self._bank.first_id, out=images)
+    def _images(self, offsets: NDArray[np.intp]) -> NDArray[np.uint8]:
+        images = np.empty((len(offsets), self._bank.height * self._bank.width), dtype=np.uint8)
+        self._bank.take(offsets + self._bank.first_id, out=images)
         return images.reshape(-1, self._bank.height, self._bank.width)
 
     def find(self, ink: NDArray[np.uint8]) -> list[list[Spot] | DeadEnd]:
-        """Return for each of some strips, uint8 (n, height, width) with ink 255 on paper 0, the glyphs that it is.
+        """Return for each of some strips, uint8 (n, height, width) with ink 255 on background 0, the glyphs that it is.
 
         They come by their left edges. Of glyphs with the same ink it is the one with the lowest id. Of strips that have
         more than 16,000,000 px together, none is looked at.
@@ -131,7 +131,7 @@ class Finder:
             found = found.of(needed)
             covers, _ = self._covered(canvas, found)
         found = found.of(np.lexsort((found.x, found.strips)))
-        return self._told(results, looked_at, canvas, covers, found)
+        return self._results(results, looked_at, canvas, covers, found)
 
     def _candidates(self, ink: NDArray[np.uint8]) -> _Candidates:
         """Return the glyphs whose middles are somewhere on the strips, in the order of strips and columns."""
@@ -144,14 +144,14 @@ class Finder:
         entries = np.repeat(self._starts[nearest] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
         strips, columns = np.repeat(strips, counts), np.repeat(columns, counts)
         x, y = columns - self._columns[entries], bottoms[strips, columns] - self._bottoms[entries]
-        return _Candidates(strips, x, y, self._places[entries])
+        return _Candidates(strips, x, y, self._offsets[entries])
 
     def _padded(self, ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return strips with room for a whole glyph on all sides, so that no place is outside of them."""
+        """Return strips with room for a whole glyph on all sides, so that no glyph is outside of them."""
         return np.pad(ink, ((0, 0), (self._bank.height,) * 2, (self._bank.width,) * 2))
 
     def _windows(self, canvas: NDArray[np.uint8], found: _Candidates) -> NDArray[np.intp]:
-        """Return where the rows of glyphs begin on a padded canvas, by the number of the byte: intp (n, height)."""
+        """Return the offsets in bytes of the rows of glyphs on a padded canvas: intp (n, height)."""
         height, width = self._bank.height, self._bank.width
         lines = (found.y + height)[:, None] + np.arange(height)
         begin: NDArray[np.intp] = (found.strips[:, None] * canvas.shape[1] + lines) * canvas.shape[2]
@@ -160,16 +160,16 @@ class Finder:
     def _laid(
         self, canvas: NDArray[np.uint8], found: _Candidates
     ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-        """Yield of some glyphs at a time where the strip shows their ink, and whether they may stand there at all."""
+        """Yield of some glyphs at a time where the strip shows their ink, and whether they may be there at all."""
         height, width = self._bank.height, self._bank.width
         for block in _blocks(len(found.strips), height * width):
             here = found.of(block)
-            glyphs = self._images(here.places)
+            glyphs = self._images(here.offsets)
             seen = _items(canvas, width)[self._windows(canvas, here)].view(np.uint8).reshape(glyphs.shape)
             yield (glyphs == seen) & (glyphs != 0), np.asarray((glyphs <= seen).all(axis=(1, 2)))
 
     def _covered(self, canvas: NDArray[np.uint8], found: _Candidates) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """Return how many of the glyphs give each pixel of the canvas, 2 for more, and which of them none can replace.
+        """Return the number of glyphs on each pixel of the canvas, 2 for more, and which of them none can replace.
 
         The first is uint8, of the shape of the canvas; the second bool (n,).
         """
@@ -178,10 +178,10 @@ class Finder:
         rows = _items(covers, width)
         for rank in range(int(ranks.max(initial=-1)) + 1):
             here = found.of(ranks == rank)
-            places = self._windows(canvas, here)
+            windows = self._windows(canvas, here)
             same = np.concatenate([same for same, _ in self._laid(canvas, here)]).reshape(-1, width)
-            covered = np.minimum(rows[places].view(np.uint8).reshape(-1, width) + same, 2)
-            rows[places.reshape(-1)] = covered.view(f"V{width}")[:, 0]
+            covered = np.minimum(rows[windows].view(np.uint8).reshape(-1, width) + same, 2)
+            rows[windows.reshape(-1)] = covered.view(f"V{width}")[:, 0]
         needed = np.zeros(len(found.strips), dtype=np.bool_)
         start = 0
         for same, _ in self._laid(canvas, found):
@@ -191,7 +191,7 @@ class Finder:
             start = stop
         return covers, needed
 
-    def _told(
+    def _results(
         self,
         results: list[list[Spot] | DeadEnd],
         looked_at: NDArray[np.intp],
@@ -200,13 +200,13 @@ class Finder:
         found: _Candidates,
     ) -> list[list[Spot] | DeadEnd]:
         ends = np.searchsorted(found.strips, np.arange(len(looked_at) + 1)).tolist()
-        spots = list(map(Spot, found.x.tolist(), found.y.tolist(), found.places.tolist()))
-        for place, column in enumerate(_first_columns((canvas != 0) & (covers == 0))):
-            number, here = int(looked_at[place]), slice(*ends[place : place + 2])
+        spots = list(map(Spot, found.x.tolist(), found.y.tolist(), found.offsets.tolist()))
+        for index, column in enumerate(_first_columns((canvas != 0) & (covers == 0))):
+            number, here = int(looked_at[index]), slice(*ends[index : index + 2])
             if column is None:
                 results[number] = spots[here]
                 continue
-            ink = self._bank.ink(found.places[here] + self._bank.first_id)
+            ink = self._bank.ink(found.offsets[here] + self._bank.first_id)
             before = found.x[here] + ink[:, 0] + ink[:, 2] <= column - self._bank.width
             results[number] = DeadEnd(int(np.count_nonzero(before)), column - self._bank.width)
         return results
@@ -225,7 +225,7 @@ def _first_columns(mask: NDArray[np.bool_]) -> list[int | None]:
 def _middles(ink: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
     """Return for each column but the last, and the one beside it, a key of their ink, and the last row of it, or -1.
 
-    uint64 and intp (n, width - 1). The key is the same however far up or down the ink stands.
+    uint64 and intp (n, width - 1). The key is the same however far up or down the ink is.
     """
     count, height, width = ink.shape
     sums, bottoms = np.zeros((count, width), dtype=np.uint64), np.full((count, width), -1, dtype=np.intp)

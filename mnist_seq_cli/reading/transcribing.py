@@ -45,21 +45,21 @@ def transcribe(strips: Iterable[NamedImage], source: Source, min_confidence: flo
     pending: list[Named] = []
     try:
         for name, image in strips:
+            if isinstance(image, FormatError) or (pending and not _fits(image, pending)):
+                yield from _read(pending, source, min_confidence)
+                pending = []
             if isinstance(image, FormatError):
-                yield from _read(pending, source, min_confidence)
-                pending = []
                 yield Transcript(name, image)
-                continue
-            if pending and (
-                image.shape != pending[0][1].shape or len(pending) >= max(1, min(_BATCH, _BATCH_BYTES // image.size))
-            ):
-                yield from _read(pending, source, min_confidence)
-                pending = []
-            pending.append((name, image))
+            else:
+                pending.append((name, image))
     except (MnistseqError, OSError):
         yield from _read(pending, source, min_confidence)
         raise
     yield from _read(pending, source, min_confidence)
+
+
+def _fits(image: NDArray[np.uint8], pending: list[Named]) -> bool:
+    return image.shape == pending[0][1].shape and len(pending) < min(_BATCH, _BATCH_BYTES // image.size)
 
 
 def _read(strips: list[Named], source: Source, min_confidence: float) -> Iterator[Transcript]:

@@ -1,4 +1,4 @@
-"""Owns where the ink of the digits of a strip is: as recorded, as seen, of known glyphs, or about where."""
+"""Owns the boxes of the ink of the digits of a strip: recorded, seen, those of known glyphs, or estimated."""
 
 from __future__ import annotations
 
@@ -56,10 +56,9 @@ def of_glyphs(bank: Bank, glyphs: NDArray[np.int32], x: NDArray[np.int32], y: ND
 
 
 def estimated(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tuple[Box, ...]:
-    """Return the boxes of the ink of digits whose left edges are known approximately.
+    """Return the boxes of digits whose left edges are approximate, each to the middle between it and its neighbours.
 
-    Each has the columns to the middle between it and its neighbours. Ink is what is nearer to the darkest than to the
-    background.
+    Ink is what is nearer to the darkest than to the background.
     """
     ink = image < (int(image.min()) + int(np.median(image))) / 2
     between = [(left + right + glyph_width) // 2 for left, right in pairwise(x)]

@@ -73,10 +73,7 @@ def read_labels(path: Path) -> NDArray[Any]:
 
 
 def lengths_beside(path: Path, array: NDArray[Any]) -> NDArray[Any] | None:
-    """Return the lengths of the sequences in a file labels-idx2-…: integers (n,), from lengths-idx1-… beside it.
-
-    None where there is none. Raises FormatError for lengths of other sequences, OSError.
-    """
+    """Return the lengths, integers (n,), in lengths-idx1-… beside labels-idx2-…, or None. Raises FormatError."""
     beside = path.with_name(path.name.replace("labels-idx2", "lengths-idx1", 1))
     if beside == path or not beside.is_file() or array.ndim != 2:
         return None
@@ -122,10 +119,7 @@ def _parse_span(text: str, count: int) -> range:
 
 
 def form_of(rows: IdxRows, form: Form | None, output: Path | None) -> Form:
-    """Return the form in which rows are exported: the one that is asked for, or that the output suggests.
-
-    Raises RequestError for one that these rows or this output cannot have.
-    """
+    """Return the form that is asked for, or that the output suggests. Raises RequestError where it does not fit."""
     name, dimensions = rows.name, rows.array.ndim
     if form is None:
         by_suffix: dict[str, Form] = {".npz": "npz", ".csv": "csv"}
@@ -180,10 +174,7 @@ def _csv_lines(rows: IdxRows) -> Iterator[str]:
 
 
 def _write_pngs(rows: IdxRows, directory: Path) -> Iterator[Path]:
-    """Write images as PNG files named by their index; yield the paths. Raises OSError.
-
-    With labels there is a folder for each, `7/00015-7.png`.
-    """
+    """Write images as PNG files, `00015.png`, with labels `7/00015-7.png`; yield the paths. Raises OSError."""
     local.make_directory(directory)
     digits = max(5, len(str(len(rows.array) - 1)))
     folders: set[Path] = set()

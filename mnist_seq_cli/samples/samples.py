@@ -12,6 +12,8 @@ LABELS_AT_ONCE = 10_000
 """Samples whose labels are held at a time."""
 
 _NUMBERED = re.compile(r"(?:.*[/\\])?([0-9]{1,12})(?:\.(?:png|json))?", re.ASCII)
+"""Names such as `12`, `00000012.png` and `images/00000/00000012.png`."""
+
 _RUN = 10
 """Samples that follow each other in a selection from all over."""
 
@@ -39,7 +41,7 @@ class Samples:
         raise NotImplementedError
 
     def labels_with_glyphs(self) -> Iterator[Labels]:
-        """Yield the same with all glyphs that are known, even where that takes long. Raises FormatError, OSError."""
+        """Yield the labels with all known glyphs, even where that takes long. Raises FormatError, OSError."""
         return self.labels()
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
@@ -53,10 +55,11 @@ class Samples:
 
     def number_of(self, name: str) -> int | None:
         """Return the number of the sample of this name, or of this number; None where there is none."""
-        return number_in(name, len(self))
+        match = _NUMBERED.fullmatch(name.strip())
+        return int(match[1]) if match and int(match[1]) < len(self) else None
 
     def spread(self, count: int) -> list[int]:
-        """Return the numbers of about `count` samples from all over, such as are quick to read."""
+        """Return the numbers of about `count` samples from all over that are quick to read."""
         total = len(self)
         if total <= count:
             return list(range(total))
@@ -89,9 +92,3 @@ class Samples:
                 raise RequestError(f"there is no sample {number}", hint=f"they are 0 to {len(self) - 1}")
         strips = {strip.number: strip for strip in self.strips(sorted(set(numbers)))}
         return [strips[number] for number in numbers]
-
-
-def number_in(name: str, count: int) -> int | None:
-    """Return the number in `12`, `00000012.png`, `images/00000/00000012.png` and the like, if it is below `count`."""
-    match = _NUMBERED.fullmatch(name.strip())
-    return int(match[1]) if match and int(match[1]) < count else None

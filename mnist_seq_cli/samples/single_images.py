@@ -79,10 +79,7 @@ def plan(sequences: Iterable[Digits], request: Request, *, count: int = 1) -> Im
 
 
 def encode(planned: ImagePlan, *, masks: bool = False) -> Iterator[list[bytes]]:
-    """Yield each image as the bytes of a PNG file, and its mask, if that is asked for, as those of another.
-
-    Images of one recipe are made some at a time.
-    """
+    """Yield each image as the bytes of a PNG file, and its mask, if that is asked for, as those of another."""
     glyphs, background = bank.load(planned.source), background_image.load(planned.source)
     for _, group in groupby(planned.images, lambda image: id(image.recipe)):
         run = list(group)

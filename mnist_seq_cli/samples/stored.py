@@ -60,10 +60,7 @@ class StoredDataset(RecipeSamples):
 
     @classmethod
     def found_at(cls, path: Path) -> Self | None:
-        """Return the dataset in a directory, None where there is none. An incomplete one has no samples.
-
-        Raises FormatError for one that is damaged.
-        """
+        """Return the dataset in a directory, without samples if it is incomplete, or None. Raises FormatError."""
         spec = manifest.read_spec(path)
         if spec is None:
             return None
@@ -121,10 +118,9 @@ class StoredDataset(RecipeSamples):
             yield from self._read(shard)
 
     def labels(self) -> Iterator[Labels]:
-        """Yield sequences as they are on disk, and beside them the glyphs and gaps by which the recipe makes them.
+        """Yield the sequences on disk, each with the glyphs and gaps of the recipe if that makes the same sequence.
 
-        Both are left out where the sequence is not the one that the recipe makes, and glyphs where the bank is not at
-        hand.
+        Glyphs are left out where the bank is not at hand.
         """
         if self._is_part:
             yield from super().labels()
@@ -145,12 +141,12 @@ class StoredDataset(RecipeSamples):
             first += len(chunk)
 
     def labels_with_glyphs(self) -> Iterator[Labels]:
-        """Yield sequences with their glyphs; where the bank is not at hand, as they are stored beside the images."""
+        """Yield sequences with their glyphs; where the bank is not at hand, those stored beside the images."""
         return self.labels() if self._knows_glyphs else super().labels()
 
     @property
     def _knows_glyphs(self) -> bool:
-        """Whether glyphs and left edges can be worked out from the recipe: where the bank is a bundled one."""
+        """Whether the recipe gives the glyphs: the bank is a bundled one."""
         return self.source in BUNDLED_SOURCES
 
     def _check(self, texts: list[str]) -> None:

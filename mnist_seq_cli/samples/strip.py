@@ -79,10 +79,7 @@ class NamedImage(NamedTuple):
 
 
 def on_white(image: NDArray[np.uint8], invert: bool | None = None) -> NDArray[np.uint8]:
-    """Return an image as dark ink on white; `invert` says whether its ink is white.
-
-    Where that is not known (None), background is what there is more of.
-    """
+    """Return an image as dark ink on white. `invert` is true for white ink; with None, most pixels are background."""
     if invert is None:
         invert = bool(np.count_nonzero(image > 127) * 2 < image.size)
     return 255 - image if invert else image

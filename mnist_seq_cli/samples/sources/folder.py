@@ -89,10 +89,7 @@ def _labels_in_names(names: list[str], label: str | None) -> dict[str, Row]:
 
 
 def _read_labels(directory: Path, names: list[str], folder: str = "") -> dict[str, Row]:
-    """Return the rows of metadata.jsonl, or else of labels.csv, for the files of a folder with these names.
-
-    Raises FormatError, OSError.
-    """
+    """Return the rows of these files of a folder in metadata.jsonl, or else labels.csv. Raises FormatError, OSError."""
     rows: dict[str, Row] = {}
     name_of = {f"{folder}{name}": name for name in names}
     if (directory / METADATA_NAME).exists():

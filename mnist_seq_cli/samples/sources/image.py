@@ -43,7 +43,7 @@ class ImageFile(Samples):
 
     @property
     def dataset(self) -> tuple[Path, int] | None:
-        """The directory and the number, if it is a sample of a dataset of ours, where it belongs."""
+        """The directory and the number, if it is a sample of a dataset, in its folder there."""
         folder, number = self.path.absolute().parent, re.fullmatch(r"([0-9]{8})\.png", self.path.name, re.ASCII)
         if number is None or folder.parent.name != IMAGES_NAME or not (folder.parent.parent / RECIPE_NAME).is_file():
             return None
@@ -75,7 +75,7 @@ def read_image(path: Path, name: str) -> NDArray[np.uint8]:
     """Return the image in a file as it is stored, grey: uint8 (height, width). Raises FormatError, OSError."""
     with local.open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > MAX_FILE:
-            raise too_large(name)
+            raise FormatError(f"{name} is too large for a strip")
         return decode_image(file.read(), name)
 
 
@@ -97,11 +97,6 @@ def named_image(content: bytes, name: str) -> NamedImage:
         return NamedImage(name, error)
 
 
-def too_large(name: str) -> FormatError:
-    """Return the error for a file that no strip needs."""
-    return FormatError(f"{name} is too large for a strip")
-
-
 def is_named_like_a_strip(name: str) -> bool:
-    """Tell by its name whether a file is an image of a strip, and no mask."""
+    """Return whether the name is that of an image, and not of a mask."""
     return name.lower().endswith(_SUFFIXES) and not name.endswith(png.MASK_SUFFIX)

@@ -17,7 +17,7 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.rows import Row
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.samples.boxes import recorded_or_seen
-from mnist_seq_cli.samples.samples import LABELS_AT_ONCE, Samples, number_in
+from mnist_seq_cli.samples.samples import LABELS_AT_ONCE, Samples
 from mnist_seq_cli.samples.strip import NO_GAP, Labels, Strip, on_white
 
 MAX_SAMPLES = 1_000_000
@@ -82,7 +82,7 @@ class Listed(Samples):
         for known in (last, f"{last}.png"):
             if known in self._numbers:
                 return self._numbers[known]
-        return None if "." in last else number_in(name, len(self))
+        return None if "." in last else super().number_of(name)
 
     def _strip(self, number: int, image: NDArray[np.uint8]) -> Strip:
         name, shown = self.listing.names[number], on_white(image, self._invert)
@@ -103,10 +103,7 @@ def recipe_beside(directory: Path, format_name: str | None = None) -> Recipe | N
 
 
 def facts_of(recipe: Recipe | None) -> tuple[str, int, bool | None]:
-    """Return the source of a recipe, the gap, and whether ink is white.
-
-    The gap is NO_GAP where not all are alike. Of no recipe nothing is known.
-    """
+    """Return the source of a recipe, the gap, NO_GAP where not all are alike, and whether ink is white, if known."""
     if recipe is None:
         return "", NO_GAP, None
     return recipe.source, recipe.min_gap if recipe.min_gap == recipe.max_gap else NO_GAP, recipe.invert

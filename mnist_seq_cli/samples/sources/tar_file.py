@@ -15,7 +15,7 @@ from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.formats.rows import Row, parse_row
 from mnist_seq_cli.formats.webdataset import IMAGE, ROW
 from mnist_seq_cli.recipe.options.bounds import MAX_FILE
-from mnist_seq_cli.samples.sources.image import is_named_like_a_strip, named_image, too_large
+from mnist_seq_cli.samples.sources.image import is_named_like_a_strip, named_image
 from mnist_seq_cli.samples.sources.listed import MAX_SAMPLES, Listed, Listing, recipe_beside
 from mnist_seq_cli.samples.strip import NamedImage, Strip
 from mnist_seq_cli.storage import local
@@ -65,20 +65,18 @@ class TarFile(Listed):
             yield from images_in(TarStream(b"", file), self.name, f"{self.name}/")
 
     def spread(self, count: int) -> list[int]:
-        """Return the first numbers: there is no way past them."""
+        """Return the first numbers: the others cannot be read without them."""
         return list(range(min(count, len(self))))
 
     def picked(self, count: int) -> Iterator[Strip | None]:
         """Yield the first samples, in one pass; None for those that cannot be read."""
-        left = len(self.spread(count))
+        chosen = {name: number for number, name in enumerate(self.listing.names[:count])}
         for name, content in _members(self.path):
-            if name not in self._numbers or not left:
-                continue
-            left -= 1
-            try:
-                yield self._strip(self._numbers[name], png.decode(content, name=name))
-            except FormatError:
-                yield None
+            if name in chosen:
+                try:
+                    yield self._strip(chosen[name], png.decode(content, name=name))
+                except FormatError:
+                    yield None
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -95,7 +93,7 @@ class TarStream:
         self.expected = _BETWEEN
 
     def read(self, size: int) -> bytes:
-        """Return so many bytes, or fewer at the end. Raises FormatError when there are more than expected."""
+        """Return `size` bytes, or fewer at the end. Raises FormatError when there are more than expected."""
         content = self._start + self._stream.read(size - len(self._start))
         self._start, self._last = b"", content or self._last
         self.expected -= len(content)
@@ -109,7 +107,7 @@ class TarStream:
         return self._last == bytes(_BLOCK)
 
     def goes_on(self) -> bool:
-        """Tell whether a tar file begins here, or after blocks of zeros. Raises FormatError as `read` does."""
+        """Return whether a tar file begins here, or after blocks of zeros. Raises FormatError as `read` does."""
         self.expected = _BETWEEN
         while block := self.read(_BLOCK):
             if block.strip(b"\0"):
@@ -119,16 +117,16 @@ class TarStream:
 
 
 def images_in(stream: TarStream, name: str, prefix: str) -> Iterator[NamedImage]:
-    """Yield the images in a tar file, in one pass; all else in it is passed over. Raises FormatError.
-
-    Of several that were joined (`cat *.tar`) each is read.
-    """
+    """Yield the images in a tar file, or in several that were joined (`cat *.tar`). Raises FormatError."""
     is_empty, whole = True, True
     try:
         while whole and stream.goes_on():
             for shown, file in _image_members(stream, prefix):
                 is_empty = False
-                yield NamedImage(shown, too_large(shown)) if file is None else named_image(file.read(), shown)
+                if file is None:
+                    yield NamedImage(shown, FormatError(f"{shown} is too large for a strip"))
+                else:
+                    yield named_image(file.read(), shown)
             whole = stream.is_whole
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise FormatError(f"{name} is not a sound tar file: {one_line(str(error), 120)}") from None
