@@ -26,12 +26,14 @@ from mnist_seq_cli.errors import CheckError, FormatError, RequestError
 from mnist_seq_cli.formats import png_folder
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Bank, Source
-from mnist_seq_cli.reading.exact import Reader, Reading
+from mnist_seq_cli.reading.exact import Reading
+from mnist_seq_cli.reading.transcribing import transcribe
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.samples.boxes import of_glyphs
+from mnist_seq_cli.samples.strip import NamedImage
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local_store import LocalStore
 from mnist_seq_cli.storage.store import STATE_NAME, FileSum
@@ -59,11 +61,10 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
     RequestError, FormatError for what is no such dataset; OSError.
     """
     spec = _spec(directory, source)
-    glyphs = bank.load(source or Source("all" if spec is None else spec.recipe.source))
+    source = source or Source("all" if spec is None else spec.recipe.source)
     if spec is not None:
-        check_bank(spec.recipe, glyphs)
-    shards = _shards(directory) if spec is None else list(spec.plan)
-    images = _Images(directory, shards, glyphs, Reader(glyphs))
+        check_bank(spec.recipe, bank.load(source))
+    images = _Images(directory, _shards(directory) if spec is None else list(spec.plan), source)
     complete = manifest.read_manifest(directory)
     work = directory / STATE_NAME / "repair"
     with local.locked(directory):
@@ -88,12 +89,16 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
 
 
 class _Images(NamedTuple):
-    """The images of a dataset, and the bank whose glyphs its reader finds on them."""
+    """The images of a dataset, and the source of the glyphs that they are made of."""
 
     directory: Path
     shards: list[Shard]
-    bank: Bank
-    reader: Reader
+    source: Source
+
+    @property
+    def bank(self) -> Bank:
+        """The glyphs."""
+        return bank.load(self.source)
 
     def batches(self, shard: Shard) -> Iterator[tuple[int, list[str], list[NDArray[np.uint8]]]]:
         """Yield the number of the first image, the names and the images of some at a time.
@@ -106,14 +111,13 @@ class _Images(NamedTuple):
 
     def read(self, names: list[str], images: list[NDArray[np.uint8]]) -> list[Reading]:
         """Return exact readings of images. Raises CheckError, with the name of the image."""
-        if len({image.shape for image in images}) == 1:
-            results = list(self.reader.read_all(np.stack(images)))
-        else:
-            results = [result for image in images for result in self.reader.read_all(image[None])]
-        for name, result in zip(names, results, strict=True):
+        readings = []
+        for name, result in transcribe(map(NamedImage, names, images), self.source, min_confidence=1):
             if isinstance(result, CheckError):
                 raise CheckError(f"{name}: {result.args[0]}", hint="nothing was changed; give the source with `source`")
-        return [result for result in results if isinstance(result, Reading)]
+            assert isinstance(result, Reading)
+            readings.append(result)
+        return readings
 
 
 def _read_image(directory: Path, name: str) -> NDArray[np.uint8]:
@@ -218,7 +222,7 @@ def _spec(directory: Path, source: Source | None) -> Spec | None:
         return None
     if spec.format != "png":
         problem = f"{directory} is of the format {spec.format}, and labels are repaired in the format png"
-        again = f"mnistseq dataset `recipe={directory / RECIPE_NAME}` `output={directory}`"
+        again = f"mnistseq dataset `recipe_file={directory / RECIPE_NAME}` `output={directory}`"
         raise RequestError(problem, hint=f"{again} makes again what is missing")
     if spec.recipe.has_custom_background:
         problem = f"{directory} has a custom background, on which images cannot be read exactly"

@@ -72,7 +72,7 @@ def read_labels(path: Path) -> NDArray[Any]:
     return labels
 
 
-def lengths_beside(path: Path, array: NDArray[Any]) -> NDArray[Any] | None:
+def _lengths_beside(path: Path, array: NDArray[Any]) -> NDArray[Any] | None:
     """Return the lengths, integers (n,), in lengths-idx1-… beside labels-idx2-…, or None. Raises FormatError."""
     beside = path.with_name(path.name.replace("labels-idx2", "lengths-idx1", 1))
     if beside == path or not beside.is_file() or array.ndim != 2:
@@ -83,15 +83,7 @@ def lengths_beside(path: Path, array: NDArray[Any]) -> NDArray[Any] | None:
     return lengths
 
 
-def rows_of(
-    array: NDArray[Any],
-    name: str,
-    *,
-    span: str,
-    labels: NDArray[Any] | None,
-    digit: int | None,
-    lengths: NDArray[Any] | None,
-) -> IdxRows:
+def select(array: NDArray[Any], name: str, span: str, labels: NDArray[Any] | None, digit: int | None) -> IdxRows:
     """Return the rows of an array in a span "A:B", as in Python; with a digit, only those with this label.
 
     Raises RequestError where there are none, and for a digit without labels; FormatError for labels of other rows.
@@ -107,7 +99,7 @@ def rows_of(
     if not len(indices):
         which = f" in {span}" * bool(span) + f" with the label {digit}" * (digit is not None)
         raise RequestError(f"{name} has {len(array)} rows, and none{which}")
-    return IdxRows(array, name, indices, labels, lengths)
+    return IdxRows(array, name, indices, labels, _lengths_beside(Path(name), array))
 
 
 def _parse_span(text: str, count: int) -> range:

@@ -87,33 +87,26 @@ class SequenceDataset(RecipeSamples):
         masks: bool = False,
     ) -> None:
         request = Request.of({name: value for name, value in locals().items() if name in options_of(Request)})
-        self._source = source_of(request)
-        recipe = resolved(request, self._source)
-        if masks:
-            check_masks(recipe)
-        indices = _checked_range(recipe.round or DEFAULT_SAMPLES if samples is None else samples)
-        super().__init__(recipe, indices, masks=masks)
+        glyph_source = source_of(request)
+        recipe = resolved(request, glyph_source)
+        self._set(recipe, glyph_source, recipe.round or DEFAULT_SAMPLES if samples is None else samples, masks)
 
     @classmethod
     def from_recipe(
         cls, recipe: Recipe, *, samples: int = DEFAULT_SAMPLES, source: Source | None = None, masks: bool = False
     ) -> Self:
-        """Return the samples of a recipe; `source` is where custom glyphs and a custom background are.
+        """Return the samples of a recipe; `source` has custom glyphs and a custom background. Raises RequestError."""
+        data = cls.__new__(cls)
+        data._set(recipe, source or Source(recipe.source), samples, masks)
+        return data
 
-        Raises RequestError for masks that cannot be.
-        """
+    def _set(self, recipe: Recipe, source: Source, samples: int, masks: bool) -> None:
         if masks:
             check_masks(recipe)
-        data = cls.__new__(cls)
-        RecipeSamples.__init__(data, recipe, _checked_range(samples), masks=masks)
-        data._source = source or Source(recipe.source)
-        return data
+        check_range("`samples`", samples, 1, MAX_SAMPLES)
+        super().__init__(recipe, range(samples), masks=masks)
+        self._source = source
 
     def _make(self, first: int, stop: int) -> Batch:
         glyphs, background = bank.load(self._source), background_image.load(self._source)
         return compose(self.recipe, glyphs, first, stop, masks=self.masks, background=background)
-
-
-def _checked_range(samples: int) -> range:
-    check_range("`samples`", samples, 1, MAX_SAMPLES)
-    return range(samples)

@@ -170,8 +170,7 @@ def _export_rows(asked: _Asked, name: str, array: Any, labels: Any) -> None:
     if asked.is_for_strips or asked.has_source:
         hint = "`with_names`, `as_json`, `min_confidence` and `source` are for strips"
         raise RequestError(f"{one_line(name)} holds rows, not strips", hint=hint)
-    lengths = idx_export.lengths_beside(Path(name), array)
-    rows = idx_export.rows_of(array, name, span=asked.span, labels=labels, digit=asked.digit, lengths=lengths)
+    rows = idx_export.select(array, name, asked.span, labels, asked.digit)
     form = idx_export.form_of(rows, asked.form, asked.output)
     if form == "text" and rows.are_images:
         for numbers, images in rows.batches():

@@ -57,29 +57,25 @@ class Arrays(Samples):
         glyphs, x = known.get("glyphs", absent), known.get("x", absent)
         boxes = known.get("boxes", np.full((count, length, 4), ABSENT, dtype=np.int32))
         widths = np.full(count, images.shape[2], dtype=np.int32)
-        return Batch(first, digits.astype(np.uint8), lengths, glyphs, x, np.zeros_like(x), boxes, widths, images)
-
-    def _gaps(self, batch: Batch) -> NDArray[np.int32]:
-        count, length = batch.digits.shape
         gaps = np.full((count, length - 1), self._gap, dtype=np.int32)
-        if "gaps" in self._known:
-            listed = self._known["gaps"][batch.first : batch.first + count]
-            gaps[:] = np.where(np.abs(listed.astype(np.float64)) < -NO_GAP, listed, NO_GAP)
-        gaps[np.arange(1, length) >= batch.lengths[:, None]] = NO_GAP
-        return gaps
+        if "gaps" in known:
+            gaps[:] = np.where(np.abs(known["gaps"].astype(np.float64)) < -NO_GAP, known["gaps"], NO_GAP)
+        gaps[np.arange(1, length) >= lengths[:, None]] = NO_GAP
+        digits, y = digits.astype(np.uint8), np.zeros_like(x)
+        return Batch(first, digits, lengths, glyphs, x, y, boxes, widths, images, drawn={"gaps": gaps})
 
     def labels(self) -> Iterator[Labels]:
         """Yield the sequences and their glyphs, as far as these are known."""
         for first in range(0, len(self), LABELS_AT_ONCE):
             batch = self._batch(first, min(first + LABELS_AT_ONCE, len(self)))
             texts: list[str | None] = [*texts_of(batch)] if "labels" in self._known else [None] * len(batch)
-            yield Labels(first, texts, batch.glyphs, self._gaps(batch))
+            yield Labels(first, texts, batch.glyphs, batch.drawn["gaps"])
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield images."""
         for number in numbers:
             batch = self._batch(number, number + 1)
-            (gaps,) = self._gaps(batch)
+            (gaps,) = batch.drawn["gaps"]
             strip = strip_of(batch, 0, number, gaps, invert=self._white_ink, glyph_width=self.glyph_width)
             yield strip if "labels" in self._known else Strip(number, "", strip.image, None)
 

@@ -69,12 +69,12 @@ def open_folder(path: Path) -> Folder:
         raise FormatError(f"{path} holds masks, and no strips", hint=f"the strips are in {images}")
     if here.parent.name == IMAGES_NAME and re.fullmatch(r"[0-9]{5}", here.name):
         whole = here.parent.parent
-        rows = _read_labels(whole, names, f"{IMAGES_NAME}/{here.name}/")
+        rows = _labels_beside(whole, names, f"{IMAGES_NAME}/{here.name}/")
         return Folder(path, Listing(names, rows), recipe_beside(whole), is_shard=True)
     is_label = re.fullmatch("[0-9]+", here.name, re.ASCII) is not None
     if is_label and (recipe := recipe_beside(here.parent, "folders")) is not None:
-        return Folder(path, Listing(names, _read_labels(here.parent, names, f"{here.name}/")), recipe)
-    rows = _read_labels(path, names) or _labels_in_names(names, here.name if is_label else None)
+        return Folder(path, Listing(names, _labels_beside(here.parent, names, f"{here.name}/")), recipe)
+    rows = _labels_beside(path, names) or _labels_in_names(names, here.name if is_label else None)
     return Folder(path, Listing(names, rows))
 
 
@@ -88,7 +88,7 @@ def _labels_in_names(names: list[str], label: str | None) -> dict[str, Row]:
     return {}
 
 
-def _read_labels(directory: Path, names: list[str], folder: str = "") -> dict[str, Row]:
+def _labels_beside(directory: Path, names: list[str], folder: str = "") -> dict[str, Row]:
     """Return the rows of these files of a folder in metadata.jsonl, or else labels.csv. Raises FormatError, OSError."""
     rows: dict[str, Row] = {}
     name_of = {f"{folder}{name}": name for name in names}
