@@ -33,7 +33,7 @@ def apply(
     count, height, width = images.shape
     first, stop = shown.first, shown.first + count
     if recipe.contrast != (100, 100):
-        share = shown.drawn["contrast"].astype(np.uint16)[:, None, None]
+        share = shown.sampled["contrast"].astype(np.uint16)[:, None, None]
         images[:] = 255 - ((255 - images).astype(np.uint16) * share + 50) // 100
     if recipe.paper != "plain":
         if recipe.has_custom_background:

@@ -24,7 +24,7 @@ class Annotations:
     `digits` uint8 (n, length), padded with 0; `lengths` int32 (n,), how many of them count; `glyphs` int32
     (n, length), ids; `x` and `y` int32 (n, length), left and top edges of the glyphs' boxes in px; `boxes` int32
     (n, length, 4), where their ink is, as x, y, width and height in px; `widths` int32 (n,), of the images in px.
-    Glyphs, edges and boxes are padded with -1. `drawn` holds what else was drawn, by name: arrays of n rows.
+    Glyphs, edges and boxes are padded with -1. `sampled` holds what else was sampled, by name: arrays of n rows.
     """
 
     first: int
@@ -35,7 +35,7 @@ class Annotations:
     y: NDArray[np.int32]
     boxes: NDArray[np.int32]
     widths: NDArray[np.int32]
-    drawn: Mapping[str, NDArray[Any]] = field(default_factory=dict, kw_only=True)
+    sampled: Mapping[str, NDArray[Any]] = field(default_factory=dict, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.digits)
@@ -71,13 +71,13 @@ class Batch(Annotations):
     def part(self, start: int, stop: int) -> Batch:
         """Return rows `start` to `stop`, without copying."""
         rows: dict[str, Any] = {name: getattr(self, name)[start:stop] for name in (*ARRAYS, "images")}
-        drawn = {name: values[start:stop] for name, values in self.drawn.items()}
+        sampled = {name: values[start:stop] for name, values in self.sampled.items()}
         masks = None if self.masks is None else self.masks[start:stop]
-        return Batch(self.first + start, **rows, drawn=drawn, masks=masks)
+        return Batch(self.first + start, **rows, sampled=sampled, masks=masks)
 
 
-def drawn_names(recipe: Recipe) -> tuple[str, ...]:
-    """Return the names in `Annotations.drawn`: what differs from sample to sample, beside glyphs and boxes."""
+def sampled_names(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names in `Annotations.sampled`: what differs from sample to sample, beside glyphs and boxes."""
     return (*(["gaps"] if recipe.min_gap < recipe.max_gap else []), *recipe.sampled_ranges)
 
 
@@ -99,6 +99,6 @@ def joined(batches: list[Batch]) -> Batch:
         return batches[0]
     names = (*ARRAYS, "images")
     arrays: dict[str, Any] = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names}
-    drawn = {name: np.concatenate([batch.drawn[name] for batch in batches]) for name in batches[0].drawn}
+    sampled = {name: np.concatenate([batch.sampled[name] for batch in batches]) for name in batches[0].sampled}
     masks = [batch.masks for batch in batches if batch.masks is not None]
-    return Batch(batches[0].first, **arrays, drawn=drawn, masks=np.concatenate(masks) if masks else None)
+    return Batch(batches[0].first, **arrays, sampled=sampled, masks=np.concatenate(masks) if masks else None)

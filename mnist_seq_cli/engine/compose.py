@@ -77,7 +77,7 @@ def compose(
 
     shown = _joined(_each(made, _runs(recipe, first, stop), stop - first), stop - first)
     arrays: dict[str, Any] = {name: getattr(shown, name) for name in ARRAYS}
-    return Batch(first, **arrays, images=images, drawn=shown.drawn, masks=masked)
+    return Batch(first, **arrays, images=images, sampled=shown.sampled, masks=masked)
 
 
 def _joined(runs: Iterator[Annotations], count: int) -> Annotations:
@@ -86,20 +86,20 @@ def _joined(runs: Iterator[Annotations], count: int) -> Annotations:
     if len(run) == count:
         return run
     known = {name: getattr(run, name) for name in ARRAYS}
-    arrays, drawn = (
+    arrays, sampled = (
         {name: np.empty((count, *values.shape[1:]), values.dtype) for name, values in part.items()}
-        for part in (known, run.drawn)
+        for part in (known, run.sampled)
     )
     first = run.first
     while True:
         here = slice(run.first - first, run.first - first + len(run))
         for name, values in arrays.items():
             values[here] = getattr(run, name)
-        for name, values in drawn.items():
-            values[here] = run.drawn[name]
+        for name, values in sampled.items():
+            values[here] = run.sampled[name]
         following = next(runs, None)
         if following is None:
-            return Annotations(first, **arrays, drawn=drawn)
+            return Annotations(first, **arrays, sampled=sampled)
         run = following
 
 
@@ -155,7 +155,7 @@ def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Annotations
         from mnist_seq_cli.engine.background import contrasts
 
         sampled["contrast"] = contrasts(recipe, first, stop)
-    return Annotations(first, digits.astype(np.uint8), lengths, glyphs, x, y, boxes, widths, drawn=sampled), warped
+    return Annotations(first, digits.astype(np.uint8), lengths, glyphs, x, y, boxes, widths, sampled=sampled), warped
 
 
 def _into_margins(recipe: Recipe, boxes: NDArray[np.int32], widths: NDArray[np.int32]) -> NDArray[np.int32]:

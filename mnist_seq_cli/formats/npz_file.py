@@ -15,7 +15,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import npz
-from mnist_seq_cli.engine.batch import Batch, drawn_names
+from mnist_seq_cli.engine.batch import Batch, sampled_names
 from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, Content, InPlaceFormat, Opener
@@ -43,7 +43,7 @@ def layout(spec: Spec) -> list[npz.Member]:
         "boxes": ("<i4", (recipe.length, 4)),
     }
     shapes: dict[str, tuple[int, ...]] = {"gaps": (recipe.length - 1,), "contrast": ()}
-    for name in drawn_names(recipe):
+    for name in sampled_names(recipe):
         arrays[name] = "<f4" if name in _FRACTIONS else "<i4", shapes.get(name, (recipe.length,))
     if spec.masks:
         arrays["masks"] = arrays["images"]
@@ -133,7 +133,7 @@ class NpzFile(InPlaceFormat):
                 known = {name: here.pop(name) for name in ("images", "lengths", "glyphs", "x", "y", "boxes")}
                 known |= {"digits": here.pop("labels"), "masks": here.pop("masks", None)}
                 widths = np.full(stop - first, spec.recipe.width, dtype=np.int32)
-                yield checked(Batch(first, widths=widths, **known, drawn=here), FILE_NAME)
+                yield checked(Batch(first, widths=widths, **known, sampled=here), FILE_NAME)
 
     def detect(self, start: bytes) -> bool:
         """Tell whether it is a zip archive."""
@@ -142,7 +142,7 @@ class NpzFile(InPlaceFormat):
 
 def _arrays(batch: Batch) -> tuple[NDArray[Any], ...]:
     plain = (batch.images, batch.digits, batch.lengths, batch.glyphs, batch.x, batch.y, batch.boxes)
-    return (*plain, *batch.drawn.values(), *([] if batch.masks is None else [batch.masks]))
+    return (*plain, *batch.sampled.values(), *([] if batch.masks is None else [batch.masks]))
 
 
 def _checked_members(spec: Spec, file: BinaryIO, names: tuple[str, ...] = ()) -> list[npz.Member]:

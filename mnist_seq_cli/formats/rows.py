@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.batch import ABSENT, PAPER, Annotations, Batch, drawn_names
+from mnist_seq_cli.engine.batch import ABSENT, PAPER, Annotations, Batch, sampled_names
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe.options.notation import parse_sequence
 from mnist_seq_cli.recipe.recipe import Recipe
@@ -44,7 +44,7 @@ def spelled(digits: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[str]:
 def rows_of(recipe: Recipe, annotations: Annotations) -> Iterator[tuple[str, str]]:
     """Yield for each sample its text, and its annotations as the inside of a JSON object."""
     columns = {
-        name: annotations.drawn[name] if name in annotations.drawn else getattr(annotations, name)
+        name: annotations.sampled[name] if name in annotations.sampled else getattr(annotations, name)
         for name in row_names(recipe)
     }
     texts = texts_of(annotations)
@@ -68,7 +68,7 @@ def rows_of(recipe: Recipe, annotations: Annotations) -> Iterator[tuple[str, str
 
 def row_names(recipe: Recipe) -> tuple[str, ...]:
     """Return the keys of a row beside the text: what can differ from sample to sample in this recipe."""
-    return ("glyphs", "x", *([] if recipe.is_level else ["y"]), "boxes", *drawn_names(recipe))
+    return ("glyphs", "x", *([] if recipe.is_level else ["y"]), "boxes", *sampled_names(recipe))
 
 
 def pattern(recipe: Recipe) -> re.Pattern[bytes]:

@@ -20,7 +20,7 @@ from mnist_seq_cli.dataset.finish import join
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.dataset.shards import Rows
 from mnist_seq_cli.engine import compose
-from mnist_seq_cli.engine.batch import ABSENT, Annotations, drawn_names
+from mnist_seq_cli.engine.batch import ABSENT, Annotations, sampled_names
 from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import CheckError, FormatError, RequestError
 from mnist_seq_cli.formats import png_folder
@@ -97,7 +97,7 @@ class _Images(NamedTuple):
 
     @property
     def bank(self) -> Bank:
-        """The glyphs."""
+        """The glyphs of the source."""
         return bank.load(self.source)
 
     def batches(self, shard: Shard) -> Iterator[tuple[int, list[str], list[NDArray[np.uint8]]]]:
@@ -169,7 +169,7 @@ def _annotations(images: _Images, shard: Shard, recipe: Recipe, *, predict: bool
     """
     for first, names, arrays in images.batches(shard):
         if not predict:
-            yield _annotated(recipe, first, arrays, images.read(names, arrays), images.bank)
+            yield _read_annotations(images, recipe, first, names, arrays)
             continue
         predicted = compose.compose(recipe, images.bank, first, first + len(arrays))
         widths = predicted.widths.tolist()
@@ -181,22 +181,22 @@ def _annotations(images: _Images, shard: Shard, recipe: Recipe, *, predict: bool
                 yield predicted.part(start, stop)
             else:
                 _check_readable(recipe, names[start])
-                readings = images.read(names[start:stop], arrays[start:stop])
-                yield _annotated(recipe, first + start, arrays[start:stop], readings, images.bank)
+                yield _read_annotations(images, recipe, first + start, names[start:stop], arrays[start:stop])
             start = stop
 
 
 def _check_readable(recipe: Recipe, name: str) -> None:
     """Raise CheckError unless all that rows of the recipe have can be read from an image."""
-    sampled = {*drawn_names(recipe)}
+    sampled = {*sampled_names(recipe)}
     if sampled - {"gaps"} or (sampled and (recipe.crop != "box" or recipe.jitter_x)):
         raise CheckError(f"{name} is not what the recipe makes, and not all that was drawn for it can be seen in it")
 
 
-def _annotated(
-    recipe: Recipe, first: int, images: list[NDArray[np.uint8]], readings: list[Reading], bank: Bank
+def _read_annotations(
+    images: _Images, recipe: Recipe, first: int, names: list[str], arrays: list[NDArray[np.uint8]]
 ) -> Annotations:
-    """Return the annotations of images that were read exactly, as rows of the recipe have them."""
+    """Return the annotations of images, read exactly, as rows of the recipe have them. Raises CheckError."""
+    readings = images.read(names, arrays)
     lengths = np.array([len(reading.digits) for reading in readings], dtype=np.int32)
     shape = (len(readings), int(lengths.max()))
     digits, ids, x, y = np.zeros(shape, np.uint8), *(np.full(shape, ABSENT, np.int32) for _ in range(3))
@@ -208,10 +208,10 @@ def _annotated(
         gaps[row, : len(reading.gaps)] = reading.gaps
     known = ids != ABSENT
     boxes = np.full((*shape, 4), ABSENT, dtype=np.int32)
-    boxes[known] = of_glyphs(bank, ids[known], x[known], y[known])
-    widths = np.array([image.shape[1] for image in images], dtype=np.int32)
-    sampled = {"gaps": gaps} if "gaps" in drawn_names(recipe) else {}
-    return Annotations(first, digits, lengths, ids, x, y, boxes, widths, drawn=sampled)
+    boxes[known] = of_glyphs(images.bank, ids[known], x[known], y[known])
+    widths = np.array([image.shape[1] for image in arrays], dtype=np.int32)
+    sampled = {"gaps": gaps} if "gaps" in sampled_names(recipe) else {}
+    return Annotations(first, digits, lengths, ids, x, y, boxes, widths, sampled=sampled)
 
 
 def _spec(directory: Path, source: Source | None) -> Spec | None:

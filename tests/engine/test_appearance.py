@@ -68,7 +68,7 @@ def test_glyphs_may_overlap_and_the_darker_ink_is_seen() -> None:
     batch = compose(recipe, BANK, 0, 40)
     gaps = np.diff(batch.x) - 28
     assert set(gaps.reshape(-1).tolist()) == set(range(-12, -3))
-    np.testing.assert_array_equal(batch.drawn["gaps"], gaps)
+    np.testing.assert_array_equal(batch.sampled["gaps"], gaps)
     np.testing.assert_array_equal(batch.images, painted(recipe, batch))
 
 
@@ -94,7 +94,7 @@ def test_gaps_of_a_tight_crop_are_between_ink_and_ink(low: int, high: int) -> No
     left, width = batch.boxes[:, :, 0], batch.boxes[:, :, 2]
     gaps = left[:, 1:] - (left + width)[:, :-1]
     assert (left[:, 0] == 0).all()
-    np.testing.assert_array_equal(gaps, np.maximum(batch.drawn.get("gaps", np.int64(low)), 1 - width[:, :-1]))
+    np.testing.assert_array_equal(gaps, np.maximum(batch.sampled.get("gaps", np.int64(low)), 1 - width[:, :-1]))
     np.testing.assert_array_equal(batch.images, painted(recipe, batch))
     assert recipe.width == 5 * 20 + 4 * high
 
@@ -233,7 +233,7 @@ def test_what_is_no_range_is_refused(value: Any) -> None:
 def test_every_glyph_has_a_shape_of_its_own_and_what_was_drawn_is_told(name: str) -> None:
     low, high = {"slant": (-20, 20), "rotate": (-15, 15), "scale": (70, 130), "stroke": (-1, 1)}[name]
     batch = made(0, 1500, **{name: (low, high)})
-    drawn = batch.drawn[name]
+    drawn = batch.sampled[name]
     assert drawn.shape == (1500, 4)
     assert (drawn >= low).all()
     assert (drawn <= high).all()
@@ -291,7 +291,7 @@ def test_boxes_are_where_the_ink_is(options: dict[str, Any]) -> None:
 
 def test_contrast_is_of_the_ink_alone() -> None:
     plain, pale = made(), made(contrast=(40, 80))
-    share = pale.drawn["contrast"]
+    share = pale.sampled["contrast"]
     assert (share.min(), share.max()) == (40, 80)
     expected = 255 - ((255 - plain.images.astype(int)) * share[:, None, None] + 50) // 100
     np.testing.assert_array_equal(pale.images, expected)

@@ -222,7 +222,7 @@ def drawn_gaps(name: str) -> list[list[int]]:
     for number, sample in enumerate(laid_out(name)):
         size, boxes, x = sample.length, sample.boxes.tolist(), sample.x.tolist()
         if name.startswith("moved"):
-            drawn = laid_out(name).batch(number, number + 1).drawn
+            drawn = laid_out(name).batch(number, number + 1).sampled
             found.append(drawn["gaps"][0, : size - 1].tolist() if "gaps" in drawn else [9] * (size - 1))
         elif name.startswith("tight"):
             found.append([boxes[k + 1][0] - boxes[k][0] - boxes[k][2] for k in range(size - 1)])
@@ -272,9 +272,9 @@ def test_where_no_recipe_tells_them_nothing_is_said_of_gaps(tmp_path: Path, mnis
     batch = laid_out("tight").batch(0, 9)
     np.savez(tmp_path / "x.npz", images=batch.images, labels=batch.digits, lengths=batch.lengths, x=batch.x)
     assert json.loads(mnistseq("inspect", tmp_path / "x.npz", "--json")[1])["gaps"] is None
-    np.savez(tmp_path / "y.npz", images=batch.images, labels=batch.digits, lengths=batch.lengths, **batch.drawn)
+    np.savez(tmp_path / "y.npz", images=batch.images, labels=batch.digits, lengths=batch.lengths, **batch.sampled)
     assert json.loads(mnistseq("inspect", tmp_path / "y.npz", "--json")[1])["gaps"] == counted(drawn_gaps("tight")[:9])
-    np.savez(tmp_path / "z.npz", images=batch.images, labels=batch.digits, gaps=batch.drawn["gaps"][:, :2])
+    np.savez(tmp_path / "z.npz", images=batch.images, labels=batch.digits, gaps=batch.sampled["gaps"][:, :2])
     assert mnistseq("inspect", tmp_path / "z.npz", "--json")[0] == 2
 
 
@@ -360,7 +360,7 @@ def test_gaps_are_known_without_the_glyphs_of_a_source(tmp_path: Path, mnistseq:
     batch = SequenceDataset(
         length=3, max_gap=4, crop="tight", seed=1, source=tmp_path / "i", source_labels=tmp_path / "l"
     )
-    drawn = batch.batch(0, 3000).drawn["gaps"]
+    drawn = batch.batch(0, 3000).sampled["gaps"]
     assert report["gaps"] == counted(drawn.tolist())  # of all, and not of those alone that are looked at
     (tmp_path / "x").write_text("123\n" * 3000)
     score = json.loads(mnistseq("inspect", tmp_path / "out", "--predictions", tmp_path / "x", "--json")[1])[

@@ -62,20 +62,20 @@ class Arrays(Samples):
             gaps[:] = np.where(np.abs(known["gaps"].astype(np.float64)) < -NO_GAP, known["gaps"], NO_GAP)
         gaps[np.arange(1, length) >= lengths[:, None]] = NO_GAP
         digits, y = digits.astype(np.uint8), np.zeros_like(x)
-        return Batch(first, digits, lengths, glyphs, x, y, boxes, widths, images, drawn={"gaps": gaps})
+        return Batch(first, digits, lengths, glyphs, x, y, boxes, widths, images, sampled={"gaps": gaps})
 
     def labels(self) -> Iterator[Labels]:
         """Yield the sequences and their glyphs, as far as these are known."""
         for first in range(0, len(self), LABELS_AT_ONCE):
             batch = self._batch(first, min(first + LABELS_AT_ONCE, len(self)))
             texts: list[str | None] = [*texts_of(batch)] if "labels" in self._known else [None] * len(batch)
-            yield Labels(first, texts, batch.glyphs, batch.drawn["gaps"])
+            yield Labels(first, texts, batch.glyphs, batch.sampled["gaps"])
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield images."""
         for number in numbers:
             batch = self._batch(number, number + 1)
-            (gaps,) = batch.drawn["gaps"]
+            (gaps,) = batch.sampled["gaps"]
             strip = strip_of(batch, 0, number, gaps, invert=self._white_ink, glyph_width=self.glyph_width)
             yield strip if "labels" in self._known else Strip(number, "", strip.image, None)
 
