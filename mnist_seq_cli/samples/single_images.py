@@ -32,15 +32,15 @@ class SingleImage(NamedTuple):
     name: str
 
 
-class ImagePlan(NamedTuple):
-    """The images to be made, where their glyphs are, and their seed."""
+class Prepared(NamedTuple):
+    """The images to be made, the source of their glyphs, and their seed."""
 
     images: list[SingleImage]
     source: Source
     seed: int
 
 
-def plan(sequences: Iterable[Digits], request: Request, *, count: int = 1) -> ImagePlan:
+def prepare(sequences: Iterable[Digits], request: Request, *, count: int = 1) -> Prepared:
     """Return the images of sequences, `count` of each, as `request` asks for them.
 
     Image i of the run is sample i of a recipe for its sequence alone; or, where glyphs are used once each, which is
@@ -75,13 +75,13 @@ def plan(sequences: Iterable[Digits], request: Request, *, count: int = 1) -> Im
             name = f"{name}_{named[sequence]}"
             named[sequence] += 1
         images.append(SingleImage(recipes[sequence], index, name))
-    return ImagePlan(images, source, images[0].recipe.seed)
+    return Prepared(images, source, images[0].recipe.seed)
 
 
-def encode(planned: ImagePlan, *, masks: bool = False) -> Iterator[list[bytes]]:
+def encode(prepared: Prepared, *, masks: bool = False) -> Iterator[list[bytes]]:
     """Yield each image as the bytes of a PNG file, and its mask, if that is asked for, as those of another."""
-    glyphs, background = bank.load(planned.source), background_image.load(planned.source)
-    for _, group in groupby(planned.images, lambda image: id(image.recipe)):
+    glyphs, background = bank.load(prepared.source), background_image.load(prepared.source)
+    for _, group in groupby(prepared.images, lambda image: id(image.recipe)):
         run = list(group)
         recipe = run[0].recipe
         for first, stop in spans(recipe, run[0].number, run[-1].number + 1):
@@ -90,7 +90,7 @@ def encode(planned: ImagePlan, *, masks: bool = False) -> Iterator[list[bytes]]:
             yield from map(list, zip(*(png.encode(array, "small", batch.widths) for array in arrays), strict=True))
 
 
-def write(planned: ImagePlan, output: Path, *, to_directory: bool = False, masks: bool = False) -> Iterator[Path]:
+def write(prepared: Prepared, output: Path, *, to_directory: bool = False, masks: bool = False) -> Iterator[Path]:
     """Write each image, with `masks` its mask beside it, and yield the path of each file once it is there.
 
     `output` is the file itself for one image and a name that ends in .png, unless `to_directory`; else a directory,
@@ -98,19 +98,19 @@ def write(planned: ImagePlan, output: Path, *, to_directory: bool = False, masks
     for a file name or a mask that cannot be; OSError.
     """
     if masks:
-        for image in planned.images:
+        for image in prepared.images:
             check_masks(image.recipe)
     to_file = output.suffix.lower() == ".png" and not to_directory and not output.is_dir()
-    if to_file and len(planned.images) > 1:
-        problem = f"{len(planned.images)} strips do not go into one file, {output}"
+    if to_file and len(prepared.images) > 1:
+        problem = f"{len(prepared.images)} strips do not go into one file, {output}"
         raise RequestError(problem, hint="give a directory with `output`")
-    paths = [output if to_file else output / f"{image.name}.png" for image in planned.images]
+    paths = [output if to_file else output / f"{image.name}.png" for image in prepared.images]
     longest = max(len(path.name) for path in paths) + (len(png.MASK_SUFFIX) - len(".png")) * masks
     if longest > MAX_NAME - len(local.partial_name(Path("x")).name):
         problem = f"the name of a strip would have {longest} characters, too many for a file"
         raise RequestError(problem, hint="name the file with `output=FILE.png`")
     local.make_directory(paths[0].parent)
-    for image_path, contents in zip(paths, encode(planned, masks=masks), strict=True):
+    for image_path, contents in zip(paths, encode(prepared, masks=masks), strict=True):
         mask_path = image_path.with_name(image_path.stem + png.MASK_SUFFIX)
         for path, content in zip((image_path, mask_path), contents, strict=False):
             local.write_whole(path, content, sync=False)

@@ -71,20 +71,21 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
         for text in texts
         for sequence in (read_sequences(stdin_lines()) if text == "-" else [parse_sequence(text)])
     ]
-    plan = single_images.plan(sequences, Request.of(asked), count=count)
+    prepared = single_images.prepare(sequences, Request.of(asked), count=count)
     if output == "-":
-        if len(plan.images) > 1:
+        if len(prepared.images) > 1:
             raise RequestError(
-                f"{len(plan.images)} images do not go to stdout, only one does", hint="give a directory with `output`"
+                f"{len(prepared.images)} images do not go to stdout, only one does",
+                hint="give a directory with `output`",
             )
         if masks:
             raise RequestError(
                 "an image and its mask are two files, and do not go to stdout", hint="give a file with `output`"
             )
-        write_stdout(next(single_images.encode(plan)), "PNG")
+        write_stdout(next(single_images.encode(prepared)), "PNG")
     else:
         to_directory = output.endswith(("/", os.sep))
-        for path in single_images.write(plan, local_path(output), to_directory=to_directory, masks=bool(masks)):
+        for path in single_images.write(prepared, local_path(output), to_directory=to_directory, masks=bool(masks)):
             click.echo(path)
     if "seed" not in asked:
-        say(f"seed {plan.seed}: with --seed {plan.seed} the same images come again")
+        say(f"seed {prepared.seed}: with --seed {prepared.seed} the same images come again")
