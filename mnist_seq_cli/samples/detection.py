@@ -18,7 +18,7 @@ _STARTS: dict[bytes, str] = {
     b"GIF8": "GIF",
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
-    **{b"P%d" % number + blank: "PPM" for number in range(1, 7) for blank in (b"\n", b" ")},
+    **{b"P%d%c" % (number, blank): "PPM" for number in range(1, 7) for blank in b"\n "},
 }
 """The formats beside PNG that strips are read from, by how their files begin."""
 

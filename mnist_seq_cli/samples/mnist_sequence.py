@@ -30,7 +30,7 @@ from mnist_seq_cli.storage import local
 _SOURCE = Source("test")
 
 _NOT_NPY = (ValueError, TypeError, EOFError, OverflowError, MemoryError, RecursionError, TokenError)
-"""What NumPy raises, at one place or another, for a file that is not what its header says."""
+"""The errors that NumPy raises for a file that does not agree with its header."""
 
 
 class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)

@@ -1,4 +1,4 @@
-"""Owns the opening of a path or a stream: the one place where first bytes, and the files of a folder, give a source."""
+"""Owns the registry of sources: which one opens a path or a stream, by its first bytes or by the files of a folder."""
 
 from __future__ import annotations
 

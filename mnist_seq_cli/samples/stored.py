@@ -232,7 +232,7 @@ class StoredDataset(RecipeSamples):
 def open_dataset(path: str | PathLike[str]) -> StoredDataset:
     """Return the samples in a dataset directory, whatever its format; nothing is read yet.
 
-    Raises FormatError when it is not a complete dataset of ours. Looking at a sample raises FormatError or OSError when
-    its file is damaged or gone.
+    Raises FormatError when it is not a complete dataset. Looking at a sample raises FormatError or OSError when its
+    file is damaged or gone.
     """
     return StoredDataset(path)

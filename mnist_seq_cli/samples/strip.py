@@ -1,4 +1,4 @@
-"""Owns the strip of a sample: its image and what is known of it; and the labels of many samples."""
+"""Owns the strip of a sample: its image and its annotations; and the labels of many samples."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ NO_GAP = -(2**31)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
-    """The image of a sample, and what is known of it. `image` is uint8 (height, width), dark ink on white in any case.
+    """The image of a sample, uint8 (height, width), always dark ink on white; and its annotations, empty where unknown.
 
-    `text` is its sequence, `0042`, and None where it is not known; glyph ids, left edges and boxes are then not there.
-    `gaps` are those that its recipe sampled, one fewer than there are digits; none where they are not known.
-    `confidences` are there where it was read approximately: the chance of each digit to be right. Glyphs are then those
-    most like it, and edges and boxes approximate.
+    `text` is its sequence, `0042`; None where it is not known. `gaps` are those that its recipe sampled, one fewer than
+    there are digits. A strip that was read approximately has `confidences`, the chance of each digit to be right; its
+    glyphs are then the nearest, and edges and boxes approximate.
     """
 
     number: int

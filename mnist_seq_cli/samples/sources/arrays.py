@@ -25,7 +25,7 @@ _DIMENSIONS = {"images": 3, "labels": 2, "lengths": 1, "glyphs": 2, "x": 2, "box
 
 
 class Arrays(Samples):
-    """Images in an array, and what is known of them in others, or nothing."""
+    """Images in an array, and their annotations in others, as far as these exist."""
 
     array: NDArray[Any]
     _white_ink: bool | None = None

@@ -1,4 +1,4 @@
-"""Owns samples that are listed by name, with what is known of each, and what a recipe beside them says of all."""
+"""Owns samples that are listed by name, with a row of annotations for each, and the recipe beside them."""
 
 from __future__ import annotations
 
