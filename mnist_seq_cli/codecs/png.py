@@ -11,7 +11,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import image_file
-from mnist_seq_cli.codecs.compression import Compression
+from mnist_seq_cli.codecs.compression import LEVELS, Compression
 from mnist_seq_cli.errors import FormatError
 
 MASK_SUFFIX = ".mask.png"
@@ -20,7 +20,6 @@ MASK_SUFFIX = ".mask.png"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 64_000_000
 
-_LEVELS: dict[Compression, int] = {"fast": 0, "small": 1}
 _GREY, _NO_FILTER = 0, 0
 _DATA_CRC = isal_zlib.crc32(b"IDAT")
 
@@ -50,7 +49,7 @@ def encode(
     header = struct.pack(">IIBBBBB", width, height, 8, _GREY, 0, 0, 0)
     start = SIGNATURE + struct.pack(">I", len(header)) + _chunk(b"IHDR", header)
     before, after = struct.Struct(f">{len(start)}sI4s").pack, struct.Struct(f">I{len(_END)}s").pack
-    compress, crc32, level = isal_zlib.compress, isal_zlib.crc32, _LEVELS[compression]
+    compress, crc32, level = isal_zlib.compress, isal_zlib.crc32, LEVELS[compression]
     contents = [compress(plain[offset : offset + size], level) for offset in range(0, count * size, size)]
     return [before(start, len(data), b"IDAT") + data + after(crc32(data, _DATA_CRC), _END) for data in contents]
 

@@ -17,7 +17,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from mnist_seq_cli.codecs.compression import Compression
+from mnist_seq_cli.codecs.compression import LEVELS, Compression
 from mnist_seq_cli.engine.batch import ABSENT, Batch
 from mnist_seq_cli.engine.compose import annotate, spans
 from mnist_seq_cli.errors import FormatError
@@ -34,7 +34,6 @@ IMAGES_NAME, LABELS_NAME, LENGTHS_NAME = "images-idx3-ubyte.gz", "labels-idx2-ub
 MASKS_NAME = "masks-idx3-ubyte.gz"
 
 _CHUNK = 10_000
-_LEVELS: dict[Compression, int] = {"fast": 0, "small": 1}
 _LAST_BLOCK = b"\x03\x00"
 
 
@@ -174,10 +173,10 @@ class _Run:
         self.crc = 0
         self._pieces: list[bytes] = []
         if name in (LABELS_NAME, LENGTHS_NAME):
-            # For rows of a few digits the faster codec is no faster, and what it made of them was not always the same.
+            # For rows of a few digits the faster codec is no faster.
             self._deflater: Any = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
         else:
-            level = _LEVELS[compression]
+            level = LEVELS[compression]
             self._deflater = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
 
     def add(self, values: NDArray[np.uint8]) -> None:
