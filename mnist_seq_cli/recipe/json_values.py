@@ -14,14 +14,20 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def typed_fields(values: object, known: Mapping[str, type], what: str) -> dict[str, Any]:
-    """Return `values` as a dict with exactly the `known` keys, each of its exact type. Raises FormatError otherwise."""
+NEWER = "a newer mnistseq may read it"
+
+
+def typed_fields(values: object, known: Mapping[str, type], what: str, hint: str = NEWER) -> dict[str, Any]:
+    """Return `values` as a dict with exactly the `known` keys, each of its exact type.
+
+    Raises FormatError otherwise, with the `hint` where there is a key that is not known.
+    """
     if not isinstance(values, dict):
         raise FormatError(f"{what} is not a JSON object")
-    unknown, missing = values.keys() - known.keys(), known.keys() - values.keys()
-    if unknown or missing:
-        problem = f"unknown key {min(unknown)!r}" if unknown else f"no {min(missing)!r}"
-        raise FormatError(f"{what} has {problem}")
+    if unknown := values.keys() - known.keys():
+        raise FormatError(f"{what} has unknown key {min(unknown)!r}", hint=hint)
+    if missing := known.keys() - values.keys():
+        raise FormatError(f"{what} has no {min(missing)!r}")
     for key, expected in known.items():
         if type(values[key]) is not expected:
             raise FormatError(f"{what} has {key} = {values[key]!r}, which should be of type {expected.__name__}")

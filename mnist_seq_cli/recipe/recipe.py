@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe import canvas
-from mnist_seq_cli.recipe.json_values import canonical_json, typed_fields
+from mnist_seq_cli.recipe.json_values import NEWER, canonical_json, typed_fields
 from mnist_seq_cli.recipe.options.bounds import (
     MAX_AREA,
     MAX_LENGTH,
@@ -211,14 +211,17 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
         return sha256(canonical_json(values).encode()).hexdigest()
 
 
-def fields_from_json(kind: type, values: object) -> dict[str, Any]:
-    """Return the fields of a recipe that are in JSON values, as `Recipe.to_json` has them. Raises FormatError."""
+def fields_from_json(kind: type, values: object, hint: str = NEWER) -> dict[str, Any]:
+    """Return the fields of a recipe that are in JSON values, as `Recipe.to_json` has them.
+
+    Raises FormatError, with the `hint` where there is a field that is not known.
+    """
     if isinstance(values, dict) and values.get("version", RECIPE_VERSION) != RECIPE_VERSION:
-        raise FormatError("the recipe is of another version", hint="a newer mnistseq may read it")
+        raise FormatError("the recipe is of another version", hint=NEWER)
     known = {"version": int, **{name: each.kind.json_type for name, each in options_of(kind).items()}}
     if isinstance(values, dict):
         known = {name: type_ for name, type_ in known.items() if name in values}
-    checked = typed_fields(values, known, "the recipe")
+    checked = typed_fields(values, known, "the recipe", hint)
     checked.pop("version", None)
     try:
         return {name: options_of(kind)[name].kind.from_json(name, value) for name, value in checked.items()}

@@ -18,7 +18,7 @@ from mnist_seq_cli.recipe.options.kinds import IntegerOr, LengthOrLengths, Range
 from mnist_seq_cli.recipe.options.option import REQUIRED, options_of
 from mnist_seq_cli.recipe.parts.appearance import PAPERS, is_content
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
-from mnist_seq_cli.recipe.recipe import Recipe, fields_from_json
+from mnist_seq_cli.recipe.recipe import FIELDS, Recipe, fields_from_json
 from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.recipe.spec import FORM_OPTIONS
 
@@ -68,8 +68,12 @@ def _asked(values: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
     if values.keys() >= needed | {"spacing", "max_gap"}:
         recipe = Recipe.from_json(_plain(values))
         words = _checked(asked)
-        if not words or not _resolves(words, recipe):  # of an earlier version, or changed by hand
+        if not words:  # of an earlier version
             words = _following(recipe)
+        elif differing := _differing(words, recipe):
+            raise FormatError(
+                f"its request and its recipe differ in {differing}", hint="change both, or take the request out"
+            )
     else:
         words = _checked(values)
     for name, known, options in (
@@ -105,7 +109,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
             words[name] = kind.normalize(name, value)
         else:
             rest[name] = value
-    words |= fields_from_json(Recipe, rest)
+    words |= fields_from_json(Recipe, rest, hint="")
     if lengths := words.pop("lengths", ()):
         words["length"] = lengths
     if words.pop("fit", False):
@@ -136,8 +140,14 @@ def _following(recipe: Recipe) -> dict[str, Any]:
 def _resolves(words: dict[str, Any], recipe: Recipe) -> bool:
     """Return whether words, with the glyphs of a recipe, resolve to it."""
     with suppress(MnistseqError, TypeError):
-        return resolve(Request.of(words), recipe.facts) == recipe
+        return not _differing(words, recipe)
     return False
+
+
+def _differing(words: dict[str, Any], recipe: Recipe) -> str:
+    """Return the names of the fields in which a recipe is not what words resolve to."""
+    resolved = resolve(Request.of(words), recipe.facts)
+    return ", ".join(name for name in FIELDS if getattr(resolved, name) != getattr(recipe, name))
 
 
 def _toml(path: Path, content: bytes) -> object:

@@ -19,10 +19,18 @@ from mnist_seq_cli import open_dataset
 from mnist_seq_cli.errors import FormatError, MnistseqError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.recipe import recipe_file
+from mnist_seq_cli.recipe.options.option import options_of
 from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.request import Request
 from mnist_seq_cli.recipe.spec import Spec
 
 Run = Callable[..., Any]
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["length", "seed", "pool"]), inner),
+)
+"""Values that a JSON file can hold."""
 
 
 @pytest.fixture(autouse=True)
@@ -168,9 +176,41 @@ def test_a_whole_recipe_json_may_be_changed_by_hand(name: str, value: object, sa
     assert mnistseq("dataset", "-n", "5", "--len", "3", "--seed", "1", "-o", "one").code == 0
     values = json.loads(Path("one/recipe.json").read_text())
     for path, written in (("a.json", value), ("b.json", same)):
-        values["recipe"][name] = written
+        values["recipe"][name] = values["request"][name] = written
         Path(path).write_text(json.dumps(values))
     assert recipe_file.read(Path("a.json")) == recipe_file.read(Path("b.json"))
+    del values["request"]
+    Path("c.json").write_text(json.dumps(values))
+    assert recipe_file.read(Path("c.json"))[name] == tuple(same)
+
+
+@pytest.mark.parametrize("part", ["recipe", "request"])
+def test_a_change_in_one_part_of_a_recipe_json_is_not_dropped_in_silence(part: str, mnistseq: Run) -> None:
+    assert mnistseq("dataset", "-n", "5", "--len", "3", "--seed", "1", "-o", "one").code == 0
+    values = json.loads(Path("one/recipe.json").read_text())
+    values[part] |= {"seed": 2, "slant": [3, 4]}
+    Path("a.json").write_text(json.dumps(values))
+    message = (
+        "a.json is no recipe: its request and its recipe differ in slant, seed; change both, or take the request out"
+    )
+    assert mnistseq("dataset", "--recipe", "a.json", "-o", "two") == (2, "", f"mnistseq: {message}\n")
+
+
+@given(name=st.sampled_from(sorted(options_of(Request))), value=JSON)
+def test_no_request_is_too_strange_to_be_refused(name: str, value: Any) -> None:
+    spec = Spec(recipe=recipe_for(length=3, seed=1), samples=5, format="png", compression="fast", shard_size=9)
+    Path("x.json").write_text(json.dumps({**spec.to_json(), "request": {"seed": 1, name: value}}))
+    with suppress(MnistseqError):
+        recipe_file.read(Path("x.json"))
+
+
+def test_a_key_that_is_not_known_may_be_of_a_newer_version(mnistseq: Run) -> None:
+    assert mnistseq("dataset", "-n", "5", "--len", "3", "--seed", "1", "-o", "one").code == 0
+    values = json.loads(Path("one/recipe.json").read_text())
+    values["recipe"]["blur"] = 3
+    Path("one/recipe.json").write_text(json.dumps(values))
+    message = "the recipe has unknown key 'blur'; a newer mnistseq may read it"
+    assert mnistseq("inspect", "one") == (2, "", f"mnistseq: {message}\n")
 
 
 # By hand
