@@ -1,8 +1,9 @@
 """Every operation of a run fails, is interrupted, or is the last one: nothing unfinished looks finished, ever.
 
 Each test goes through a run one operation at a time (`faulty.FaultySystem`), from four beginnings: nothing, a dataset
-that grows, one that is repaired, and one that was killed. After each fault the same command runs again. With --full
-every operation is gone through with every error, else a sample of them (`sampled`) with one error each.
+that grows, one that is repaired, and one that was killed. After each fault the same command runs again. A sample of the
+operations is gone through with one error each (`sampled`): a small one, a larger one with `-m slow`, and with --full
+every operation with every error.
 """
 
 import errno
@@ -23,12 +24,26 @@ from mnist_seq_cli.formats import FORMAT_NAMES
 SAMPLES, BEFORE, SHARD_SIZE = 7, 5, 3
 BEGINNINGS = ("nothing", "grown", "damaged", "killed")
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)
-ENDS, EVERY = 10, 11
-"""Without --full: all of the first and last operations of a run, and one of so many between them.
 
-A test that does nearly what another does (a signal of another number, a fault after the operation and not before the
-next one) takes fewer at the ends.
-"""
+
+class Depth(NamedTuple):
+    """Which operations of a run are gone through: the first and last `ends`, and one of `every` between them.
+
+    A test that does nearly what another does (a signal of another number, a fault after the operation and not before
+    the next one) takes `few` at the ends.
+    """
+
+    ends: int
+    few: int
+    every: int
+
+
+QUICK, SLOW, FULL = Depth(3, 1, 29), Depth(10, 3, 11), Depth(0, 0, 1)
+
+
+@pytest.fixture(params=["quick", pytest.param("slow", marks=pytest.mark.slow)])
+def depth(request: pytest.FixtureRequest, full: bool) -> Depth:
+    return QUICK if request.param == "quick" else FULL if full else SLOW
 
 
 FORMS = (*FORMAT_NAMES, "png --masks")
@@ -134,20 +149,20 @@ def run_with(system: FaultySystem, arguments: list[str]) -> FaultySystem:
     return system
 
 
-def sampled(total: int, shift: int, full: bool, ends: int = ENDS) -> list[int]:
+def sampled(total: int, shift: int, depth: Depth, ends: int) -> list[int]:
     """Return the numbers, from 1 to `total`, of the operations that something happens to."""
     return [
         number
         for number in range(1, total + 1)
-        if full or number <= ends or number > total - ends or (number + shift) % EVERY == 0
+        if number <= ends or number > total - ends or (number + shift) % depth.every == 0
     ]
 
 
-def failures(case: Case, full: bool) -> Iterator[tuple[int, int]]:
+def failures(case: Case, depth: Depth) -> Iterator[tuple[int, int]]:
     """Yield the errors that operations of a run may end in, each with its number among those that it can strike."""
-    for number in sampled(len(case.log), case.shift, full):
+    for number in sampled(len(case.log), case.shift, depth, depth.ends):
         possible = [error for error in ERRORS if case.log[number - 1] in STRIKES[error]]
-        for error in possible if full else possible[number % len(possible) :][:1]:
+        for error in possible if depth is FULL else possible[number % len(possible) :][:1]:
             yield sum(name in STRIKES[error] for name in case.log[:number]), error
 
 
@@ -159,10 +174,10 @@ each_beginning = pytest.mark.parametrize("beginning", BEGINNINGS)
 @each_form
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
 def test_any_operation_may_fail(
-    form: str, beginning: str, lasting: bool, cases: Callable[[str, str], Case], full: bool
+    form: str, beginning: str, lasting: bool, cases: Callable[[str, str], Case], depth: Depth
 ) -> None:
     case = cases(form, beginning)
-    for number, error in failures(case, full):
+    for number, error in failures(case, depth):
         before = case.begin()
         system = FaultySystem(number, error, lasting=lasting)
         with under(system):
@@ -178,10 +193,11 @@ def test_any_operation_may_fail(
 
 @each_beginning
 @each_form
-def test_any_write_may_be_torn(form: str, beginning: str, cases: Callable[[str, str], Case]) -> None:
+def test_any_write_may_be_torn(form: str, beginning: str, cases: Callable[[str, str], Case], depth: Depth) -> None:
     """Half of it is written, and the disk is full."""
     case = cases(form, beginning)
-    for number in range(1, case.log.count("write") + 1):
+    writes = case.log.count("write")
+    for number in sampled(writes, case.shift, depth, depth.ends) if depth is QUICK else range(1, writes + 1):
         before = case.begin()
         system = FaultySystem(number, errno.ENOSPC, torn=True, only=frozenset(("write",)))
         with under(system):
@@ -208,11 +224,11 @@ def test_writes_may_be_short(form: str, beginning: str, piece: int, cases: Calla
 @each_form
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 def test_ctrl_c_may_come_at_any_operation(
-    form: str, beginning: str, done: bool, cases: Callable[[str, str], Case], full: bool
+    form: str, beginning: str, done: bool, cases: Callable[[str, str], Case], depth: Depth
 ) -> None:
     """The second Ctrl-C does, to be exact: the first one is a request that is looked at between shards."""
     case = cases(form, beginning)
-    for number in sampled(len(case.log), case.shift + 3 * done, full, 3 if done else ENDS):
+    for number in sampled(len(case.log), case.shift + 13 * done, depth, depth.few if done else depth.ends):
         before = case.begin()
         system = FaultySystem(number, KeyboardInterrupt, done=done)
         with under(system):
@@ -241,10 +257,10 @@ def survived() -> Iterator[None]:
 @each_form
 @pytest.mark.parametrize(("asked", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_request_to_stop_may_come_at_any_operation(
-    form: str, beginning: str, asked: signal.Signals, code: int, cases: Callable[[str, str], Case], full: bool
+    form: str, beginning: str, asked: signal.Signals, code: int, cases: Callable[[str, str], Case], depth: Depth
 ) -> None:
     case, again = cases(form, beginning), asked == signal.SIGTERM
-    for number in sampled(len(case.log), case.shift + 3 * again, full, 3 if again else ENDS):
+    for number in sampled(len(case.log), case.shift + 13 * again, depth, depth.few if again else depth.ends):
         before = case.begin()
 
         def ask(here: int, _: str, number: int = number) -> None:
@@ -267,12 +283,12 @@ def test_a_request_to_stop_may_come_at_any_operation(
 @each_form
 @pytest.mark.parametrize("power_cut", [False, True], ids=["killed", "power cut"])
 def test_any_operation_may_be_the_last(
-    form: str, beginning: str, power_cut: bool, cases: Callable[[str, str], Case], full: bool
+    form: str, beginning: str, power_cut: bool, cases: Callable[[str, str], Case], depth: Depth
 ) -> None:
     """A snapshot before each operation is what SIGKILL leaves; less what was not synced, what a power cut can leave."""
     case = cases(form, beginning)
     before = case.begin()
-    chosen = set(sampled(len(case.log), case.shift + 3 * power_cut, full))
+    chosen = set(sampled(len(case.log), case.shift + 13 * power_cut, depth, depth.ends))
     snapshots: list[Path] = []
 
     def snapshot(number: int, _: str) -> None:
@@ -298,12 +314,12 @@ def test_any_operation_may_be_the_last(
 
 
 @each_form
-def test_overwriting_may_fail_at_any_operation(form: str, cases: Callable[[str, str], Case], full: bool) -> None:
+def test_overwriting_may_fail_at_any_operation(form: str, cases: Callable[[str, str], Case], depth: Depth) -> None:
     case = cases(form, "grown")
     arguments = [*case.arguments, "--overwrite"]
     case.begin()
     log = run_with(FaultySystem(), arguments).log
-    for number in sampled(len(log), case.shift, full):
+    for number in sampled(len(log), case.shift, depth, depth.ends):
         before = case.begin()
         with under(FaultySystem(number, errno.EIO)) as system:
             code = main.run(arguments)

@@ -284,7 +284,9 @@ def test_processes_and_the_order_of_shards_change_no_byte(name: str, made: Calla
 
 
 @each_format
-@pytest.mark.parametrize("shard_size", [1, 7, 64, 249, 250, 251, 1000])
+@pytest.mark.parametrize(
+    "shard_size", [7, 249, 250, 251, 1000, *(pytest.param(more, marks=pytest.mark.slow) for more in (1, 64))]
+)
 def test_the_size_of_shards_changes_no_sample(name: str, shard_size: int, place: Path) -> None:
     dataset.build(place / "out", spec_of(name, shard_size=shard_size), SOURCE, workers=1)
     assert_holds(place / "out", expected())
