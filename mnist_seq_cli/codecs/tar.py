@@ -58,9 +58,9 @@ def _files(first: int, ending: str, contents: list[bytes]) -> tuple[list[bytes],
 
 
 def read_members(
-    file: BinaryIO, where: str, wanted: Callable[[str], bool] = lambda name: True
+    file: BinaryIO, where: str, needed: Callable[[str], bool] = lambda name: True
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) for each member of a tar file as `members` makes it; b"" for those that are not wanted.
+    """Yield (name, content) for each member of a tar file as `members` makes it; b"" for those that are not needed.
 
     Raises FormatError, which names `where`.
     """
@@ -75,7 +75,7 @@ def read_members(
         if not 0 <= size <= MAX_MEMBER:
             raise FormatError(f"{where} has a member of an impossible size")
         text = header[:100].rstrip(b"\0").decode()
-        if wanted(text):
+        if needed(text):
             content = file.read(size)
             if len(content) != size:
                 raise FormatError(f"{where} is truncated")

@@ -190,7 +190,7 @@ def build(
 
 def read(directory: Path) -> Splits | None:
     """Return the splits in splits.json; None where there is none. Raises FormatError."""
-    values = manifest.read_json(directory / SPLITS_NAME)
+    values = manifest.read_json(directory, SPLITS_NAME)
     if values is None:
         return None
     known = {"version": int, "seed": int, "by": str, "splits": dict}

@@ -46,18 +46,12 @@ class IdxFiles(Format):
     MASKS = True
 
     def check(self, spec: Spec) -> None:
-        """Raise FormatError for sequences that are too long, RequestError for masks."""
         super().check(spec)
         if spec.recipe.length > 255:
             raise FormatError("IDX lengths are bytes, so a sequence has at most 255 digits", hint="take another format")
 
     def joined(self, spec: Spec) -> tuple[str, ...]:
-        """Return all files."""
         return (IMAGES_NAME, LABELS_NAME, LENGTHS_NAME, *([MASKS_NAME] if spec.masks else []))
-
-    def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
-        """Return nothing: a shard ends up as a part of the files."""
-        return ()
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         """Yield the shard's runs of deflate data; the images as they come, and the others, which are small, after."""
@@ -76,7 +70,6 @@ class IdxFiles(Format):
         return tuple(run.crc for run in runs.values())
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        """Return the sums of the shard's runs, which wait to be joined. Raises OSError, FormatError."""
         digest, total, crcs = sha256(), 0, []
         for name in self.joined(spec):
             inflater, crc = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS), 0
@@ -92,7 +85,6 @@ class IdxFiles(Format):
         return Content(len(crcs), total, digest.hexdigest(), tuple(crcs))
 
     def join(self, spec: Spec, name: str, parts: Iterable[Part]) -> Iterator[bytes]:
-        """Yield a gzip file of the runs of all shards. Raises FormatError."""
         number, shape = self.joined(spec).index(name), _shape(spec, name)
         header, row_bytes = idx.encode_header(np.dtype(np.uint8), shape), int(np.prod(shape[1:], dtype=np.int64))
         deflater = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -107,7 +99,6 @@ class IdxFiles(Format):
         yield _LAST_BLOCK + idx.gzip_trailer(crc, size)
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
-        """Yield the sequence of each sample as plain text. Raises FormatError, OSError."""
         with (
             _opened(open_file, LABELS_NAME, spec) as labels,
             _opened(open_file, LENGTHS_NAME, spec) as lengths,
@@ -141,7 +132,6 @@ class IdxFiles(Format):
                     file.end()
 
     def detect(self, start: bytes) -> bool:
-        """Tell whether it is an IDX file, as it is or as gzip."""
         return idx.looks_like_idx(start[:16])
 
 
