@@ -55,19 +55,27 @@ class IdxFiles(Format):
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         """Yield the shard's runs of deflate data; the images as they come, and the others, which are small, after."""
-        runs = {name: _Run(name, spec.compression) for name in self.joined(spec)}
+        deflaters = {name: _deflater(name, spec.compression) for name in self.joined(spec)}
+        crcs = dict.fromkeys(deflaters, 0)
+        runs = {name: list[bytes]() for name in deflaters if name != IMAGES_NAME}
 
         def images() -> Iterator[bytes]:
             for batch in batches:
                 for name, values in _arrays(batch).items():
-                    runs[name].add(values)
-                yield runs[IMAGES_NAME].take()
-            yield runs[IMAGES_NAME].end()
+                    content = np.ascontiguousarray(values).reshape(-1).data
+                    crcs[name] = isal_zlib.crc32(content, crcs[name])
+                    piece = deflaters[name].compress(content)
+                    if name == IMAGES_NAME:
+                        yield piece
+                    else:
+                        runs[name].append(piece)
+            yield deflaters[IMAGES_NAME].flush(isal_zlib.Z_FULL_FLUSH)
 
         yield File(self.part_name(spec, IMAGES_NAME, shard), images())
-        for name in self.joined(spec)[1:]:
-            yield File(self.part_name(spec, name, shard), runs[name].end())
-        return tuple(run.crc for run in runs.values())
+        for name, pieces in runs.items():
+            pieces.append(deflaters[name].flush(isal_zlib.Z_FULL_FLUSH))
+            yield File(self.part_name(spec, name, shard), b"".join(pieces))
+        return tuple(crcs.values())
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
         digest, total, crcs = sha256(), 0, []
@@ -157,33 +165,12 @@ def _traces(spec: Spec, first: int, stop: int, digits: NDArray[np.uint8]) -> dic
     return {name: np.repeat(unknown[:, :, None], 4, axis=2) if name == "boxes" else unknown for name in names}
 
 
-class _Run:
-    """A run of deflate data; `crc` is that of what was added."""
-
-    def __init__(self, name: str, compression: Compression) -> None:
-        self.crc = 0
-        self._pieces: list[bytes] = []
-        if name in (LABELS_NAME, LENGTHS_NAME):
-            # For rows of a few digits the faster codec is no faster, and what it made of them was not always the same.
-            self._deflater: Any = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-        else:
-            level = _LEVELS[compression]
-            self._deflater = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
-
-    def add(self, values: NDArray[np.uint8]) -> None:
-        """Compress values."""
-        content = np.ascontiguousarray(values).reshape(-1).data
-        self.crc = isal_zlib.crc32(content, self.crc)
-        self._pieces.append(self._deflater.compress(content))
-
-    def take(self) -> bytes:
-        """Return the part of the run that is ready, once."""
-        ready, self._pieces = b"".join(self._pieces), []
-        return ready
-
-    def end(self) -> bytes:
-        """Return the rest of the run, which ends on a byte."""
-        return self.take() + bytes(self._deflater.flush(isal_zlib.Z_FULL_FLUSH))
+def _deflater(name: str, compression: Compression) -> Any:
+    """Return the compressor of a file; what it has made ends on a byte after a full flush."""
+    if name in (LABELS_NAME, LENGTHS_NAME):
+        # For rows of a few digits the faster codec is no faster, and what it made of them was not always the same.
+        return zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return isal_zlib.compressobj(_LEVELS[compression], isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
 
 
 class _Rows:
