@@ -93,7 +93,7 @@ def _checked(content: bytes) -> tuple[NDArray[np.uint8] | None, bytes]:
     """
     if not content.startswith(SIGNATURE):
         raise FormatError("it does not begin like one")
-    kept, data, offset, kind = [SIGNATURE], [], len(SIGNATURE), b""
+    chunks, data, offset, kind = [SIGNATURE], [], len(SIGNATURE), b""
     while kind != b"IEND":
         if len(content) < offset + 12:
             raise FormatError("it is truncated")
@@ -102,17 +102,17 @@ def _checked(content: bytes) -> tuple[NDArray[np.uint8] | None, bytes]:
         if len(chunk) < 12 + size or isal_zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
             raise FormatError("a part of it is damaged or missing")
         if kind in _NEEDED:
-            kept.append(chunk)
+            chunks.append(chunk)
         if kind == b"IDAT":
             data.append(chunk[8:-4])
         offset += len(chunk)
-    if kept[1][4:8] != b"IHDR" or len(kept[1]) != 25:
+    if chunks[1][4:8] != b"IHDR" or len(chunks[1]) != 25:
         raise FormatError("its header is damaged")
-    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", kept[1][8:-4])
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", chunks[1][8:-4])
     if not 0 < width * height <= MAX_PIXELS:
         raise FormatError(f"it claims {width}×{height} px, which is out of bounds")
     if interlaced:
-        return None, b"".join(kept)
+        return None, b"".join(chunks)
     line = 1 + (width * depth * _CHANNELS.get(colour, 0) + 7) // 8
     total = height * line
     inflater = zlib.decompressobj()
@@ -123,4 +123,4 @@ def _checked(content: bytes) -> tuple[NDArray[np.uint8] | None, bytes]:
     if len(pixels) != total or not inflater.eof:
         raise FormatError(f"it has not the {total} bytes of pixels that it claims")
     plain = np.frombuffer(pixels, dtype=np.uint8).reshape(height, line) if (colour, depth) == (_GREY, 8) else None
-    return plain, b"".join(kept)
+    return plain, b"".join(chunks)

@@ -15,7 +15,7 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
 from typing import Any, Self
 
@@ -59,9 +59,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values["crcs"] = list(self.crcs)
-        return values
+        return {**asdict(self), "crcs": list(self.crcs)}
 
     @classmethod
     def from_json(cls, values: object) -> Self:

@@ -46,12 +46,11 @@ class LocalStore:
                 is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
                 yield Entry(prefix + entry.name, "file" if is_file else "folder" if is_folder else "other")
 
-    def put(self, name: str, pieces: Iterable[bytes | memoryview], *, sync: bool = True) -> FileSum:
+    def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
         with self._staged(name) as staged:
             with local.NewFile(staged) as file:
                 for piece in pieces:
                     file.write(piece)
-                file.close(sync=sync)
             self._place(staged, name)
         return file.sum
 

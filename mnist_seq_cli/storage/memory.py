@@ -37,7 +37,7 @@ class MemoryStore:
         for name in dict.fromkeys(name.partition("/")[0] for name in inside):
             yield Entry(prefix + name, "file" if prefix + name in self.files else "folder")
 
-    def put(self, name: str, pieces: Iterable[bytes | memoryview], *, sync: bool = True) -> FileSum:
+    def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
         content = b"".join(pieces)
         self.files[name] = content
         return FileSum(len(content), sha256(content).hexdigest())
