@@ -47,7 +47,7 @@ def _files(first: int, ending: str, contents: list[bytes]) -> tuple[list[bytes],
     template = name + bytes(100 - len(name)) + _OWNER + _NO_SIZE + _NO_TIME + _NO_SUM
     headers = np.tile(np.frombuffer(template + _REST, dtype=np.uint8), (len(contents), 1))
     numbers = np.arange(first, first + len(contents))[:, None] // _TENS % 10
-    lengths = sizes[:, None] >> _OCTAL[-11:] & 7
+    lengths = sizes[:, None] >> _OCTAL & 7
     # The sum is taken as if there were spaces in its place.
     sums = sum(template) + sum(_REST) + 8 * ord(" ") - sum(_NO_SUM) + numbers.sum(axis=1) + lengths.sum(axis=1)
     for field, digits in ((_NUMBER, numbers), (_SIZE, lengths), (_SUM, sums[:, None] >> _OCTAL[-6:] & 7)):

@@ -50,7 +50,7 @@ def process(job: Job, task: Task) -> Completed:
     """Store one shard as it should be, and return its record. This is the whole of what a worker does."""
     store, spec, (shard, record) = job.store, job.spec, task
     format_ = formats.get(spec.format)
-    rows = Rows(store, format_, spec, shard)
+    rows = ExtraRows(store, format_, spec, shard)
     if record is not None and agrees(store, format_, spec, shard, record):
         if rows:
             glyphs = bank.load(job.source)
@@ -150,7 +150,7 @@ class _Tally:
         return Content(self.files, self._bytes, self._digest.hexdigest(), self.crcs)
 
 
-class Rows:
+class ExtraRows:
     """The rows of a shard for the files of the whole that are made of annotations; they are never taken on trust."""
 
     def __init__(self, store: Store, format_: Format, spec: Spec, shard: Shard) -> None:

@@ -173,7 +173,7 @@ def _deflater(name: str, compression: Compression) -> Any:
     return isal_zlib.compressobj(_LEVELS[compression], isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
 
 
-class _Rows:
+class _ArrayFile:
     """One of the files, read from front to end a few rows at a time."""
 
     def __init__(self, file: gzip.GzipFile, name: str, shape: tuple[int, ...]) -> None:
@@ -215,6 +215,6 @@ class _Rows:
 
 
 @contextmanager
-def _opened(open_file: Opener, name: str, spec: Spec) -> Iterator[_Rows]:
+def _opened(open_file: Opener, name: str, spec: Spec) -> Iterator[_ArrayFile]:
     with open_file(name) as packed, gzip.open(packed) as file:
-        yield _Rows(file, name, _shape(spec, name))
+        yield _ArrayFile(file, name, _shape(spec, name))

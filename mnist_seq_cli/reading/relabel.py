@@ -18,7 +18,7 @@ from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.finish import join
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
-from mnist_seq_cli.dataset.shards import Rows
+from mnist_seq_cli.dataset.shards import ExtraRows
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import ABSENT, Annotations, drawn_names
 from mnist_seq_cli.engine.glyphs import check_bank
@@ -99,7 +99,7 @@ def _written(
     form = spec or _spec_of_images(directory, shards, reader, glyphs)
     format_ = formats.get("png")
     for shard in shards:
-        rows = Rows(store, format_, form, shard)
+        rows = ExtraRows(store, format_, form, shard)
         for known in _truths(directory, form.recipe, shard, reader, glyphs, predict=spec is not None):
             rows.add(known)
         rows.put()
