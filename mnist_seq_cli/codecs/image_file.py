@@ -14,9 +14,6 @@ from mnist_seq_cli.errors import FormatError, one_line
 MAX_PIXELS = 16_000_000
 """Pixels of the largest picture that is opened, unless more are allowed: a page of A4 at 400 dots an inch has less."""
 
-_PROGRAMS = ("EPS",)
-"""Formats of programs that draw pictures, which Pillow would have another program run."""
-
 
 def read(
     content: bytes, formats: tuple[str, ...] | None = None, *, max_pixels: int = MAX_PIXELS, name: str, kind: str
@@ -35,7 +32,7 @@ def read(
                 if not 0 < image.width * image.height <= max_pixels:
                     most = f"{max_pixels // 1_000_000} million at most"
                     raise ValueError(f"it claims {image.width}×{image.height} px, and may have {most}")
-                if image.format in _PROGRAMS:
+                if image.format == "EPS":  # which Pillow would have another program run
                     raise ValueError("it is a program that draws a picture")
                 image.draft("L", image.size)  # which spares the colours of a JPEG file
                 return _grey(image)
@@ -62,6 +59,6 @@ def _grey(image: Any) -> NDArray[np.uint8]:
         return (np.array(image) >> 8).astype(np.uint8)
     shown: Any = image
     if "A" in image.mode or "transparency" in image.info:
-        paper = Image.new("RGBA", image.size, "white")
-        shown = Image.alpha_composite(paper, image.convert("RGBA"))
+        white = Image.new("RGBA", image.size, "white")
+        shown = Image.alpha_composite(white, image.convert("RGBA"))
     return np.array(shown.convert("L"), dtype=np.uint8)

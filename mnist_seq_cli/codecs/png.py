@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import NamedTuple
 
 import numpy as np
 from isal import isal_zlib
@@ -72,40 +71,28 @@ def decode(content: bytes, *, name: str = "PNG data") -> NDArray[np.uint8]:
     Raises FormatError for anything that is not a whole, sound PNG of at most 64 million pixels.
     """
     try:
-        header, pixels, needed = _checked(content)
-        if pixels is not None and (header.colour, header.depth) == (_GREY, 8):
-            rows = np.frombuffer(pixels, dtype=np.uint8).reshape(header.height, header.width + 1)
-            if not rows[:, 0].any():  # no filters, as we write it: nothing is left to do
-                return rows[:, 1:].copy()
+        rows, needed = _checked(content)
+        if rows is not None and not rows[:, 0].any():  # no filters, as we write it: nothing is left to do
+            return rows[:, 1:].copy()
     except FormatError as error:
         raise FormatError(f"{name} is not a sound PNG file: {error.args[0]}") from None
     return image_file.read(needed, ("PNG",), max_pixels=MAX_PIXELS, name=name, kind="PNG file")
-
-
-class _Header(NamedTuple):
-    """The fields of an IHDR chunk."""
-
-    width: int
-    height: int
-    depth: int
-    colour: int
-    compression: int
-    filter: int
-    interlaced: int
 
 
 _NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
-def _checked(content: bytes) -> tuple[_Header, bytes | None, bytes]:
-    """Return the header, the inflated scan lines (not of interlaced images), and a file of just the needed chunks.
+def _checked(content: bytes) -> tuple[NDArray[np.uint8] | None, bytes]:
+    """Return the scan lines, uint8 (height, 1 + width), and a file of just the needed chunks.
+
+    The scan lines, each after the byte of its filter, are None unless they are grey, of 8 bits and not interlaced.
 
     Pillow is lenient with what it reads: it does not look at the CRC of pixels, and makes up lines that are missing.
     """
     if not content.startswith(SIGNATURE):
         raise FormatError("it does not begin like one")
-    kept, data, offset, kind = [SIGNATURE], [], len(SIGNATURE), b""
+    chunks, data, offset, kind = [SIGNATURE], [], len(SIGNATURE), b""
     while kind != b"IEND":
         if len(content) < offset + 12:
             raise FormatError("it is truncated")
@@ -114,23 +101,25 @@ def _checked(content: bytes) -> tuple[_Header, bytes | None, bytes]:
         if len(chunk) < 12 + size or isal_zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
             raise FormatError("a part of it is damaged or missing")
         if kind in _NEEDED:
-            kept.append(chunk)
+            chunks.append(chunk)
         if kind == b"IDAT":
             data.append(chunk[8:-4])
         offset += len(chunk)
-    if kept[1][4:8] != b"IHDR" or len(kept[1]) != 25:
+    if chunks[1][4:8] != b"IHDR" or len(chunks[1]) != 25:
         raise FormatError("its header is damaged")
-    header = _Header(*struct.unpack(">IIBBBBB", kept[1][8:-4]))
-    if not 0 < header.width * header.height <= MAX_PIXELS:
-        raise FormatError(f"it claims {header.width}×{header.height} px, which is out of bounds")
-    if header.interlaced:
-        return header, None, b"".join(kept)
-    line = 1 + (header.width * header.depth * _CHANNELS.get(header.colour, 0) + 7) // 8
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", chunks[1][8:-4])
+    if not 0 < width * height <= MAX_PIXELS:
+        raise FormatError(f"it claims {width}×{height} px, which is out of bounds")
+    if interlaced:
+        return None, b"".join(chunks)
+    line = 1 + (width * depth * _CHANNELS.get(colour, 0) + 7) // 8
+    total = height * line
     inflater = zlib.decompressobj()
     try:
-        pixels = inflater.decompress(b"".join(data), header.height * line + 1)
+        pixels = inflater.decompress(b"".join(data), total + 1)
     except zlib.error:
         raise FormatError("its pixels are damaged") from None
-    if len(pixels) != header.height * line or not inflater.eof:
-        raise FormatError(f"it has not the {header.height * line} bytes of pixels that it claims")
-    return header, pixels, b"".join(kept)
+    if len(pixels) != total or not inflater.eof:
+        raise FormatError(f"it has not the {total} bytes of pixels that it claims")
+    plain = np.frombuffer(pixels, dtype=np.uint8).reshape(height, line) if (colour, depth) == (_GREY, 8) else None
+    return plain, b"".join(chunks)

@@ -47,7 +47,7 @@ def _files(first: int, ending: str, contents: list[bytes]) -> tuple[list[bytes],
     template = name + bytes(100 - len(name)) + _OWNER + _NO_SIZE + _NO_TIME + _NO_SUM
     headers = np.tile(np.frombuffer(template + _REST, dtype=np.uint8), (len(contents), 1))
     numbers = np.arange(first, first + len(contents))[:, None] // _TENS % 10
-    lengths = sizes[:, None] >> _OCTAL[-11:] & 7
+    lengths = sizes[:, None] >> _OCTAL & 7
     # The sum is taken as if there were spaces in its place.
     sums = sum(template) + sum(_REST) + 8 * ord(" ") - sum(_NO_SUM) + numbers.sum(axis=1) + lengths.sum(axis=1)
     for field, digits in ((_NUMBER, numbers), (_SIZE, lengths), (_SUM, sums[:, None] >> _OCTAL[-6:] & 7)):
@@ -58,9 +58,9 @@ def _files(first: int, ending: str, contents: list[bytes]) -> tuple[list[bytes],
 
 
 def read_members(
-    file: BinaryIO, where: str, wanted: Callable[[str], bool] = lambda name: True
+    file: BinaryIO, where: str, needed: Callable[[str], bool] = lambda name: True
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) for each member of a tar file as `members` makes it; b"" for those that are not wanted.
+    """Yield (name, content) for each member of a tar file as `members` makes it; b"" for those that are not needed.
 
     Raises FormatError, which names `where`.
     """
@@ -75,7 +75,7 @@ def read_members(
         if not 0 <= size <= MAX_MEMBER:
             raise FormatError(f"{where} has a member of an impossible size")
         text = header[:100].rstrip(b"\0").decode()
-        if wanted(text):
+        if needed(text):
             content = file.read(size)
             if len(content) != size:
                 raise FormatError(f"{where} is truncated")

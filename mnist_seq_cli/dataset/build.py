@@ -183,7 +183,7 @@ def _failed(summary: Summary, spec: Spec) -> OutputError:
 def _known_records(store: Store, spec: Spec) -> dict[int, Record]:
     """Return the records that earlier runs left of the shards of this plan; those of the last run count."""
     fingerprint, plan = spec.recipe.fingerprint, spec.plan
-    records = Journal(store).read(fingerprint)
+    records = manifest.read_records(store, fingerprint)
     with suppress(FormatError):
         if (complete := manifest.read_manifest(store)) is not None:
             records = {**complete.records, **records}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import repeat
 
@@ -66,12 +66,6 @@ def join(
             with store.open(name) as file:
                 sums[name] = format_.sum_of(spec, name, file)
         else:
-            sums[name] = store.put(name, format_.join(spec, name, _parts(store, format_, spec, name, known)))
+            parts = (Part(shard, crcs, pieces_of(store, format_.part_name(spec, name, shard))) for shard, crcs in known)
+            sums[name] = store.put(name, format_.join(spec, name, parts))
     return sums
-
-
-def _parts(
-    store: Store, format_: Format, spec: Spec, name: str, known: Iterable[tuple[Shard, Checksums]]
-) -> Iterator[Part]:
-    for shard, crcs in known:
-        yield Part(shard, crcs, pieces_of(store, format_.part_name(spec, name, shard)))

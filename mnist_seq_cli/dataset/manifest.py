@@ -14,9 +14,9 @@ import json
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
-from pathlib import Path
 from typing import Any, Self
 
 from mnist_seq_cli.errors import FormatError, one_line
@@ -59,9 +59,7 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values["crcs"] = list(self.crcs)
-        return values
+        return {**asdict(self), "crcs": list(self.crcs)}
 
     @classmethod
     def from_json(cls, values: object) -> Self:
@@ -94,7 +92,7 @@ Location = Store | str | PathLike[str]
 
 def read_spec(location: Location) -> Spec | None:
     """Return the spec in recipe.json; None where there is none. Raises FormatError."""
-    values = _read_json(open_store(location), RECIPE_NAME)
+    values = read_json(location, RECIPE_NAME)
     return None if values is None else Spec.from_json(values)
 
 
@@ -117,7 +115,7 @@ def read_manifest(location: Location) -> Manifest | None:
     Raises FormatError for a manifest that is not one: damaged, with unknown keys or impossible values, or with a shard
     twice.
     """
-    values = _read_json(open_store(location), MANIFEST_NAME)
+    values = read_json(location, MANIFEST_NAME)
     if values is None:
         return None
     known = {"version": int, "recipe": str, "samples": int, "files": dict, "shards": list}
@@ -185,22 +183,6 @@ class Journal:
                     raise FormatError(f"{_JOURNAL} has no record of shard {number}")
                 yield record
 
-    def read(self, fingerprint: str) -> dict[int, Record]:
-        """Return the records of an interrupted run, the last one for each shard.
-
-        A line that is damaged, as the last one of a killed run can be, or about another recipe, counts for nothing.
-        """
-        records: dict[int, Record] = {}
-        try:
-            with self._store.open(_JOURNAL) as file:
-                while line := file.readline(_MAX_LINE):
-                    record = _record_in(line)
-                    if record is not None and record.recipe == fingerprint:
-                        records[record.shard] = record
-        except FileNotFoundError:
-            pass
-        return records
-
 
 def _line(record: Record) -> bytes:
     return f"{json.dumps(record.to_json())}\n".encode()
@@ -214,16 +196,22 @@ def _record_in(line: bytes) -> Record | None:
 
 
 def read_records(location: Location, fingerprint: str) -> dict[int, Record]:
-    """Return the records of an interrupted run, as `Journal.read` does."""
-    return Journal(open_store(location)).read(fingerprint)
+    """Return the records of an interrupted run, the last one for each shard.
+
+    A line that is damaged, as the last one of a killed run can be, or about another recipe, counts for nothing.
+    """
+    records: dict[int, Record] = {}
+    with suppress(FileNotFoundError), open_store(location).open(_JOURNAL) as file:
+        while line := file.readline(_MAX_LINE):
+            record = _record_in(line)
+            if record is not None and record.recipe == fingerprint:
+                records[record.shard] = record
+    return records
 
 
-def read_json(path: Path) -> object:
+def read_json(location: Location, name: str) -> object:
     """Return the values in a JSON file; None where there is none. Raises FormatError for what is not JSON."""
-    return _read_json(open_store(path.parent), path.name)
-
-
-def _read_json(store: Store, name: str) -> object:
+    store = open_store(location)
     where = f"{store}/{name}"
     try:
         with store.open(name) as file:

@@ -49,25 +49,28 @@ class Job:
 def process(job: Job, task: Task) -> Completed:
     """Store one shard as it should be, and return its record. This is the whole of what a worker does."""
     store, spec, (shard, record) = job.store, job.spec, task
-    format_, glyphs = formats.get(spec.format), bank.load(job.source)
-    spans = list(compose.spans(spec.recipe, shard.first, shard.stop))
-    rows = Rows(store, format_, spec, shard)
+    format_ = formats.get(spec.format)
+    rows = ExtraRows(store, format_, spec, shard)
     if record is not None and agrees(store, format_, spec, shard, record):
         if rows:
-            for first, stop in spans:
+            glyphs = bank.load(job.source)
+            for first, stop in compose.spans(spec.recipe, shard.first, shard.stop):
                 rows.add(compose.annotate(spec.recipe, glyphs, first, stop))
             rows.put()
         return Completed(record, reused=True)
-    background = background_image.load(job.source)
-    batches = (
-        compose.compose(spec.recipe, glyphs, first, stop, masks=spec.masks, background=background)
-        for first, stop in spans
-    )
+    batches = composed(spec, job.source, shard.first, shard.stop)
     content = write(store, format_, spec, shard, rows.passing(batches))
     rows.put()
     fingerprint = spec.recipe.fingerprint
     made = Record(shard=shard.number, first=shard.first, samples=shard.samples, recipe=fingerprint, **content._asdict())
     return Completed(made, reused=False)
+
+
+def composed(spec: Spec, source: Source, first: int, stop: int) -> Iterator[Batch]:
+    """Yield samples `first` to `stop` of a dataset in batches."""
+    glyphs, background = bank.load(source), background_image.load(source)
+    for start, end in compose.spans(spec.recipe, first, stop):
+        yield compose.compose(spec.recipe, glyphs, start, end, masks=spec.masks, background=background)
 
 
 def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
@@ -95,7 +98,7 @@ def write(store: Store, format_: Format, spec: Spec, shard: Shard, batches: Iter
         return tally.content()
     files = tally.over(format_.write(spec, shard, batches))
     if format_.SMALL_FILES:
-        store.put_many(tally.small(files), format_.groups(spec, shard))
+        store.put_many(tally.small(files), format_.shard_names(spec, shard))
         return tally.content()
     if len(format_.shard_names(spec, shard)) == 1:
         (total,) = [store.put(name, _pieces(content)) for name, content in files]
@@ -147,7 +150,7 @@ class _Tally:
         return Content(self.files, self._bytes, self._digest.hexdigest(), self.crcs)
 
 
-class Rows:
+class ExtraRows:
     """The rows of a shard for the files of the whole that are made of annotations; they are never taken on trust."""
 
     def __init__(self, store: Store, format_: Format, spec: Spec, shard: Shard) -> None:

@@ -128,10 +128,10 @@ def plan(
 ) -> tuple[Splits, list[Split]]:
     """Return the spec of each split of a request. Nothing is written.
 
-    By "glyph", a split named `test` draws from MNIST's test file, and the others from parts of its train file; where a
-    source was asked for (`has_source`) all of them draw from parts of that. By "label", parts of the sequences are
+    By "glyph", a split named `test` samples from MNIST's test file, and the others from parts of its train file; where
+    a source was asked for (`has_source`) all of them sample from parts of that. By "label", parts of the sequences are
     written, with any glyphs of the source; by "both", both. Without a seed that of an earlier run is taken, or one is
-    drawn. Raises RequestError for what cannot be, and for a directory that holds something else.
+    sampled. Raises RequestError for what cannot be, and for a directory that holds something else.
     """
     seed = draw_seed() if request.seed is None else request.seed
     splits = _continued(directory, Splits(seed, by, sizes), request.seed is None, overwrite)
@@ -190,7 +190,7 @@ def build(
 
 def read(directory: Path) -> Splits | None:
     """Return the splits in splits.json; None where there is none. Raises FormatError."""
-    values = manifest.read_json(directory / SPLITS_NAME)
+    values = manifest.read_json(directory, SPLITS_NAME)
     if values is None:
         return None
     known = {"version": int, "seed": int, "by": str, "splits": dict}
@@ -244,7 +244,7 @@ def _pools_apart(one: Pool, other: Pool) -> bool:
 
 
 def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool) -> Splits:
-    """Return the splits with the seed of an earlier run, where none was given. Raises RequestError."""
+    """Return the splits with the seed of an earlier run, where the request has none. Raises RequestError."""
     elsewhere = "`overwrite` starts anew, or choose another directory"
     if not directory.is_dir():
         return splits

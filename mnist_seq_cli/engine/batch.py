@@ -42,12 +42,12 @@ class Annotations:
 
 
 ARRAYS = ("digits", "lengths", "glyphs", "x", "y", "boxes", "widths")
-"""The arrays of a Annotations, in their order."""
+"""The arrays of Annotations, in their order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch(Annotations):
-    """Samples `first` to `first` + n: their truth, and `images` uint8 (n, height, width).
+    """Samples `first` to `first` + n: their annotations, and `images` uint8 (n, height, width).
 
     `masks`, where they were asked for, have the shape of the images: which glyph, counted from 1, a pixel is of.
     """
@@ -84,13 +84,10 @@ def sampled_names(recipe: Recipe) -> tuple[str, ...]:
 def nothing(recipe: Recipe, first: int, *, masks: bool = False) -> Batch:
     """Return no samples, in the shape of those that the recipe makes."""
     ids, numbers = np.empty((0, recipe.length), dtype=np.int32), np.empty(0, dtype=np.int32)
-    boxes, images = (
-        np.empty((0, recipe.length, 4), dtype=np.int32),
-        np.empty((0, recipe.height, recipe.width), np.uint8),
-    )
-    return Batch(
-        first, ids.astype(np.uint8), numbers, ids, ids, ids, boxes, numbers, images, masks=images if masks else None
-    )
+    boxes = np.empty((0, recipe.length, 4), dtype=np.int32)
+    images = np.empty((0, recipe.height, recipe.width), dtype=np.uint8)
+    annotations = (ids.astype(np.uint8), numbers, ids, ids, ids, boxes, numbers)
+    return Batch(first, *annotations, images, masks=images if masks else None)
 
 
 def joined(batches: list[Batch]) -> Batch:

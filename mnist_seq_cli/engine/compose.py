@@ -8,6 +8,7 @@ arithmetic on random words that are addressed by the sample's index.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,26 +82,22 @@ def compose(
 
 
 def _joined(runs: Iterator[Annotations], count: int) -> Annotations:
-    """Return one truth for consecutive runs of samples, `count` in all; none of the runs is kept."""
-    run = next(runs)
-    if len(run) == count:
-        return run
-    known = {name: getattr(run, name) for name in ARRAYS}
+    """Return the annotations of consecutive runs of samples as one, `count` in all; none of the runs is kept."""
+    start = next(runs)
+    if len(start) == count:
+        return start
+    known = {name: getattr(start, name) for name in ARRAYS}
     arrays, sampled = (
         {name: np.empty((count, *values.shape[1:]), values.dtype) for name, values in part.items()}
-        for part in (known, run.sampled)
+        for part in (known, start.sampled)
     )
-    first = run.first
-    while True:
-        here = slice(run.first - first, run.first - first + len(run))
+    for run in chain([start], runs):
+        here = slice(run.first - start.first, run.first - start.first + len(run))
         for name, values in arrays.items():
             values[here] = getattr(run, name)
         for name, values in sampled.items():
             values[here] = run.sampled[name]
-        following = next(runs, None)
-        if following is None:
-            return Annotations(first, **arrays, sampled=sampled)
-        run = following
+    return Annotations(start.first, **arrays, sampled=sampled)
 
 
 def _runs(recipe: Recipe, first: int, stop: int) -> Iterator[range]:

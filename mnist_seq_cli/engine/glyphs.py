@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -93,6 +93,7 @@ def require(bank: Bank, digits: Iterable[int]) -> None:
         )
 
 
+@lru_cache(maxsize=16)
 def part(bank: Bank, pool: Pool) -> Bank:
     """Return the bank with a part of each digit's glyphs: of every `whole` of them, from `low` to `high`.
 
@@ -101,28 +102,20 @@ def part(bank: Bank, pool: Pool) -> Bank:
     pool give the same object.
     """
     low, high, whole = pool
-    return bank if (low, high) == (0, whole) else _part(bank, pool)
-
-
-@lru_cache(maxsize=16)
-def _part(bank: Bank, pool: Pool) -> Bank:
-    low, high, whole = pool
-    kept = []
+    if (low, high) == (0, whole):
+        return bank
+    chosen = []
     for digit in range(10):
         glyphs = bank.glyphs_of(digit)
         size = len(glyphs)
         numbers = permute(0, f"pool/{digit}", size, np.arange(size * low // whole, size * high // whole))
-        kept.append(glyphs[np.sort(numbers)])
-    return bank.narrowed(kept, "that part of the source")
-
-
-def without(bank: Bank, ids: Collection[int]) -> Bank:
-    """Return the bank without the glyphs of these ids; the same object for the same bank and ids."""
-    return _without(bank, frozenset(ids))
+        chosen.append(glyphs[np.sort(numbers)])
+    return bank.narrowed(chosen, "that part of the source")
 
 
 @lru_cache(maxsize=16)
-def _without(bank: Bank, ids: frozenset[int]) -> Bank:
-    unwanted = np.array(sorted(ids), dtype=np.int32)
+def without(bank: Bank, ids: frozenset[int]) -> Bank:
+    """Return the bank without the glyphs of these ids; the same object for the same bank and ids."""
+    excluded = np.array(sorted(ids), dtype=np.int32)
     listed = [bank.glyphs_of(digit) for digit in range(10)]
-    return bank.narrowed([glyphs[~np.isin(glyphs, unwanted)] for glyphs in listed], bank.name)
+    return bank.narrowed([glyphs[~np.isin(glyphs, excluded)] for glyphs in listed], bank.name)

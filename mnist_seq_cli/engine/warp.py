@@ -24,7 +24,7 @@ _BLOCK = 64
 def inverse(slant: NDArray[np.int64], rotate: NDArray[np.int64], scale: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the matrices that lead from points in a cell back to the glyph: int64 (n, 4), row by row, in 1/65536.
 
-    A glyph is scaled, then sheared, then turned; so back it is turned, sheared and scaled.
+    A glyph is scaled, then sheared, then rotated; so back it is rotated, sheared and scaled.
     """
     cos, sin, shear = cosine(rotate), sine(rotate), tangent(slant)
     factor = (100 * STEPS << 16) // scale

@@ -114,7 +114,7 @@ def _arrays(written: tuple[Digits, ...]) -> Sequences:
 
 
 def _listed(recipe: Recipe, first: int, stop: int) -> Sequences:
-    """Return the listed sequences in turn; shuffled, each round in an order of its own."""
+    """Return the listed sequences one after another; shuffled, each round in an order of its own."""
     digits, lengths = _arrays(recipe.sequences)
     rounds, offsets = np.divmod(np.arange(first, stop), len(lengths))
     if recipe.shuffle:
@@ -151,7 +151,7 @@ def _numbered(recipe: Recipe, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _random(recipe: Recipe, first: int, stop: int) -> Sequences:
-    """Draw every digit for itself; or, without repetition, each from those that are left; or whole sequences."""
+    """Sample every digit for itself; or, without repetition, each from those that are left; or whole sequences."""
     if recipe.label_pool != EVERYTHING:
         numbers = bounded_integers(words(recipe.seed, "sequence", first, stop, 1)[:, 0], recipe.sequence_count)
         return _numbered(recipe, numbers), np.full(stop - first, recipe.length, dtype=np.int32)
@@ -178,7 +178,7 @@ def _lengths(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
 
 
 def _without_repetition(recipe: Recipe, random: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Take from a row of the digits, one position after the other, and close the row up (Fisher and Yates)."""
+    """Sample from a row of the digits, one position after the other, and close the row up (Fisher and Yates)."""
     count, length = random.shape
     left = np.tile(np.array(recipe.digits), (count, 1))
     rows = np.arange(count)

@@ -41,7 +41,6 @@ class LabelFolders(Format):
     SHARD_SIZE, COMPRESSION = PngFolder.SHARD_SIZE, PngFolder.COMPRESSION
 
     def check(self, spec: Spec) -> None:
-        """Raise RequestError for labels that are too long for names, and for masks."""
         super().check(spec)
         if spec.recipe.length > MAX_LENGTH:
             raise RequestError(
@@ -49,16 +48,10 @@ class LabelFolders(Format):
                 hint=f"{MAX_LENGTH} at most, or leave `layout` out",
             )
 
-    def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
-        """Return nothing: the files of a shard are among those of others."""
-        return ()
-
     def folders(self, spec: Spec, files: Files) -> list[str]:
-        """Return the folders of labels that are there."""
         return [entry.name for entry in _label_folders(files)]
 
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
-        """Return labels.csv and metadata.jsonl."""
         return label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.first, texts_of(known)))
 
     def existing(self, spec: Spec, files: Files) -> Iterator[tuple[str, bool]]:
@@ -72,7 +65,6 @@ class LabelFolders(Format):
                 yield name, planned is None or _index_in(planned, name) is not None
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
-        """Yield a PNG file for each sample."""
         for batch in batches:
             contents = png.encode(batch.images, spec.compression, batch.widths)
             yield from map(File, _named(spec.recipe, batch.first, texts_of(batch)), contents)
@@ -83,11 +75,9 @@ class LabelFolders(Format):
         return measured(_that_are_files(_planned(spec.recipe, shard.first, shard.stop), files), files)
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
         yield from read_named(spec, shard, open_file, lambda first, stop: _planned(spec.recipe, first, stop))
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
-        """Yield the sequence of each sample as plain text, from labels.csv. Raises FormatError, OSError."""
         return PngFolder().read_texts(spec, open_file)
 
     def finder(self, spec: Spec) -> Callable[[str], int | None]:

@@ -64,10 +64,10 @@ class Part(NamedTuple):
 class Format(ABC):
     """A way to write samples and to read them again. A new one has a name, `write` and `read`; the rest has defaults.
 
-    `SUFFIX` ends the name of the one file of a shard. `SEPARABLE` says whether the shards can be told apart in a
-    complete dataset, to be checked one by one; `SMALL_FILES`, whether shards are many files of one piece; `ANY_WIDTH`,
-    whether each image may have a width of its own; `MASKS`, whether there is room for masks; `RANDOM_ACCESS`, whether
-    a sample can be read alone.
+    `SUFFIX` ends the name of the one file of a shard; it is empty where shards have no such file. `SEPARABLE` says
+    whether the shards can be told apart in a complete dataset, to be checked one by one; `SMALL_FILES`, whether shards
+    are many files of one piece; `ANY_WIDTH`, whether each image may have a different width; `MASKS`, whether there is
+    room for masks; `RANDOM_ACCESS`, whether a sample can be read alone.
     """
 
     NAME: ClassVar[str]
@@ -88,12 +88,8 @@ class Format(ABC):
     # Names
 
     def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
-        """Return the files or folders of the shard alone; there may be none."""
-        return (f"{shard.number:05d}{self.SUFFIX}",)
-
-    def groups(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
-        """Return the folders that are the shard's alone; they are replaced as a whole."""
-        return ()
+        """Return the file of the shard alone, or its folders with `SMALL_FILES`; there may be none."""
+        return (f"{shard.number:05d}{self.SUFFIX}",) if self.SUFFIX else ()
 
     def folders(self, spec: Spec, files: Files) -> list[str]:
         """Return the folders that shards go into."""
@@ -213,10 +209,6 @@ class InPlaceFormat(Format):
     @abstractmethod
     def complete(self, spec: Spec, parts: Iterable[tuple[Shard, Checksums]]) -> Iterator[Region]:
         """Yield what is around the regions of all shards; the last region ends the file. Raises FormatError."""
-
-    def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
-        """Return nothing: a shard is a part of the one file."""
-        return ()
 
     def joined(self, spec: Spec) -> tuple[str, ...]:
         """Return the one file."""

@@ -45,37 +45,38 @@ class IdxFiles(Format):
     MASKS = True
 
     def check(self, spec: Spec) -> None:
-        """Raise FormatError for sequences that are too long, RequestError for masks."""
         super().check(spec)
         if spec.recipe.length > 255:
             raise FormatError("IDX lengths are bytes, so a sequence has at most 255 digits", hint="take another format")
 
     def joined(self, spec: Spec) -> tuple[str, ...]:
-        """Return all files."""
         return (IMAGES_NAME, LABELS_NAME, LENGTHS_NAME, *([MASKS_NAME] if spec.masks else []))
-
-    def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
-        """Return nothing: a shard ends up as a part of the files."""
-        return ()
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         """Yield the shard's runs of deflate data; the images as they come, and the others, which are small, after."""
-        runs = {name: _Run(name, spec.compression) for name in self.joined(spec)}
+        deflaters = {name: _deflater(name, spec.compression) for name in self.joined(spec)}
+        crcs = dict.fromkeys(deflaters, 0)
+        runs = {name: list[bytes]() for name in deflaters if name != IMAGES_NAME}
 
         def images() -> Iterator[bytes]:
             for batch in batches:
                 for name, values in _arrays(batch).items():
-                    runs[name].add(values)
-                yield runs[IMAGES_NAME].take()
-            yield runs[IMAGES_NAME].end()
+                    content = np.ascontiguousarray(values).reshape(-1).data
+                    crcs[name] = isal_zlib.crc32(content, crcs[name])
+                    piece = deflaters[name].compress(content)
+                    if name == IMAGES_NAME:
+                        yield piece
+                    else:
+                        runs[name].append(piece)
+            yield deflaters[IMAGES_NAME].flush(isal_zlib.Z_FULL_FLUSH)
 
         yield File(self.part_name(spec, IMAGES_NAME, shard), images())
-        for name in self.joined(spec)[1:]:
-            yield File(self.part_name(spec, name, shard), runs[name].end())
-        return tuple(run.crc for run in runs.values())
+        for name, pieces in runs.items():
+            pieces.append(deflaters[name].flush(isal_zlib.Z_FULL_FLUSH))
+            yield File(self.part_name(spec, name, shard), b"".join(pieces))
+        return tuple(crcs.values())
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        """Return the sums of the shard's runs, which wait to be joined. Raises OSError, FormatError."""
         digest, total, crcs = sha256(), 0, []
         for name in self.joined(spec):
             inflater, crc = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS), 0
@@ -91,7 +92,6 @@ class IdxFiles(Format):
         return Content(len(crcs), total, digest.hexdigest(), tuple(crcs))
 
     def join(self, spec: Spec, name: str, parts: Iterable[Part]) -> Iterator[bytes]:
-        """Yield a gzip file of the runs of all shards. Raises FormatError."""
         number, shape = self.joined(spec).index(name), _shape(spec, name)
         header, row_bytes = idx.encode_header(np.dtype(np.uint8), shape), int(np.prod(shape[1:], dtype=np.int64))
         deflater = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -106,7 +106,6 @@ class IdxFiles(Format):
         yield _LAST_BLOCK + idx.gzip_trailer(crc, size)
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
-        """Yield the sequence of each sample as plain text. Raises FormatError, OSError."""
         with (
             _opened(open_file, LABELS_NAME, spec) as labels,
             _opened(open_file, LENGTHS_NAME, spec) as lengths,
@@ -140,7 +139,6 @@ class IdxFiles(Format):
                     file.end()
 
     def detect(self, start: bytes) -> bool:
-        """Tell whether it is an IDX file, as it is or as gzip."""
         return idx.looks_like_idx(start[:16])
 
 
@@ -166,36 +164,15 @@ def _traces(spec: Spec, first: int, stop: int, digits: NDArray[np.uint8]) -> dic
     return {name: np.repeat(unknown[:, :, None], 4, axis=2) if name == "boxes" else unknown for name in names}
 
 
-class _Run:
-    """A run of deflate data; `crc` is that of what was added."""
-
-    def __init__(self, name: str, compression: Compression) -> None:
-        self.crc = 0
-        self._pieces: list[bytes] = []
-        if name in (LABELS_NAME, LENGTHS_NAME):
-            # For rows of a few digits the faster codec is no faster.
-            self._deflater: Any = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-        else:
-            level = LEVELS[compression]
-            self._deflater = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
-
-    def add(self, values: NDArray[np.uint8]) -> None:
-        """Compress values."""
-        content = np.ascontiguousarray(values).reshape(-1).data
-        self.crc = isal_zlib.crc32(content, self.crc)
-        self._pieces.append(self._deflater.compress(content))
-
-    def take(self) -> bytes:
-        """Return the part of the run that is ready, once."""
-        ready, self._pieces = b"".join(self._pieces), []
-        return ready
-
-    def end(self) -> bytes:
-        """Return the rest of the run, which ends on a byte."""
-        return self.take() + bytes(self._deflater.flush(isal_zlib.Z_FULL_FLUSH))
+def _deflater(name: str, compression: Compression) -> Any:
+    """Return the compressor of a file; what it has made ends on a byte after a full flush."""
+    if name in (LABELS_NAME, LENGTHS_NAME):
+        # For rows of a few digits the faster codec is no faster.
+        return zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return isal_zlib.compressobj(LEVELS[compression], isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
 
 
-class _Rows:
+class _ArrayFile:
     """One of the files, read from front to end a few rows at a time."""
 
     def __init__(self, file: gzip.GzipFile, name: str, shape: tuple[int, ...]) -> None:
@@ -237,6 +214,6 @@ class _Rows:
 
 
 @contextmanager
-def _opened(open_file: Opener, name: str, spec: Spec) -> Iterator[_Rows]:
+def _opened(open_file: Opener, name: str, spec: Spec) -> Iterator[_ArrayFile]:
     with open_file(name) as packed, gzip.open(packed) as file:
-        yield _Rows(file, name, _shape(spec, name))
+        yield _ArrayFile(file, name, _shape(spec, name))

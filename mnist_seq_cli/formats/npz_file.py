@@ -59,13 +59,11 @@ class NpzFile(InPlaceFormat):
     COMPRESSION = "fast"
 
     def file_size(self, spec: Spec) -> int:
-        """Return the bytes of the archive as far as its arrays."""
         return layout(spec)[-1].end
 
     def write_regions(
         self, spec: Spec, shard: Shard, batches: Iterable[Batch]
     ) -> Generator[Region, None, Checksums | None]:
-        """Yield the rows of the shard in each array, a batch at a time."""
         members = layout(spec)
         crcs = [0] * len(members)
         for batch in batches:
@@ -76,7 +74,6 @@ class NpzFile(InPlaceFormat):
         return tuple(crcs)
 
     def measure_in(self, spec: Spec, shard: Shard, file: BinaryIO) -> Content:
-        """Return the sums of the shard's rows, read a batch at a time as they are written. Raises OSError."""
         members = layout(spec)
         digest, size, crcs = sha256(), 0, [0] * len(members)
         for first, stop in spans(spec.recipe, shard.first, shard.stop):
@@ -89,7 +86,6 @@ class NpzFile(InPlaceFormat):
         return Content(1, size, digest.hexdigest(), tuple(crcs))
 
     def complete(self, spec: Spec, parts: Iterable[tuple[Shard, Checksums]]) -> Iterator[Region]:
-        """Yield the headers of the arrays, and the directory of the archive. Raises FormatError."""
         members = layout(spec)
         crcs = [isal_zlib.crc32(member.header) for member in members]
         for shard, of_shard in parts:
@@ -115,7 +111,6 @@ class NpzFile(InPlaceFormat):
         return FileSum(file.seek(0, 2), digest.hexdigest())
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
-        """Yield the sequence of each sample as plain text. Raises FormatError, OSError."""
         with open_file(FILE_NAME) as file:
             members = _checked_members(spec, file, ("labels", "lengths"))
             for first in range(0, spec.samples, _CHUNK):
@@ -125,7 +120,6 @@ class NpzFile(InPlaceFormat):
                     yield "".join(map(str, digits[:length]))
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
         with open_file(FILE_NAME) as file:
             members = _checked_members(spec, file)
             for first, stop in spans(spec.recipe, shard.first, shard.stop):
@@ -136,7 +130,6 @@ class NpzFile(InPlaceFormat):
                 yield checked(Batch(first, widths=widths, **known, sampled=here), FILE_NAME)
 
     def detect(self, start: bytes) -> bool:
-        """Tell whether it is a zip archive."""
         return start.startswith(npz.SIGNATURE)
 
 

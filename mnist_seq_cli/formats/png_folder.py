@@ -82,12 +82,7 @@ class PngFolder(Format):
         """Return the folders of the shard: its images, and its masks."""
         return tuple(shard_folder(shard, kind) for kind in (IMAGES_NAME, MASKS_NAME)[: 1 + spec.masks])
 
-    def groups(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
-        """Return the folders of the shard."""
-        return self.shard_names(spec, shard)
-
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
-        """Return labels.csv and metadata.jsonl."""
 
         def names(shard: Shard, annotations: Annotations) -> list[str]:
             return file_names(shard, annotations.first, annotations.first + len(annotations))
@@ -95,7 +90,6 @@ class PngFolder(Format):
         return label_files(spec.recipe, names, masks=spec.masks)
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
-        """Yield a PNG file for each image, and one for its mask after it."""
         for batch in batches:
             names = file_names(shard, batch.first, batch.first + len(batch))
             images = png.encode(batch.images, spec.compression, batch.widths)
@@ -109,7 +103,6 @@ class PngFolder(Format):
         return None
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        """Return the sums of the files in the folders of the shard. Raises OSError, FormatError."""
         expected = file_names(shard, shard.first, shard.stop)
         if spec.masks:
             expected = [name for image in expected for name in (image, mask_name(image))]
@@ -119,12 +112,10 @@ class PngFolder(Format):
         return measured((name for name in expected if name in found), files)
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        """Yield the samples of the shard, or of a part of it, in batches. Raises FormatError, OSError."""
         # A part of a shard has its number, and so its folder.
         yield from read_named(spec, shard, open_file, lambda first, stop: file_names(shard, first, stop))
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
-        """Yield the sequence of each sample as plain text, from labels.csv. Raises FormatError, OSError."""
         with open_file(LABELS_NAME) as file:
             yield from rows.read_labels(file)
 

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,8 +116,8 @@ def parse_row(line: bytes, where: str, keys: Collection[str] | None = None) -> R
     if keys is None or not (text.isascii() and text.isdigit()):
         text = parse_label(text, where)
     count = len(text)
-    glyphs, x = _numbers(values, "glyphs", count, 0), _numbers(values, "x", count)
-    y, gaps = _numbers(values, "y", count), _numbers(values, "gaps", count - 1)
+    glyphs, x = _numbers(values.get("glyphs"), count, 0), _numbers(values.get("x"), count)
+    y, gaps = _numbers(values.get("y"), count), _numbers(values.get("gaps"), count - 1)
     if glyphs is None or x is None:
         if not values.keys().isdisjoint({"glyphs", "x"}) and (values.get("glyphs"), values.get("x")) != (None, None):
             raise FormatError(f"{where} has glyphs and x that do not fit its text")
@@ -131,9 +131,8 @@ def parse_row(line: bytes, where: str, keys: Collection[str] | None = None) -> R
     return Row(text, glyphs or (), x or (), boxes or (), gaps, y or (), file_name, mask_file_name)
 
 
-def _numbers(values: dict[str, Any], name: str, count: int, lowest: int = 1 - 2**31) -> tuple[int, ...] | None:
+def _numbers(listed: object, count: int, lowest: int = 1 - 2**31) -> tuple[int, ...] | None:
     """Return so many numbers of 32 bits; None for anything else."""
-    listed = values.get(name)
     if not isinstance(listed, list) or len(listed) != count:
         return None
     return tuple(listed) if all(type(value) is int and lowest <= value < 2**31 for value in listed) else None
@@ -142,8 +141,8 @@ def _numbers(values: dict[str, Any], name: str, count: int, lowest: int = 1 - 2*
 def _boxes(listed: object, count: int) -> tuple[tuple[int, ...], ...] | None:
     if not isinstance(listed, list) or len(listed) != count:
         return None
-    boxes = [_numbers({"box": box}, "box", 4, 0) for box in listed]
-    return None if None in boxes else tuple(box for box in boxes if box is not None)
+    boxes = tuple(box for numbers in listed if (box := _numbers(numbers, 4, 0)) is not None)
+    return boxes if len(boxes) == count else None
 
 
 def parse_label(label: str, where: str) -> str:

@@ -21,10 +21,6 @@ IMAGE, ROW, MASK = ".png", ".json", png.MASK_SUFFIX
 """How the names of a sample's members end, in their order."""
 
 
-def _endings(spec: Spec) -> tuple[str, ...]:
-    return (IMAGE, ROW, MASK) if spec.masks else (IMAGE, ROW)
-
-
 class WebDataset(Format):
     """Tar files, as the library webdataset reads them."""
 
@@ -33,7 +29,6 @@ class WebDataset(Format):
     ANY_WIDTH = MASKS = True
 
     def stream(self, spec: Spec, batches: Iterable[Batch]) -> Iterator[bytes]:
-        """Yield one tar file with all samples, piece by piece."""
         for batch in batches:
             images = png.encode(batch.images, spec.compression, batch.widths)
             columns = [(IMAGE, images), (ROW, [f"{{{row}}}".encode() for _, row in rows_of(spec.recipe, batch)])]
@@ -43,13 +38,11 @@ class WebDataset(Format):
         yield tar.END
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
-        """Yield the tar file of the shard."""
         (name,) = self.shard_names(spec, shard)
         yield File(name, self.stream(spec, batches))
         return None
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        """Yield the samples of the shard in batches. Raises FormatError, OSError."""
         (name,), keys = self.shard_names(spec, shard), strict_keys(spec.recipe)
         with open_file(name) as file:
             samples = _samples(tar.read_members(file, name), name, spec, shard)
@@ -64,18 +57,16 @@ class WebDataset(Format):
             next(samples, None)  # which looks for what should not be there
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
-        """Yield the sequence of each sample as plain text; images are passed over. Raises FormatError, OSError."""
         keys, as_written = strict_keys(spec.recipe), pattern(spec.recipe)
         for shard in spec.plan:
             (name,) = self.shard_names(spec, shard)
             with open_file(name) as file:
-                members = tar.read_members(file, name, wanted=lambda member: member.endswith(ROW))
+                members = tar.read_members(file, name, needed=lambda member: member.endswith(ROW))
                 for sample, (_, row, *_) in _samples(members, name, spec, shard):
                     known = as_written.fullmatch(row)
                     yield known[1].decode() if known else parse_row(row, f"{name}, {sample:08d}{ROW}", keys).text
 
     def detect(self, start: bytes) -> bool:
-        """Tell whether it is a tar file."""
         return tar.looks_like_tar(start)
 
 
@@ -86,7 +77,7 @@ def _samples(
 
     Raises FormatError.
     """
-    endings = _endings(spec)
+    endings = (IMAGE, ROW, MASK)[: 2 + spec.masks]
     for sample in range(shard.first, shard.stop):
         found = list(islice(members, len(endings)))
         if [member for member, _ in found] != [f"{sample:08d}{ending}" for ending in endings]:

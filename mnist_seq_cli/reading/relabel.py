@@ -18,7 +18,7 @@ from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.finish import join
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
-from mnist_seq_cli.dataset.shards import Rows
+from mnist_seq_cli.dataset.shards import ExtraRows
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import ABSENT, Annotations, sampled_names
 from mnist_seq_cli.engine.glyphs import check_bank
@@ -135,7 +135,7 @@ def _write(store: LocalStore, images: _Images, spec: Spec | None) -> dict[str, F
     form = spec or _spec_of_images(images)
     format_ = formats.get("png")
     for shard in images.shards:
-        rows = Rows(store, format_, form, shard)
+        rows = ExtraRows(store, format_, form, shard)
         for batch in _annotations(images, shard, form.recipe, predict=spec is not None):
             rows.add(batch)
         rows.put()

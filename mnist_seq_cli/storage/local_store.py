@@ -46,13 +46,11 @@ class LocalStore:
                 is_file, is_folder = entry.is_file(follow_symlinks=False), entry.is_dir(follow_symlinks=False)
                 yield Entry(prefix + entry.name, "file" if is_file else "folder" if is_folder else "other")
 
-    def put(self, name: str, pieces: Iterable[bytes | memoryview], *, sync: bool = True) -> FileSum:
-        """Give a file this content by one rename, and return its sum. Raises OSError."""
+    def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
         with self._staged(name) as staged:
             with local.NewFile(staged) as file:
                 for piece in pieces:
                     file.write(piece)
-                file.close(sync=sync)
             self._place(staged, name)
         return file.sum
 
@@ -91,7 +89,6 @@ class LocalStore:
                 self._place(path, group)
 
     def put_new(self, name: str, content: bytes) -> bool:
-        """Put a file unless there is one of that name. Raises OSError."""
         target = self.path / name
         with self._staged(name) as staged:
             with local.NewFile(staged) as file:
@@ -125,20 +122,16 @@ class LocalStore:
         local.place(staged, target)
 
     def append(self, name: str, content: bytes) -> None:
-        """Append to a file, which may be new. Raises OSError."""
         local.append(self.path / name, content)
 
     def size(self, name: str) -> int | None:
-        """Return the bytes of a file; None where there is none, or something else."""
         path = self.path / name
         return path.stat().st_size if path.is_file() and not path.is_symlink() else None
 
     def remove(self, name: str) -> None:
-        """Remove a file, a link (not what it points to), or a folder with all in it. Raises OSError."""
         local.remove(self.path / name)
 
     def prune(self, folder: str) -> None:
-        """Remove a folder that has nothing in it. Raises OSError."""
         local.remove_if_empty(self.path / folder)
 
     def check(self, folders: Iterable[str], files: Iterable[str]) -> None:
@@ -159,7 +152,6 @@ class LocalStore:
                 raise RequestError(f"{each} is a directory where a file should be", hint="remove it")
 
     def room(self) -> Room | None:
-        """Return how much the disk can still hold."""
         if hasattr(os, "statvfs"):
             disk = os.statvfs(self.path)
             return Room(disk.f_frsize, disk.f_bavail * disk.f_frsize)
@@ -181,11 +173,9 @@ class LocalStore:
         local.remove_if_empty(self._state)
 
     def make_sized(self, name: str, size: int) -> None:
-        """Make a file of `size` bytes, all zero so far, in place of anything that is there. Raises OSError."""
         local.make_sized(self.path / name, size)
 
     def write_at(self, name: str, regions: Iterable[Region], *, cut: bool = False) -> None:
-        """Write regions of a file that is there, and sync it. Raises OSError."""
         end = 0
         with local.OpenFile(self.path / name) as file:
             for offset, content in regions:
@@ -195,5 +185,4 @@ class LocalStore:
                 file.truncate(end)
 
     def move(self, name: str, target: str) -> None:
-        """Give a file another name, by one rename. Raises OSError."""
         self._place(self.path / name, target)

@@ -27,20 +27,17 @@ class MemoryStore:
         return "memory"
 
     def open(self, name: str) -> BinaryIO:
-        """Open a file to be read. Raises FileNotFoundError."""
         if name not in self.files:
             raise FileNotFoundError(2, "No such file or directory", name)
         return io.BytesIO(self.files[name])
 
     def list(self, folder: str = "") -> Iterator[Entry]:
-        """Yield what is in a folder; nothing where there is no such folder."""
         prefix = f"{folder}/" if folder else ""
         inside = [name.removeprefix(prefix) for name in self.files if name.startswith(prefix)]
         for name in dict.fromkeys(name.partition("/")[0] for name in inside):
             yield Entry(prefix + name, "file" if prefix + name in self.files else "folder")
 
-    def put(self, name: str, pieces: Iterable[bytes | memoryview], *, sync: bool = True) -> FileSum:
-        """Give a file this content."""
+    def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
         content = b"".join(pieces)
         self.files[name] = content
         return FileSum(len(content), sha256(content).hexdigest())
@@ -53,19 +50,15 @@ class MemoryStore:
         self.files.update(new)
 
     def put_new(self, name: str, content: bytes) -> bool:
-        """Put a file unless there is one of that name."""
         return self.files.setdefault(name, content) is content
 
     def append(self, name: str, content: bytes) -> None:
-        """Append to a file, which may be new."""
         self.files[name] = self.files.get(name, b"") + content
 
     def size(self, name: str) -> int | None:
-        """Return the bytes of a file; None where there is none."""
         return len(self.files[name]) if name in self.files else None
 
     def remove(self, name: str) -> None:
-        """Remove a file, or a folder with all in it."""
         for found in [each for each in self.files if each == name or each.startswith(f"{name}/")]:
             del self.files[found]
 
@@ -73,7 +66,6 @@ class MemoryStore:
         """Do nothing: there are no empty folders."""
 
     def check(self, folders: Iterable[str], files: Iterable[str]) -> None:
-        """Raise RequestError where a file is in the place of a folder, or a folder in that of a file."""
         for name in folders:
             if name in self.files:
                 raise RequestError(f"{name} is a file where a directory should be", hint="remove it")
@@ -82,7 +74,6 @@ class MemoryStore:
                 raise RequestError(f"{name} is a directory where a file should be", hint="remove it")
 
     def room(self) -> Room | None:
-        """Return None: there is no limit that could be known."""
         return None
 
     @contextmanager
@@ -100,12 +91,10 @@ class MemoryStore:
         """Do nothing: nothing is half-written."""
 
     def make_sized(self, name: str, size: int) -> None:
-        """Make a file of `size` bytes, all zero so far."""
         self.remove(name)
         self.files[name] = bytes(size)
 
     def write_at(self, name: str, regions: Iterable[Region], *, cut: bool = False) -> None:
-        """Write regions of a file that is there."""
         with self.open(name) as file:
             content, end = bytearray(file.read()), 0
         for offset, region in regions:
@@ -114,5 +103,4 @@ class MemoryStore:
         self.files[name] = bytes(content[:end] if cut else content)
 
     def move(self, name: str, target: str) -> None:
-        """Give a file another name."""
         self.files[target] = self.files.pop(name)

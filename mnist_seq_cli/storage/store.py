@@ -61,10 +61,10 @@ class Files(Protocol):
 class Store(Files, Protocol):
     """Where the files of a dataset are. All methods raise OSError for what the store cannot do."""
 
-    def put(self, name: str, pieces: Iterable[bytes | memoryview], *, sync: bool = True) -> FileSum:
+    def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
         """Give a file this content, all or nothing, and return its sum; what was there is replaced.
 
-        With `sync` it survives a power cut.
+        It survives a power cut.
         """
         ...
 

@@ -163,7 +163,8 @@ def test_what_is_named_like_a_shard_and_is_none_is_named_and_removed(form: str, 
     stray = {"folders": "123/0_123.png"}.get(spec.format, *format_.shard_names(spec, shard)[-1:])
     if not stray:
         return
-    store.put(f"{stray}/x" if format_.groups(spec, shard) else stray, [b"stray"])
+    is_folder = format_.SMALL_FILES and stray in format_.shard_names(spec, shard)
+    store.put(f"{stray}/x" if is_folder else stray, [b"stray"])
     assert list(verify(store)) == [f"{stray} is none of the 4 shards of the plan"]
     build(store, spec, SOURCE, run=serial.run)
     assert contents(store) == whole(spec)

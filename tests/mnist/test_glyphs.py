@@ -75,7 +75,7 @@ def test_a_part_is_spread_over_the_whole_file() -> None:
 
 def test_a_part_copies_no_images() -> None:
     bank = load(Source("train"))
-    for narrowed in (glyph_choice.part(bank, (0, 1, 2)), glyph_choice.without(bank, [5])):
+    for narrowed in (glyph_choice.part(bank, (0, 1, 2)), glyph_choice.without(bank, frozenset({5}))):
         assert all(one is other for one, other in zip(narrowed._parts, bank._parts, strict=True))
         assert (len(narrowed), narrowed.identity, narrowed.first_id) == (len(bank), "train", 0)
         np.testing.assert_array_equal(narrowed.images([7]), bank.images([7]))

@@ -26,12 +26,11 @@ def content_of(store: Store, name: str) -> bytes:
 class StoreSuite:
     """The contract of a store; a subclass has a fixture `store`, a new one each time."""
 
-    @pytest.mark.parametrize("sync", [True, False])
     @pytest.mark.parametrize("name", ["a", "folder/deeper/b.png"])
-    def test_what_was_put_is_there(self, store: Any, name: str, sync: bool) -> None:
+    def test_what_was_put_is_there(self, store: Any, name: str) -> None:
         for pieces in ([], [b"first", memoryview(b" second")], [b"third"]):
             content = b"".join(pieces)
-            assert store.put(name, iter(pieces), sync=sync) == (len(content), hashlib.sha256(content).hexdigest())
+            assert store.put(name, iter(pieces)) == (len(content), hashlib.sha256(content).hexdigest())
             assert content_of(store, name) == content
             assert store.size(name) == len(content)
         assert names_in(store) == {name}

@@ -42,7 +42,7 @@ class ObjectStore:
         for key in sorted({prefix + k[len(prefix) :].split("/")[0] for k in self.objects if k.startswith(prefix)}):
             yield Entry(key, "file" if key in self.objects else "folder")
 
-    def put(self, name: str, pieces: Iterable[bytes | memoryview], *, sync: bool = True) -> FileSum:
+    def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
         content = b"".join(pieces)
         self.objects[name] = content
         return FileSum(len(content), sha256(content).hexdigest())
