@@ -18,6 +18,9 @@ from forms import commands
 
 import mnist_seq_cli
 from mnist_seq_cli import formats
+from mnist_seq_cli.dataset import splits
+from mnist_seq_cli.inspection import overlap
+from mnist_seq_cli.samples import idx_export
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "mnist_seq_cli"
@@ -292,6 +295,22 @@ def test_the_command_line_offers_exactly_the_formats_that_there_are() -> None:
     offered = {*choices["format"], "folders"}
     assert offered == {*formats.FORMAT_NAMES}
     assert "folders" not in choices["format"]
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "names"),
+    [
+        ("dataset", "split_by", splits.BY),
+        ("decode", "form", idx_export.FORMS),
+        ("inspect", "may_share", overlap.KINDS),
+    ],
+)
+def test_choices_that_help_cannot_load_are_those_of_their_tables(
+    command: str, option: str, names: tuple[str, ...]
+) -> None:
+    (choice,) = (parameter.type for parameter in commands()[command].params if parameter.name == option)
+    assert isinstance(choice, click.Choice)
+    assert tuple(choice.choices) == names
 
 
 @pytest.mark.parametrize("name", sorted(set(mnist_seq_cli.__all__) - {"__version__"}))

@@ -22,16 +22,7 @@ import click
 
 from mnist_seq_cli import __version__
 from mnist_seq_cli.cli import commands
-from mnist_seq_cli.errors import (
-    DONE,
-    EXIT_CODES,
-    FAILED,
-    INTERRUPTED,
-    TERMINATED,
-    USAGE,
-    MnistseqError,
-    one_line,
-)
+from mnist_seq_cli.errors import DONE, EXIT_CODES, FAILED, INTERRUPTED, TERMINATED, USAGE, MnistseqError, one_line
 
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 

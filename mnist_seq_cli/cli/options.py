@@ -119,29 +119,27 @@ class _FormatChoice(click.Choice[str]):
         return value if added else super().convert(value, param, ctx)
 
 
+def grouped(*names: str, heading: str = "Glyphs", basic: bool = False, **settings: Any) -> Callable[[Command], Command]:
+    """Return an option that is not part of a recipe, with its heading and its depth in the help."""
+    return click.option(*names, cls=GroupedOption, heading=heading, basic=basic, **settings)
+
+
 _FORMS = [name for name in FORMAT_NAMES if name not in LAYOUTS]
 
-format_option = click.option(
+format_option = grouped(
     "--format",
-    cls=GroupedOption,
     heading="Output",
     basic=True,
     type=_FormatChoice(_FORMS),
     metavar="FORM",
     help=f"Form on disk: {', '.join(_FORMS)}.  [default: png]",
 )
-layout_option = click.option(
+layout_option = grouped(
     "--layout",
-    cls=GroupedOption,
     heading="Output",
     type=click.Choice(LAYOUTS),
     help="Folders of PNG files: one a shard, or one a label, <label>/<k>_<label>.png.  [default: shards]",
 )
-
-
-def grouped(*names: str, heading: str = "Glyphs", basic: bool = False, **settings: Any) -> Callable[[Command], Command]:
-    """Return an option that is not part of a recipe, with its heading and its depth in the help."""
-    return click.option(*names, cls=GroupedOption, heading=heading, basic=basic, **settings)
 
 
 def source_options(command: Command) -> Command:

@@ -42,17 +42,22 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def text_lines(path: str) -> Sequence[str]:
-    """Return the lines of a text file, or of stdin for `-`. Raises FormatError, OSError."""
+    """Return the lines of a text file, or of stdin for `-`. Raises RequestError, FormatError, OSError."""
     from mnist_seq_cli.storage import local
     from mnist_seq_cli.storage.location import local_path
 
     if path == "-":
-        return stdin_lines()
-    try:
+        content = stdin().read(MAX_STDIN + 1)
+        if len(content) > MAX_STDIN:
+            raise FormatError(f"more than {MAX_STDIN >> 20} MiB come from stdin", hint="give the name of a file")
+    else:
         with local.open_regular(local_path(path, "read")) as file:
-            return file.read().decode("utf-8").split("\n")
+            content = file.read()
+    try:
+        return content.decode("utf-8").split("\n")
     except UnicodeDecodeError:
-        raise FormatError(f"{path} is not text", hint="give one sequence a line") from None
+        name = "stdin" if path == "-" else path
+        raise FormatError(f"{name} is not text", hint="give one sequence a line") from None
 
 
 def stdin() -> BinaryIO:
@@ -60,22 +65,6 @@ def stdin() -> BinaryIO:
     if sys.stdin is None:
         raise RequestError("stdin is closed", hint="pipe something in")
     return sys.stdin.buffer
-
-
-def stdin_bytes() -> bytes:
-    """Return the bytes of stdin, up to a size that no honest input has. Raises RequestError, FormatError."""
-    content = stdin().read(MAX_STDIN + 1)
-    if len(content) > MAX_STDIN:
-        raise FormatError(f"more than {MAX_STDIN >> 20} MiB come from stdin", hint="give the name of a file")
-    return content
-
-
-def stdin_lines() -> Sequence[str]:
-    """Return the lines of stdin. Raises RequestError, FormatError."""
-    try:
-        return stdin_bytes().decode("utf-8").split("\n")
-    except UnicodeDecodeError:
-        raise FormatError("stdin is not text", hint="give one sequence a line") from None
 
 
 def write_stdout(pieces: Iterable[bytes], what: str) -> None:

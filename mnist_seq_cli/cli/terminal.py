@@ -62,39 +62,30 @@ def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[I
     return watch
 
 
-def summary_text(directory: Path, spec: Spec, summary: Summary, seconds: float) -> str:
-    """Return the lines that are printed when a dataset is done."""
-    recipe, what = spec.recipe, "strips and masks" if spec.masks else "strips"
-    return (
-        f"{directory}: {spec.samples:,} {what}, {recipe.width}×{recipe.height} px, {size_text(summary.bytes)}\n"
-        f"{_work_text(spec.samples, summary.made, summary.repaired, seconds)}\n"
-        f"seed {recipe.seed}: with --seed {recipe.seed} the same dataset comes again\n"
-        f"look at it: mnistseq inspect {shlex.quote(str(directory))}"
-    )
-
-
-def splits_text(
-    directory: Path, splits: Splits, specs: Sequence[Spec], summaries: Sequence[Summary], seconds: float
+def summary_text(
+    directory: Path, specs: Sequence[Spec], summaries: Sequence[Summary], seconds: float, splits: Splits | None = None
 ) -> str:
-    """Return the lines that are printed when all splits are done."""
-    names = ", ".join(f"{name} {size:,}" for name, size in splits.sizes.items())
-    samples, made = sum(splits.sizes.values()), sum(summary.made for summary in summaries)
-    recipe = specs[0].recipe
-    what = "strips and masks" if specs[0].masks else "strips"
+    """Return the lines that are printed when a dataset is done, or all `splits` of a directory are."""
+    recipe, what = specs[0].recipe, "strips and masks" if specs[0].masks else "strips"
+    names, seed, whole, it = "", recipe.seed, "dataset", "it"
+    if splits is not None:
+        names = f" ({', '.join(f'{name} {size:,}' for name, size in splits.sizes.items())})"
+        seed, whole, it = splits.seed, "splits", "them"
+    samples, made = sum(spec.samples for spec in specs), sum(summary.made for summary in summaries)
+    size = size_text(sum(summary.bytes for summary in summaries))
+    if made:
+        reused = f"; reused {samples - made:,}" if made < samples else ""
+        work = f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{reused}"
+    elif any(summary.repaired for summary in summaries):
+        work = "all samples were there; the rest was repaired"
+    else:
+        work = "all of it was there and is sound"
     return (
-        f"{directory}: {samples:,} {what} ({names}), {recipe.width}×{recipe.height} px, "
-        f"{size_text(sum(summary.bytes for summary in summaries))}\n"
-        f"{_work_text(samples, made, any(summary.repaired for summary in summaries), seconds)}\n"
-        f"seed {splits.seed}: with --seed {splits.seed} the same splits come again\n"
-        f"look at them: mnistseq inspect {shlex.quote(str(directory))}"
+        f"{directory}: {samples:,} {what}{names}, {recipe.width}×{recipe.height} px, {size}\n"
+        f"{work}\n"
+        f"seed {seed}: with --seed {seed} the same {whole} {'come' if splits else 'comes'} again\n"
+        f"look at {it}: mnistseq inspect {shlex.quote(str(directory))}"
     )
-
-
-def _work_text(samples: int, made: int, repaired: bool, seconds: float) -> str:
-    if made == 0:
-        return "all samples were there; the rest was repaired" if repaired else "all of it was there and is sound"
-    reused = f"; reused {samples - made:,}" if made < samples else ""
-    return f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{reused}"
 
 
 def on_terminal() -> bool:

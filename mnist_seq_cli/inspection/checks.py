@@ -53,8 +53,8 @@ def check(report: Report, asked: Checks) -> Checked:
             checked.damage.extend(verify(path, watch=asked.watch))
             checked.passed.append("every file is as the manifest says")
         if asked.regenerate:
-            shards, found = regenerate(path, asked.source, paper=asked.background, shards=asked.regenerate)
-            checked.differences.extend(found)
+            shards, differences = regenerate(path, asked.source, paper=asked.background, shards=asked.regenerate)
+            checked.differences.extend(differences)
             checked.passed.append(f"the recipe makes the same samples again ({shards} shards)")
     elif asked.verify or asked.regenerate:
         what = "verified" if asked.verify and report.kind != "mnist" else "made again"
@@ -68,8 +68,8 @@ def check_splits(report: SplitsReport, asked: Checks) -> Checked:
     for name in report.complete_names if asked.verify else ():
         checked.damage.extend(f"{name}: {line}" for line in verify(path / name, watch=asked.watch))
     for name in report.complete_names if asked.regenerate else ():
-        found = regenerate(path / name, asked.source, paper=asked.background, shards=asked.regenerate)[1]
-        checked.differences.extend(f"{name}: {line}" for line in found)
+        differences = regenerate(path / name, asked.source, paper=asked.background, shards=asked.regenerate)[1]
+        checked.differences.extend(f"{name}: {line}" for line in differences)
     checked.passed.extend(["every file of every split is as its manifest says"] * asked.verify)
     checked.passed.extend(["the recipes make the same samples again"] * bool(asked.regenerate))
     return checked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -75,23 +76,23 @@ class Counts(NamedTuple):
 
 def count(samples: Samples) -> Counts:
     """Return the numbers of samples, in memory that does not grow with it. Raises FormatError, OSError."""
-    labels, glyphs, gaps = _Labels(), _GlyphUse(), _Gaps()
+    labels, glyphs, gaps = _Labels(), _GlyphUse(), Counter[int]()
     for part in samples.labels():
         known = [text for text in part.texts if text is not None]
         labels.add(known)
         labels.unlabelled += len(part.texts) - len(known)
         glyphs.add(part.glyphs)
-        gaps.add(part.gaps)
+        gaps.update(tally(part.gaps[part.gaps != NO_GAP]))
     ink = _Ink()
     strips = list(islice(samples.picked(1), 1))
     pixels = strips[0].image.size if strips and strips[0] else 1 << 17
-    knows_glyphs, knows_gaps = glyphs.samples > 0, bool(gaps.counts)
+    knows_glyphs, knows_gaps = glyphs.samples > 0, bool(gaps)
     for strip in samples.picked(max(10, min(SAMPLED, _SAMPLED_PIXELS // pixels))):
         ink.add(strip)
         if strip and not knows_glyphs and strip.glyphs:
             glyphs.add(np.array([strip.glyphs], dtype=np.int32))
         if strip and not knows_gaps:
-            gaps.add(np.array(strip.gaps, dtype=np.int32))
+            gaps.update(gap for gap in strip.gaps if gap != NO_GAP)
     return Counts(
         samples=labels.samples + labels.unlabelled,
         labelled=labels.samples,
@@ -99,7 +100,7 @@ def count(samples: Samples) -> Counts:
         lengths={str(length): int(n) for length, n in enumerate(labels.lengths) if n},
         digits=labels.positions.sum(axis=0).tolist(),
         positions=labels.positions.tolist(),
-        gaps={str(gap): n for gap, n in sorted(gaps.counts.items())} or None,
+        gaps={str(gap): n for gap, n in sorted(gaps.items())} or None,
         glyphs=glyphs.to_json() if glyphs.samples else None,
         ink=ink.to_json() if ink.values or ink.unreadable else None,
     )
@@ -127,16 +128,10 @@ class _Labels:
                 self.positions[position] += np.bincount(values[:, position], minlength=10)
 
 
-class _Gaps:
-    """Counts gaps by their width."""
-
-    def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
-
-    def add(self, gaps: NDArray[np.int32]) -> None:
-        """Take the gaps of some samples; those that are not known do not count."""
-        for gap, times in zip(*np.unique(gaps[gaps != NO_GAP], return_counts=True), strict=True):
-            self.counts[int(gap)] = self.counts.get(int(gap), 0) + int(times)
+def tally(values: NDArray[Any]) -> dict[int, int]:
+    """Return the number of times that each of some whole numbers occurs, smallest first."""
+    numbers, times = np.unique(values, return_counts=True)
+    return dict(zip(numbers.tolist(), times.tolist(), strict=True))
 
 
 class _GlyphUse:
@@ -166,7 +161,7 @@ class _GlyphUse:
         return {
             "samples": self.samples,
             "different": len(used),
-            "times": {str(times): int(n) for times, n in zip(*np.unique(used, return_counts=True), strict=True)},
+            "times": {str(times): n for times, n in tally(used).items()},
             "most": [[int(glyph), int(self._uses[glyph])] for glyph in most],
         }
 

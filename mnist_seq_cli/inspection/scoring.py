@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.inspection.counts import tally
 from mnist_seq_cli.inspection.figures import RateChart, binned
 from mnist_seq_cli.inspection.predictions import Row
 from mnist_seq_cli.mnist.bank import MISLABELED
@@ -216,10 +217,9 @@ class _Scorer:
             for digit, times in enumerate(np.bincount(digits, minlength=10).tolist()):
                 result.confusion[digit][digit] += times
         glyphs, gaps = part.glyphs[scored], part.gaps[scored]
-        for glyph, times in zip(*np.unique(glyphs[glyphs >= 0], return_counts=True), strict=True):
-            self._seen[int(glyph)] += int(times)
-        for gap, times in zip(*np.unique(gaps[gaps != NO_GAP], return_counts=True), strict=True):
-            self._gaps.setdefault(int(gap), Counter())["pairs"] += int(times)
+        self._seen.update(tally(glyphs[glyphs >= 0]))
+        for gap, times in tally(gaps[gaps != NO_GAP]).items():
+            self._gaps.setdefault(gap, Counter())["pairs"] += times
         for row, label, read in wrong:
             self._one(part, row, label, read)
 

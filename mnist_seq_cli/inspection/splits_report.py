@@ -91,14 +91,14 @@ def look_at_splits(path: Path, asked: Splits) -> SplitsReport:
     """Return the report on a directory of splits, from their recipes and manifests alone. Raises OSError."""
     reports, recipes, problems = [], {}, []
     for name, samples in asked.sizes.items():
-        found, state, problem = _look_at_split(path / name, samples, splits.seed_of(asked.seed, name))
+        stored, state, problem = _look_at_split(path / name, samples, splits.seed_of(asked.seed, name))
         problems += [f"{name}: {problem}"] if problem else []
-        if found is None:
+        if stored is None:
             reports.append(SplitReport(name, state, samples, 0, 0, None, None, None))
             continue
-        recipe = recipes[name] = found.spec.recipe
-        known = (found.spec.format, description.source(recipe), recipe.seed)
-        reports.append(SplitReport(name, state, samples, found.done, found.bytes, *known))
+        recipe = recipes[name] = stored.spec.recipe
+        known = (stored.spec.format, description.source(recipe), recipe.seed)
+        reports.append(SplitReport(name, state, samples, stored.done, stored.bytes, *known))
     shared = splits.shared(asked.by, recipes)
     return SplitsReport(
         path=str(path),
@@ -115,13 +115,13 @@ def look_at_splits(path: Path, asked: Splits) -> SplitsReport:
 def _look_at_split(path: Path, samples: int, seed: int) -> tuple[StoredDataset | None, State, str]:
     """Return the dataset of a split, if there is one, its state, and what is wrong."""
     try:
-        found = StoredDataset.found_at(path)
+        stored = StoredDataset.found_at(path)
     except FormatError as error:
         return None, "damaged", str(error)
-    if found is None:
+    if stored is None:
         return None, "missing", "it is not there yet: the dataset command makes it"
-    if (found.spec.samples, found.spec.recipe.seed) != (samples, seed):
-        return found, "other", f"it is another dataset than {SPLITS_NAME} asks for"
-    if found.problems:
-        return found, "incomplete", found.problems[0]
-    return found, "complete", ""
+    if (stored.spec.samples, stored.spec.recipe.seed) != (samples, seed):
+        return stored, "other", f"it is another dataset than {SPLITS_NAME} asks for"
+    if stored.problems:
+        return stored, "incomplete", stored.problems[0]
+    return stored, "complete", ""

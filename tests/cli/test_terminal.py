@@ -233,7 +233,7 @@ def test_bytes_are_told_in_four_digits_at_most(count: int) -> None:
 )
 def test_a_summary_says_what_was_done_and_how_to_do_it_again(made: int, work: str, tmp_path: Path) -> None:
     spec = spec_for(tmp_path, samples=2_500, source=Source("train"), seed=7, length=4)
-    lines = summary_text(Path("out"), spec, Summary(2_500, 2_345_678, made), 2.0).splitlines()
+    lines = summary_text(Path("out"), [spec], [Summary(2_500, 2_345_678, made)], 2.0).splitlines()
     assert lines == [
         "out: 2,500 strips, 112×28 px, 2.3 MB",
         work,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_seq_cli.cli.help import GroupedCommand, GroupedOption
+from mnist_seq_cli.cli.help import GroupedCommand
 from mnist_seq_cli.cli.options import (
-    Command,
     click_option,
     declared_options,
     format_of,
     format_option,
+    grouped,
     headings_of,
     layout_option,
     typed,
@@ -40,8 +40,7 @@ _HEADINGS = headings_of(Form, Writing, Placement, Appearance, Glyphs, Request)
 _LAYERED = {*options_of(Request), *FORM_OPTIONS, "layout", "splits", "split_by"}
 
 
-def _output_option(*names: str, basic: bool = False, **settings: Any) -> Callable[[Command], Command]:
-    return click.option(*names, cls=GroupedOption, heading="Output", basic=basic, **settings)
+_output_option = partial(grouped, heading="Output")
 
 
 def _show_preset(context: click.Context, option: click.Parameter, value: Any) -> Any:
@@ -116,14 +115,14 @@ def dataset(
         layer["format"] = "png"
     words = merged(words, layer)
     _check(words, layer, output)
-    wanted_workers = _worker_count(workers)
-    _prepare(output, words, wanted_workers)
+    processes = _worker_count(workers)
+    _prepare(output, words, processes)
     if "splits" in words:
-        _build_splits(local_path(output), words, wanted_workers, overwrite)
+        _build_splits(local_path(output), words, processes, overwrite)
     elif output == "-":
         _stream(words)
     else:
-        _build(local_path(output), words, wanted_workers, overwrite)
+        _build(local_path(output), words, processes, overwrite)
 
 
 def _layer(context: click.Context) -> dict[str, Any]:
@@ -153,7 +152,7 @@ def _of_preset(context: click.Context, name: str | None) -> Layer:
 
 
 def _of_file(path: Path, layer: Layer, has_splits: bool) -> Layer:
-    """Return the layer of a recipe in a file. Raises RequestError for custom files that are not given in `layer`."""
+    """Return the layer of a recipe in a file. Raises RequestError for custom files that `layer` does not name."""
     from mnist_seq_cli.mnist import background_image, bank
     from mnist_seq_cli.recipe import recipe_file
 
@@ -169,9 +168,9 @@ def _of_file(path: Path, layer: Layer, has_splits: bool) -> Layer:
     if custom and "source" not in layer:
         raise RequestError(f"{path} is about custom images", hint="give them with `source` and `source_labels`")
     if custom and "source_labels" in layer:
-        given = layer["source"]
-        if bank.load(bank.find(given, layer["source_labels"])).identity != words["source"]:
-            raise RequestError(f"{path} is about other images than those in {given}", hint="give the same files")
+        name = layer["source"]
+        if bank.load(bank.find(name, layer["source_labels"])).identity != words["source"]:
+            raise RequestError(f"{path} is about other images than those in {name}", hint="give the same files")
     if has_splits:
         for name in ("pool", "label_pool"):
             if words.get(name, EVERYTHING) != EVERYTHING:
@@ -216,7 +215,7 @@ def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> 
     watch = terminal.bar(spec.samples, "strips", lambda completed: completed.record.samples)
     started = perf_counter()
     summary = build.build(output, spec, source, workers=workers, overwrite=overwrite, watch=watch)
-    terminal.say(terminal.summary_text(output, spec, summary, perf_counter() - started))
+    terminal.say(terminal.summary_text(output, [spec], [summary], perf_counter() - started))
 
 
 def _stream(words: Layer) -> None:
@@ -247,7 +246,7 @@ def _build_splits(output: Path, words: dict[str, Any], workers: int | None, over
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     done = splits.build(output, whole, planned, workers=workers, overwrite=overwrite, watch=watch)
     specs = [split.spec for split in planned]
-    terminal.say(terminal.splits_text(output, whole, specs, done, perf_counter() - started))
+    terminal.say(terminal.summary_text(output, specs, done, perf_counter() - started, whole))
 
 
 def _worker_count(text: str) -> int | None:

@@ -117,11 +117,6 @@ class _Asked:
         """Whether options are for strips."""
         return self.with_names or self.as_json or self.min_confidence is not None
 
-    @property
-    def has_source(self) -> bool:
-        """Whether options name a source of glyphs."""
-        return self.source is not None or self.source_labels is not None
-
 
 def _decode(asked: _Asked) -> int:
     """Decode one file after the other; strips that follow each other are read together."""
@@ -167,7 +162,7 @@ def _export_rows(asked: _Asked, name: str, array: Any, labels: Any) -> None:
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.samples import idx_export
 
-    if asked.is_for_strips or asked.has_source:
+    if asked.is_for_strips or asked.source is not None or asked.source_labels is not None:
         hint = "`with_names`, `as_json`, `min_confidence` and `source` are for strips"
         raise RequestError(f"{one_line(name)} holds rows, not strips", hint=hint)
     rows = idx_export.select(array, name, asked.span, labels, asked.digit)

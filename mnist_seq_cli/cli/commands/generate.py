@@ -1,15 +1,16 @@
-"""Owns `mnistseq generate`: an image of each sequence that is given."""
+"""Owns `mnistseq generate`: an image of each sequence."""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import click
 
-from mnist_seq_cli.cli.help import GroupedCommand, GroupedOption
-from mnist_seq_cli.cli.options import click_option, declared_options, headings_of, typed
-from mnist_seq_cli.cli.streams import stdin_lines, write_stdout
+from mnist_seq_cli.cli.help import GroupedCommand
+from mnist_seq_cli.cli.options import click_option, declared_options, grouped, headings_of, typed
+from mnist_seq_cli.cli.streams import text_lines, write_stdout
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe.parts.appearance import Appearance
 from mnist_seq_cli.recipe.parts.glyphs import Glyphs
@@ -19,31 +20,13 @@ from mnist_seq_cli.recipe.spec import FORM_OPTIONS, Form
 from mnist_seq_cli.storage.location import local_path
 
 _HEADINGS = headings_of(Form, Placement, Appearance, Glyphs, Request)
+_output_option = partial(grouped, heading="Output", basic=True)
 
 
 @click.command(cls=GroupedCommand, headings=_HEADINGS, short_help="Write an image of each sequence.")
 @click.argument("texts", metavar="SEQUENCE...", nargs=-1, required=True)
-@click.option(
-    "-o",
-    "--output",
-    cls=GroupedOption,
-    heading="Output",
-    basic=True,
-    default=".",
-    metavar="FILE|DIR|-",
-    help="PNG file, directory, or - for stdout.",
-)
-@click.option(
-    "--count",
-    cls=GroupedOption,
-    heading="Output",
-    basic=True,
-    type=int,
-    metavar="K",
-    default=1,
-    show_default=True,
-    help="Images of each sequence.",
-)
+@_output_option("-o", "--output", default=".", metavar="FILE|DIR|-", help="PNG file, directory, or - for stdout.")
+@_output_option("--count", type=int, metavar="K", default=1, show_default=True, help="Images of each sequence.")
 @click_option(FORM_OPTIONS["masks"], "Output")
 @declared_options(Placement, Appearance, Glyphs, Request)
 @click.pass_context
@@ -69,7 +52,7 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
     sequences = [
         sequence
         for text in texts
-        for sequence in (read_sequences(stdin_lines()) if text == "-" else [parse_sequence(text)])
+        for sequence in (read_sequences(text_lines("-")) if text == "-" else [parse_sequence(text)])
     ]
     prepared = single_images.prepare(sequences, Request.of(asked), count=count)
     if output == "-":

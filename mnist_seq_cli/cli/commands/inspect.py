@@ -14,7 +14,7 @@ import click
 
 from mnist_seq_cli.cli.help import GroupedCommand
 from mnist_seq_cli.cli.options import LocalPath, grouped, own_source, source_options
-from mnist_seq_cli.cli.streams import stdin_lines
+from mnist_seq_cli.cli.streams import text_lines
 from mnist_seq_cli.errors import DONE, FAILED, RequestError, one_line
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class _Asked:
 
 
 def _inspect_samples(asked: _Asked) -> int:
-    """Look at the samples at a path, check and score them, and show what was found."""
+    """Look at the samples at a path, check and score them, and show the findings."""
     from mnist_seq_cli.inspection.checks import check
     from mnist_seq_cli.inspection.findings import Findings
     from mnist_seq_cli.inspection.look import look
@@ -183,7 +183,7 @@ def _score(samples: Samples, name: str, show: int) -> Score:
 
     keep = max(scoring.KEPT, show)
     if name == "-":
-        piped = stdin_lines()
+        piped = text_lines("-")
         rows = predictions.read(piped if piped[-1] else piped[:-1], "stdin")
         return scoring.score(samples, rows, "stdin", keep=keep)
     return scoring.score(samples, predictions.read_file(Path(name)), one_line(name, 200), keep=keep)
@@ -212,7 +212,7 @@ def _write(asked: _Asked, findings: Findings) -> Iterator[str]:
 
 
 def _inspect_splits(asked: _Asked, path: Path, splits: Splits) -> int:
-    """Look at a directory of splits, check them one by one, and show what was found."""
+    """Look at a directory of splits, check them one by one, and show the report."""
     from mnist_seq_cli.cli.views import show_splits
     from mnist_seq_cli.inspection.checks import check_splits
     from mnist_seq_cli.inspection.splits_report import look_at_splits

@@ -1,1 +1,1 @@
-"""Owns the views of what was found: a contact sheet and a page for the browser, a module each."""
+"""Owns the views of findings: a contact sheet and a page for the browser, a module each."""
