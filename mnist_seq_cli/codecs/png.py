@@ -30,7 +30,7 @@ def encode(
 
     `widths` int32 (n,) are the widths of the images, from the left, where they are not all as wide as the batch.
     One IDAT chunk and no filter: on strips, filters cost time and bytes. "fast" is some twenty times as fast as Pillow
-    and "small" six times, at about the size of Pillow's default. The bytes may differ between versions of the
+    and "small" four times, at about the size of Pillow's default. The bytes may differ between versions of the
     compressor and kinds of processor; the pixels never do. Layout: PNG (ISO/IEC 15948), sections 5 and 11.
     """
     if widths is not None and len(images) and widths.min() < images.shape[2]:

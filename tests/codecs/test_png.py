@@ -339,7 +339,7 @@ for _ in range(8):
 @pytest.mark.slow
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_an_image_has_the_same_bytes_in_every_process(compression: Compression) -> None:
-    """Not so at level 1 of ISA-L, of whose images one in some 10,000 now and then has other bytes on a busy machine."""
+    """Not so at levels 1 and 2 of ISA-L, where one image in some 10,000 has other bytes on a busy machine."""
     command = [sys.executable, "-c", AGAIN, compression]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
     sums = {line for process in running for line in process.communicate()[0].split()}
