@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import click
 import pytest
@@ -301,7 +301,7 @@ def test_the_command_line_offers_exactly_the_formats_that_there_are() -> None:
     ("command", "option", "names"),
     [
         ("dataset", "split_by", splits.BY),
-        ("decode", "form", idx_export.FORMS),
+        ("decode", "form", get_args(idx_export.Form)),
         ("inspect", "may_share", overlap.KINDS),
     ],
 )

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import slow
 from forms import form
 from numpy.typing import NDArray
 from PIL import Image
@@ -1233,8 +1234,7 @@ def test_in_a_pipe_output_is_plain_and_not_wider_than_100_columns(out: Path, mni
     [
         ({"TERM": "xterm-256color"}, True),
         ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
-        ({"TERM": "dumb"}, False),
-        ({"TERM": "dumb", "NO_COLOR": "1"}, False),
+        *slow([({"TERM": "dumb"}, False), ({"TERM": "dumb", "NO_COLOR": "1"}, False)]),
     ],
     ids=["colours", "NO_COLOR", "dumb", "dumb and NO_COLOR"],
 )

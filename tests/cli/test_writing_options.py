@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from depth import others_slow
 from forms import form
 
 from mnist_seq_cli import SequenceDataset, open_dataset
@@ -105,7 +106,7 @@ def tree(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+@pytest.mark.parametrize("format_name", others_slow(FORMAT_NAMES, "png", "idx"))
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_what_is_on_disk_is_what_was_asked_for(case: Case, format_name: str, mnistseq: Run, place: Path) -> None:
     count = [] if case.samples is None else ["-n", str(case.samples)]

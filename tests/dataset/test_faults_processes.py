@@ -20,6 +20,7 @@ from typing import Any
 import chores
 import pytest
 from asked import recipe_for
+from depth import others_slow, slow
 from faulty import copy, difference, fast_directory, tree, visible
 from forms import form
 
@@ -37,6 +38,8 @@ from mnist_seq_cli.recipe.spec import Spec
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched in /proc")
 
 each_format = pytest.mark.parametrize("name", FORMAT_NAMES)
+some_formats = pytest.mark.parametrize("name", others_slow(FORMAT_NAMES, "png", "idx"))
+"""The formats for tests that take seconds: the one with most files, and the one whose shards are joined."""
 
 SAMPLES, SHARD_SIZE = 3_000, 40
 LONG = ["-n", SAMPLES, "--len", 20, "--max", 9, "--seed", 3, "--shard-size", SHARD_SIZE, "--compression", "small"]
@@ -162,11 +165,11 @@ def rubbish(out: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "number", "workers"),
     [
-        *((name, signal.SIGINT, 2) for name in FORMAT_NAMES),
-        ("png", signal.SIGINT, 1),
+        ("png", signal.SIGINT, 2),
         ("npz", signal.SIGTERM, 1),
         ("webdataset", signal.SIGTERM, 2),
-        ("idx", signal.SIGTERM, 1),
+        *slow((name, signal.SIGINT, 2) for name in FORMAT_NAMES if name != "png"),
+        *slow([("png", signal.SIGINT, 1), ("idx", signal.SIGTERM, 1)]),
     ],
 )
 def test_asked_once_it_ends_its_shards_and_stops(
@@ -197,7 +200,7 @@ LONG_SHARDS = ["-n", 60_000, "--len", 4, "--seed", 3, "--shard-size", 30_000, "-
 """Two shards that take seconds each: by the second signal nothing is waited for."""
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", others_slow([1, 2], 2))
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_asked_twice_it_stops_at_once(number: int, code: int, workers: int, place: Path) -> None:
     arguments = ["dataset", *LONG_SHARDS, "--format", "webdataset", "--width", 1012, "--workers", workers]
@@ -251,7 +254,7 @@ def test_asked_while_it_checks_what_is_there_it_changes_nothing(name: str, place
 # 4. Kills of the parent
 
 
-@each_format
+@some_formats
 def test_killed_at_any_time_its_workers_go_and_the_same_command_does_the_rest(
     name: str, place: Path, whole: Callable[..., dict[str, object]], full: bool
 ) -> None:
@@ -279,7 +282,7 @@ def test_killed_at_any_time_its_workers_go_and_the_same_command_does_the_rest(
 # 5. and 6. Workers that die, and errors that cannot travel
 
 
-@each_format
+@some_formats
 def test_a_worker_that_is_killed_is_replaced(name: str, place: Path, whole: Callable[..., dict[str, object]]) -> None:
     with Run("dataset", *LONG, *form(name), "--workers", 2, "-o", place / "out") as run:
         wait_for(lambda: recorded(place / "out") >= 2)
@@ -345,7 +348,7 @@ def tiny_disk(size: str) -> Iterator[Path]:
             subprocess.run(["umount", "--lazy", directory], check=True)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", others_slow([1, 2], 2))
 @each_format
 def test_a_full_disk_is_told_and_with_room_the_same_command_does_the_rest(
     name: str, workers: int, whole: Callable[..., dict[str, object]]
@@ -408,11 +411,7 @@ def test_a_limit_on_the_size_of_files_is_told(name: str, place: Path, whole: Cal
 
 @pytest.mark.parametrize(
     ("name", "workers"),
-    [
-        ("png", 2),
-        ("npz", 1),
-        *(pytest.param(*more, marks=pytest.mark.slow) for more in [("png", 1), ("webdataset", 2), ("idx", 2)]),
-    ],
+    [("png", 2), ("npz", 1), *slow([("png", 1), ("webdataset", 2), ("idx", 2)])],
 )
 def test_few_open_files_are_enough_or_are_told(
     name: str, workers: int, place: Path, whole: Callable[..., dict[str, object]]
@@ -786,13 +785,15 @@ SURROUNDINGS: dict[str, tuple[dict[str, str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("variables", "options"), SURROUNDINGS.values(), ids=SURROUNDINGS.keys())
+@pytest.mark.parametrize(
+    "name", others_slow(SURROUNDINGS, "Turkish", "hash seed 1", "optimised twice", "developer mode")
+)
 def test_surroundings_change_nothing(
-    variables: dict[str, str],
-    options: list[str],
+    name: str,
     place: Path,
     whole: Callable[..., dict[str, object]],
 ) -> None:
+    variables, options = SURROUNDINGS[name]
     arguments = [*SMALL, "--workers", 2, "-o", place / "out"]
     with (place / "err").open("wb") as err:
         done = subprocess.run(
@@ -814,7 +815,8 @@ def test_surroundings_change_nothing(
 
 
 @pytest.mark.parametrize(
-    ("closing", "workers"), [("0", 1), ("1", 1), ("2", 1), ("1 2", 1), ("0 1 2", 1), ("0", 2), ("1", 2), ("0 1 2", 2)]
+    ("closing", "workers"),
+    [("1", 1), ("2", 1), ("0 1 2", 2), *slow([("0", 1), ("1 2", 1), ("0 1 2", 1), ("0", 2), ("1", 2)])],
 )
 def test_closed_streams_change_nothing(
     closing: str, workers: int, place: Path, whole: Callable[..., dict[str, object]]

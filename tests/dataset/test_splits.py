@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
+from depth import others_slow, slow
 from faulty import tree
 
 from mnist_seq_cli import open_dataset
@@ -112,7 +113,7 @@ LABELS: dict[str, list[str]] = {
 }
 
 
-@pytest.mark.parametrize("by", ["label", "both"])
+@pytest.mark.parametrize("by", others_slow(["label", "both"], "label"))
 @pytest.mark.parametrize("rule", LABELS.values(), ids=LABELS.keys())
 def test_by_label_splits_share_no_sequence(rule: list[str], by: str, mnistseq: Run) -> None:
     Path("list.txt").write_text("\n".join(f"{number:03}" for number in range(0, 500, 3)) + "\n000\n7\n42\n42\n")
@@ -304,7 +305,7 @@ def inspected(mnistseq: Run, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("by", splits.BY)
-@pytest.mark.parametrize("more", [[], ["--source", "test"], ["--labels", "labels.txt"]], ids=str)
+@pytest.mark.parametrize("more", [[], *slow([["--source", "test"], ["--labels", "labels.txt"]])], ids=str)
 def test_splits_are_told_as_a_whole(by: str, more: list[str], mnistseq: Run) -> None:
     Path("labels.txt").write_text("".join(f"{number:03}\n" for number in range(120)))
     length = [] if "--labels" in more else ["--len", "3"]

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
+from depth import others_slow, slow
 from faulty import difference, fast_directory, tree
 from forms import form
 from numpy.typing import NDArray
@@ -284,9 +285,7 @@ def test_processes_and_the_order_of_shards_change_no_byte(name: str, made: Calla
 
 
 @each_format
-@pytest.mark.parametrize(
-    "shard_size", [7, 249, 250, 251, 1000, *(pytest.param(more, marks=pytest.mark.slow) for more in (1, 64))]
-)
+@pytest.mark.parametrize("shard_size", [7, 249, 250, 251, 1000, *slow([1, 64])])
 def test_the_size_of_shards_changes_no_sample(name: str, shard_size: int, place: Path) -> None:
     dataset.build(place / "out", spec_of(name, shard_size=shard_size), SOURCE, workers=1)
     assert_holds(place / "out", expected())
@@ -329,7 +328,7 @@ def test_nor_does_it_change_the_bytes_of_the_samples(name: str, made: Callable[[
 
 
 @each_format
-@pytest.mark.parametrize(("width", "rows"), [(3_056, 49), (30_056, 4), (100_000, 1)])
+@pytest.mark.parametrize(("width", "rows"), [(3_056, 49), *slow([(30_056, 4), (100_000, 1)])])
 def test_wide_strips_are_worked_out_in_smaller_batches(name: str, width: int, rows: int, place: Path) -> None:
     """The same samples, with any number of them in a batch: a wide canvas has room for few."""
     recipe = recipe_for(seed=11, length=2, max_gap=100, width=width, spacing="random")
@@ -492,7 +491,7 @@ def peak_memory(*arguments: object) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-@each_format
+@pytest.mark.parametrize("name", others_slow(FORMAT_NAMES, "png", "npz"))
 def test_a_wide_canvas_needs_no_more_memory_than_a_narrow_one(name: str, place: Path) -> None:
     """100 strips of 100,000 px are 280 MB."""
     wide = ("--len", 2, "--width", 100_000, "--seed", 1, "--workers", 1, *form(name))

@@ -440,6 +440,7 @@ def test_wide_noise_is_refused(values: tuple[int, int]) -> None:
     assert_read(reader("all"), np.random.default_rng(14).integers(*values, (28, WIDTH)).astype(np.uint8), None)
 
 
+@pytest.mark.slow
 def test_a_strip_with_many_ways_to_fail_is_refused() -> None:
     bank = bank_of([0, 5, 6, 7], [0, 0, 5, 6], [7, 0, 0, 0])  # 5, 6, 7 is the first, or the second and the third
     strip = white([0, 0, 5, 6, 7, 0, 0, 0, 0, 0] * (WIDTH // 10))
@@ -448,6 +449,7 @@ def test_a_strip_with_many_ways_to_fail_is_refused() -> None:
     assert_read(Reader(bank), strip, None)
 
 
+@pytest.mark.slow
 def test_a_strip_where_every_box_fits_is_refused() -> None:
     columns = np.zeros((28, 28, 28), dtype=np.uint8)
     columns[np.arange(28), :, np.arange(28)] = 255

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import others_slow
 from forms import form
 from numpy.typing import NDArray
 
@@ -236,7 +237,7 @@ def counted(gaps: list[list[int]]) -> dict[str, int]:
     return {str(gap): every.count(gap) for gap in sorted(set(every))}
 
 
-@pytest.mark.parametrize("kind", FORMAT_NAMES)
+@pytest.mark.parametrize("kind", others_slow(FORMAT_NAMES, "png", "npz"))
 @pytest.mark.parametrize("name", LAID_OUT)
 def test_gaps_are_those_that_were_drawn(name: str, kind: str, tmp_path: Path, mnistseq: Run) -> None:
     out = tmp_path / "out"
