@@ -23,6 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes long and shows at length what a quick test shows; see --full")
+    if os.access("/dev/shm", os.W_OK):  # thousands of small files, which a disk would take its time to sync
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
     settings.register_profile("plain", max_examples=60, deadline=None)
     settings.register_profile("full", max_examples=500, deadline=None)
     settings.load_profile("full" if config.getoption("--full") else "plain")
