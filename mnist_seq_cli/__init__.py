@@ -17,10 +17,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mnist_seq_cli.engine.batch import MaskedSample, Sample
     from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, OutputError, RequestError
     from mnist_seq_cli.recipe.recipe import Recipe
     from mnist_seq_cli.samples.mnist_sequence import MNIST_Sequence_API, generate_numbers_sequence
-    from mnist_seq_cli.samples.recipe_samples import MaskedSample, Sample
     from mnist_seq_cli.samples.sequence_dataset import SequenceDataset
     from mnist_seq_cli.samples.stored import StoredDataset, open_dataset
 
@@ -30,12 +30,12 @@ _HOMES = {
     "CheckError": "errors",
     "FormatError": "errors",
     "MNIST_Sequence_API": "samples.mnist_sequence",
-    "MaskedSample": "samples.recipe_samples",
+    "MaskedSample": "engine.batch",
     "MnistseqError": "errors",
     "OutputError": "errors",
     "Recipe": "recipe.recipe",
     "RequestError": "errors",
-    "Sample": "samples.recipe_samples",
+    "Sample": "engine.batch",
     "StoredDataset": "samples.stored",
     "open_dataset": "samples.stored",
     "SequenceDataset": "samples.sequence_dataset",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.batch import Annotations
-from mnist_seq_cli.engine.random_words import bounded_integers, words
+from mnist_seq_cli.engine.random_words import Numbers, bounded_integers, words
 from mnist_seq_cli.mnist.background_image import BackgroundImage
 from mnist_seq_cli.recipe.recipe import Recipe
 
@@ -17,10 +17,10 @@ DARKEST_GRAIN = 48
 """Grey levels below white that a pixel of grain has at most."""
 
 
-def contrasts(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
-    """Return how dark the ink of samples `first` to `stop` is, in percent: int64 (stop - first,)."""
+def contrasts(recipe: Recipe, samples: Numbers) -> NDArray[np.int64]:
+    """Return how dark the ink of samples is, in percent: int64 (n,)."""
     low, high = recipe.contrast
-    return low + bounded_integers(words(recipe.seed, "contrast", first, stop, 1)[:, 0], high - low + 1)
+    return low + bounded_integers(words(recipe.seed, "contrast", samples, 1)[:, 0], high - low + 1)
 
 
 def apply(
@@ -30,27 +30,26 @@ def apply(
 
     `shown` is what they show; `background` the image that a recipe with a custom background names.
     """
-    count, height, width = images.shape
-    first, stop = shown.first, shown.first + count
+    samples, (height, width) = shown.samples, images.shape[1:]
     if recipe.contrast != (100, 100):
         share = shown.sampled["contrast"].astype(np.uint16)[:, None, None]
         images[:] = 255 - ((255 - images).astype(np.uint16) * share + 50) // 100
     if recipe.paper != "plain":
         if recipe.has_custom_background:
             assert background is not None
-            darkness = _part_of(background.levels, recipe, first, stop, height, width)
+            darkness = _part_of(background.levels, recipe, samples, height, width)
         else:
-            darkness = (_gradient if recipe.paper == "gradient" else _grain)(recipe, first, stop, height, width)
+            darkness = (_gradient if recipe.paper == "gradient" else _grain)(recipe, samples, height, width)
         images[:] = (images.astype(np.uint16) * (255 - darkness) + 127) // 255
     if recipe.noise:
-        random = _bytes(recipe, "noise", first, stop, height, width).astype(np.int16)
+        random = _bytes(recipe, "noise", samples, height, width).astype(np.int16)
         change = (random.astype(np.int32) * (2 * recipe.noise + 1) >> 8) - recipe.noise
         images[:] = np.clip(images + change, 0, 255)
 
 
-def _gradient(recipe: Recipe, first: int, stop: int, height: int, width: int) -> NDArray[np.uint16]:
+def _gradient(recipe: Recipe, samples: Numbers, height: int, width: int) -> NDArray[np.uint16]:
     """Return grey levels below white that run evenly from corner to corner, each corner sampled for itself."""
-    corners = bounded_integers(words(recipe.seed, "paper", first, stop, 4), DARKEST_CORNER + 1)[:, :, None]
+    corners = bounded_integers(words(recipe.seed, "paper", samples, 4), DARKEST_CORNER + 1)[:, :, None]
     x, y = np.arange(width), np.arange(height)[:, None]
     across, down = max(1, width - 1), max(1, height - 1)
     top, bottom = (corners[:, left] * (across - x) + corners[:, left + 1] * x for left in (0, 2))
@@ -58,17 +57,17 @@ def _gradient(recipe: Recipe, first: int, stop: int, height: int, width: int) ->
     return levels.astype(np.uint16)
 
 
-def _grain(recipe: Recipe, first: int, stop: int, height: int, width: int) -> NDArray[np.uint16]:
+def _grain(recipe: Recipe, samples: Numbers, height: int, width: int) -> NDArray[np.uint16]:
     """Return grey levels below white, sampled for each pixel."""
-    random = _bytes(recipe, "paper", first, stop, height, width)
+    random = _bytes(recipe, "paper", samples, height, width)
     return random.astype(np.uint16) * np.uint16(DARKEST_GRAIN + 1) >> np.uint16(8)
 
 
 def _part_of(
-    levels: NDArray[np.uint8], recipe: Recipe, first: int, stop: int, height: int, width: int
+    levels: NDArray[np.uint8], recipe: Recipe, samples: Numbers, height: int, width: int
 ) -> NDArray[np.uint16]:
     """Return grey levels below white of parts of a picture, at sampled offsets; a small one is repeated."""
-    random = words(recipe.seed, "paper", first, stop, 2)
+    random = words(recipe.seed, "paper", samples, 2)
     rows, columns = (
         (bounded_integers(random[:, axis], there - size + 1 if there >= size else there)[:, None] + np.arange(size))
         % there
@@ -79,8 +78,8 @@ def _part_of(
     return darkness
 
 
-def _bytes(recipe: Recipe, purpose: str, first: int, stop: int, height: int, width: int) -> NDArray[np.uint8]:
+def _bytes(recipe: Recipe, purpose: str, samples: Numbers, height: int, width: int) -> NDArray[np.uint8]:
     """Return a random byte for each pixel: eight from each word, the lowest first."""
     pixels = height * width
-    random = words(recipe.seed, purpose, first, stop, -(-pixels // 8))
+    random = words(recipe.seed, purpose, samples, -(-pixels // 8))
     return np.ascontiguousarray(random, dtype="<u8").view(np.uint8)[:, :pixels].reshape(-1, height, width)

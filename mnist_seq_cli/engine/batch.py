@@ -1,14 +1,18 @@
-"""Owns samples as arrays: what they show, with the pixels or without."""
+"""Owns samples as arrays: many as a batch, with the pixels or without, and one as a tuple."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import namedtuple
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from operator import index as as_index
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_seq_cli.engine.random_words import Numbers, as_array
+from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.recipe.recipe import Recipe
 
 PAPER, INK = 255, 0
@@ -17,9 +21,51 @@ ABSENT = -1
 """Glyph id, edges and box of positions beyond the length of a sequence."""
 
 
+class Sample(NamedTuple):
+    """One sample: a named tuple of arrays and integers, which loaders such as PyTorch's collate as they are.
+
+    `image` uint8 (height, width), 255 background and 0 ink; `digits` uint8 (n,), of which the first `length` count;
+    `glyphs` int32 (n,), ids; `x` and `y` int32 (n,), left and top edges of their boxes in px; `boxes` int32 (n, 4),
+    those of their ink, as x, y, width and height in px; `number`, its index in the recipe.
+    """
+
+    image: NDArray[np.uint8]
+    digits: NDArray[np.uint8]
+    length: int
+    glyphs: NDArray[np.int32]
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    boxes: NDArray[np.int32]
+    number: int
+
+    @property
+    def label(self) -> str:
+        """The sequence as it is written in names and labels: `1-2-3`."""
+        return format_sequence(self.digits[: self.length].tolist())
+
+    @property
+    def text(self) -> str:
+        """The sequence as plain text: `0042`."""
+        return "".join(map(str, self.digits[: self.length].tolist()))
+
+
+_WithMask: Any = namedtuple("MaskedSample", (*Sample._fields, "mask"))  # type: ignore[misc]
+"""The fields of a sample, each declared once, and one more."""
+
+
+class MaskedSample(_WithMask, Sample):  # type: ignore[misc]
+    """A sample with its mask: what a Sample has, and as `mask` uint8 (height, width) which digit a pixel is of.
+
+    That is its position, counted from 1, or 0 for background; where digits overlap, that of the darker ink.
+    """
+
+    __slots__ = ()
+    mask: NDArray[np.uint8]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotations:
-    """What samples `first` to `first` + n show, without the pixels.
+    """What samples show, without the pixels: `first` to `first` + n, or those with the numbers `chosen`, int64 (n,).
 
     `digits` uint8 (n, length), padded with 0; `lengths` int32 (n,), how many of them count; `glyphs` int32
     (n, length), ids; `x` and `y` int32 (n, length), left and top edges of the glyphs' boxes in px; `boxes` int32
@@ -36,9 +82,28 @@ class Annotations:
     boxes: NDArray[np.int32]
     widths: NDArray[np.int32]
     sampled: Mapping[str, NDArray[Any]] = field(default_factory=dict, kw_only=True)
+    chosen: NDArray[np.int64] | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.digits)
+
+    @property
+    def samples(self) -> Numbers:
+        """The numbers of the samples in the recipe."""
+        return range(self.first, self.first + len(self)) if self.chosen is None else self.chosen
+
+    @property
+    def texts(self) -> list[str]:
+        """Each sequence as plain text: `0042`."""
+        return spelled(self.digits, self.lengths)
+
+
+def spelled(digits: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[str]:
+    """Return sequences, as in Annotations, as plain text, `0042`."""
+    width = digits.shape[1]
+    text = (digits + np.uint8(ord("0"))).tobytes().decode("ascii")
+    starts = range(0, len(text), width)
+    return [text[start : start + length] for start, length in zip(starts, lengths.tolist(), strict=True)]
 
 
 ARRAYS = ("digits", "lengths", "glyphs", "x", "y", "boxes", "widths")
@@ -47,13 +112,27 @@ ARRAYS = ("digits", "lengths", "glyphs", "x", "y", "boxes", "widths")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch(Annotations):
-    """Samples `first` to `first` + n: their annotations, and `images` uint8 (n, height, width).
+    """Samples: their annotations, and `images` uint8 (n, height, width). It is also a sequence of samples, one by one.
 
     `masks`, where they were asked for, have the shape of the images: which glyph, counted from 1, a pixel is of.
     """
 
     images: NDArray[np.uint8]
     masks: NDArray[np.uint8] | None = field(default=None, kw_only=True)
+
+    def __getitem__(self, row: int) -> Sample | MaskedSample:
+        """Return the sample in a row. Raises IndexError."""
+        row = range(len(self))[as_index(row)]
+        columns, length = slice(self.widths[row]), int(self.lengths[row])
+        image, digits, boxes = self.images[row, :, columns], self.digits[row], self.boxes[row]
+        number = int(self.samples[row])
+        sample = Sample(image, digits, length, self.glyphs[row], self.x[row], self.y[row], boxes, number)
+        if self.masks is None:
+            return sample
+        return MaskedSample(*sample, self.masks[row, :, columns])  # type: ignore[call-arg]
+
+    def __iter__(self) -> Iterator[Sample | MaskedSample]:
+        return map(self.__getitem__, range(len(self)))
 
     def first_difference(self, other: Batch) -> int | None:
         """Return the number of the first sample in which `other` differs; None where there is none.
@@ -70,10 +149,20 @@ class Batch(Annotations):
 
     def part(self, start: int, stop: int) -> Batch:
         """Return rows `start` to `stop`, without copying."""
-        rows: dict[str, Any] = {name: getattr(self, name)[start:stop] for name in (*ARRAYS, "images")}
-        sampled = {name: values[start:stop] for name, values in self.sampled.items()}
-        masks = None if self.masks is None else self.masks[start:stop]
-        return Batch(self.first + start, **rows, sampled=sampled, masks=masks)
+        return self._rows(
+            slice(start, stop), self.first + start, None if self.chosen is None else self.chosen[start:stop]
+        )
+
+    def take(self, rows: NDArray[np.int64]) -> Batch:
+        """Return these rows, in their order: a copy."""
+        chosen = as_array(self.samples)[rows]
+        return self._rows(rows, int(chosen[0]) if len(chosen) else self.first, chosen)
+
+    def _rows(self, rows: slice | NDArray[np.int64], first: int, chosen: NDArray[np.int64] | None) -> Batch:
+        arrays: dict[str, Any] = {name: getattr(self, name)[rows] for name in (*ARRAYS, "images")}
+        sampled = {name: values[rows] for name, values in self.sampled.items()}
+        masks = None if self.masks is None else self.masks[rows]
+        return Batch(first, **arrays, sampled=sampled, chosen=chosen, masks=masks)
 
 
 def sampled_names(recipe: Recipe) -> tuple[str, ...]:
@@ -98,4 +187,11 @@ def joined(batches: list[Batch]) -> Batch:
     arrays: dict[str, Any] = {name: np.concatenate([getattr(batch, name) for batch in batches]) for name in names}
     sampled = {name: np.concatenate([batch.sampled[name] for batch in batches]) for name in batches[0].sampled}
     masks = [batch.masks for batch in batches if batch.masks is not None]
-    return Batch(batches[0].first, **arrays, sampled=sampled, masks=np.concatenate(masks) if masks else None)
+    numbers = np.concatenate([as_array(batch.samples) for batch in batches])
+    return Batch(
+        batches[0].first,
+        **arrays,
+        sampled=sampled,
+        chosen=None if (np.diff(numbers) == 1).all() else numbers,
+        masks=np.concatenate(masks) if masks else None,
+    )

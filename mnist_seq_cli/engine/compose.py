@@ -18,6 +18,7 @@ from mnist_seq_cli.engine import placement
 from mnist_seq_cli.engine.batch import ABSENT, ARRAYS, Annotations, Batch, nothing
 from mnist_seq_cli.engine.glyphs import check_bank, choose
 from mnist_seq_cli.engine.painting import paint
+from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.engine.writing import sequences
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.background_image import BackgroundImage
@@ -42,8 +43,8 @@ def annotate(recipe: Recipe, bank: Bank, first: int, stop: int) -> Annotations:
     bank = check_bank(recipe, bank)
     if first == stop:
         return nothing(recipe, first)
-    runs = _runs(recipe, first, stop)
-    return _joined((_run(recipe, bank, run.start, run.stop)[0] for run in runs), stop - first)
+    samples = range(first, stop)
+    return _joined((_run(recipe, bank, samples[rows])[0] for rows in _runs(recipe, len(samples))), len(samples))
 
 
 def compose(
@@ -55,7 +56,19 @@ def compose(
     masks: bool = False,
     background: BackgroundImage | None = None,
 ) -> Batch:
-    """Return samples `first` to `stop` of the recipe, with masks if they are asked for.
+    """Return samples `first` to `stop` of the recipe, with masks if they are asked for; see `compose_any`."""
+    return compose_any(recipe, bank, range(first, stop), masks=masks, background=background)
+
+
+def compose_any(
+    recipe: Recipe,
+    bank: Bank,
+    samples: Numbers,
+    *,
+    masks: bool = False,
+    background: BackgroundImage | None = None,
+) -> Batch:
+    """Return any samples of the recipe, in the order of their numbers, of which some may come again.
 
     `background` is the image that a recipe with a custom background names. Raises RequestError for a bank or a
     background of another content, and where `check_masks` does.
@@ -64,25 +77,25 @@ def compose(
     check_background(recipe, background)
     if masks:
         check_masks(recipe)
-    if first == stop:
-        return nothing(recipe, first, masks=masks)
-    shape = (stop - first, recipe.height, recipe.width)
+    if not len(samples):
+        return nothing(recipe, samples.start if isinstance(samples, range) else 0, masks=masks)
+    shape = (len(samples), recipe.height, recipe.width)
     images, masked = np.empty(shape, dtype=np.uint8), np.zeros(shape, dtype=np.uint8) if masks else None
 
-    def made(run: range) -> Annotations:
-        shown, warped = _run(recipe, bank, run.start, run.stop)
-        here = slice(run.start - first, run.stop - first)
-        mask = None if masked is None else masked[here]
-        paint(recipe, bank, shown, warped, images[here], masks=mask, background=background)
+    def made(rows: slice) -> Annotations:
+        shown, warped = _run(recipe, bank, samples[rows])
+        mask = None if masked is None else masked[rows]
+        paint(recipe, bank, shown, warped, images[rows], masks=mask, background=background)
         return shown
 
-    shown = _joined(_each(made, _runs(recipe, first, stop), stop - first), stop - first)
+    shown = _joined(_each(made, _runs(recipe, len(samples)), len(samples)), len(samples))
     arrays: dict[str, Any] = {name: getattr(shown, name) for name in ARRAYS}
-    return Batch(first, **arrays, images=images, sampled=shown.sampled, masks=masked)
+    chosen = None if isinstance(samples, range) else samples
+    return Batch(shown.first, **arrays, images=images, sampled=shown.sampled, chosen=chosen, masks=masked)
 
 
 def _joined(runs: Iterator[Annotations], count: int) -> Annotations:
-    """Return the annotations of consecutive runs of samples as one, `count` in all; none of the runs is kept."""
+    """Return the annotations of runs of samples as one, `count` in all; none of the runs is kept."""
     start = next(runs)
     if len(start) == count:
         return start
@@ -91,8 +104,10 @@ def _joined(runs: Iterator[Annotations], count: int) -> Annotations:
         {name: np.empty((count, *values.shape[1:]), values.dtype) for name, values in part.items()}
         for part in (known, start.sampled)
     )
+    done = 0
     for run in chain([start], runs):
-        here = slice(run.first - start.first, run.first - start.first + len(run))
+        here = slice(done, done + len(run))
+        done += len(run)
         for name, values in arrays.items():
             values[here] = getattr(run, name)
         for name, values in sampled.items():
@@ -100,14 +115,14 @@ def _joined(runs: Iterator[Annotations], count: int) -> Annotations:
     return Annotations(start.first, **arrays, sampled=sampled)
 
 
-def _runs(recipe: Recipe, first: int, stop: int) -> Iterator[range]:
-    """Yield samples `first` to `stop` in runs that are computed at a time."""
+def _runs(recipe: Recipe, count: int) -> Iterator[slice]:
+    """Yield the rows of `count` samples in runs that are computed at a time."""
     size = _SHORT_RUN if recipe.is_warped or recipe.has_effects else _RUN
-    for start in range(first, stop, size):
-        yield range(start, min(start + size, stop))
+    for start in range(0, count, size):
+        yield slice(start, start + size)
 
 
-def _each(made: Callable[[range], Annotations], runs: Iterator[range], samples: int) -> Iterator[Annotations]:
+def _each(made: Callable[[slice], Annotations], runs: Iterator[slice], samples: int) -> Iterator[Annotations]:
     """Yield the result of each run, in order; of many samples on two threads, which wait for memory in turn."""
     if samples < _THREADS_FROM:
         yield from map(made, runs)
@@ -118,20 +133,20 @@ def _each(made: Callable[[range], Annotations], runs: Iterator[range], samples: 
         yield from threads.map(made, runs)
 
 
-def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Annotations, WarpedGlyphs | None]:
+def _run(recipe: Recipe, bank: Bank, samples: Numbers) -> tuple[Annotations, WarpedGlyphs | None]:
     """Return the annotations of a run of samples, and the glyphs where their shapes are not those of the bank."""
-    digits, lengths = sequences(recipe, first, stop)
-    glyphs = choose(recipe, bank, digits, first, stop)
-    ink, gaps = bank.ink(glyphs), placement.gaps(recipe, first, stop)
+    digits, lengths = sequences(recipe, samples)
+    glyphs = choose(recipe, bank, digits, samples)
+    ink, gaps = bank.ink(glyphs), placement.gaps(recipe, samples)
     sampled: dict[str, NDArray[Any]] = {"gaps": gaps} if recipe.min_gap < recipe.max_gap else {}
     warped = None
     if recipe.is_warped:
         from mnist_seq_cli.engine.warp import warp
 
-        warped = warp(recipe, bank, glyphs, ink, first)
+        warped = warp(recipe, bank, glyphs, ink, samples)
         ink, sampled = warped.boxes, sampled | warped.sampled
-    x, widths = placement.left_edges(recipe, ink, lengths, gaps, first, stop)
-    y = placement.top_edges(recipe, first, stop)
+    x, widths = placement.left_edges(recipe, ink, lengths, gaps, samples)
+    y = placement.top_edges(recipe, samples)
     written = np.arange(recipe.length) < lengths[:, None]
     if recipe.fit:  # with room for a glyph that became wider than its box
         np.maximum(widths, (ink[:, :, 2] * written).max(axis=1) + 2 * recipe.margin, out=widths)
@@ -151,8 +166,10 @@ def _run(recipe: Recipe, bank: Bank, first: int, stop: int) -> tuple[Annotations
     if "contrast" in recipe.sampled_ranges:
         from mnist_seq_cli.engine.background import contrasts
 
-        sampled["contrast"] = contrasts(recipe, first, stop)
-    return Annotations(first, digits.astype(np.uint8), lengths, glyphs, x, y, boxes, widths, sampled=sampled), warped
+        sampled["contrast"] = contrasts(recipe, samples)
+    chosen = None if isinstance(samples, range) else samples
+    arrays = (digits.astype(np.uint8), lengths, glyphs, x, y, boxes, widths)
+    return Annotations(int(samples[0]), *arrays, sampled=sampled, chosen=chosen), warped
 
 
 def _into_margins(recipe: Recipe, boxes: NDArray[np.int32], widths: NDArray[np.int32]) -> NDArray[np.int32]:

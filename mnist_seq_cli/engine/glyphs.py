@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.permutation import permute
-from mnist_seq_cli.engine.random_words import bounded_integers, words
+from mnist_seq_cli.engine.random_words import Numbers, bounded_integers, words
 from mnist_seq_cli.engine.writing import occurrences, possible_digits
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.bank import MISLABELED, Bank
@@ -18,11 +18,11 @@ from mnist_seq_cli.recipe.parts.glyphs import Pool
 from mnist_seq_cli.recipe.recipe import Recipe
 
 
-def choose(recipe: Recipe, bank: Bank, digits: NDArray[np.int64], first: int, stop: int) -> NDArray[np.int32]:
-    """Return the id of a glyph for each digit of samples `first` to `stop`: int32 (n, length), as `digits`."""
+def choose(recipe: Recipe, bank: Bank, digits: NDArray[np.int64], samples: Numbers) -> NDArray[np.int32]:
+    """Return the id of a glyph for each digit of samples: int32 (n, length), as `digits`."""
     if recipe.glyphs == "once":
-        return without_replacement(bank, digits, occurrences(recipe, first, stop), recipe.seed)
-    return pick(bank, digits, words(recipe.seed, "glyph", first, stop, recipe.length))
+        return without_replacement(bank, digits, occurrences(recipe, samples), recipe.seed)
+    return pick(bank, digits, words(recipe.seed, "glyph", samples, recipe.length))
 
 
 def pick(bank: Bank, digits: NDArray[Any], random: NDArray[np.uint64]) -> NDArray[np.int32]:
@@ -53,7 +53,7 @@ def without_replacement(
 @lru_cache(maxsize=20)
 def _order(seed: int, digit: int, number: int, size: int) -> NDArray[np.int32]:
     """Return a shuffle of 0 to `size` - 1, of its own for each round and digit. All words differ, or come in order."""
-    return np.argsort(words(seed, f"once/{digit}", number, number + 1, size)[0], kind="stable").astype(np.int32)
+    return np.argsort(words(seed, f"once/{digit}", range(number, number + 1), size)[0], kind="stable").astype(np.int32)
 
 
 def check_bank(recipe: Recipe, bank: Bank) -> Bank:

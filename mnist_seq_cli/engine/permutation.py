@@ -23,7 +23,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 @lru_cache(maxsize=64)
 def _keys(seed: int, purpose: str, rounds: int) -> tuple[np.uint64, ...]:
-    return tuple(words(seed, purpose, 0, 1, rounds)[0])
+    return tuple(words(seed, purpose, range(1), rounds)[0])
 
 
 def permute(seed: int, purpose: str, size: int, values: NDArray[Any]) -> NDArray[np.int64]:

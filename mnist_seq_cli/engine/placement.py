@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.random_words import bounded_integers, words
+from mnist_seq_cli.engine.random_words import Numbers, bounded_integers, words
 from mnist_seq_cli.recipe.parts.placement import FULL
 from mnist_seq_cli.recipe.recipe import Recipe
 
 
-def gaps(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
-    """Return the gaps of samples `first` to `stop`: int64 (stop - first, length - 1), each in [min_gap, max_gap] px."""
-    count, between = stop - first, recipe.length - 1
+def gaps(recipe: Recipe, samples: Numbers) -> NDArray[np.int64]:
+    """Return the gaps of samples: int64 (n, length - 1), each in [min_gap, max_gap] px."""
+    count, between = len(samples), recipe.length - 1
     if recipe.min_gap == recipe.max_gap:
         return np.full((count, between), recipe.min_gap, dtype=np.int64)
-    random = words(recipe.seed, "gap", first, stop, 1 if recipe.spacing == "equal" else between)
+    random = words(recipe.seed, "gap", samples, 1 if recipe.spacing == "equal" else between)
     gap = recipe.min_gap + bounded_integers(random, recipe.max_gap - recipe.min_gap + 1)
     return np.broadcast_to(gap, (count, between))
 
@@ -25,15 +25,14 @@ def left_edges(
     ink: NDArray[np.int32],
     lengths: NDArray[np.int32],
     between: NDArray[np.int64],
-    first: int,
-    stop: int,
+    samples: Numbers,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the left edges of glyph boxes, int32 (n, length), and how wide each strip is, int32 (n,), in px.
 
     `ink` int32 (n, length, 4) is where the ink of each glyph is in its box, `lengths` int32 (n,) how many glyphs count,
     `between` int64 (n, length - 1) the gaps, in px.
     """
-    count, step = stop - first, recipe.glyph_width
+    count, step = len(samples), recipe.glyph_width
     if recipe.is_row:
         if recipe.min_gap == recipe.max_gap:
             row = recipe.margin + np.arange(recipe.length, dtype=np.int32) * (step + recipe.min_gap)
@@ -52,37 +51,37 @@ def left_edges(
     content = np.where(absent, 0, offsets + widths).max(axis=1, initial=1)  # custom glyphs may have no ink
     around = recipe.margin + recipe.jitter_x
     slack = np.maximum(recipe.width - 2 * around - content, 0)
-    start = around + _aligned(recipe, slack, first, stop)
-    x = offsets + start[:, None] + _jitter(recipe, "jitter-x", recipe.jitter_x, first, stop)
+    start = around + _aligned(recipe, slack, samples)
+    x = offsets + start[:, None] + _jitter(recipe, "jitter-x", recipe.jitter_x, samples)
     if tight:
         x -= ink[:, :, 0]
     return x.astype(np.int32), (2 * around + content).astype(np.int32)
 
 
-def _aligned(recipe: Recipe, slack: NDArray[np.int64], first: int, stop: int) -> NDArray[np.int64]:
+def _aligned(recipe: Recipe, slack: NDArray[np.int64], samples: Numbers) -> NDArray[np.int64]:
     if recipe.align == "center":
         return slack // 2
     if recipe.align == "right":
         return slack
     if recipe.align == "random":
-        return bounded_integers(words(recipe.seed, "align", first, stop, 1)[:, 0], slack + 1)
+        return bounded_integers(words(recipe.seed, "align", samples, 1)[:, 0], slack + 1)
     return np.zeros_like(slack)
 
 
-def _jitter(recipe: Recipe, purpose: str, most: int, first: int, stop: int) -> NDArray[np.int64]:
+def _jitter(recipe: Recipe, purpose: str, most: int, samples: Numbers) -> NDArray[np.int64]:
     """Return how far each glyph is moved, int64 (n, length): up to `most` px either way."""
     if not most:
-        return np.zeros((stop - first, recipe.length), dtype=np.int64)
-    return bounded_integers(words(recipe.seed, purpose, first, stop, recipe.length), 2 * most + 1) - most
+        return np.zeros((len(samples), recipe.length), dtype=np.int64)
+    return bounded_integers(words(recipe.seed, purpose, samples, recipe.length), 2 * most + 1) - most
 
 
-def top_edges(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
+def top_edges(recipe: Recipe, samples: Numbers) -> NDArray[np.int32]:
     """Return the top edges of glyph boxes: int32 (n, length), in px; in the middle where they are not moved."""
     room = recipe.height - 2 * recipe.margin - recipe.glyph_height
     if recipe.jitter_y == FULL:
-        random = words(recipe.seed, "jitter-y", first, stop, recipe.length)
+        random = words(recipe.seed, "jitter-y", samples, recipe.length)
         return (recipe.margin + bounded_integers(random, max(room, 0) + 1)).astype(np.int32)
     if not recipe.jitter_y:
-        return np.full((stop - first, recipe.length), recipe.margin + room // 2, dtype=np.int32)
-    moved = _jitter(recipe, "jitter-y", recipe.jitter_y, first, stop)
+        return np.full((len(samples), recipe.length), recipe.margin + room // 2, dtype=np.int32)
+    moved = _jitter(recipe, "jitter-y", recipe.jitter_y, samples)
     return (recipe.margin + room // 2 + moved).astype(np.int32)

@@ -1,8 +1,8 @@
 """Owns randomness: words addressed by (seed, purpose, sample), the same on every machine and numpy version.
 
 Only the raw stream of the Philox bit generator is used, at a counter that is computed from the sample's index, so any
-sample can be made alone. Philox4x64: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-SC 2011. One purpose per kind of choice keeps every old stream where it is when a new choice is added.
+sample can be made alone. Philox4x64-10: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+SC 2011, section 3.3. One purpose per kind of choice keeps every old stream where it is when a new choice is added.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 BLOCK = 4
 """Words that Philox makes at a time: a sample's words begin at a block."""
 
+Numbers = range | NDArray[np.int64]
+"""The numbers of samples: a run of them, or any, int64 (n,)."""
+
 
 @lru_cache(maxsize=64)
 def _key(seed: int) -> int:
@@ -28,16 +31,69 @@ def _domain(purpose: str) -> int:
     return int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "little")
 
 
-def words(seed: int, purpose: str, first: int, stop: int, per_sample: int) -> NDArray[np.uint64]:
-    """Return the random words of samples `first` to `stop` for one purpose.
+def as_array(samples: Numbers) -> NDArray[np.int64]:
+    """Return the numbers as an array, int64 (n,)."""
+    return np.arange(samples.start, samples.stop) if isinstance(samples, range) else samples
 
-    The result is uint64 (stop - first, per_sample). A sample owns whole blocks of four words, so its words depend on
-    `per_sample` rounded up to a multiple of four, and on nothing else.
+
+def words(seed: int, purpose: str, samples: Numbers, per_sample: int) -> NDArray[np.uint64]:
+    """Return the random words of samples for one purpose: uint64 (n, per_sample).
+
+    A sample owns whole blocks of four words, so its words depend on `per_sample` rounded up to a multiple of four, and
+    on nothing else.
     """
     blocks = -(-per_sample // BLOCK)
-    counter = first * blocks + (_domain(purpose) << 128)
-    random = np.random.Philox(key=_key(seed), counter=counter).random_raw((stop - first) * blocks * BLOCK)
-    return random.reshape(stop - first, blocks * BLOCK)[:, :per_sample]
+    if isinstance(samples, range):
+        counter = samples.start * blocks + (_domain(purpose) << 128)
+        random = np.random.Philox(key=_key(seed), counter=counter).random_raw(len(samples) * blocks * BLOCK)
+    else:
+        counters = np.add.outer(samples * blocks, np.arange(blocks)).reshape(-1).view(np.uint64)
+        random = _philox(seed, purpose, counters)
+    return random.reshape(len(samples), blocks * BLOCK)[:, :per_sample]
+
+
+_MULTIPLIERS = np.array([[0xD2E7470EE14C6C93], [0xCA5A826395121157]], dtype=np.uint64)
+_WEYL = np.array([[0x9E3779B97F4A7C15], [0xBB67AE8584CAA73B]], dtype=np.uint64)
+_ROUNDS = 10
+_HALF, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
+_UPPER, _LOWER = _MULTIPLIERS >> _HALF, _MULTIPLIERS & _LOW
+
+
+@lru_cache(maxsize=64)
+def _round_keys(seed: int) -> list[NDArray[np.uint64]]:
+    key = _key(seed)
+    first = np.array([[key & (1 << 64) - 1], [key >> 64]], dtype=np.uint64)
+    return [first + np.uint64(number) * _WEYL for number in range(_ROUNDS)]
+
+
+def _philox(seed: int, purpose: str, counters: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the block of words of each counter, uint64 (n, 4), as NumPy's Philox has it: at the counter and 1.
+
+    The two products of a round are taken at once: `state` is words 0 and 2 of all blocks, and `other` 1 and 3.
+    """
+    state, other = np.empty((2, len(counters)), dtype=np.uint64), np.zeros((2, len(counters)), dtype=np.uint64)
+    state[0], state[1] = counters + np.uint64(1), _domain(purpose)
+    low, high, middle, top = (np.empty_like(state) for _ in range(4))
+    for key in _round_keys(seed):
+        np.bitwise_and(state, _LOW, out=low)
+        np.right_shift(state, _HALF, out=high)
+        np.multiply(low, _UPPER, out=middle)
+        np.multiply(high, _UPPER, out=top)
+        low *= _LOWER
+        low >>= _HALF
+        middle += low
+        high *= _LOWER
+        np.bitwise_and(middle, _LOW, out=low)
+        high += low
+        high >>= _HALF
+        middle >>= _HALF
+        top += middle
+        top += high
+        other ^= top[::-1]
+        other ^= key
+        state *= _MULTIPLIERS
+        state, other = other, state[::-1]
+    return np.stack([state[0], other[0], state[1], other[1]], axis=1)
 
 
 def bounded_integers(random: NDArray[np.uint64], bound: int | NDArray[Any]) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.random_words import bounded_integers, words
+from mnist_seq_cli.engine.random_words import Numbers, bounded_integers, words
 from mnist_seq_cli.mnist.bank import Bank, ink_boxes
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.warp_bounds import ONE, STEPS, cell_size, cosine, sine, tangent
@@ -74,19 +74,18 @@ class WarpedGlyphs(NamedTuple):
     sampled: dict[str, NDArray[Any]]
 
 
-def warp(recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], ink: NDArray[np.int32], first: int) -> WarpedGlyphs:
+def warp(
+    recipe: Recipe, bank: Bank, glyphs: NDArray[np.int32], ink: NDArray[np.int32], samples: Numbers
+) -> WarpedGlyphs:
     """Return glyphs, int32 (n, length) ids, warped as the recipe says, each in the box that it has in the bank.
 
-    `ink` int32 (n, length, 4) is where their ink is in the bank, `first` the number of the first sample.
+    `ink` int32 (n, length, 4) is where their ink is in the bank.
     """
     count, length = glyphs.shape
     values, sampled = {}, {}
     for name, (low, high) in recipe.warp._asdict().items():
         steps = 1 if name == "stroke" else STEPS
-        chosen = (
-            bounded_integers(words(recipe.seed, name, first, first + count, length), (high - low) * steps + 1)
-            + low * steps
-        )
+        chosen = bounded_integers(words(recipe.seed, name, samples, length), (high - low) * steps + 1) + low * steps
         values[name] = chosen.reshape(-1)
         if name in recipe.sampled_ranges:
             sampled[name] = chosen if name == "stroke" else (chosen * 100 // STEPS) / 100

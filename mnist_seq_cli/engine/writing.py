@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.permutation import permute
-from mnist_seq_cli.engine.random_words import bounded_integers, words
+from mnist_seq_cli.engine.random_words import Numbers, as_array, bounded_integers, words
 from mnist_seq_cli.recipe.options.notation import Digits
 from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING
 from mnist_seq_cli.recipe.recipe import Recipe
@@ -22,30 +22,33 @@ Sequences = tuple[NDArray[np.int64], NDArray[np.int32]]
 """Digits, int64 (n, longest), padded with 0; and how many of them count, int32 (n,)."""
 
 
-def sequences(recipe: Recipe, first: int, stop: int) -> Sequences:
-    """Return the sequences of samples `first` to `stop`.
+def sequences(recipe: Recipe, samples: Numbers) -> Sequences:
+    """Return the sequences of samples.
 
     Digits are int64 (n, length), padded with 0, and lengths int32 (n,).
     """
     if recipe.sequences:
-        return _listed(recipe, first, stop)
+        return _listed(recipe, samples)
     if recipe.per_label:
-        return _balanced(recipe, first, stop)
-    digits, lengths = (_from_pattern if recipe.pattern else _random)(recipe, first, stop)
+        return _balanced(recipe, samples)
+    digits, lengths = (_from_pattern if recipe.pattern else _random)(recipe, samples)
     if recipe.check == "luhn":
         _fix_luhn(digits, lengths)
     return digits, lengths
 
 
-def occurrences(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
-    """Return how often each digit of samples `first` to `stop` occurs before it does there: int64 (n, length).
+def occurrences(recipe: Recipe, samples: Numbers) -> NDArray[np.int64]:
+    """Return how often each digit of samples occurs before it does there: int64 (n, length).
 
     Before means in samples 0, 1, 2 … as they are read, from left to right; positions beyond the end of a sequence
     mean nothing. All samples before have to be gone through: once in a process, which keeps the sums.
     """
-    digits, lengths = sequences(recipe, first, stop)
+    if not isinstance(samples, range):
+        alone = [occurrences(recipe, range(number, number + 1)) for number in samples.tolist()]
+        return np.concatenate(alone) if alone else np.zeros((0, recipe.length), dtype=np.int64)
+    digits, lengths = sequences(recipe, samples)
     written = np.arange(recipe.length) < lengths[:, None]
-    before = _sums(recipe).before(first)
+    before = _sums(recipe).before(samples.start)
     counts = np.zeros(digits.shape, dtype=np.int64)
     for digit in range(10):
         here = (digits == digit) & written
@@ -53,14 +56,14 @@ def occurrences(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
     return counts
 
 
-def copies(recipe: Recipe, first: int, stop: int) -> NDArray[np.int64]:
-    """Return a number for each of samples `first` to `stop`, int64 (n,), that no other of the same sequence has.
+def copies(recipe: Recipe, samples: Numbers) -> NDArray[np.int64]:
+    """Return a number for each of samples, int64 (n,), that no other of the same sequence has.
 
     With `per_label` they count from 0 for each sequence; else it is the number of the sample.
     """
     if not recipe.per_label:
-        return np.arange(first, stop)
-    rounds, offsets = _shuffled_offsets(recipe, first, stop)
+        return as_array(samples)
+    rounds, offsets = _shuffled_offsets(recipe, samples)
     return rounds * recipe.per_label + offsets % recipe.per_label
 
 
@@ -78,13 +81,13 @@ class _Sums:
         with self._lock:
             while len(self._sums) <= step:
                 start = (len(self._sums) - 1) * _STEP
-                self._sums.append(self._sums[-1] + self._count(start, start + _STEP))
-        return self._sums[step] + self._count(sample - rest, sample)
+                self._sums.append(self._sums[-1] + self._count(range(start, start + _STEP)))
+        return self._sums[step] + self._count(range(sample - rest, sample))
 
-    def _count(self, first: int, stop: int) -> NDArray[np.int64]:
-        if first == stop:
+    def _count(self, samples: range) -> NDArray[np.int64]:
+        if not samples:
             return np.zeros(10, dtype=np.int64)
-        digits, lengths = sequences(self._recipe, first, stop)
+        digits, lengths = sequences(self._recipe, samples)
         return np.bincount(digits[np.arange(digits.shape[1]) < lengths[:, None]], minlength=10)
 
 
@@ -113,10 +116,10 @@ def _arrays(written: tuple[Digits, ...]) -> Sequences:
     return digits, lengths
 
 
-def _listed(recipe: Recipe, first: int, stop: int) -> Sequences:
+def _listed(recipe: Recipe, samples: Numbers) -> Sequences:
     """Return the listed sequences one after another; shuffled, each round in an order of its own."""
     digits, lengths = _arrays(recipe.sequences)
-    rounds, offsets = np.divmod(np.arange(first, stop), len(lengths))
+    rounds, offsets = np.divmod(as_array(samples), len(lengths))
     if recipe.shuffle:
         for number in np.unique(rounds):
             here = rounds == number
@@ -124,16 +127,16 @@ def _listed(recipe: Recipe, first: int, stop: int) -> Sequences:
     return digits[offsets], lengths[offsets]
 
 
-def _balanced(recipe: Recipe, first: int, stop: int) -> Sequences:
+def _balanced(recipe: Recipe, samples: Numbers) -> Sequences:
     """Return every sequence `per_label` times in shuffled order, and so on round after round."""
-    _, offsets = _shuffled_offsets(recipe, first, stop)
-    return _numbered(recipe, offsets // recipe.per_label), np.full(stop - first, recipe.length, dtype=np.int32)
+    _, offsets = _shuffled_offsets(recipe, samples)
+    return _numbered(recipe, offsets // recipe.per_label), np.full(len(samples), recipe.length, dtype=np.int32)
 
 
-def _shuffled_offsets(recipe: Recipe, first: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _shuffled_offsets(recipe: Recipe, samples: Numbers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the round of each sample, and its offset among all sequences of a round, each `per_label` times."""
     size = recipe.per_label * recipe.sequence_count
-    rounds, offsets = np.divmod(np.arange(first, stop), size)
+    rounds, offsets = np.divmod(as_array(samples), size)
     for number in np.unique(rounds):
         here = rounds == number
         offsets[here] = permute(recipe.seed, f"balance/{number}", size, offsets[here])
@@ -150,13 +153,13 @@ def _numbered(recipe: Recipe, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     return digits
 
 
-def _random(recipe: Recipe, first: int, stop: int) -> Sequences:
+def _random(recipe: Recipe, samples: Numbers) -> Sequences:
     """Sample every digit for itself; or, without repetition, each from those that are left; or whole sequences."""
     if recipe.label_pool != EVERYTHING:
-        numbers = bounded_integers(words(recipe.seed, "sequence", first, stop, 1)[:, 0], recipe.sequence_count)
-        return _numbered(recipe, numbers), np.full(stop - first, recipe.length, dtype=np.int32)
-    random = words(recipe.seed, "digit", first, stop, recipe.length)
-    lengths = _lengths(recipe, first, stop)
+        numbers = bounded_integers(words(recipe.seed, "sequence", samples, 1)[:, 0], recipe.sequence_count)
+        return _numbered(recipe, numbers), np.full(len(samples), recipe.length, dtype=np.int32)
+    random = words(recipe.seed, "digit", samples, recipe.length)
+    lengths = _lengths(recipe, samples)
     if not recipe.repeat:
         digits = _without_repetition(recipe, random)
     elif len(recipe.digits) == 10:
@@ -168,11 +171,11 @@ def _random(recipe: Recipe, first: int, stop: int) -> Sequences:
     return digits, lengths
 
 
-def _lengths(recipe: Recipe, first: int, stop: int) -> NDArray[np.int32]:
+def _lengths(recipe: Recipe, samples: Numbers) -> NDArray[np.int32]:
     if not recipe.lengths:
-        return np.full(stop - first, recipe.length, dtype=np.int32)
+        return np.full(len(samples), recipe.length, dtype=np.int32)
     sizes, weights = (np.array(column) for column in zip(*recipe.lengths, strict=True))
-    random = bounded_integers(words(recipe.seed, "length", first, stop, 1)[:, 0], int(weights.sum()))
+    random = bounded_integers(words(recipe.seed, "length", samples, 1)[:, 0], int(weights.sum()))
     lengths: NDArray[np.int32] = sizes[np.searchsorted(np.cumsum(weights), random, side="right")].astype(np.int32)
     return lengths
 
@@ -198,10 +201,10 @@ def _parsed(text: str) -> Pattern:
     return parse(text)
 
 
-def _from_pattern(recipe: Recipe, first: int, stop: int) -> Sequences:
+def _from_pattern(recipe: Recipe, samples: Numbers) -> Sequences:
     parsed = _parsed(recipe.pattern)
-    random = words(recipe.seed, "pattern", first, stop, max(1, parsed.choices))
-    digits, lengths = parsed.fill(lambda choice, offered: bounded_integers(random[:, choice], offered), stop - first)
+    random = words(recipe.seed, "pattern", samples, max(1, parsed.choices))
+    digits, lengths = parsed.fill(lambda choice, offered: bounded_integers(random[:, choice], offered), len(samples))
     return digits.astype(np.int64), lengths
 
 

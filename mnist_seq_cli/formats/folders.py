@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
-from mnist_seq_cli.engine.batch import Batch
+from mnist_seq_cli.engine.batch import Batch, spelled
 from mnist_seq_cli.engine.writing import copies, sequences
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener
 from mnist_seq_cli.formats.png_folder import PngFolder, label_files, measured, read_named
-from mnist_seq_cli.formats.rows import spelled, texts_of
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
@@ -52,7 +51,7 @@ class LabelFolders(Format):
         return [entry.name for entry in _label_folders(files)]
 
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
-        return label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.first, texts_of(known)))
+        return label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.first, known.texts))
 
     def existing(self, spec: Spec, files: Files) -> Iterator[tuple[str, bool]]:
         """Yield every image with the name of a sample, and whether it is one of the plan; and folders without any."""
@@ -67,7 +66,7 @@ class LabelFolders(Format):
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         for batch in batches:
             contents = png.encode(batch.images, spec.compression, batch.widths)
-            yield from map(File, _named(spec.recipe, batch.first, texts_of(batch)), contents)
+            yield from map(File, _named(spec.recipe, batch.first, batch.texts), contents)
         return None
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
@@ -124,13 +123,13 @@ def _that_are_files(names: list[str], files: Files) -> Iterator[str]:
 
 def _planned(recipe: Recipe, first: int, stop: int) -> list[str]:
     """Return the names of the images of samples `first` to `stop`."""
-    digits, lengths = sequences(recipe, first, stop)
+    digits, lengths = sequences(recipe, range(first, stop))
     return _named(recipe, first, spelled(digits.astype(np.uint8), lengths))
 
 
 def _named(recipe: Recipe, first: int, texts: list[str]) -> list[str]:
     """Return the names of the images of samples `first` and on, of these sequences: 0042/0_0042.png."""
-    numbers = copies(recipe, first, first + len(texts)).tolist()
+    numbers = copies(recipe, range(first, first + len(texts))).tolist()
     return [f"{text}/{number}_{text}.png" for number, text in zip(numbers, texts, strict=True)]
 
 

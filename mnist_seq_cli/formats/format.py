@@ -17,7 +17,6 @@ from typing import BinaryIO, ClassVar, NamedTuple
 from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.formats.rows import texts_of
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import STATE_NAME, Files, FileSum, Region, pieces_of, sum_of
@@ -164,7 +163,7 @@ class Format(ABC):
         """Yield the sequence of each sample as plain text, `0042`. Raises FormatError, OSError."""
         for shard in spec.plan:
             for batch in self.read(spec, shard, open_file):
-                yield from texts_of(batch)
+                yield from batch.texts
 
     def finder(self, spec: Spec) -> Callable[[str], int | None] | None:
         """Return a function from the name of an image to its sample; None where names are the numbers of samples."""

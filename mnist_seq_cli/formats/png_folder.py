@@ -56,7 +56,7 @@ def label_files(recipe: Recipe, names: Names, *, masks: bool = False) -> tuple[E
     """Return labels.csv and metadata.jsonl, for images that have these names."""
 
     def labels(shard: Shard, annotations: Annotations) -> bytes:
-        texts = rows.texts_of(annotations)
+        texts = annotations.texts
         named = zip(names(shard, annotations), texts, strict=True)
         return "".join([f"{name},{'-'.join(text)}\n" for name, text in named]).encode()
 

@@ -28,26 +28,13 @@ LABELS_NAME, METADATA_NAME = "labels.csv", "metadata.jsonl"
 LABELS_HEADER = b"file_name,label\n"
 
 
-def texts_of(annotations: Annotations) -> list[str]:
-    """Return each sequence as plain text, `0042`."""
-    return spelled(annotations.digits, annotations.lengths)
-
-
-def spelled(digits: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[str]:
-    """Return sequences, as in Annotations, as plain text, `0042`."""
-    width = digits.shape[1]
-    text = (digits + np.uint8(ord("0"))).tobytes().decode("ascii")
-    starts = range(0, len(text), width)
-    return [text[start : start + length] for start, length in zip(starts, lengths.tolist(), strict=True)]
-
-
 def rows_of(recipe: Recipe, annotations: Annotations) -> Iterator[tuple[str, str]]:
     """Yield for each sample its text, and its annotations as the inside of a JSON object."""
     columns = {
         name: annotations.sampled[name] if name in annotations.sampled else getattr(annotations, name)
         for name in row_names(recipe)
     }
-    texts = texts_of(annotations)
+    texts = annotations.texts
     rows = [""] * len(texts)
     for length in np.flatnonzero(np.bincount(annotations.lengths)).tolist():
         samples = np.flatnonzero(annotations.lengths == length)

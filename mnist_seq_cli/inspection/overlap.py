@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Batch
-from mnist_seq_cli.formats.rows import texts_of
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.options.notation import format_sequence
@@ -146,13 +145,13 @@ class _Comparison:
         """Take a batch of the first dataset, in order."""
         self.following = batch.first + len(batch)
         self._ids.update(dict.fromkeys(self._ids_of(batch), False))
-        self._texts.update(dict.fromkeys(texts_of(batch), False))
+        self._texts.update(dict.fromkeys(batch.texts, False))
         self._sums.append(_sums_of(batch))
 
     def compare(self, batch: Batch) -> None:
         """Take a batch of the second dataset."""
         self._ids.update((glyph, True) for glyph in self._ids_of(batch) if glyph in self._ids)
-        self._texts.update((text, True) for text in texts_of(batch) if text in self._texts)
+        self._texts.update((text, True) for text in batch.texts if text in self._texts)
         if self._order is None:
             self._joined, self._sums = np.concatenate(self._sums), []
             self._order = np.argsort(self._joined["low"], kind="stable")

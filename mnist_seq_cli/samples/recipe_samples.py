@@ -1,77 +1,41 @@
-"""Owns the samples of a recipe, made or read: one as a tuple, many as a batch."""
+"""Owns the samples of a recipe, made or read: one, several at once, or a part of them."""
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from copy import copy
 from operator import index as as_index
-from typing import Any, NamedTuple, Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.batch import Batch, joined, nothing
-from mnist_seq_cli.formats.rows import texts_of
-from mnist_seq_cli.recipe.options.notation import format_sequence
+from mnist_seq_cli.engine.batch import Batch, MaskedSample, Sample, nothing
+from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import Labels, NamedImage, Strip, sampled_gaps, strip_of
 
-
-class Sample(NamedTuple):
-    """One sample: a named tuple of arrays and integers, which loaders such as PyTorch's collate as they are.
-
-    `image` uint8 (height, width), 255 background and 0 ink; `digits` uint8 (n,), of which the first `length` count;
-    `glyphs` int32 (n,), ids; `x` and `y` int32 (n,), left and top edges of their boxes in px; `boxes` int32 (n, 4),
-    those of their ink, as x, y, width and height in px; `number`, its index in the recipe.
-    """
-
-    image: NDArray[np.uint8]
-    digits: NDArray[np.uint8]
-    length: int
-    glyphs: NDArray[np.int32]
-    x: NDArray[np.int32]
-    y: NDArray[np.int32]
-    boxes: NDArray[np.int32]
-    number: int
-
-    @property
-    def label(self) -> str:
-        """The sequence as it is written in names and labels: `1-2-3`."""
-        return format_sequence(self.digits[: self.length].tolist())
-
-
-_WithMask: Any = namedtuple("MaskedSample", (*Sample._fields, "mask"))  # type: ignore[misc]
-"""The fields of a sample, each declared once, and one more."""
-
-
-class MaskedSample(_WithMask, Sample):  # type: ignore[misc]
-    """A sample with its mask: what a Sample has, and as `mask` uint8 (height, width) which digit a pixel is of.
-
-    That is its position, counted from 1, or 0 for background; where digits overlap, that of the darker ink.
-    """
-
-    __slots__ = ()
-    mask: NDArray[np.uint8]
+Indices = Sequence[int] | NDArray[Any]
+"""Indices of samples: whole numbers, in any order."""
 
 
 class RecipeSamples(Samples):
-    """A run of samples of a recipe, or every n-th of them; what makes or reads them is up to `_make`.
+    """Some samples of a recipe, which may be a run of them; what makes or reads them is up to `_make`.
 
     With `masks` a sample is a MaskedSample, and a batch has masks.
     """
 
     kind = "recipe"
 
-    def __init__(self, recipe: Recipe, indices: range, *, masks: bool = False) -> None:
+    def __init__(self, recipe: Recipe, indices: Numbers, *, masks: bool = False) -> None:
         self.recipe = recipe
         self.source, self.glyph_width = recipe.source, recipe.glyph_width
         self.masks = masks
         self._indices = indices
 
-    def _make(self, first: int, stop: int) -> Batch:
-        """Return samples `first` to `stop` of the recipe."""
+    def _make(self, samples: Numbers) -> Batch:
+        """Return samples of the recipe, at least one, in the order of these numbers."""
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -81,44 +45,69 @@ class RecipeSamples(Samples):
     def __getitem__(self, index: int) -> Sample | MaskedSample: ...
     @overload
     def __getitem__(self, index: slice) -> Self: ...
-    def __getitem__(self, index: int | slice) -> Sample | MaskedSample | Self:
-        """Return one sample, or for a slice the dataset of those samples. Raises IndexError."""
+    @overload
+    def __getitem__(self, index: Indices) -> Batch: ...
+    def __getitem__(self, index: int | slice | Indices) -> Sample | MaskedSample | Self | Batch:
+        """Return one sample, for a slice the dataset of those samples, or for indices a batch. Raises IndexError."""
         if isinstance(index, slice):
             part = copy(self)
             part._indices = self._indices[index]
             return part
+        if isinstance(index, list | range) or (isinstance(index, np.ndarray) and index.ndim):
+            return self.batch(index)
         try:
-            number = self._indices[as_index(index)]
+            number = int(self._indices[as_index(index)])  # type: ignore[arg-type]
         except IndexError:
             raise IndexError(f"there are {len(self)} samples, and {index} was asked for") from None
-        return _sample(self._make(number, number + 1), 0, number)
+        return self._make(range(number, number + 1))[0]
+
+    def __getitems__(self, indices: Indices) -> Batch:
+        """Return several samples at once: what PyTorch's DataLoader asks for. Raises IndexError."""
+        return self.batch(indices)
 
     def __iter__(self) -> Iterator[Sample | MaskedSample]:
-        numbers = iter(self._indices)
         for batch in self.batches():
-            for row in range(len(batch)):
-                yield _sample(batch, row, next(numbers))
+            yield from batch
 
     def batches(self) -> Iterator[Batch]:
         """Yield all samples in order, some at a time."""
         for start in range(0, len(self), _ITERATION):
             yield self.batch(start, min(start + _ITERATION, len(self)))
 
-    def batch(self, first: int, stop: int) -> Batch:
-        """Return samples `first` to `stop` at once, which is much faster than one by one.
+    @overload
+    def batch(self, first: int, stop: int) -> Batch: ...
+    @overload
+    def batch(self, first: Indices) -> Batch: ...
+    def batch(self, first: int | Indices, stop: int | None = None) -> Batch:
+        """Return samples `first` to `stop`, or those with these indices, at once: much faster than one by one.
 
-        `images` uint8 (n, height, width), `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,), and
-        what else `batch.Annotations` has; `masks` as the images where they were asked for, else None.
-        Raises IndexError unless 0 <= first <= stop <= len.
+        Indices are in any order, may repeat, and count from the end below 0. `images` uint8 (n, height, width),
+        `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,), and what else `batch.Annotations` has;
+        `masks` as the images where they were asked for, else None. Raises IndexError for what there is not, and unless
+        0 <= first <= stop <= len; TypeError for indices that are no whole numbers.
         """
+        numbers = self._chosen(first) if stop is None else self._run(as_index(first), stop)  # type: ignore[arg-type]
+        if not len(numbers):
+            return nothing(self.recipe, 0 if stop is None else as_index(first), masks=self.masks)  # type: ignore[arg-type]
+        return self._make(numbers)
+
+    def _run(self, first: int, stop: int) -> Numbers:
         if not 0 <= first <= stop <= len(self):
             raise IndexError(f"there are {len(self)} samples, and {first} to {stop} was asked for")
         numbers = self._indices[first:stop]
-        if not numbers:
-            return nothing(self.recipe, first, masks=self.masks)
-        if numbers.step == 1:
-            return self._make(numbers.start, numbers.start + len(numbers))
-        return joined([self._make(number, number + 1) for number in numbers])
+        return np.array(numbers) if isinstance(numbers, range) and numbers.step != 1 else numbers
+
+    def _chosen(self, indices: int | Indices) -> NDArray[np.int64]:
+        asked = np.asarray(indices)
+        if asked.ndim != 1 or (asked.size and asked.dtype.kind not in "iu"):
+            raise TypeError("indices are whole numbers in a row, such as [3, 1, 2]")
+        rows, count = asked.astype(np.int64), len(self)
+        if len(wrong := rows[(rows < -count) | (rows >= count)]):
+            raise IndexError(f"there are {count} samples, and {wrong[0]} was asked for")
+        rows = np.where(rows < 0, rows + count, rows)
+        if isinstance(self._indices, range):
+            return self._indices.start + self._indices.step * rows
+        return self._indices[rows]
 
     def labels(self) -> Iterator[Labels]:
         """Yield those of the recipe."""
@@ -126,7 +115,7 @@ class RecipeSamples(Samples):
         for batch in self.batches():
             numbers = self._indices[first : first + len(batch)]
             gaps = sampled_gaps(self.recipe, numbers, batch.lengths)
-            yield Labels(first, list(texts_of(batch)), batch.glyphs, gaps)
+            yield Labels(first, list(batch.texts), batch.glyphs, gaps)
             first += len(batch)
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
@@ -152,12 +141,3 @@ class RecipeSamples(Samples):
 
 _ITERATION = 256
 """Samples that iteration makes at a time."""
-
-
-def _sample(batch: Batch, row: int, number: int) -> Sample | MaskedSample:
-    columns, length = slice(batch.widths[row]), int(batch.lengths[row])
-    image, digits, boxes = batch.images[row, :, columns], batch.digits[row], batch.boxes[row]
-    sample = Sample(image, digits, length, batch.glyphs[row], batch.x[row], batch.y[row], boxes, number)
-    if batch.masks is None:
-        return sample
-    return MaskedSample(*sample, batch.masks[row, :, columns])  # type: ignore[call-arg]

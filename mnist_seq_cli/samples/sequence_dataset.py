@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from mnist_seq_cli.dataset.request import resolved, source_of
 from mnist_seq_cli.engine.batch import Batch
-from mnist_seq_cli.engine.compose import check_masks, compose
+from mnist_seq_cli.engine.compose import check_masks, compose_any
+from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, check_range
@@ -107,6 +108,6 @@ class SequenceDataset(RecipeSamples):
         super().__init__(recipe, range(samples), masks=masks)
         self._source = source
 
-    def _make(self, first: int, stop: int) -> Batch:
+    def _make(self, samples: Numbers) -> Batch:
         glyphs, background = bank.load(self._source), background_image.load(self._source)
-        return compose(self.recipe, glyphs, first, stop, masks=self.masks, background=background)
+        return compose_any(self.recipe, glyphs, samples, masks=self.masks, background=background)

@@ -16,9 +16,9 @@ from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import ABSENT, Batch, joined
+from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Format
-from mnist_seq_cli.formats.rows import texts_of
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
@@ -95,7 +95,19 @@ class StoredDataset(RecipeSamples):
     def _read(self, shard: Shard) -> Iterator[Batch]:
         return self._format.read(self.spec, shard, self.open_file)
 
-    def _make(self, first: int, stop: int) -> Batch:
+    def _make(self, samples: Numbers) -> Batch:
+        if isinstance(samples, range):
+            return self._run_of(samples.start, samples.stop)
+        # Each shard that is needed is read once, or the parts of it that are.
+        numbers, rows = np.unique(samples, return_inverse=True)
+        parts = [
+            self._run_of(shard.first, shard.stop).take(np.array(here) - shard.first)
+            for shard, here in self._passes(numbers.tolist())
+        ]
+        return joined(parts).take(rows)
+
+    def _run_of(self, first: int, stop: int) -> Batch:
+        """Return samples `first` to `stop`."""
         size, random_access = self.spec.shard_size, self._format.RANDOM_ACCESS
         parts: list[Batch] = []
         for number in range(first // size, -(-stop // size)):
@@ -135,7 +147,7 @@ class StoredDataset(RecipeSamples):
             if self._knows_glyphs:
                 made = compose.annotate(recipe, bank.load(Source(self.source)), numbers.start, numbers.stop)
                 glyphs[:] = made.glyphs
-                others = [row for row, text in enumerate(texts_of(made)) if text != chunk[row]]
+                others = [row for row, text in enumerate(made.texts) if text != chunk[row]]
                 glyphs[others], gaps[others] = ABSENT, NO_GAP
             yield Labels(first, list(chunk), glyphs, gaps)
             first += len(chunk)

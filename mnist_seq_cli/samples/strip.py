@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.engine import placement
 from mnist_seq_cli.engine.batch import Batch
+from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.recipe.recipe import Recipe
@@ -99,9 +100,9 @@ def strip_of(
     return Strip(number, "", image, text, glyphs, x, boxes, () if NO_GAP in between else between)
 
 
-def sampled_gaps(recipe: Recipe, numbers: range, lengths: Sequence[int] | NDArray[np.int32]) -> NDArray[np.int32]:
+def sampled_gaps(recipe: Recipe, numbers: Numbers, lengths: Sequence[int] | NDArray[np.int32]) -> NDArray[np.int32]:
     """Return the gaps of some samples of a recipe, as `Labels` have them, where sequences have these lengths."""
-    runs = [numbers] if numbers.step == 1 else [range(number, number + 1) for number in numbers]
-    gaps = np.concatenate([placement.gaps(recipe, run.start, run.stop) for run in runs]).astype(np.int32)
+    samples = np.array(numbers) if isinstance(numbers, range) and numbers.step != 1 else numbers
+    gaps = placement.gaps(recipe, samples).astype(np.int32)
     gaps[np.arange(1, recipe.length) >= np.asarray(lengths)[:, None]] = NO_GAP
     return gaps

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from asked import recipe_for
 
+from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.mnist.bank import Source, bundled_directory, load
 from mnist_seq_cli.reading.approximate import Recogniser
@@ -125,6 +126,23 @@ def in_memory(count: int, repeats: int) -> None:
             repeats,
         )
         row(what, f"{mine * 250:.1f} µs", "without", f"{other * 250:.2f} µs", f"{ratio:.0f} ×", budget)
+
+
+def indices(repeats: int) -> None:
+    table("Any indices at once (strips of 4 digits, of 60,000, shuffled)")
+    for what, options in (("touching glyphs", {}), ("random gaps", {"max_gap": 8}), ("slant", {"slant": (-10, 10)})):
+        data = SequenceDataset(length=4, seed=1, **options)
+        order = np.random.default_rng(1).permutation(60_000)
+        for size, budget in ((64, "≤ 12 µs"), (512, "≤ 4 µs")):
+            chosen = order[: 4 * size].reshape(4, size)
+            mine, other, ratio = paired(
+                lambda data=data, chosen=chosen: seconds(lambda: [data[some] for some in chosen]),
+                lambda data=data, chosen=chosen: seconds(lambda: [data[int(one)] for one in chosen[0]]) * 4,
+                repeats,
+            )
+            per = 1e6 / chosen.size
+            ours, theirs = f"{mine * per:.1f} µs", f"{other * per:.0f} µs"
+            row(f"{what}, {size} at once", ours, "one by one", theirs, f"{ratio:.3f} ×", budget)
 
 
 def reading(count: int) -> None:
@@ -270,6 +288,7 @@ def main() -> None:
         scratch = Path(name)
         start_up(scratch, repeats * 2)
         in_memory(100_000, repeats * 3)
+        indices(repeats)
         reading(10_000)
         writing(scratch, count, repeats)
         growth(scratch, [10_000, 100_000, 1_000_000] if wanted.million else [count // 10, count])

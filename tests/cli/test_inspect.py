@@ -26,9 +26,9 @@ from PIL import Image
 from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.codecs import png
+from mnist_seq_cli.engine.batch import Sample
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.samples.recipe_samples import Sample
 
 Run = Callable[..., tuple[int, str, str]]
 Terminal = Callable[..., tuple[int, str]]

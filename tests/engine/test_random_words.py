@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import mnist_seq_cli
 from mnist_seq_cli.engine.random_words import bounded_integers, words
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
 
 PACKAGE = Path(mnist_seq_cli.__file__).parent
 SEEDS = st.integers(0, 2**64 - 1)
@@ -17,7 +18,7 @@ BOUNDS = st.integers(1, 2**32 - 1) | st.sampled_from([1, 2, 10, 2**16, 2**31, 2*
 
 
 def test_check_value_of_the_design() -> None:
-    drawn = words(42, "gap", 0, 1, 4)
+    drawn = words(42, "gap", range(1), 4)
     assert drawn.dtype == np.uint64
     assert [f"{word:016x}" for word in drawn[0].tolist()] == [
         "e167c1248054b8e1",
@@ -28,16 +29,16 @@ def test_check_value_of_the_design() -> None:
 
 
 def test_shapes() -> None:
-    assert words(1, "gap", 5, 12, 3).shape == (7, 3)
-    assert words(1, "gap", 5, 5, 3).shape == (0, 3)
-    assert words(1, "gap", 5, 12, 0).shape == (7, 0)
+    assert words(1, "gap", range(5, 12), 3).shape == (7, 3)
+    assert words(1, "gap", range(5, 5), 3).shape == (0, 3)
+    assert words(1, "gap", range(5, 12), 0).shape == (7, 0)
 
 
 @pytest.mark.parametrize("per_sample", range(1, 14))
 def test_a_sample_owns_whole_blocks_of_four_words(per_sample: int) -> None:
     rounded = (per_sample + 3) // 4 * 4
-    expected = words(9, "glyph", 3, 20, rounded)[:, :per_sample]
-    np.testing.assert_array_equal(words(9, "glyph", 3, 20, per_sample), expected)
+    expected = words(9, "glyph", range(3, 20), rounded)[:, :per_sample]
+    np.testing.assert_array_equal(words(9, "glyph", range(3, 20), per_sample), expected)
 
 
 @given(
@@ -52,14 +53,14 @@ def test_any_sample_alone_is_its_row_of_a_run(
     seed: int, purpose: str, first: int, count: int, per_sample: int, data: st.DataObject
 ) -> None:
     row = data.draw(st.integers(0, count - 1), label="row")
-    run = words(seed, purpose, first, first + count, per_sample)
-    alone = words(seed, purpose, first + row, first + row + 1, per_sample)
+    run = words(seed, purpose, range(first, first + count), per_sample)
+    alone = words(seed, purpose, range(first + row, first + row + 1), per_sample)
     np.testing.assert_array_equal(alone[0], run[row])
 
 
 def test_different_seeds_purposes_and_samples_share_no_word() -> None:
     streams = [
-        words(seed, purpose, 0, 500, 4)
+        words(seed, purpose, range(500), 4)
         for seed in (0, 1, 2, 10, 2**32, 2**64 - 1)
         for purpose in ("digit", "glyph", "gap", "Gap", "")
     ]
@@ -115,7 +116,7 @@ def test_below_reaches_both_ends_and_leaves_its_input_alone() -> None:
 
 
 def test_below_takes_a_slice_of_words_as_it_is() -> None:
-    drawn = words(5, "digit", 0, 100, 5)
+    drawn = words(5, "digit", range(100), 5)
     assert not drawn.flags.c_contiguous
     expected = [[word * 10 >> 64 for word in row] for row in drawn.tolist()]
     assert bounded_integers(drawn, 10).tolist() == expected
@@ -166,3 +167,15 @@ def test_no_module_uses_generators_or_global_random_state() -> None:
 )
 def test_the_search_for_forbidden_randomness_finds_it(source: str) -> None:
     assert forbidden_randomness(ast.parse(source))
+
+
+@given(
+    seed=st.integers(0, 2**63 - 1),
+    numbers=st.lists(st.integers(0, MAX_SAMPLES - 1), max_size=20),
+    per_sample=st.integers(0, 9),
+)
+def test_any_samples_have_the_words_that_they_have_in_a_run(seed: int, numbers: list[int], per_sample: int) -> None:
+    found = words(seed, "gap", np.array(numbers, dtype=np.int64), per_sample)
+    assert (found.dtype, found.shape) == (np.uint64, (len(numbers), per_sample))
+    for row, number in zip(found, numbers, strict=True):
+        np.testing.assert_array_equal(row, words(seed, "gap", range(number, number + 1), per_sample)[0])

@@ -49,7 +49,7 @@ EVERY_RECIPE = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.k
 
 
 def written(recipe: Recipe, first: int, stop: int) -> list[Digits]:
-    digits, lengths = sequences(recipe, first, stop)
+    digits, lengths = sequences(recipe, range(first, stop))
     assert digits.shape == (stop - first, recipe.length)
     assert lengths.dtype == np.int32
     assert not digits[np.arange(recipe.length) >= lengths[:, None]].any()

@@ -66,13 +66,13 @@ def test_without_a_number_for_each_label_names_have_that_of_the_sample(mnistseq:
 @pytest.mark.parametrize("pool", [(0, 1, 1), (1, 2, 3)])
 def test_no_two_samples_have_the_same_name(pool: Any) -> None:
     recipe = recipe_for(seed=3, length=2, per_label=4, label_pool=pool)
-    numbers = copies(recipe, 0, 1_000)
-    digits, _ = sequences(recipe, 0, 1_000)
+    numbers = copies(recipe, range(1_000))
+    digits, _ = sequences(recipe, range(1_000))
     assert len(set(zip(map(tuple, digits.tolist()), numbers.tolist(), strict=True))) == 1_000
     assert recipe.round is not None
     assert numbers[: recipe.round].max() == 3
     for first, stop in [(0, 1), (3, 401), (999, 1_000)]:
-        np.testing.assert_array_equal(copies(recipe, first, stop), numbers[first:stop])
+        np.testing.assert_array_equal(copies(recipe, range(first, stop)), numbers[first:stop])
 
 
 def test_splits_are_trees_of_folders(mnistseq: Run) -> None:

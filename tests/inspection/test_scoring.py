@@ -15,13 +15,13 @@ from rapidfuzz.distance import Levenshtein
 
 from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.cli import main
+from mnist_seq_cli.engine.batch import Sample
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inspection import scoring
 from mnist_seq_cli.inspection.predictions import Row, read
 from mnist_seq_cli.inspection.scoring import score
 from mnist_seq_cli.mnist.bank import MISLABELED
 from mnist_seq_cli.reading.read_samples import open_samples
-from mnist_seq_cli.samples.recipe_samples import Sample
 
 Run = Callable[..., tuple[int, str, str]]
 

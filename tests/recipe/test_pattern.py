@@ -90,7 +90,7 @@ def one_sample(part: Part, seed: int, index: int, choices: int) -> str:
 
 def drawn_texts(text: str, count: int, seed: int = 11) -> list[str]:
     recipe = recipe_for(seed=seed, pattern=text)
-    digits, lengths = sequences(recipe, 0, count)
+    digits, lengths = sequences(recipe, range(count))
     assert digits.shape == (count, recipe.length)
     assert not digits[np.arange(recipe.length) >= lengths[:, None]].any()
     return ["".join(map(str, row[:length])) for row, length in zip(digits.tolist(), lengths, strict=True)]
@@ -120,7 +120,7 @@ def test_every_sample_is_the_slow_one_and_what_the_same_regular_expression_match
         text = f"({text})7"
         pattern = parse(text)
     recipe = recipe_for(seed=seed, pattern=text)
-    digits, lengths = sequences(recipe, 0, 30)
+    digits, lengths = sequences(recipe, range(30))
     shown = ["".join(map(str, row[:length])) for row, length in zip(digits.tolist(), lengths, strict=True)]
     assert shown[:8] == [one_sample(pattern.part, seed, index, pattern.choices) for index in range(8)]
     for sample in shown:
@@ -328,7 +328,7 @@ def test_any_text_is_a_pattern_that_python_reads_alike_or_is_refused(text: str) 
 
 def test_samples_are_made_from_the_largest_patterns() -> None:
     for text in ("[12]{1000}", f"({'|'.join(['[12][34]'] * 1_000)})", "1(1?){999}"):
-        digits, _ = sequences(recipe_for(seed=1, pattern=text), 0, 200)
+        digits, _ = sequences(recipe_for(seed=1, pattern=text), range(200))
         assert isinstance(digits, np.ndarray)
 
 

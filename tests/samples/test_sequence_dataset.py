@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mnist_seq_cli import SequenceDataset, open_dataset
-from mnist_seq_cli.engine.batch import Batch
+from mnist_seq_cli.engine.batch import Batch, Sample
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import idx
@@ -22,7 +22,6 @@ from mnist_seq_cli.mnist.bank import Source, load
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.samples import sequence_dataset
-from mnist_seq_cli.samples.recipe_samples import Sample
 from mnist_seq_cli.samples.sequence_dataset import DEFAULT_SAMPLES
 
 LAYOUTS: dict[str, dict[str, Any]] = {

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from mnist_seq_cli.codecs import npz
 from mnist_seq_cli.engine.batch import ABSENT, Batch
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.formats.rows import texts_of
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.recipe.options.bounds import MAX_LENGTH
 from mnist_seq_cli.samples.samples import LABELS_AT_ONCE, Samples
@@ -68,7 +67,7 @@ class Arrays(Samples):
         """Yield the sequences and their glyphs, as far as these are known."""
         for first in range(0, len(self), LABELS_AT_ONCE):
             batch = self._batch(first, min(first + LABELS_AT_ONCE, len(self)))
-            texts: list[str | None] = [*texts_of(batch)] if "labels" in self._known else [None] * len(batch)
+            texts: list[str | None] = [*batch.texts] if "labels" in self._known else [None] * len(batch)
             yield Labels(first, texts, batch.glyphs, batch.sampled["gaps"])
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
