@@ -119,7 +119,7 @@ def _batches(*stored: StoredDataset) -> Iterator[Batch]:
     """Yield the samples of datasets as they are on disk; glyph ids that a format has no room for, from the recipe."""
     for data in stored:
         recipe = data.recipe
-        for batch in data.batches():
+        for batch in data.stream():
             if recipe.source in BUNDLED_SOURCES and (batch.glyphs < 0).all():
                 glyphs = bank.load(Source(recipe.source))
                 made = compose.annotate(recipe, glyphs, batch.first, batch.first + len(batch))

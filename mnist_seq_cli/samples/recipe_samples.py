@@ -11,13 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.batch import Batch, MaskedSample, Sample, nothing
+from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.random_words import Numbers
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, check_range
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import Labels, NamedImage, Strip, sampled_gaps, strip_of
 
 Indices = Sequence[int] | NDArray[Any]
 """Indices of samples: whole numbers, in any order."""
+
+
+_ITERATION = 256
+"""Samples that iteration makes at a time."""
 
 
 class RecipeSamples(Samples):
@@ -28,7 +34,7 @@ class RecipeSamples(Samples):
 
     kind = "recipe"
 
-    def __init__(self, recipe: Recipe, indices: Numbers, *, masks: bool = False) -> None:
+    def __init__(self, recipe: Recipe, indices: range, *, masks: bool = False) -> None:
         self.recipe = recipe
         self.source, self.glyph_width = recipe.source, recipe.glyph_width
         self.masks = masks
@@ -56,7 +62,7 @@ class RecipeSamples(Samples):
         if isinstance(index, list | range) or (isinstance(index, np.ndarray) and index.ndim):
             return self.batch(index)
         try:
-            number = int(self._indices[as_index(index)])  # type: ignore[arg-type]
+            number = self._indices[as_index(index)]  # type: ignore[arg-type]
         except IndexError:
             raise IndexError(f"there are {len(self)} samples, and {index} was asked for") from None
         return self._make(range(number, number + 1))[0]
@@ -66,13 +72,38 @@ class RecipeSamples(Samples):
         return self.batch(indices)
 
     def __iter__(self) -> Iterator[Sample | MaskedSample]:
-        for batch in self.batches():
+        for batch in self.stream():
             yield from batch
 
-    def batches(self) -> Iterator[Batch]:
-        """Yield all samples in order, some at a time."""
-        for start in range(0, len(self), _ITERATION):
-            yield self.batch(start, min(start + _ITERATION, len(self)))
+    def stream(self) -> Iterator[Batch]:
+        """Yield all samples in order, some at a time, and no more than these are held."""
+        return self.batches()
+
+    def batches(
+        self, size: int = _ITERATION, *, shuffle: bool = False, seed: int = 0, epoch: int = 0, start: int = 0
+    ) -> Iterator[Batch]:
+        """Yield all samples once, `size` at a time, from batch `start` on; the last batch may be smaller.
+
+        With `shuffle` they come in an order of its own for each `seed` and `epoch`, the same on every machine.
+        Raises RequestError for a size or a start that cannot be.
+        """
+        check_range("`size`", size, 1, MAX_SAMPLES)
+        check_range("`start`", start, 0, MAX_SAMPLES)
+        for first in range(start * size, len(self), size):
+            stop = min(first + size, len(self))
+            if shuffle:
+                yield self.batch(permute(seed, f"epoch/{epoch}", len(self), np.arange(first, stop)))
+            else:
+                yield self.batch(first, stop)
+
+    def part(self, number: int, parts: int) -> Self:
+        """Return part `number`, from 0, of `parts` that share no sample: every so many-th, for one of several machines.
+
+        Raises RequestError for what cannot be.
+        """
+        check_range("`parts`", parts, 1, MAX_SAMPLES)
+        check_range("`number`", number, 0, parts - 1)
+        return self[number::parts]
 
     @overload
     def batch(self, first: int, stop: int) -> Batch: ...
@@ -95,7 +126,7 @@ class RecipeSamples(Samples):
         if not 0 <= first <= stop <= len(self):
             raise IndexError(f"there are {len(self)} samples, and {first} to {stop} was asked for")
         numbers = self._indices[first:stop]
-        return np.array(numbers) if isinstance(numbers, range) and numbers.step != 1 else numbers
+        return numbers if numbers.step == 1 else np.array(numbers, dtype=np.int64)
 
     def _chosen(self, indices: int | Indices) -> NDArray[np.int64]:
         asked = np.asarray(indices)
@@ -105,14 +136,12 @@ class RecipeSamples(Samples):
         if len(wrong := rows[(rows < -count) | (rows >= count)]):
             raise IndexError(f"there are {count} samples, and {wrong[0]} was asked for")
         rows = np.where(rows < 0, rows + count, rows)
-        if isinstance(self._indices, range):
-            return self._indices.start + self._indices.step * rows
-        return self._indices[rows]
+        return self._indices.start + self._indices.step * rows
 
     def labels(self) -> Iterator[Labels]:
         """Yield those of the recipe."""
         first = 0
-        for batch in self.batches():
+        for batch in self.stream():
             numbers = self._indices[first : first + len(batch)]
             gaps = sampled_gaps(self.recipe, numbers, batch.lengths)
             yield Labels(first, list(batch.texts), batch.glyphs, gaps)
@@ -127,7 +156,7 @@ class RecipeSamples(Samples):
 
     def images(self) -> Iterator[NamedImage]:
         """Yield the images of all samples as wide as the canvas, so that many can be read at once."""
-        images = (image for batch in self.batches() for image in batch.images)
+        images = (image for batch in self.stream() for image in batch.images)
         for number, image in enumerate(images):
             yield NamedImage(self._name_of(number), image)
 
@@ -137,7 +166,3 @@ class RecipeSamples(Samples):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} samples of {self.recipe})"
-
-
-_ITERATION = 256
-"""Samples that iteration makes at a time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from os import PathLike
 from typing import Literal, Self
 
@@ -106,7 +107,18 @@ class SequenceDataset(RecipeSamples):
             check_masks(recipe)
         check_range("`samples`", samples, 1, MAX_SAMPLES)
         super().__init__(recipe, range(samples), masks=masks)
+        self._samples = samples
         self._source = source
+
+    def epoch(self, number: int) -> Self:
+        """Return as many samples again, those of epoch `number`; epoch 0 is this one, and no two share a sample.
+
+        Raises RequestError beyond the last sample that a recipe has.
+        """
+        check_range("`number`", number, 0, MAX_SAMPLES // self._samples - 1)
+        again, indices, shift = copy(self), self._indices, number * self._samples
+        again._indices = range(indices.start + shift, indices.stop + shift, indices.step)
+        return again
 
     def _make(self, samples: Numbers) -> Batch:
         glyphs, background = bank.load(self._source), background_image.load(self._source)

@@ -121,13 +121,11 @@ class StoredDataset(RecipeSamples):
             parts.append(self._shard[1].part(start - shard.first, end - shard.first))
         return joined(parts)
 
-    def batches(self) -> Iterator[Batch]:
+    def stream(self) -> Iterator[Batch]:
         """Yield all samples in order, some at a time, and no more than these are held."""
         if self._is_part:
-            yield from super().batches()
-            return
-        for shard in self.spec.plan:
-            yield from self._read(shard)
+            return super().stream()
+        return (batch for shard in self.spec.plan for batch in self._read(shard))
 
     def labels(self) -> Iterator[Labels]:
         """Yield the sequences on disk, each with the glyphs and gaps of the recipe if that makes the same sequence.
