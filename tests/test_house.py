@@ -36,6 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("formats",),
     ("dataset",),
     ("samples",),
+    ("torch",),
     ("reading",),
     ("inspection",),
     ("cli",),

@@ -1,0 +1,142 @@
+"""Owns the PyTorch side: batches as tensors, CTC targets and decoding, and targets of detectors.
+
+Nothing else imports it; it needs PyTorch, which `pip install 'mnistseq[torch]'` brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from mnist_seq_cli.engine.batch import ABSENT, Batch, Sample
+from mnist_seq_cli.engine.random_words import as_array
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.recipe.options.notation import format_sequence, parse_sequence
+from mnist_seq_cli.samples.recipe_samples import RecipeSamples
+
+BLANK = 0
+"""The class of CTC's blank; digit d is class d + 1 (`encode`)."""
+
+CLASSES = 11
+"""The blank and ten digits."""
+
+
+class CTCBatch(NamedTuple):
+    """What a CTC net and `torch.nn.CTCLoss` take.
+
+    `images` float32 (n, 1, height, width), ink 1 on background 0, padded on the right to the widest; `widths` int64
+    (n,), of each image in px; `targets` int64, the classes of all sequences one after the other, (sum of lengths,), or
+    (n, longest) padded with the blank; `target_lengths` int64 (n,); `numbers` int64 (n,), of the samples.
+    """
+
+    images: torch.Tensor
+    widths: torch.Tensor
+    targets: torch.Tensor
+    target_lengths: torch.Tensor
+    numbers: torch.Tensor
+
+
+def collate(samples: Batch | Sequence[Sample], *, invert: bool = False, padded: bool = False) -> CTCBatch:
+    """Return a batch of a loader as tensors: the `collate_fn` of `torch.utils.data.DataLoader`.
+
+    `invert` is for images that are white on black, as with the option of that name; `padded` gives targets in rows. Use
+    `functools.partial` to set them.
+    """
+    batch = samples if isinstance(samples, Batch) else _joined(samples, 0 if invert else 255)
+    pixels = torch.from_numpy(np.ascontiguousarray(batch.images)).float()[:, None] / 255
+    images = pixels if invert else 1 - pixels
+    widest = int(batch.widths.max(initial=1))
+    digits = torch.from_numpy(batch.digits.astype(np.int64)) + 1
+    lengths = torch.from_numpy(batch.lengths.astype(np.int64))
+    written = torch.arange(digits.shape[1]) < lengths[:, None]
+    targets = torch.where(written, digits, BLANK) if padded else digits[written]
+    widths = torch.from_numpy(batch.widths.astype(np.int64))
+    return CTCBatch(images[..., :widest], widths, targets, lengths, torch.from_numpy(as_array(batch.samples)))
+
+
+def _joined(samples: Sequence[Sample], background: int) -> Batch:
+    """Return samples as a batch, with background on the right of narrow images."""
+    count, longest = len(samples), max(sample.length for sample in samples)
+    height, width = (max(sample.image.shape[axis] for sample in samples) for axis in (0, 1))
+    images = np.full((count, height, width), background, dtype=np.uint8)
+    digits, ids = np.zeros((count, longest), dtype=np.uint8), np.full((count, longest), ABSENT, dtype=np.int32)
+    for row, sample in enumerate(samples):
+        images[row, : sample.image.shape[0], : sample.image.shape[1]] = sample.image
+        digits[row, : sample.length] = sample.digits[: sample.length]
+    lengths, widths, numbers = (
+        np.array(values) for values in zip(*[(s.length, s.image.shape[1], s.number) for s in samples], strict=True)
+    )
+    boxes = np.repeat(ids[:, :, None], 4, axis=2)
+    known = (digits, lengths.astype(np.int32), ids, ids, ids, boxes, widths.astype(np.int32))
+    return Batch(int(numbers[0]), *known, images, chosen=numbers.astype(np.int64))
+
+
+def encode(digits: str | Iterable[int]) -> torch.Tensor:
+    """Return the classes of a sequence, `1-2-3`, `123` or integers: int64 (length,). Raises RequestError."""
+    return torch.tensor([digit + 1 for digit in _parsed(digits)], dtype=torch.int64)
+
+
+def _parsed(digits: str | Iterable[int]) -> tuple[int, ...]:
+    return parse_sequence(digits) if isinstance(digits, str) else tuple(digits)
+
+
+def greedy_decode(log_probs: torch.Tensor, lengths: torch.Tensor | None = None) -> list[str]:
+    """Return the sequences, `1-2-3`, that a CTC net reads: the best class of each step, without repeats and blanks.
+
+    `log_probs` (steps, n, 11), as `torch.nn.CTCLoss` takes them; `lengths` (n,), the steps that count of each. Best
+    path decoding: Graves et al., "Connectionist temporal classification", ICML 2006, section 3.2.
+    """
+    best = log_probs.argmax(dim=2).T.tolist()
+    steps = [len(log_probs)] * len(best) if lengths is None else lengths.tolist()
+    return [format_sequence(_collapsed(row[:count])) for row, count in zip(best, steps, strict=True)]
+
+
+def _collapsed(classes: list[int]) -> list[int]:
+    return [now - 1 for before, now in pairwise([BLANK, *classes]) if now not in (BLANK, before)]
+
+
+def min_steps(digits: str | Iterable[int]) -> int:
+    """Return the fewest steps in which CTC can write a sequence: a digit each, and a blank between equal neighbours."""
+    written = _parsed(digits)
+    return len(written) + sum(one == other for one, other in pairwise(written))
+
+
+def check_steps(data: RecipeSamples, steps: int) -> None:
+    """Raise RequestError, with the first of them, for samples whose labels a net of so many steps cannot write."""
+    for batch in data.stream():
+        for sample in batch:
+            if (needed := min_steps(sample.label)) > steps:
+                raise RequestError(
+                    f"sample {sample.number}, {sample.label}, takes {needed} steps of CTC, and the net has {steps}",
+                    hint="give it more columns",
+                )
+
+
+def detection_target(sample: Sample) -> dict[str, torch.Tensor]:
+    """Return a sample as torchvision's detectors take their targets.
+
+    `boxes` float32 (n, 4), those of the ink as left, top, right and bottom in px; `labels` int64 (n,), digit + 1, as
+    0 is their background; `image_id` int64 (1,); and with masks `masks` uint8 (n, height, width). Digits without ink,
+    which have no box, are left out.
+    """
+    boxes = sample.boxes[: sample.length]
+    seen = np.flatnonzero((boxes[:, 2:] > 0).all(axis=1))
+    x, y, width, height = boxes[seen].T
+    target: dict[str, Any] = {
+        "boxes": torch.from_numpy(np.stack([x, y, x + width, y + height], axis=1).astype(np.float32)),
+        "labels": torch.from_numpy(sample.digits[seen].astype(np.int64) + 1),
+        "image_id": torch.tensor([sample.number]),
+    }
+    if (mask := getattr(sample, "mask", None)) is not None:
+        target["masks"] = torch.from_numpy((mask == seen[:, None, None] + 1).astype(np.uint8))
+    return target
+
+
+def predictions(numbers: Iterable[int], sequences: Iterable[str]) -> str:
+    """Return what `mnistseq inspect --predictions` reads: CSV with the number of each sample and what a net read."""
+    rows = (f"{number},{sequence}\n" for number, sequence in zip(numbers, sequences, strict=True))
+    return "number,prediction\n" + "".join(rows)
