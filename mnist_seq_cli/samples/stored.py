@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import groupby, islice
 from os import PathLike
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -83,6 +83,10 @@ class StoredDataset(RecipeSamples):
             self.problems.append(f"{MANIFEST_NAME} and {RECIPE_NAME} are not about the same samples")
         super().__init__(spec.recipe, range(0 if self.problems else spec.samples), masks=spec.masks)
         self._shard: tuple[int, Batch] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what loaders send to their workers: without the shard that is held."""
+        return {name: value for name, value in self.__dict__.items() if name != "_named_number"} | {"_shard": None}
 
     @property
     def _format(self) -> Format:

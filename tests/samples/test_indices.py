@@ -126,3 +126,14 @@ def test_a_row_of_a_batch_counts_from_the_end_too() -> None:
     assert [batch[-1].number, batch[0].number, batch[np.int64(2)].number] == [8, 5, 7]
     with pytest.raises(IndexError):
         batch[4]
+
+
+@pytest.mark.parametrize("name", FORMAT_NAMES)
+def test_what_was_looked_at_travels_light(name: str, tmp_path: Path) -> None:
+    assert main.run(["dataset", "-n", "90", "--len", "2", "--seed", "4", *form(name), "-o", str(tmp_path / "out")]) == 0
+    data = open_dataset(tmp_path / "out")
+    label = data[7].label
+    assert data.number_of("7") == 7
+    travelled = pickle.dumps(data)
+    assert len(travelled) < 10_000
+    assert pickle.loads(travelled)[7].label == label == data[7].label
