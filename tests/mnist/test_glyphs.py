@@ -150,6 +150,27 @@ def test_own_glyphs_have_no_known_wrong_labels(tmp_path: Path, capfd: pytest.Cap
     assert not (tmp_path / "out").exists()
 
 
+def test_where_there_is_no_wrong_label_to_leave_out_it_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dataset = ["dataset", "--len", "2", "--exclude-mislabeled"]
+    told = "--exclude-mislabeled changes nothing: the known wrong labels are in MNIST's test file, "
+    for command, says in (
+        ([*dataset, "-n", "3", "-o", "a"], True),
+        ([*dataset, "-n", "3", "--source", "train", "-o", "b"], True),
+        ([*dataset, "-n", "3", "--format", "webdataset", "-o", "-"], True),
+        ([*dataset, "--split", "train=3", "--split", "val=3", "-o", "c"], True),
+        (["generate", "1-2", "--exclude-mislabeled"], True),
+        ([*dataset, "-n", "3", "--source", "test", "-o", "d"], False),
+        ([*dataset, "-n", "3", "--source", "all", "-o", "e"], False),
+        ([*dataset, "--split", "train=3", "--split", "test=3", "-o", "f"], False),
+        (["generate", "1-2", "--exclude-mislabeled", "--source", "test"], False),
+    ):
+        assert main.run(command) == 0
+        assert (told in capfd.readouterr().err) is says, command
+
+
 # Each once
 
 
