@@ -108,6 +108,24 @@ def test_own_glyphs_are_shared_out_too(mnistseq: Run, place: Path) -> None:
     assert not Path("few").exists()
 
 
+@pytest.mark.parametrize("by", ["glyph", "both"])
+def test_equal_images_of_a_source_are_never_in_two_splits(by: str, mnistseq: Run) -> None:
+    """Under two ids of a digit, and under two labels."""
+    drawn = np.random.default_rng(1).integers(1, 255, (100, 9, 7), dtype=np.uint8)
+    images = np.concatenate([drawn, drawn[:60], np.roll(drawn, 1, axis=0)])
+    Path("i").write_bytes(idx.encode(images))
+    Path("l").write_bytes(idx.encode((np.arange(len(images)) % 10).astype(np.uint8)))
+    sizes = ["--split", "train=300", "--split", "val=200", "--split", "test=200"]
+    own = ["--source", "i", "--source-labels", "l"]
+    done = mnistseq("dataset", *sizes, "--len", "2", *own, "--split-by", by, "--seed", "1", "-o", "out")
+    assert done.code == 0, done.err
+    found = [glyphs_in(f"out/{name}") for name in NAMES]
+    assert_disjoint(found)
+    assert_disjoint([{images[glyph].tobytes() for glyph in ids} for ids in found])
+    done = mnistseq("inspect", "out/train", "--against", "out/val", *own, "--may-share", "label")
+    assert (done.code, done.err) == (0, "")
+
+
 LABELS: dict[str, list[str]] = {
     "random": ["--len", "2"],
     "some digits": ["--len", "4", "--digits", "0-3"],

@@ -28,7 +28,9 @@ SHARES = [(0, 60_000, 60_000), (0, 1, 10), (1, 9, 10), (9, 10, 10), (0, 50_000, 
 
 def small_bank(counts: list[int], identity: str = "small") -> Bank:
     labels = np.repeat(np.arange(10, dtype=np.uint8), counts)
-    return Bank([np.zeros((len(labels), 28, 28), np.uint8)], labels, identity=identity)
+    images = np.zeros((len(labels), 28, 28), np.uint8)
+    images[:, 0, :2] = np.arange(len(labels), dtype="<u2").view(np.uint8).reshape(-1, 2)  # no two are equal
+    return Bank([images], labels, identity=identity)
 
 
 def ids_of(bank: Bank) -> list[int]:
