@@ -142,12 +142,13 @@ layout_option = grouped(
 )
 
 
-def source_options(command: Command) -> Command:
+def source_options(command: Command, *, multiple: bool = False) -> Command:
     """Add --source and --source-labels, as the commands have them that read."""
     labels = options_of(Request)["source_labels"]
-    command = grouped("--source-labels", metavar=labels.metavar, help=labels.help)(command)
+    command = grouped("--source-labels", multiple=multiple, metavar=labels.metavar, help=labels.help)(command)
     return grouped(
         "--source",
+        multiple=multiple,
         metavar="|".join((*BUNDLED_SOURCES, "IMAGES")),
         help="MNIST file that glyphs come from, or a custom IDX image file.  [default: as made; to read: all]",
     )(command)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from mnist_seq_cli.dataset.build import Summary
     from mnist_seq_cli.dataset.splits import Splits
+    from mnist_seq_cli.recipe.parts.glyphs import Glyphs
     from mnist_seq_cli.recipe.spec import Spec
 
 Item = TypeVar("Item")
@@ -86,6 +87,15 @@ def summary_text(
         f"seed {seed}: with --seed {seed} the same {whole} {'come' if splits else 'comes'} again\n"
         f"look at {it}: mnistseq inspect {shlex.quote(str(directory))}"
     )
+
+
+def say_unused(*asked: Glyphs) -> None:
+    """Print that --exclude-mislabeled changes nothing, where it is asked for of MNIST's train file alone."""
+    if all(part.exclude_mislabeled and part.source == "train" for part in asked):
+        say(
+            "--exclude-mislabeled changes nothing: the known wrong labels are in MNIST's test file, "
+            "and these images are made of its train file"
+        )
 
 
 def on_terminal() -> bool:

@@ -24,10 +24,12 @@ from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import Summary, Watch
 from mnist_seq_cli.dataset.manifest import SPLITS_NAME
-from mnist_seq_cli.dataset.request import source_of, spec_of
+from mnist_seq_cli.dataset.request import resolved, source_of, spec_of
 from mnist_seq_cli.engine.permutation import permute
+from mnist_seq_cli.engine.writing import possible_digits
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.execution.runner import Runner
+from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.json_values import typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
@@ -110,10 +112,65 @@ def seed_of(seed: int, name: str) -> int:
     return int.from_bytes(blake2b(f"mnistseq/split/{seed}/{name}".encode(), digest_size=8).digest(), "little") % 10**12
 
 
-def pools(sizes: Mapping[str, int]) -> dict[str, Pool]:
-    """Return the part of each split, in proportion to its size; together they are everything."""
-    ends = list(accumulate(sizes.values(), initial=0))
-    return {name: (low, high, ends[-1]) for name, low, high in zip(sizes, ends, ends[1:], strict=False)}
+def pools(sizes: Mapping[str, int], counts: Iterable[int] = ()) -> dict[str, Pool]:
+    """Return the part of each split, in proportion to its size; together they are everything.
+
+    Of things of which there are so many (`counts`), each split gets one at least. Raises RequestError for fewer things
+    than splits.
+    """
+    parts = _parts(sizes, sum(sizes.values()))
+    for count in sorted(counts):
+        if any(count * low // whole == count * high // whole for low, high, whole in parts.values()):
+            return _parts(sizes, count)
+    return parts
+
+
+def _parts(sizes: Mapping[str, int], whole: int) -> dict[str, Pool]:
+    """Return parts of `whole` things that are in proportion to the sizes, but none of them empty."""
+    low, total = list(accumulate(sizes.values(), initial=0)), sum(sizes.values())
+    ends = [whole * end // total for end in low]
+    if len(set(ends)) < len(ends):
+        if whole < len(sizes):
+            raise RequestError(
+                f"{len(sizes)} splits need as many sequences, or glyphs of each digit, and there are only {whole}",
+                hint="fewer splits",
+            )
+        ends = [number + (whole - len(sizes)) * end // total for number, end in enumerate(low)]
+    return {name: (first, last, whole) for name, first, last in zip(sizes, ends, ends[1:], strict=False)}
+
+
+def _glyph_pools(sizes: Mapping[str, int], recipe: Recipe, source: Source, *, has_test: bool) -> dict[str, Pool]:
+    """Return the part of the glyphs that each split takes; with `has_test` the split of that name has its own file."""
+    counts = bank.load(source).counts
+    shared = {name: size for name, size in sizes.items() if not (has_test and name == "test")}
+    own = dict.fromkeys(sizes, EVERYTHING)
+    return own | pools(shared, (int(counts[digit]) for digit in possible_digits(recipe))) if shared else own
+
+
+def _label_pools(sizes: Mapping[str, int], recipe: Recipe) -> dict[str, Pool]:
+    """Return the part of the sequences that each split writes; with `per_label` each of them as often as that says.
+
+    Raises RequestError for sizes that would cut off sequences.
+    """
+    if recipe.pattern:
+        return pools(sizes)  # which is refused
+    labels = len(set(recipe.sequences)) or len(recipe.digits) ** recipe.length
+    parts, times, total = pools(sizes, [labels]), recipe.per_label, sum(sizes.values())
+    if not times:
+        return parts
+    if total < times * labels and not any(size % times for size in sizes.values()):
+        ends = list(accumulate((size // times for size in sizes.values()), initial=0))
+        return {name: (low, high, labels) for name, low, high in zip(sizes, ends, ends[1:], strict=False)}
+    held = {name: labels * high // whole - labels * low // whole for name, (low, high, whole) in parts.items()}
+    if total < times * labels or any(sizes[name] % (times * count) for name, count in held.items()):
+        rounds = max(1, round(total / (times * labels)))
+        whole = min(labels, max(len(sizes), round(total / times)))
+        nearest = {name: (high - low) * times * rounds for name, (low, high, _) in _parts(sizes, whole).items()}
+        raise RequestError(
+            f"`splits` {_spelled(sizes)} would cut off some of {labels} labels, each {times} times",
+            hint=f"nearest: {_spelled(nearest)}",
+        )
+    return parts
 
 
 def plan(
@@ -135,17 +192,19 @@ def plan(
     """
     seed = draw_seed() if request.seed is None else request.seed
     splits = _continued(directory, Splits(seed, by, sizes), request.seed is None, overwrite)
-    labels = pools(sizes)
-    names = dict.fromkeys(sizes, request.source)
-    glyphs = labels if by != "label" else dict.fromkeys(sizes, EVERYTHING)
-    if not has_source and by != "label":
+    names, has_test = dict.fromkeys(sizes, request.source), by != "label" and not has_source
+    if has_test:
         names = {name: "test" if name == "test" else "train" for name in sizes}
-        glyphs = pools({name: size for name, size in sizes.items() if name != "test"}) | {"test": EVERYTHING}
+        request = replace(request, source="train")
+    recipe = resolved(request, whole := source_of(request))
+    everything = dict.fromkeys(sizes, EVERYTHING)
+    labels = everything if by == "glyph" else _label_pools(sizes, recipe)
+    glyphs = everything if by == "label" else _glyph_pools(sizes, recipe, whole, has_test=has_test)
     planned = []
     for name, size in sizes.items():
         listed, label_pool = request.sequences, request.label_pool
         if by != "glyph" and listed:
-            listed = tuple(_part_of(listed, labels[name], name))
+            listed = tuple(_part_of(listed, labels[name]))
         elif by != "glyph":
             label_pool = labels[name]
         one = replace(
@@ -273,13 +332,11 @@ def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool)
     return splits
 
 
-def _part_of(sequences: Sequence[Digits], pool: Pool, name: str) -> list[Digits]:
+def _part_of(sequences: Sequence[Digits], pool: Pool) -> list[Digits]:
     """Return those of the listed sequences that are in a part of them all; one that is listed twice is in one part."""
     different = list(dict.fromkeys(sequences))
     low, high, whole = pool
     size = len(different)
     numbers = permute(0, "label_pool", size, np.arange(size * low // whole, size * high // whole))
     in_part = {different[number] for number in numbers.tolist()}
-    if not in_part:
-        raise RequestError(f"of {size} sequences there is none for `splits={name}`", hint="list more of them")
     return [sequence for sequence in sequences if sequence in in_part]

@@ -28,7 +28,8 @@ def apply(
 ) -> None:
     """Give strips their contrast, background and noise, in place: uint8 (n, height, width), dark ink on white.
 
-    `shown` is what they show; `background` the image that a recipe with a custom background names.
+    `shown` is what they show; `background` the image that a recipe with a custom background names. A strip that is
+    less wide than the canvas has the background of an image of its own width.
     """
     samples, (height, width) = shown.samples, images.shape[1:]
     if recipe.contrast != (100, 100):
@@ -37,9 +38,11 @@ def apply(
     if recipe.paper != "plain":
         if recipe.has_custom_background:
             assert background is not None
-            darkness = _part_of(background.levels, recipe, samples, height, width)
+            darkness = _part_of(background.levels, recipe, shown, height, width)
+        elif recipe.paper == "gradient":
+            darkness = _gradient(recipe, shown, height, width)
         else:
-            darkness = (_gradient if recipe.paper == "gradient" else _grain)(recipe, samples, height, width)
+            darkness = _grain(recipe, samples, height, width)
         images[:] = (images.astype(np.uint16) * (255 - darkness) + 127) // 255
     if recipe.noise:
         random = _bytes(recipe, "noise", samples, height, width).astype(np.int16)
@@ -47,14 +50,16 @@ def apply(
         images[:] = np.clip(images + change, 0, 255)
 
 
-def _gradient(recipe: Recipe, samples: Numbers, height: int, width: int) -> NDArray[np.uint16]:
+def _gradient(recipe: Recipe, shown: Annotations, height: int, width: int) -> NDArray[np.uint16]:
     """Return grey levels below white that run evenly from corner to corner, each corner sampled for itself."""
-    corners = bounded_integers(words(recipe.seed, "paper", samples, 4), DARKEST_CORNER + 1)[:, :, None]
-    x, y = np.arange(width), np.arange(height)[:, None]
-    across, down = max(1, width - 1), max(1, height - 1)
+    random = words(recipe.seed, "paper", shown.samples, 4)
+    corners = bounded_integers(random, DARKEST_CORNER + 1)[:, :, None]
+    across, down = np.maximum(1, shown.widths.astype(np.int64) - 1)[:, None], max(1, height - 1)
+    x, y = np.minimum(np.arange(width), across), np.arange(height)[:, None]
     top, bottom = (corners[:, left] * (across - x) + corners[:, left + 1] * x for left in (0, 2))
-    levels = (top[:, None] * (down - y) + bottom[:, None] * y) // (across * down)
-    return levels.astype(np.uint16)
+    levels = (top[:, None] * (down - y) + bottom[:, None] * y) // (across[:, None] * down)
+    darkness: NDArray[np.uint16] = levels.astype(np.uint16)
+    return darkness
 
 
 def _grain(recipe: Recipe, samples: Numbers, height: int, width: int) -> NDArray[np.uint16]:
@@ -64,14 +69,16 @@ def _grain(recipe: Recipe, samples: Numbers, height: int, width: int) -> NDArray
 
 
 def _part_of(
-    levels: NDArray[np.uint8], recipe: Recipe, samples: Numbers, height: int, width: int
+    levels: NDArray[np.uint8], recipe: Recipe, shown: Annotations, height: int, width: int
 ) -> NDArray[np.uint16]:
     """Return grey levels below white of parts of a picture, at sampled offsets; a small one is repeated."""
-    random = words(recipe.seed, "paper", samples, 2)
+    random = words(recipe.seed, "paper", shown.samples, 2)
     rows, columns = (
-        (bounded_integers(random[:, axis], there - size + 1 if there >= size else there)[:, None] + np.arange(size))
+        (bounded_integers(random[:, axis], np.where(there >= kept, there - kept + 1, there))[:, None] + np.arange(size))
         % there
-        for axis, (there, size) in enumerate(zip(levels.shape, (height, width), strict=True))
+        for axis, (there, kept, size) in enumerate(
+            zip(levels.shape, (np.full_like(shown.widths, height), shown.widths), (height, width), strict=True)
+        )
     )
     part = levels.reshape(-1).take((rows * levels.shape[1])[:, :, None] + columns[:, None, :])
     darkness: NDArray[np.uint16] = 255 - part.astype(np.uint16)

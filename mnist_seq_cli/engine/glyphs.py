@@ -14,7 +14,7 @@ from mnist_seq_cli.engine.random_words import Numbers, bounded_integers, words
 from mnist_seq_cli.engine.writing import occurrences, possible_digits
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.bank import MISLABELED, Bank
-from mnist_seq_cli.recipe.parts.glyphs import Pool
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, Pool
 from mnist_seq_cli.recipe.recipe import Recipe
 
 
@@ -98,19 +98,29 @@ def part(bank: Bank, pool: Pool) -> Bank:
     """Return the bank with a part of each digit's glyphs: of every `whole` of them, from `low` to `high`.
 
     Parts that do not overlap share no glyph, and parts that leave no gap leave out none. Glyphs are distributed in a
-    shuffled order, which is always the same, so that the people who wrote them are in every part. The same bank and
-    pool give the same object.
+    shuffled order, which is always the same, so that the people who wrote them are in every part. In a custom source
+    equal images go where the first of them goes. The same bank and pool give the same object.
     """
     low, high, whole = pool
     if (low, high) == (0, whole):
         return bank
-    chosen = []
+    inside = np.zeros(len(bank), dtype=bool)
     for digit in range(10):
         glyphs = bank.glyphs_of(digit)
         size = len(glyphs)
         numbers = permute(0, f"pool/{digit}", size, np.arange(size * low // whole, size * high // whole))
-        chosen.append(glyphs[np.sort(numbers)])
-    return bank.narrowed(chosen, "that part of the source")
+        inside[glyphs[numbers] - bank.first_id] = True
+    if bank.identity not in BUNDLED_SOURCES:  # of whose images no two are equal
+        inside = inside[_first_of_equal(bank)]
+    listed = [bank.glyphs_of(digit) for digit in range(10)]
+    return bank.narrowed([ids[inside[ids - bank.first_id]] for ids in listed], "that part of the source")
+
+
+@lru_cache(maxsize=4)
+def _first_of_equal(bank: Bank) -> NDArray[np.intp]:
+    """Return for each image of a bank the first that is equal to it, both as their rows: intp (n,)."""
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(each, row) for row, each in enumerate(bank.sums())], dtype=np.intp)
 
 
 @lru_cache(maxsize=16)

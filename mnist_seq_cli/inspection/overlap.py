@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine import compose
-from mnist_seq_cli.engine.batch import Batch
+from mnist_seq_cli.engine.batch import ABSENT, Batch
+from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import bank
-from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.mnist.bank import Bank, Source
 from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.samples.stored import StoredDataset, open_dataset
@@ -71,6 +72,11 @@ class ComparisonReport:
             + (", …" if shared.shared > len(shared.examples) else "")
             for kind, what, shared in self.parts
             if shared.shared and kind not in self.may_share
+        ] + [
+            f"the {what} of {self.path} and {self.against} could not be compared; "
+            "give each custom source, with its labels"
+            for kind, what, shared in self.parts
+            if not shared.known and kind not in self.may_share
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -83,17 +89,30 @@ def listed(examples: list[Any]) -> str:
     return ", ".join("=".join(map(str, item)) if isinstance(item, list) else str(item) for item in examples)
 
 
-def compare(path: Path, against: Path, *, may_share: Sequence[str] = (), watch: Watch = iter) -> ComparisonReport:
-    """Return the report on what two complete datasets on disk share. Raises FormatError for anything else, OSError.
+def compare(
+    path: Path,
+    against: Path,
+    *,
+    sources: Sequence[Source] = (),
+    may_share: Sequence[str] = (),
+    watch: Watch = iter,
+) -> ComparisonReport:
+    """Return the report on what two complete datasets on disk share.
 
-    Both are read once, from front to end, and `watch` is given their batches. Of the smaller one a sum of 16 bytes is
-    kept for each image, and each different sequence; of the larger one nothing that grows with it.
+    Glyphs are compared by their ids, which are those of one source; with the custom `sources` of the datasets by their
+    images. Both are read once, from front to end, and `watch` is given their batches. Of the smaller one a sum of 16
+    bytes is kept for each image, and each different sequence; of the larger one nothing that grows with it. Raises
+    FormatError for what is no complete dataset, RequestError for a source of neither, OSError.
     """
     one, other = open_dataset(path), open_dataset(against)
     swapped = len(other) < len(one)
+    banks = _banks([one, other], sources)
+    names = _names(*banks) if sources else (None, None)
+    known = _space(one) == _space(other) or (bool(sources) and None not in banks)
+    stored = [_Stored(*each) for each in zip((one, other), banks, names, strict=True)]
     comparison = _Comparison()
     smaller = True
-    for batch in watch(_batches(*((other, one) if swapped else (one, other)))):
+    for batch in watch(_batches(*(reversed(stored) if swapped else stored))):
         if not smaller or batch.first < comparison.following:
             smaller = False
             comparison.compare(batch)
@@ -103,7 +122,7 @@ def compare(path: Path, against: Path, *, may_share: Sequence[str] = (), watch: 
         path=str(path),
         against=str(against),
         samples=[len(one), len(other)],
-        glyphs=comparison.glyphs() if _space(one) == _space(other) else Shared(0, [], known=False),
+        glyphs=comparison.glyphs() if known else Shared(0, [], known=False),
         labels=comparison.labels(),
         images=comparison.images(swapped),
         may_share=[kind for kind in KINDS if kind in may_share],
@@ -115,17 +134,55 @@ def _space(data: StoredDataset) -> str:
     return "mnist" if data.recipe.source in BUNDLED_SOURCES else data.recipe.source
 
 
-def _batches(*stored: StoredDataset) -> Iterator[Batch]:
-    """Yield the samples of datasets as they are on disk; glyph ids that a format has no room for, from the recipe."""
-    for data in stored:
-        recipe = data.recipe
+class _Stored(NamedTuple):
+    """A dataset, the bank of its glyphs where that is known, and the name of each image of the bank, int64 (n,)."""
+
+    data: StoredDataset
+    bank: Bank | None
+    names: NDArray[np.int64] | None
+
+
+def _banks(stored: Sequence[StoredDataset], sources: Sequence[Source]) -> list[Bank | None]:
+    """Return the banks of datasets: those that are bundled, and those of the `sources`. Raises RequestError."""
+    given = {(loaded := bank.load(source)).identity: loaded for source in sources}
+    used = [data.recipe.source for data in stored]
+    for source in sources:
+        if bank.load(source).identity not in used:
+            raise RequestError(
+                f"neither dataset is made of {source.images or source.name}", hint="give `source` as it was given there"
+            )
+    return [bank.load(Source(name)) if name in BUNDLED_SOURCES else given.get(name) for name in used]
+
+
+def _names(one: Bank | None, other: Bank | None) -> tuple[NDArray[np.int64] | None, ...]:
+    """Return for two banks the names of their images: equal ones have the id of the first of them in the first bank."""
+    first: dict[bytes, int] = {}
+    known: list[NDArray[np.int64] | None] = []
+    for glyphs, start in ((one, 0), (other, 1 << 40)):
+        if glyphs is None:
+            known.append(None)
+            continue
+        sums = enumerate(glyphs.sums(), start + glyphs.first_id)
+        known.append(np.array([first.setdefault(each, name) for name, each in sums], dtype=np.int64))
+    return tuple(known)
+
+
+def _batches(*stored: _Stored) -> Iterator[Batch]:
+    """Yield the samples of datasets as they are on disk; glyph ids that a format has no room for, from the recipe.
+
+    Where images of glyphs have names, these are in place of their ids. Raises FormatError for ids of no image.
+    """
+    for data, glyphs, names in stored:
         for batch in data.stream():
-            if recipe.source in BUNDLED_SOURCES and (batch.glyphs < 0).all():
-                glyphs = bank.load(Source(recipe.source))
-                made = compose.annotate(recipe, glyphs, batch.first, batch.first + len(batch))
-                yield replace(batch, glyphs=made.glyphs)
-            else:
-                yield batch
+            ids = batch.glyphs
+            if glyphs is not None and (ids < 0).all():
+                ids = compose.annotate(data.recipe, glyphs, batch.first, batch.first + len(batch)).glyphs
+            if glyphs is not None and names is not None:
+                rows = ids.astype(np.int64) - glyphs.first_id
+                if rows.max() >= len(names) or (rows[ids >= 0] < 0).any():
+                    raise FormatError(f"{data.path} has glyphs that its source does not have")
+                ids = np.where(ids >= 0, names[rows.clip(0)], ABSENT)
+            yield batch if ids is batch.glyphs else replace(batch, glyphs=ids)
 
 
 class _Comparison:

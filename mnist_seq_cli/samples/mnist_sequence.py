@@ -65,16 +65,14 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
         return _as_floats(batch.images), batch.digits
 
     def save_image(self, image: ArrayLike, digits: Iterable[int], directory: str | PathLike[str] = ".") -> Path:
-        """Write an image with values 0 to 1 as `1-2-3.png` in `directory`, and return its path.
+        """Write an image, floats from 0 to 1 or uint8, as `1-2-3.png` in `directory`, and return its path.
 
         Raises RequestError, a ValueError, for what is no image or no digits; OSError.
         """
-        values = np.asarray(image, dtype=np.float32)
+        values = np.asarray(image)
         if values.ndim != 2 or values.size == 0:
             raise RequestError(f"an image has two dimensions, and this array has the shape {values.shape}")
-        if np.isnan(values).any():
-            raise RequestError("the image has values that are not numbers")
-        pixels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+        pixels = _as_bytes(values)
         path = Path(directory) / f"{format_sequence(int(digit) for digit in digits)}.png"
         local.write_whole(path, png.encode(pixels[None])[0])
         return path
@@ -109,6 +107,19 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
 
 def _as_floats(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.divide(images, 255, dtype=np.float32)
+
+
+def _as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return grey levels 0 to 255 for uint8, or floats and truth values from 0 to 1. Raises RequestError."""
+    if values.dtype == np.uint8:
+        return values
+    allowed = "floats from 0 to 1, or uint8 from 0 to 255"
+    if values.dtype.kind not in "fb":
+        raise RequestError(f"the image has values of type {values.dtype}", hint=f"give {allowed}")
+    levels = np.rint(values.astype(np.float64) * 255)
+    if not ((levels >= 0) & (levels <= 255)).all():  # nor is anything that is not a number
+        raise RequestError(f"the image has values from {values.min():g} to {values.max():g}", hint=f"give {allowed}")
+    return levels.astype(np.uint8)
 
 
 def generate_numbers_sequence(

@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 from asked import recipe_for
 from depth import others_slow, slow
 from faulty import tree
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mnist_seq_cli import open_dataset
 from mnist_seq_cli.dataset import splits
+from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist import idx
@@ -98,10 +102,28 @@ def test_own_glyphs_are_shared_out_too(mnistseq: Run, place: Path) -> None:
     assert mnistseq("dataset", *THREE, "--len", "2", *own, "-o", "out").code == 0
     assert_disjoint([glyphs_in(f"out/{name}") for name in NAMES])
     assert glyphs_in("out/train") | glyphs_in("out/val") | glyphs_in("out/test") == set(range(200))
-    few = ["--split", "a=1", "--split", "b=1000"]
+    few = [part for number in range(21) for part in ("--split", f"s{number}=5")]  # of 20 glyphs of a digit
     done = mnistseq("dataset", *few, "--len", "2", *own, "-o", "few")
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert not Path("few").exists()
+
+
+@pytest.mark.parametrize("by", ["glyph", "both"])
+def test_equal_images_of_a_source_are_never_in_two_splits(by: str, mnistseq: Run) -> None:
+    """Under two ids of a digit, and under two labels."""
+    drawn = np.random.default_rng(1).integers(1, 255, (100, 9, 7), dtype=np.uint8)
+    images = np.concatenate([drawn, drawn[:60], np.roll(drawn, 1, axis=0)])
+    Path("i").write_bytes(idx.encode(images))
+    Path("l").write_bytes(idx.encode((np.arange(len(images)) % 10).astype(np.uint8)))
+    sizes = ["--split", "train=300", "--split", "val=200", "--split", "test=200"]
+    own = ["--source", "i", "--source-labels", "l"]
+    done = mnistseq("dataset", *sizes, "--len", "2", *own, "--split-by", by, "--seed", "1", "-o", "out")
+    assert done.code == 0, done.err
+    found = [glyphs_in(f"out/{name}") for name in NAMES]
+    assert_disjoint(found)
+    assert_disjoint([{images[glyph].tobytes() for glyph in ids} for ids in found])
+    done = mnistseq("inspect", "out/train", "--against", "out/val", *own, "--may-share", "label")
+    assert (done.code, done.err) == (0, "")
 
 
 LABELS: dict[str, list[str]] = {
@@ -128,6 +150,55 @@ def test_by_label_splits_share_no_sequence(rule: list[str], by: str, mnistseq: R
         assert_disjoint([allowed(f"out/{name}") for name in NAMES])
     else:
         assert all(open_dataset(f"out/{name}").recipe.pool == EVERYTHING for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [{"train": 65}, {"train": 64 * 5, "val": 5, "test": 20 * 5}, {"train": 500}, {"a": 5, "b": 495}, {"a": 3000}],
+    ids=str,
+)
+@pytest.mark.parametrize("by", others_slow(["label", "both"], "label"))
+def test_by_label_a_label_is_in_one_split_as_often_as_in_any(sizes: dict[str, int], by: Any, place: Path) -> None:
+    whole, planned = splits.plan(place / "out", sizes, by, Request(length=2, per_label=5), Form(format="npz"))
+    splits.build(place / "out", whole, planned, workers=1)
+    found = {name: Counter(sample.label for sample in open_dataset(f"out/{name}")) for name in sizes}
+    assert_disjoint([set(counts) for counts in found.values()])
+    times = max(5, sum(sizes.values()) // 100)
+    assert {name: set(counts.values()) for name, counts in found.items()} == {name: {times} for name in sizes}
+    assert splits.shared(by, {name: open_dataset(f"out/{name}").recipe for name in sizes}) == []
+
+
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=8), st.integers(1, 40), st.sampled_from([1, 2, 3]))
+def test_the_nearest_sizes_that_are_named_hold_whole_labels(sizes: list[int], times: int, length: int) -> None:
+    named = {f"s{number}": size for number, size in enumerate(sizes)}
+    request = Request(length=length, per_label=times)
+    try:
+        splits.plan(Path("out"), named, "label", request, Form())
+    except RequestError as error:
+        nearest = splits.parse_splits(error.hint.removeprefix("nearest: ").split())
+        assert list(nearest) == list(named)
+        splits.plan(Path("out"), nearest, "label", request, Form())
+
+
+@pytest.mark.parametrize("by", splits.BY)
+@pytest.mark.parametrize("rule", [["--len", "2"], ["--labels", "list.txt"]], ids=str)
+def test_a_small_split_beside_a_large_one_may_be_named_first(rule: list[str], by: str, place: Path) -> None:
+    """In any order each has at least one sequence, and one glyph of each digit."""
+    written = tuple((digit, 9 - digit) for digit in range(10)) if "--labels" in rule else ()
+    request = Request(sequences=written) if written else Request(length=2)
+    for sizes in ({"val": 1, "train": 60_000}, {"train": 60_000, "val": 1}, {"a": 1, "train": 900_000, "b": 1}):
+        _, planned = splits.plan(place / "out", sizes, by, request, Form())  # type: ignore[arg-type]
+        recipes = {split.directory.name: split.spec.recipe for split in planned}
+        assert splits.shared(by, recipes) == []  # type: ignore[arg-type]
+        for recipe in recipes.values():
+            assert check_bank(recipe, load(Source("train"))).counts.min() >= 1
+            assert compose(recipe, load(Source("train")), 0, 20).images.shape == (20, 28, 56)
+
+
+def test_parts_stay_as_they_were_where_none_is_empty() -> None:
+    assert splits.pools({"a": 1, "b": 59_999}) == splits.pools({"a": 1, "b": 59_999}, [60_000])
+    assert splits.pools({"a": 1, "b": 59_999}, [60_000])["b"] == (1, 60_000, 60_000)
+    assert splits.pools({"a": 1, "b": 59_999, "c": 1}, [50, 10]) == {"a": (0, 1, 10), "b": (1, 8, 10), "c": (8, 10, 10)}
 
 
 def test_by_both_the_test_file_is_for_testing(mnistseq: Run) -> None:
@@ -215,8 +286,20 @@ REFUSED = [
         "a part of all sequences of one length does not go with --no-repeat",
     ),
     (
-        ["--split", "a=5", "--split", "b=900000", "--split-by", "label"],
-        "that part of 100 sequences is none of them; more digits, or more --len",
+        [*("--split", "a=5", "--split", "b=5", "--split", "c=900000"), "--split-by", "label", "--digits", "0"],
+        "3 splits need as many sequences, or glyphs of each digit, and there are only 1; fewer splits",
+    ),
+    (
+        ["--split", "train=64", "--split-by", "label", "--per-label", "5"],
+        "--split train=64 would cut off some of 100 labels, each 5 times; nearest: train=65",
+    ),
+    (
+        ["--split", "train=70", "--split", "val=31", "--split-by", "both", "--per-label", "10"],
+        "--split train=70 val=31 would cut off some of 100 labels, each 10 times; nearest: train=60 val=40",
+    ),
+    (
+        ["--split", "train=700", "--split", "val=280", "--split-by", "label", "--per-label", "5"],
+        "--split train=700 val=280 would cut off some of 100 labels, each 5 times; nearest: train=710 val=290",
     ),
     (["-n", "5", "--split-by", "label"], "--split-by says what splits do not share, and there are none; give --split"),
     (

@@ -112,6 +112,34 @@ def test_any_batch_is_the_same_and_nothing_else_moves() -> None:
     assert (fit.batch(0, 20).images[:, :, -1] != 255).any()
 
 
+FITTED: dict[str, Any] = {"length": "1-6", "width": "fit", "max_gap": 5}
+
+
+@pytest.mark.parametrize("size", [(90, 400), (40, 60), (5, 9)], ids=str)
+def test_each_image_as_wide_as_its_strip_has_a_part_of_the_picture_that_is_as_wide(size: tuple[int, int]) -> None:
+    levels = draw("scan.png", *size)
+    plain, laid = on_paper(**FITTED, paper="plain"), on_paper(**FITTED)
+    for sample in range(12):
+        np.testing.assert_array_equal(laid[sample].image, slowly(plain[sample].image, levels, 3, sample))
+    assert len({laid[sample].image.shape for sample in range(12)}) > 3
+
+
+@pytest.mark.parametrize("wanted", [FITTED, {"length": 3}, {**FITTED, "slant": (-20, 20), "margin": 3}], ids=str)
+def test_a_gradient_runs_to_the_corners_of_the_image_that_is_kept(wanted: dict[str, Any]) -> None:
+    plain, graded = (SequenceDataset(**wanted, seed=3, paper=paper) for paper in ("plain", "gradient"))
+    for sample in range(12):
+        corners = [reference.below(word, 97) for word in reference.words(3, "paper", sample, 4)]
+        image, expected = graded[sample].image, plain[sample].image.astype(int)
+        across, down = image.shape[1] - 1, image.shape[0] - 1
+        for row, column in np.ndindex(image.shape):
+            top, bottom = (corners[at] * (across - column) + corners[at + 1] * column for at in (0, 2))
+            darkness = (top * (down - row) + bottom * row) // (across * down)
+            expected[row, column] = (expected[row, column] * (255 - darkness) + 127) // 255
+        np.testing.assert_array_equal(image, expected)
+        if wanted is FITTED:
+            assert [255 - int(image[row, column]) for row in (0, -1) for column in (0, -1)] == corners
+
+
 def test_it_travels_to_other_processes_without_its_pixels() -> None:
     draw("scan.png", 900, 900)
     data = on_paper()

@@ -87,8 +87,62 @@ def test_pixels_count_and_not_what_is_said_of_them(mnistseq: Run, place: Path) -
     numbers = {sample.number: sample.image.tobytes() for sample in open_dataset("b")}
     for first, second in report["images"]["examples"]:
         assert open_dataset("a")[first].image.tobytes() == numbers[second]
+    assert report["problems"][-1] == (
+        "the glyphs of a and b could not be compared; give each custom source, with its labels"
+    )
     table = mnistseq("inspect", "a", "--against", "b")
+    assert table.err.splitlines() == [f"mnistseq: {problem}" for problem in report["problems"]]
     assert [line.split()[1] for line in table.out.splitlines() if "glyphs" in line] == ["unknown"]
+
+
+def custom(name: str, images: np.ndarray[Any, Any]) -> list[str]:
+    """Write a custom source, a digit after the other, and return the options that name it."""
+    Path(f"{name}.images").write_bytes(idx.encode(images))
+    Path(f"{name}.labels").write_bytes(idx.encode((np.arange(len(images)) % 10).astype(np.uint8)))
+    return ["--source", f"{name}.images", "--source-labels", f"{name}.labels"]
+
+
+def glyph_images(name: str, images: np.ndarray[Any, Any]) -> set[bytes]:
+    return {images[glyph].tobytes() for sample in open_dataset(name) for glyph in sample.glyphs.tolist()}
+
+
+@pytest.mark.parametrize("format_name", ["png", "idx"])
+def test_custom_glyphs_are_compared_by_their_images(format_name: str, mnistseq: Run) -> None:
+    drawn = np.random.default_rng(1).integers(1, 255, (60, 9, 7), dtype=np.uint8)
+    one, other = drawn[:40], np.concatenate([drawn[50:60], drawn[10:20], drawn[10:20]])
+    sources = {"a": custom("a", one), "b": custom("b", other), "c": custom("c", drawn[40:])}
+    for name in sources:
+        command = ["dataset", "-n", "9", "--len", "3", "--seed", ord(name), *sources[name], "-o"]
+        assert mnistseq(*command, name, *form(format_name)).code == 0
+        assert mnistseq(*command, f"{name}-ids").code == 0
+    shared = glyph_images("a-ids", one) & glyph_images("b-ids", other)
+    firsts = sorted(glyph for glyph in range(40) if one[glyph].tobytes() in shared)
+    done = mnistseq("inspect", "a", "--against", "b", *sources["b"], *sources["a"], "--json")
+    assert json.loads(done.out)["glyphs"] == {"shared": len(shared), "examples": firsts[:10], "known": True}
+    assert (done.code, len(firsts) > 2) == (1, True)
+    may = ["--may-share", "label"]
+    assert mnistseq("inspect", "a", "--against", "c", *sources["a"], *sources["c"], *may).code == 0
+    unknown = "mnistseq: the glyphs of a and c could not be compared; give each custom source, with its labels\n"
+    for given in ([], sources["a"]):
+        done = mnistseq("inspect", "a", "--against", "c", *given, *may)
+        assert (done.code, done.err) == (1, unknown)
+    assert mnistseq("inspect", "a", "--against", "c", *may, "--may-share", "glyph").code == 0
+    done = mnistseq("inspect", "a", "--against", "c", *sources["b"])
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert "neither dataset is made of " in done.err
+
+
+def test_equal_images_of_one_source_are_the_same_glyph(mnistseq: Run) -> None:
+    drawn = np.random.default_rng(1).integers(1, 255, (10, 9, 7), dtype=np.uint8)
+    source = custom("a", np.concatenate([drawn, drawn]))
+    for name in ("one", "other"):
+        command = ["dataset", "-n", "60", "--len", "1", "--glyphs", "once", "--seed", ord(name[0]), *source, "-o", name]
+        assert mnistseq(*command).code == 0
+    shared = [
+        json.loads(mnistseq("inspect", "one", "--against", "other", *given, "--json").out)["glyphs"]["shared"]
+        for given in ([], source)
+    ]
+    assert shared == [20, 10]
 
 
 def test_splits_share_what_they_may_and_nothing_else(mnistseq: Run) -> None:

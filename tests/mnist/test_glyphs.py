@@ -28,7 +28,9 @@ SHARES = [(0, 60_000, 60_000), (0, 1, 10), (1, 9, 10), (9, 10, 10), (0, 50_000, 
 
 def small_bank(counts: list[int], identity: str = "small") -> Bank:
     labels = np.repeat(np.arange(10, dtype=np.uint8), counts)
-    return Bank([np.zeros((len(labels), 28, 28), np.uint8)], labels, identity=identity)
+    images = np.zeros((len(labels), 28, 28), np.uint8)
+    images[:, 0, :2] = np.arange(len(labels), dtype="<u2").view(np.uint8).reshape(-1, 2)  # no two are equal
+    return Bank([images], labels, identity=identity)
 
 
 def ids_of(bank: Bank) -> list[int]:
@@ -148,6 +150,27 @@ def test_own_glyphs_have_no_known_wrong_labels(tmp_path: Path, capfd: pytest.Cap
         "and the source is a custom one; leave it out, and take wrong ones out of your files\n"
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_where_there_is_no_wrong_label_to_leave_out_it_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dataset = ["dataset", "--len", "2", "--exclude-mislabeled"]
+    told = "--exclude-mislabeled changes nothing: the known wrong labels are in MNIST's test file, "
+    for command, says in (
+        ([*dataset, "-n", "3", "-o", "a"], True),
+        ([*dataset, "-n", "3", "--source", "train", "-o", "b"], True),
+        ([*dataset, "-n", "3", "--format", "webdataset", "-o", "-"], True),
+        ([*dataset, "--split", "train=3", "--split", "val=3", "-o", "c"], True),
+        (["generate", "1-2", "--exclude-mislabeled"], True),
+        ([*dataset, "-n", "3", "--source", "test", "-o", "d"], False),
+        ([*dataset, "-n", "3", "--source", "all", "-o", "e"], False),
+        ([*dataset, "--split", "train=3", "--split", "test=3", "-o", "f"], False),
+        (["generate", "1-2", "--exclude-mislabeled", "--source", "test"], False),
+    ):
+        assert main.run(command) == 0
+        assert (told in capfd.readouterr().err) is says, command
 
 
 # Each once

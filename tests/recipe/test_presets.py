@@ -111,14 +111,15 @@ def test_what_cannot_be_is_refused(mnistseq: Run) -> None:
     assert (done.code, done.err) == (2, "mnistseq: Missing option '-o' / '--output'; see mnistseq dataset --help\n")
 
 
-def test_a_count_by_label_goes_for_the_splits_of_a_preset(mnistseq: Run) -> None:
-    done = mnistseq("dataset", "--preset", "double-mnist", "--per-label", "2", "--seed", "1", "-o", "out")
+@pytest.mark.parametrize("times", [2, 20])
+def test_a_count_by_label_goes_for_the_splits_of_a_preset(times: int, mnistseq: Run) -> None:
+    done = mnistseq("dataset", "--preset", "double-mnist", "--per-label", times, "--seed", "1", "-o", "out")
     assert done.code == 0, done.err
     counts = {split: len(open_dataset(f"out/{split}")) for split in ("train", "val", "test")}
-    assert counts == {"train": 64 * 2, "val": 16 * 2, "test": 20 * 2}
+    assert counts == {"train": 64 * times, "val": 16 * times, "test": 20 * times}
     for split in counts:
         folders = [path for path in Path("out", split).iterdir() if path.is_dir()]
-        assert {len(list(folder.iterdir())) for folder in folders} == {2}
+        assert {len(list(folder.iterdir())) for folder in folders} == {times}
 
 
 def test_a_flag_of_a_preset_can_be_switched_off(mnistseq: Run) -> None:

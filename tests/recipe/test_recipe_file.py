@@ -245,6 +245,24 @@ def test_a_few_lines_by_hand_will_do(content: str, options: str, mnistseq: Run, 
     assert tree(place / "one") == tree(place / "two")
 
 
+def test_flags_of_a_recipe_can_be_switched_off(mnistseq: Run, place: Path) -> None:
+    flags = ["invert", "masks", "shuffle", "exclude_mislabeled"]
+    content = "".join(f"{flag} = true\n" for flag in flags)
+    Path("list.toml").write_text('sequences = ["12", "31"]\nsource = "test"\nseed = 4\n' + content)
+    Path("random.toml").write_text("length = 3\nsamples = 5\nseed = 4\nrepeat = false\n")
+    off = [f"--no-{flag.replace('_', '-')}" for flag in flags]
+    assert mnistseq("dataset", "--recipe", "list.toml", "-o", "made").code == 0
+    for recipe, options, same in (
+        ("list.toml", off, ["--labels", "list.txt", "--source", "test"]),
+        ("made/recipe.json", off, ["--labels", "list.txt", "--source", "test"]),
+        ("random.toml", ["--repeat"], ["--len", "3", "-n", "5"]),
+    ):
+        Path("list.txt").write_text("12\n31\n")
+        assert mnistseq("dataset", "--recipe", recipe, *options, "--overwrite", "-o", "one").code == 0
+        assert mnistseq("dataset", *same, "--seed", "4", "--overwrite", "-o", "two").code == 0
+        assert tree(place / "one") == tree(place / "two")
+
+
 def test_splits_of_a_recipe(mnistseq: Run, place: Path) -> None:
     Path("mine.toml").write_text('length = 3\nsamples = 9\nseed = 4\nsource = "train"\n')
     splits = ["--split", "train=50", "--split", "test=20"]

@@ -234,11 +234,38 @@ def test_save_image_replaces_an_older_image(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["1.png"]
 
 
-def test_save_image_rounds_and_clips(tmp_path: Path) -> None:
-    values = [[-5.0, 0.0, 0.4 / 255, 0.6 / 255, 100 / 255, 1.0, 7.0]]
+def test_save_image_rounds(tmp_path: Path) -> None:
+    values = [[-0.4 / 255, 0.0, 0.4 / 255, 0.6 / 255, 100 / 255, 1.0, 255.4 / 255]]
     path = MNIST_Sequence_API().save_image(values, [1], tmp_path)
     with Image.open(path) as opened:
         assert np.asarray(opened).tolist() == [[0, 0, 0, 1, 100, 255, 255]]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float16, np.float32, np.float64, ">f4", bool])
+def test_save_image_takes_the_scale_from_the_type(kind: Any, tmp_path: Path) -> None:
+    levels = np.array([[0, 255]] if kind is bool else [[*range(256)]], dtype=np.uint8)
+    values = levels.astype(kind) if kind in (np.uint8, bool) else (levels / 255).astype(kind)
+    path = MNIST_Sequence_API().save_image(values, [1], tmp_path)
+    with Image.open(path) as opened:
+        np.testing.assert_array_equal(np.asarray(opened), levels)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([[-5.0, 0.0]], "the image has values from -5 to 0; give floats from 0 to 1, or uint8 from 0 to 255"),
+        ([[0.0, 107.0]], "the image has values from 0 to 107; give floats from 0 to 1, or uint8 from 0 to 255"),
+        ([[np.inf]], "the image has values from inf to inf; give floats from 0 to 1, or uint8 from 0 to 255"),
+        ([[0, 107]], "the image has values of type int64; give floats from 0 to 1, or uint8 from 0 to 255"),
+        ([["0"]], "the image has values of type <U1; give floats from 0 to 1, or uint8 from 0 to 255"),
+    ],
+    ids=str,
+)
+def test_save_image_refuses_values_of_another_range(values: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(RequestError) as caught:
+        MNIST_Sequence_API().save_image(values, [1], tmp_path)
+    assert str(caught.value) == message
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("shape", [(28,), (2, 28, 28), (0, 28), (28, 0), ()])

@@ -319,6 +319,8 @@ def test_sequences_may_be_rows_of_an_array() -> None:
         {"sequences": ["1-2-3", ""]},
         {"sequences": ["12"], "length": 3},
         {"sequences": ["1x"]},
+        {"sequences": "123"},
+        {"sequences": b"123"},
         {"sequences": [(1, 10)]},
         {"length": 0},
         {"length": 4, "samples": 0},

@@ -212,6 +212,7 @@ def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> 
     request, form = parted(words)
     source = source_of(request)
     spec = spec_of(output, request, form, source, overwrite=overwrite)
+    terminal.say_unused(spec.recipe)
     watch = terminal.bar(spec.samples, "strips", lambda completed: completed.record.samples)
     started = perf_counter()
     summary = build.build(output, spec, source, workers=workers, overwrite=overwrite, watch=watch)
@@ -227,6 +228,7 @@ def _stream(words: Layer) -> None:
     request, form = parted(words)
     source = source_of(request)
     spec = spec_of(Path("-"), request, form, source, overwrite=True)
+    terminal.say_unused(spec.recipe)
     write_stdout(stream(spec, source), "tar")
     terminal.say(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
 
@@ -242,6 +244,7 @@ def _build_splits(output: Path, words: dict[str, Any], workers: int | None, over
     whole, planned = splits.plan(
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
+    terminal.say_unused(*(split.spec.recipe for split in planned))
     started = perf_counter()
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     done = splits.build(output, whole, planned, workers=workers, overwrite=overwrite, watch=watch)

@@ -43,7 +43,7 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
       seq -w 0 99 | mnistseq generate - -o pairs/
       mnistseq generate 1-2-3 -o - | mnistseq decode -
     """
-    from mnist_seq_cli.cli.terminal import say
+    from mnist_seq_cli.cli.terminal import say, say_unused
     from mnist_seq_cli.recipe.options.notation import parse_sequence, read_sequences
     from mnist_seq_cli.recipe.options.option import options_of
     from mnist_seq_cli.samples import single_images
@@ -54,7 +54,9 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
         for text in texts
         for sequence in (read_sequences(text_lines("-")) if text == "-" else [parse_sequence(text)])
     ]
-    prepared = single_images.prepare(sequences, Request.of(asked), count=count)
+    request = Request.of(asked)
+    prepared = single_images.prepare(sequences, request, count=count)
+    say_unused(request)
     if output == "-":
         if len(prepared.images) > 1:
             raise RequestError(

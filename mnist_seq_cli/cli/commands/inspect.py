@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.inspection.checks import Checks
     from mnist_seq_cli.inspection.findings import Findings
     from mnist_seq_cli.inspection.scoring import Score
+    from mnist_seq_cli.mnist.bank import Source
     from mnist_seq_cli.samples.samples import Samples
 
 _HEADINGS = {
@@ -54,7 +56,7 @@ _KINDS = click.Choice(("glyph", "label", "image"))
 @_checking("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
 @_comparing("--against", basic=True, metavar="PATH", type=LocalPath(), help="Find what two datasets share.")
 @_comparing("--may-share", type=_KINDS, multiple=True, help="What they may share, with --against.")
-@source_options
+@partial(source_options, multiple=True)
 @grouped("--paper", metavar="FILE", help="Picture that a dataset is on, for --regenerate.")
 def inspect(**options: Any) -> int:
     """Show what PATH is, and what is in it; without PATH, the bundled MNIST.
@@ -77,9 +79,11 @@ def inspect(**options: Any) -> int:
     from mnist_seq_cli.inspection.splits_report import splits_at
 
     asked = _Asked(**options)
-    if asked.names_files and not asked.regenerate:
+    compares_custom = asked.against is not None and asked.source and asked.source_labels and asked.paper is None
+    if asked.names_files and not asked.regenerate and not compares_custom:
         raise RequestError(
-            "`source`, `source_labels` and `paper` are for `regenerate`", hint="give it, or leave them out"
+            "`source`, `source_labels` and `paper` are for `regenerate`, and the first two for `against`",
+            hint="give it, or leave them out",
         )
     if asked.against is not None:
         return _compare(asked, asked.against)
@@ -106,8 +110,8 @@ class _Asked:
     regenerate: int | None
     against: Path | None
     may_share: tuple[str, ...]
-    source: str | None
-    source_labels: str | None
+    source: tuple[str, ...]
+    source_labels: tuple[str, ...]
     paper: str | None
 
     @property
@@ -118,7 +122,13 @@ class _Asked:
     @property
     def names_files(self) -> bool:
         """Whether options name the files that a dataset was made of."""
-        return any(name is not None for name in (self.source, self.source_labels, self.paper))
+        return bool(self.source or self.source_labels) or self.paper is not None
+
+    @property
+    def sources(self) -> list[Source]:
+        """The sources that options name. Raises RequestError."""
+        pairs = zip_longest(self.source, self.source_labels)
+        return [source for images, labels in pairs if (source := own_source(images, labels))]
 
     @property
     def numbers(self) -> list[int] | None:
@@ -136,10 +146,12 @@ class _Asked:
         from mnist_seq_cli.cli.terminal import bar
         from mnist_seq_cli.inspection.checks import Checks
 
+        if len(self.sources) > 1:
+            raise RequestError("a dataset has one source, and several are given", hint="give `source` once")
         return Checks(
             verify=self.verify,
             regenerate=self.regenerate or 0,
-            source=own_source(self.source, self.source_labels),
+            source=next(iter(self.sources), None),
             background=None if self.paper is None else Path(self.paper).absolute(),
             watch=bar(None, "shards", lambda _: 1),
         )
@@ -244,7 +256,8 @@ def _compare(asked: _Asked, against: Path) -> int:
 
     if asked.path is None or asked.verify or asked.regenerate or asked.looks_at_samples:
         raise RequestError("`against` compares two datasets, and does nothing else", hint="give two paths alone")
-    report = compare(asked.path, against, may_share=asked.may_share, watch=bar(None, "strips", len))
+    watch = bar(None, "strips", len)
+    report = compare(asked.path, against, sources=asked.sources, may_share=asked.may_share, watch=watch)
     if asked.as_json:
         click.echo(json.dumps(report.to_json(), allow_nan=False))
     else:

@@ -215,6 +215,8 @@ class SequenceList(Kind):
 
     def normalize(self, name: str, value: Any) -> tuple[Digits, ...]:
         """Return the sequences, of which each is text or integers. Raises RequestError."""
+        if isinstance(value, str | bytes):  # of which each character would be a sequence
+            raise RequestError(f"`{name}` is {value!r}", hint="it is a list of them, as in ['1-2-3', '4']")
         return tuple(_sequence(item) for item in value)
 
     def to_json(self, value: Any) -> list[str]:
