@@ -12,6 +12,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -120,6 +121,10 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _complain(with_flags(one_line(str(message))), DONE)
+
+
 def _forget_stdout() -> None:
     """Point stdout to nowhere, so that the interpreter does not stumble over the closed pipe when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -131,6 +136,7 @@ def main() -> NoReturn:
         # File names need not be text; and what a terminal has no characters for is better shown as ? than not at all.
         unicode = sys.stdout.encoding.lower().startswith("utf")
         sys.stdout.reconfigure(errors="surrogateescape" if unicode else "replace")
+    warnings.showwarning = _show_warning
     gc.set_threshold(100_000)  # a short life makes little rubbish that counting references does not see
     code = run()
     if sys.gettrace() is None and sys.getprofile() is None:
