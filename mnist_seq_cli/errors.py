@@ -14,6 +14,9 @@ asked for as Python does, in backticks: `max_gap`, `align=left`. The command lin
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
+
 
 class MnistseqError(Exception):
     """The root of the tree. Catch it to catch everything this package raises on purpose."""
@@ -58,6 +61,12 @@ def one_line(text: str, limit: int = 500) -> str:
         for character in text[: limit + 1]
     )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Warn of something that is not as it should be and is gone on with; of the same thing once."""
+    warnings.warn(message, stacklevel=3)
 
 
 DONE, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143

@@ -84,13 +84,22 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         reason = error.strerror or str(error)
         return _complain(one_line(f"{error.filename}: {reason}" if error.filename else reason), FAILED)
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and "failed to map" not in str(error):
+            raise
+        return _complain("out of memory; ask for less at once, or raise the limit (ulimit -v)", FAILED)
     except (KeyboardInterrupt, click.Abort) as error:
-        import signal
+        return _stopped(error.__cause__ or error)  # Click turns one into the other
 
-        cause = error.__cause__ or error  # Click turns one into the other
-        if cause.args == (signal.SIGTERM,):
-            return _complain("terminated", TERMINATED)
-        return _complain("interrupted", INTERRUPTED)
+
+def _stopped(cause: BaseException) -> int:
+    import signal
+
+    if isinstance(cause, EOFError):  # which Click takes for Ctrl-D
+        raise cause from None
+    if cause.args == (signal.SIGTERM,):
+        return _complain("terminated", TERMINATED)
+    return _complain("interrupted", INTERRUPTED)
 
 
 def with_flags(message: str) -> str:

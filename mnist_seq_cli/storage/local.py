@@ -10,14 +10,13 @@ import errno
 import os
 import stat
 import sys
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.errors import RequestError, warn_once
 from mnist_seq_cli.storage import store
 from mnist_seq_cli.storage.store import PIECE, STATE_NAME, FileSum
 
@@ -320,7 +319,7 @@ def locked(directory: Path) -> Iterator[None]:
         except OSError as error:  # which one depends on the file system: ENOLCK, EOPNOTSUPP, ENOSYS, EBADF …
             held.enter_context(_lock_file(directory))
             reason = f"the file system has no locks (flock: {error.strerror})"
-            warnings.warn(f"{reason}; the file {LOCK_NAME} keeps other runs out", stacklevel=1)
+            warn_once(f"{reason}; the file {LOCK_NAME} keeps other runs out")
         else:  # a process that is just being started may hold a copy of it
             held.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
         yield

@@ -432,6 +432,66 @@ def test_few_open_files_are_enough_or_are_told(
         shutil.rmtree(place / "out")
 
 
+NO_PROCESSES = """
+import errno, os
+import multiprocessing.util
+def spawn(*_):
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+multiprocessing.util.spawnv_passfds = spawn
+from mnist_seq_cli.cli.main import main
+main()
+"""
+"""What `ulimit -u` comes to, for which the tests would have to be those of another user."""
+
+
+@pytest.mark.parametrize("limit", ["descriptors", "processes"])
+def test_where_not_all_processes_can_be_started_fewer_do_the_work_and_it_says_so(
+    limit: str, place: Path, whole: Callable[..., dict[str, object]]
+) -> None:
+    arguments = ["-n", 600, "--len", 2, "--seed", 3, "--shard-size", 10]
+    command = ["dataset", *arguments, *form("png"), "--workers", 4, "-o", place / "out"]
+    if limit == "descriptors":
+        few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (20, 20))
+        code, out, err = run_to_the_end(*command, preexec_fn=few)
+    else:
+        done = subprocess.run(
+            [sys.executable, "-c", NO_PROCESSES, *map(str, command)], capture_output=True, text=True, check=False
+        )
+        code, out, err = done.returncode, done.stdout, done.stderr
+    assert (code, out) == (0, "")
+    first, second, *_ = err.splitlines()
+    assert first.startswith("mnistseq: not all of 4 processes can be started (")
+    assert first.endswith("); going on with fewer")
+    assert second.startswith(f"{place / 'out'}: 600 strips")
+    assert difference(tree(place / "out"), whole("png", *arguments)) == []
+
+
+@pytest.mark.parametrize("helper", ["forkserver", "resource_tracker"])
+def test_when_a_helper_of_the_processes_is_killed_the_work_goes_on(
+    helper: str, place: Path, whole: Callable[..., dict[str, object]]
+) -> None:
+    """A worker that dies after it is replaced, too."""
+
+    def helpers(run: Run) -> list[int]:
+        return [
+            process
+            for process, parent in run.family().items()
+            if parent == run.process.pid and f".{helper} ".encode() in Path(f"/proc/{process}/cmdline").read_bytes()
+        ]
+
+    with Run("dataset", *LONG, *form("png"), "--workers", 2, "-o", place / "out") as run:
+        wait_for(lambda: recorded(place / "out") >= 2)
+        victims = [*helpers(run), run.workers()[0]]
+        assert len(victims) == 2
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        code, out, err = run.end()
+        assert (code, out) == (0, "")
+        assert err.startswith(f"{place / 'out'}: ")
+        wait_for(lambda: run.family() == {})
+    assert difference(tree(place / "out"), whole("png", *LONG)) == []
+
+
 def test_where_nothing_can_be_written_it_is_told_before_work_starts() -> None:
     with tiny_disk("1m") as disk:
         (disk / "empty").mkdir()
