@@ -466,6 +466,38 @@ def test_where_not_all_processes_can_be_started_fewer_do_the_work_and_it_says_so
     assert difference(tree(place / "out"), whole("png", *arguments)) == []
 
 
+NO_SEMAPHORES = """
+import sys
+sys.modules["multiprocessing.synchronize"] = None
+from mnist_seq_cli.cli.main import main
+main()
+"""
+"""What a system without /dev/shm comes to."""
+
+
+@pytest.mark.parametrize("lacking", ["/dev/shm", "room for a socket", "a directory for temporary files"])
+def test_processes_need_no_shared_memory_and_no_socket(
+    lacking: str, place: Path, whole: Callable[..., dict[str, object]]
+) -> None:
+    long = place / ("x" * 100)
+    long.mkdir()
+    temporary = {"room for a socket": str(long), "a directory for temporary files": "/nonexistent"}.get(lacking, "/tmp")
+    program = ["-c", NO_SEMAPHORES] if lacking == "/dev/shm" else ["-m", "mnist_seq_cli"]
+    command = ["dataset", *SMALL, *form("png"), "--workers", "2", "-o", place / "out"]
+    done = subprocess.run(
+        [sys.executable, *program, *map(str, command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=place,
+        env=os.environ | {"TMPDIR": temporary, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"{place / 'out'}: ")
+    assert difference(tree(place / "out"), whole("png", *SMALL)) == []
+    assert list(long.iterdir()) == []
+
+
 @pytest.mark.parametrize("helper", ["forkserver", "resource_tracker"])
 def test_when_a_helper_of_the_processes_is_killed_the_work_goes_on(
     helper: str, place: Path, whole: Callable[..., dict[str, object]]
