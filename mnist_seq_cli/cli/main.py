@@ -7,6 +7,7 @@ that `mnistseq --help` loads Click and nothing else.
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import io
 import os
@@ -23,7 +24,9 @@ import click
 
 from mnist_seq_cli import __version__
 from mnist_seq_cli.cli import commands
+from mnist_seq_cli.cli.streams import ClosedStdout
 from mnist_seq_cli.errors import DONE, EXIT_CODES, FAILED, INTERRUPTED, TERMINATED, USAGE, MnistseqError, one_line
+from mnist_seq_cli.execution.runner import describe_os_error
 
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
@@ -64,8 +67,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the program, and return its exit code: the one place where an error becomes a message and a code."""
     try:
         code = cli.main(arguments, prog_name="mnistseq", standalone_mode=False)
-        if sys.stdout is not None:  # which it is when it was closed before the start
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code if isinstance(code, int) else DONE
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -82,8 +84,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return FAILED
     except OSError as error:
-        reason = error.strerror or str(error)
-        return _complain(one_line(f"{error.filename}: {reason}" if error.filename else reason), FAILED)
+        if error.errno == errno.ENOSPC and not error.filename:  # stores name their files
+            error.filename = "stdout"
+        return _complain(describe_os_error(error), FAILED)
     except (MemoryError, ImportError) as error:
         if isinstance(error, ImportError) and "failed to map" not in str(error):
             raise
@@ -141,6 +144,8 @@ def _forget_stdout() -> None:
 
 def main() -> NoReturn:
     """Run the program as `mnistseq`."""
+    if sys.stdout is None:
+        sys.stdout = ClosedStdout()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # File names need not be text; and what a terminal has no characters for is better shown as ? than not at all.
         unicode = sys.stdout.encoding.lower().startswith("utf")

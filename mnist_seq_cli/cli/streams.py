@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
@@ -18,6 +19,21 @@ MAX_PATH = 32_768
 
 PIPE_BYTES = 4096
 """Bytes that a pipe takes at once, so that no other program's come between them."""
+
+
+class ClosedStdout(io.TextIOBase):
+    """What stdout is when it was closed before the start: what has data for it fails, and the rest does not."""
+
+    def write(self, text: str) -> int:
+        """Raise OutputError, unless there is nothing to write."""
+        if text:
+            raise OutputError("stdout is closed", hint="send it to a file or a pipe")
+        return 0
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """Raise OutputError."""
+        raise OutputError("stdout is closed", hint="send it to a file or a pipe")
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -69,8 +85,6 @@ def stdin() -> BinaryIO:
 
 def write_stdout(pieces: Iterable[bytes], what: str) -> None:
     """Write bytes to stdout, which is no terminal. Raises OutputError, RequestError, OSError."""
-    if sys.stdout is None:
-        raise OutputError("stdout is closed", hint="give a file or a directory with `output`")
     if sys.stdout.isatty():
         raise RequestError(f"{what} bytes would spoil the terminal", hint="send them to a file or a pipe")
     for piece in pieces:

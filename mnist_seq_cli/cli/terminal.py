@@ -90,7 +90,7 @@ def summary_text(
 
 def on_terminal() -> bool:
     """Return whether stdout is a terminal."""
-    return sys.stdout is not None and sys.stdout.isatty()
+    return sys.stdout.isatty()
 
 
 @lru_cache(maxsize=1)

@@ -73,6 +73,16 @@ def _write_all(descriptor: int, content: bytes | memoryview) -> None:
         left = left[system.write(descriptor, left) :]
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name a file in errors of operations that know its descriptor alone."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 class NewFile:
     """A file that does not exist yet, written from front to end; leaving the `with` block syncs it.
 
@@ -87,7 +97,8 @@ class NewFile:
 
     def write(self, content: bytes | memoryview) -> None:
         """Append `content`. Raises OSError."""
-        _write_all(self._descriptor, content)
+        with _naming(self.path):
+            _write_all(self._descriptor, content)
         self.digest.update(content)
         self.size += memoryview(content).nbytes
 
@@ -100,11 +111,12 @@ class NewFile:
         """Sync the file to disk and close it. Raises OSError."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            try:
-                if sync:
-                    system.fsync(descriptor)
-            finally:
-                system.close(descriptor)
+            with _naming(self.path):
+                try:
+                    if sync:
+                        system.fsync(descriptor)
+                finally:
+                    system.close(descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -122,26 +134,30 @@ class OpenFile:
     """A file that is there, written at offsets all over it, and synced at the end; by several processes if need be."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._descriptor = system.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
 
     def write_at(self, offset: int, content: bytes | memoryview) -> None:
         """Write `content` at `offset`, in bytes from the start. Raises OSError."""
-        system.lseek(self._descriptor, offset, os.SEEK_SET)
-        _write_all(self._descriptor, content)
+        with _naming(self.path):
+            system.lseek(self._descriptor, offset, os.SEEK_SET)
+            _write_all(self._descriptor, content)
 
     def truncate(self, size: int) -> None:
         """Cut the file off at `size` bytes. Raises OSError."""
-        system.ftruncate(self._descriptor, size)
+        with _naming(self.path):
+            system.ftruncate(self._descriptor, size)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                system.fsync(self._descriptor)
-        finally:
-            system.close(self._descriptor)
+        with _naming(self.path):
+            try:
+                if kind is None:
+                    system.fsync(self._descriptor)
+            finally:
+                system.close(self._descriptor)
 
 
 def make_sized(path: Path, size: int) -> None:
@@ -149,10 +165,11 @@ def make_sized(path: Path, size: int) -> None:
     remove(path)
     make_directory(path.parent)
     descriptor = system.open(path, _NEW, 0o666)
-    try:
-        system.ftruncate(descriptor, size)
-    finally:
-        system.close(descriptor)
+    with _naming(path):
+        try:
+            system.ftruncate(descriptor, size)
+        finally:
+            system.close(descriptor)
 
 
 def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -186,10 +203,11 @@ def partial_name(path: Path) -> Path:
 def append(path: Path, content: bytes) -> None:
     """Append to a file, which may be new; a crash can leave a part of it, which readers have to expect."""
     descriptor = system.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        _write_all(descriptor, content)
-    finally:
-        system.close(descriptor)
+    with _naming(path):
+        try:
+            _write_all(descriptor, content)
+        finally:
+            system.close(descriptor)
 
 
 def make_directory(path: Path) -> None:

@@ -926,6 +926,44 @@ def test_closed_streams_change_nothing(
     assert difference(tree(place / "out"), whole("png", *SMALL)) == []
 
 
+@pytest.mark.parametrize("arguments", ["generate 1-2 -o -", "dataset --help", "--version", "inspect --json"])
+@pytest.mark.parametrize("closing", [">&-", ">/dev/full"])
+def test_a_closed_or_full_stdout_is_a_failure_where_there_is_something_for_it(
+    closing: str, arguments: str, place: Path
+) -> None:
+    command = f'exec "$0" -m mnist_seq_cli {arguments} {closing}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    message = {
+        ">&-": "stdout is closed; send it to a file or a pipe",
+        ">/dev/full": "stdout: No space left on device",
+    }
+    assert (done.returncode, done.stderr) == (1, f"mnistseq: {message[closing]}\n")
+
+
+@pytest.mark.parametrize(
+    ("needed", "free", "told"),
+    [
+        (42_000_000_000, 13_000_000, ["42.00 GB", "0.01 GB"]),
+        (10_400_000, 9_600_000, ["10.40 MB", "9.60 MB"]),
+        (1_000_900_000, 1_000_500_000, ["1000.90 MB", "1000.50 MB"]),
+        (10_400, 9_600, ["10.40 kB", "9.60 kB"]),
+        (10_000_001, 10_000_000, ["10000001 bytes", "10000000 bytes"]),
+        (42, 0, ["0.04 kB", "0.00 kB"]),
+    ],
+)
+def test_what_is_needed_and_what_is_free_are_told_in_a_unit_in_which_they_differ(
+    needed: int, free: int, told: list[str]
+) -> None:
+    assert dataset._apart(needed, free) == told
+
+
 @pytest.mark.parametrize("lines", [0, 1])
 def test_a_reader_that_goes_away_ends_a_stream_quietly(lines: int) -> None:
     stream = '"$0" -m mnist_seq_cli dataset -n 20000 --len 4 --format webdataset -o -'

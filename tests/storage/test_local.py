@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.local_store import LocalStore
+from mnist_seq_cli.storage.store import Region
 
 OLD, NEW = b"old content", b"new content, which is longer"
 
@@ -365,6 +368,43 @@ def test_a_sum_is_that_of_the_whole_file(tmp_path: Path) -> None:
     content = os.urandom((1 << 20) * 2 + 17)
     (tmp_path / "file").write_bytes(content)
     assert local.sum_of(tmp_path / "file") == (len(content), hashlib.sha256(content).hexdigest())
+
+
+# Errors name the file by the name that it was to have
+
+
+USES: dict[str, Callable[[LocalStore], object]] = {
+    "put": lambda store: store.put("a/b", [b"1", b"2"]),
+    "put_new": lambda store: store.put_new("a/b", b"1"),
+    "put_many": lambda store: store.put_many([("a/b", b"1")]),
+    "put_many in groups": lambda store: store.put_many([("a/b", b"1")], ("a",)),
+    "append": lambda store: store.append("b", b"1"),
+    "make_sized": lambda store: store.make_sized("b", 9),
+    "write_at": lambda store: store.write_at("there", [Region(1, b"1")], cut=True),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("operation", ["write", "fsync", "close", "ftruncate", "lseek"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_an_error_names_the_file_and_not_what_it_goes_by_meanwhile(
+    number: int, operation: str, use: str, tmp_path: Path
+) -> None:
+    store = LocalStore(tmp_path)
+    store.put("there", [b"12345"])
+    names = {"append": {"b"}, "make_sized": {"b"}, "write_at": {"there"}}.get(use, {"a/b", "a"})
+    if operation == "close":
+        names = {*names, None}  # a folder that is closed has nothing to lose
+    found = set()
+    for at in count(1):
+        with under(FaultySystem(at, number, only=frozenset((operation,)))) as system:
+            try:
+                USES[use](store)
+            except OSError as error:
+                found.add(error.filename)
+        if not system.struck:
+            break
+    assert found <= {name and str(tmp_path / name) for name in names}
 
 
 # The lock
