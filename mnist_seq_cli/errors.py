@@ -54,12 +54,17 @@ class Terminated(MnistseqError):  # noqa: N818
     """The system stopped the work."""
 
 
+def printable(text: str, kept: str = "\n\t") -> str:
+    """Return `text` with all that a terminal would act on escaped, but for the characters to be `kept`."""
+    return "".join(
+        character if character.isprintable() or character in kept else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 def one_line(text: str, limit: int = 500) -> str:
     """Return `text` as one printable line of at most `limit` characters; other characters are escaped."""
-    shown = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text[: limit + 1]
-    )
+    shown = printable(text[: limit + 1], kept="")
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 

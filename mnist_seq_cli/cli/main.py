@@ -25,7 +25,17 @@ import click
 from mnist_seq_cli import __version__
 from mnist_seq_cli.cli import commands
 from mnist_seq_cli.cli.streams import ClosedStdout
-from mnist_seq_cli.errors import DONE, EXIT_CODES, FAILED, INTERRUPTED, TERMINATED, USAGE, MnistseqError, one_line
+from mnist_seq_cli.errors import (
+    DONE,
+    EXIT_CODES,
+    FAILED,
+    INTERRUPTED,
+    TERMINATED,
+    USAGE,
+    MnistseqError,
+    one_line,
+    printable,
+)
 from mnist_seq_cli.execution.runner import describe_os_error
 
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
@@ -129,7 +139,7 @@ def with_flags(message: str) -> str:
 
 def _complain(message: str, code: int) -> int:
     with suppress(OSError):  # a closed stderr: the exit code is left
-        click.echo(f"mnistseq: {message}", err=True)
+        click.echo(f"mnistseq: {printable(message)}", err=True)
     return code
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import click
 
-from mnist_seq_cli.errors import FormatError, OutputError, RequestError
+from mnist_seq_cli.errors import FormatError, OutputError, RequestError, printable
 
 MAX_STDIN = 128 << 20
 """Bytes that are taken from stdin, at most, where all of them have to be held."""
@@ -44,17 +44,19 @@ def print_lines(lines: Iterable[str]) -> None:
     waiting: list[str] = []
     size = 0
     try:
+        on_terminal = sys.stdout.isatty()
         for line in lines:
+            line = printable(line, kept="\t") if on_terminal else line  # what reads a pipe gets it exactly
             length = len(line.encode(errors="surrogateescape")) + 1
             if waiting and size + length > PIPE_BYTES:
-                click.echo("\n".join(waiting))
+                click.echo("\n".join(waiting), color=True)
                 waiting.clear()
                 size = 0
             waiting.append(line)
             size += length
     finally:
         if waiting and not isinstance(sys.exc_info()[1], BrokenPipeError):
-            click.echo("\n".join(waiting))
+            click.echo("\n".join(waiting), color=True)  # or escapes would be taken out of names
 
 
 def text_lines(path: str) -> Sequence[str]:
