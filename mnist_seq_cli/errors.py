@@ -14,6 +14,9 @@ asked for as Python does, in backticks: `max_gap`, `align=left`. The command lin
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
+
 
 class MnistseqError(Exception):
     """The root of the tree. Catch it to catch everything this package raises on purpose."""
@@ -51,13 +54,24 @@ class Terminated(MnistseqError):  # noqa: N818
     """The system stopped the work."""
 
 
+def printable(text: str, kept: str = "\n\t") -> str:
+    """Return `text` with all that a terminal would act on escaped, but for the characters to be `kept`."""
+    return "".join(
+        character if character.isprintable() or character in kept else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 def one_line(text: str, limit: int = 500) -> str:
     """Return `text` as one printable line of at most `limit` characters; other characters are escaped."""
-    shown = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text[: limit + 1]
-    )
+    shown = printable(text[: limit + 1], kept="")
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Warn of something that is not as it should be and is gone on with; of the same thing once."""
+    warnings.warn(message, stacklevel=3)
 
 
 DONE, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143

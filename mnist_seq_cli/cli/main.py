@@ -7,11 +7,13 @@ that `mnistseq --help` loads Click and nothing else.
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -22,7 +24,19 @@ import click
 
 from mnist_seq_cli import __version__
 from mnist_seq_cli.cli import commands
-from mnist_seq_cli.errors import DONE, EXIT_CODES, FAILED, INTERRUPTED, TERMINATED, USAGE, MnistseqError, one_line
+from mnist_seq_cli.cli.streams import ClosedStdout
+from mnist_seq_cli.errors import (
+    DONE,
+    EXIT_CODES,
+    FAILED,
+    INTERRUPTED,
+    TERMINATED,
+    USAGE,
+    MnistseqError,
+    one_line,
+    printable,
+)
+from mnist_seq_cli.execution.runner import describe_os_error
 
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
@@ -63,8 +77,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the program, and return its exit code: the one place where an error becomes a message and a code."""
     try:
         code = cli.main(arguments, prog_name="mnistseq", standalone_mode=False)
-        if sys.stdout is not None:  # which it is when it was closed before the start
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code if isinstance(code, int) else DONE
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -81,15 +94,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return FAILED
     except OSError as error:
-        reason = error.strerror or str(error)
-        return _complain(one_line(f"{error.filename}: {reason}" if error.filename else reason), FAILED)
+        if error.errno == errno.ENOSPC and not error.filename:  # stores name their files
+            error.filename = "stdout"
+        return _complain(describe_os_error(error), FAILED)
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and "failed to map" not in str(error):
+            raise
+        return _complain("out of memory; ask for less at once, or raise the limit (ulimit -v)", FAILED)
     except (KeyboardInterrupt, click.Abort) as error:
-        import signal
+        return _stopped(error.__cause__ or error)  # Click turns one into the other
 
-        cause = error.__cause__ or error  # Click turns one into the other
-        if cause.args == (signal.SIGTERM,):
-            return _complain("terminated", TERMINATED)
-        return _complain("interrupted", INTERRUPTED)
+
+def _stopped(cause: BaseException) -> int:
+    import signal
+
+    if isinstance(cause, EOFError):  # which Click takes for Ctrl-D
+        raise cause from None
+    if cause.args == (signal.SIGTERM,):
+        return _complain("terminated", TERMINATED)
+    return _complain("interrupted", INTERRUPTED)
 
 
 def with_flags(message: str) -> str:
@@ -116,8 +139,12 @@ def with_flags(message: str) -> str:
 
 def _complain(message: str, code: int) -> int:
     with suppress(OSError):  # a closed stderr: the exit code is left
-        click.echo(f"mnistseq: {message}", err=True)
+        click.echo(f"mnistseq: {printable(message)}", err=True)
     return code
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _complain(with_flags(one_line(str(message))), DONE)
 
 
 def _forget_stdout() -> None:
@@ -127,10 +154,13 @@ def _forget_stdout() -> None:
 
 def main() -> NoReturn:
     """Run the program as `mnistseq`."""
+    if sys.stdout is None:
+        sys.stdout = ClosedStdout()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # File names need not be text; and what a terminal has no characters for is better shown as ? than not at all.
         unicode = sys.stdout.encoding.lower().startswith("utf")
         sys.stdout.reconfigure(errors="surrogateescape" if unicode else "replace")
+    warnings.showwarning = _show_warning
     gc.set_threshold(100_000)  # a short life makes little rubbish that counting references does not see
     code = run()
     if sys.gettrace() is None and sys.getprofile() is None:

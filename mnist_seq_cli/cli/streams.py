@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
 import click
 
-from mnist_seq_cli.errors import FormatError, OutputError, RequestError
+from mnist_seq_cli.errors import FormatError, OutputError, RequestError, printable
 
 MAX_STDIN = 128 << 20
 """Bytes that are taken from stdin, at most, where all of them have to be held."""
@@ -20,6 +21,21 @@ PIPE_BYTES = 4096
 """Bytes that a pipe takes at once, so that no other program's come between them."""
 
 
+class ClosedStdout(io.TextIOBase):
+    """What stdout is when it was closed before the start: what has data for it fails, and the rest does not."""
+
+    def write(self, text: str) -> int:
+        """Raise OutputError, unless there is nothing to write."""
+        if text:
+            raise OutputError("stdout is closed", hint="send it to a file or a pipe")
+        return 0
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """Raise OutputError."""
+        raise OutputError("stdout is closed", hint="send it to a file or a pipe")
+
+
 def print_lines(lines: Iterable[str]) -> None:
     """Print lines, many at a time; those before an error are printed too.
 
@@ -28,17 +44,19 @@ def print_lines(lines: Iterable[str]) -> None:
     waiting: list[str] = []
     size = 0
     try:
+        on_terminal = sys.stdout.isatty()
         for line in lines:
+            line = printable(line, kept="\t") if on_terminal else line  # what reads a pipe gets it exactly
             length = len(line.encode(errors="surrogateescape")) + 1
             if waiting and size + length > PIPE_BYTES:
-                click.echo("\n".join(waiting))
+                click.echo("\n".join(waiting), color=True)
                 waiting.clear()
                 size = 0
             waiting.append(line)
             size += length
     finally:
         if waiting and not isinstance(sys.exc_info()[1], BrokenPipeError):
-            click.echo("\n".join(waiting))
+            click.echo("\n".join(waiting), color=True)  # or escapes would be taken out of names
 
 
 def text_lines(path: str) -> Sequence[str]:
@@ -69,8 +87,6 @@ def stdin() -> BinaryIO:
 
 def write_stdout(pieces: Iterable[bytes], what: str) -> None:
     """Write bytes to stdout, which is no terminal. Raises OutputError, RequestError, OSError."""
-    if sys.stdout is None:
-        raise OutputError("stdout is closed", hint="give a file or a directory with `output`")
     if sys.stdout.isatty():
         raise RequestError(f"{what} bytes would spoil the terminal", hint="send them to a file or a pipe")
     for piece in pieces:

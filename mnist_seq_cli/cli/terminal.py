@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mnist_seq_cli.errors import one_line
+from mnist_seq_cli.errors import one_line, printable
 from mnist_seq_cli.inspection.figures import first_of, size_text
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Item = TypeVar("Item")
 def say(message: str) -> None:
     """Print a message for a person on stderr: stdout is for data."""
     if sys.stderr is not None:  # print would take stdout instead
-        print(message, file=sys.stderr, flush=True)  # noqa: T201
+        print(printable(message), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def say_problems(problems: Sequence[str]) -> None:
@@ -100,7 +100,7 @@ def say_unused(*asked: Glyphs) -> None:
 
 def on_terminal() -> bool:
     """Return whether stdout is a terminal."""
-    return sys.stdout is not None and sys.stdout.isatty()
+    return sys.stdout.isatty()
 
 
 @lru_cache(maxsize=1)

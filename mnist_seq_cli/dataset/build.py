@@ -161,11 +161,20 @@ def _check_room(store: Store, record: Record, samples: int) -> None:
     per_file = -(-record.bytes // (record.files * room.block)) * room.block
     needed = samples * per_file * record.files // record.samples
     if needed > room.free:
+        need, free = _apart(needed, room.free)
         raise OutputError(
-            f"{samples} more samples need about {needed / 1e9:.2f} GB in {store}, "
-            f"and {room.free / 1e9:.2f} GB are free",
+            f"{samples} more samples need about {need} in {store}, and {free} are free",
             hint="make room, or ask for fewer; what is there is kept",
         )
+
+
+def _apart(*sizes: int) -> list[str]:
+    """Return different numbers of bytes in the largest unit in which they differ."""
+    texts = [f"{size} bytes" for size in sizes]
+    for factor, unit in ((1e3, "kB"), (1e6, "MB"), (1e9, "GB")):
+        shown = [f"{size / factor:.2f} {unit}" for size in sizes]
+        texts = shown if len(set(shown)) == len(sizes) else texts
+    return texts
 
 
 def _failed(summary: Summary, spec: Spec) -> OutputError:

@@ -1,8 +1,8 @@
 """Owns running work on processes, any of which may die at any time; it keeps the contract of `runner`.
 
-`concurrent.futures` is used for what it does well: it notices a dead worker at once. It then gives up on all that was
-in flight, so that is what is run again here. Workers are started by a server that was forked before there were threads,
-or else from nothing.
+Each process has a line of its own, on which it is given one task at a time: when the line breaks, that task is what was
+lost. There are no locks, queues or threads here that a dead process could keep, and nothing in shared memory. Processes
+are started by a server that was forked before there were threads, or else from nothing.
 """
 
 from __future__ import annotations
@@ -10,26 +10,37 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
+import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from functools import partial
+from itertools import chain
 from multiprocessing import connection
-from typing import Any, Generic, Self
+from typing import Any, Generic
 
+from mnist_seq_cli.errors import warn_once
+from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Result, Runner, Stop, Task, guarded
 
 _PRELOADED = [
+    "mnist_seq_cli.execution.quiet_server",
     "mnist_seq_cli.cli.main",
     "mnist_seq_cli.dataset.build",
     "mnist_seq_cli.formats.png_folder",
     "numpy.random",
 ]
 
-BREAKS_BEFORE_ALONE = 3
-"""Worker deaths that a task may be near before it has to run alone, to find out whether it is the cause."""
+DEATHS_BEFORE_ALONE = 3
+"""Processes that a task may lose before it has to run alone: they may have died for the memory that others took."""
+
+_CANNOT_START = (OSError, EOFError, RuntimeError, MemoryError)
+"""What comes of limits on processes, threads, descriptors and memory, and of a server that was killed."""
+
+_LONGEST_TEMPORARY = 70
+"""Bytes of the name of a directory in which the server has room for the name of its socket: 104 on some systems."""
 
 
 def run(
@@ -37,33 +48,34 @@ def run(
 ) -> Generator[tuple[Task, Result | Failure]]:
     """Run the tasks on `workers` processes, of which any may die at any time.
 
-    When one dies, the pool is built again and what was in flight runs again. A task that was in flight in three deaths
-    runs alone; if its process dies again, it is a Failure and the others go on.
+    When one dies, another takes its place and the task that it had runs again. A task that lost three processes runs
+    alone in the end; if its process dies again, it is a Failure. Where not so many processes can be started, fewer do
+    the work, or this one, and a warning says so.
     """
-    source = iter(tasks)
-    again: deque[Task] = deque()
-    deaths: Counter[Task] = Counter()
+    source, again, suspects, deaths = iter(tasks), deque[Task](), list[Task](), Counter[Task]()
+    ended: list[tuple[Task, Result | Failure]] = []
     pool: _Pool[Task, Result] = _Pool(work, workers)
     try:
         while True:
-            while not stop and len(pool.in_flight) < 2 * workers:
-                if not again and (task := next(source, None)) is not None:
-                    again.append(task)
-                if not again or not pool.submit(again[0]):
+            while not stop and pool.has_room:
+                task = again.popleft() if again else next(source, None)
+                if task is None:
                     break
-                again.popleft()
-            if not pool.in_flight and not pool.broken:
-                return
-            yield from pool.collect(stop)
-            if pool.broken:
-                pool.close(at_once=False)
-                lost = pool.lost
-                deaths.update(lost)
-                pool = _Pool(work, workers)
-                again.extend(task for task in lost if deaths[task] < BREAKS_BEFORE_ALONE)
-                for suspect in (task for task in lost if deaths[task] >= BREAKS_BEFORE_ALONE):
-                    if not stop:
-                        yield from _run_alone(work, suspect, stop)
+                if not pool.start(task):
+                    again.appendleft(task)
+            yield from ended
+            if not pool.at_work:
+                break
+            ended = pool.collect()
+            while pool.lost:
+                task, died = pool.lost.pop()
+                deaths[task] += died
+                (suspects if deaths[task] >= DEATHS_BEFORE_ALONE else again).append(task)
+        for task in suspects:
+            if not stop:
+                yield task, pool.run_alone(task)
+        if not pool.size:
+            yield from serial.run(work, chain(again, source), stop)
     except BaseException:
         pool.close(at_once=True)
         raise
@@ -76,83 +88,141 @@ def on(workers: int) -> Runner:
     return partial(run, workers=workers)
 
 
-def _run_alone(work: Callable[[Task], Result], task: Task, stop: Stop) -> Iterator[tuple[Task, Result | Failure]]:
-    with _Pool[Task, Result](work, 1) as pool:
-        pool.submit(task)
-        yield from pool.collect(stop)
-    if pool.broken:
-        yield task, Failure(f"its process died {BREAKS_BEFORE_ALONE + 1} times, the last time alone")
+class _Worker(Generic[Task]):
+    """A process, the line to it, and the task that it has. Raises what `_CANNOT_START` lists."""
+
+    def __init__(self, context: Any, work: Callable[[Task], Any], cut: connection.Connection) -> None:
+        self.task: Task | None = None
+        self.started = False
+        self.line, line = context.Pipe()
+        try:
+            with line, warnings.catch_warnings(action="ignore"):  # that the tracker of resources, unused, was killed
+                self.process = context.Process(target=_work_on_line, args=(work, line, cut), daemon=True)
+                self.process.start()
+        except BaseException:
+            self.line.close()
+            raise
+
+    def give(self, task: Task) -> None:
+        """Send a task; that the process is dead shows when its outcome is asked for."""
+        self.task = task
+        with suppress(ConnectionError):
+            self.line.send(task)
+
+    def end(self) -> None:
+        """Wait for the end of the process, which has no task or is dead."""
+        self.line.close()
+        self.process.join()
+        self.process.close()
 
 
 class _Pool(Generic[Task, Result]):
-    """An executor with the tasks that it has in flight, and a line to its workers that ends them at once when cut."""
+    """The processes, of which there are `size` at most, and a line to all of them that ends them at once when cut."""
 
-    def __init__(self, work: Callable[[Task], Result], workers: int) -> None:
-        context = _context()
-        self._stopped = context.Event()
-        listener, self._line = context.Pipe(duplex=False)
-        self._executor = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_start_worker, initargs=(work, listener, self._stopped)
-        )
-        self._listener = listener
-        self.in_flight: dict[Future[Result | Failure], Task] = {}
-        self.lost: list[Task] = []
-        self.broken = False
+    def __init__(self, work: Callable[[Task], Result], size: int) -> None:
+        self.size = size
+        self.lost: list[tuple[Task, bool]] = []
+        self._asked = size
+        self._work = work
+        self._context = _context()
+        self._workers: list[_Worker[Task]] = []
+        self._listener: connection.Connection | None = None
 
-    def submit(self, task: Task) -> bool:
-        """Start a task, unless the pool has just broken."""
-        try:
-            self.in_flight[self._executor.submit(_work_on, task)] = task
-        except BrokenProcessPool:
-            self.broken = True
-        return not self.broken
+    @property
+    def at_work(self) -> int:
+        """The number of processes that have a task."""
+        return sum(worker.task is not None for worker in self._workers)
 
-    def collect(self, stop: Stop) -> Iterator[tuple[Task, Result | Failure]]:
-        """Wait for a task to end, and yield those that have; a broken pool ends them all."""
-        while self.in_flight:
-            if stop:
-                self._stopped.set()
-            done, _ = wait(self.in_flight, timeout=0.2, return_when=FIRST_COMPLETED)
-            for future in done:
-                task = self.in_flight.pop(future)
-                try:
-                    outcome = future.result()
-                except BrokenProcessPool:
-                    self.broken = True
-                    self.lost.append(task)
-                else:
-                    if not isinstance(outcome, Failure) or outcome != _NOT_STARTED:
-                        yield task, outcome
-            if done and not self.broken:
-                return
+    @property
+    def has_room(self) -> bool:
+        """Whether a task can be started."""
+        return self.at_work < self.size
+
+    def start(self, task: Task) -> bool:
+        """Give a task to a process that has none, or to a new one; where none can be started the pool shrinks."""
+        worker = next((worker for worker in self._workers if worker.task is None), None)
+        if worker is None:
+            try:
+                worker = self._new_worker()
+            except _CANNOT_START as error:
+                self._shrink(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+                return False
+            self._workers.append(worker)
+        worker.give(task)
+        return True
+
+    def _new_worker(self) -> _Worker[Task]:
+        if self._listener is None:
+            self._listener, self._cut = self._context.Pipe(duplex=False)
+        with suppress(*_CANNOT_START):
+            return _Worker(self._context, self._work, self._listener)
+        return _Worker(self._context, self._work, self._listener)  # there is a new server where the first was killed
+
+    def _shrink(self, reason: str) -> None:
+        if self.size == self._asked:
+            warn_once(f"not all of {self._asked} processes can be started ({reason}); going on with fewer")
+        self.size -= 1
+
+    def collect(self) -> list[tuple[Task, Result | Failure]]:
+        """Wait for news, and return the tasks that have ended, if any, with their outcomes.
+
+        Tasks of dead processes are added to `lost`, with whether they had a part in that: whether it had started.
+        """
+        ended: list[tuple[Task, Result | Failure]] = []
+        waiting = connection.wait([worker.line for worker in self._workers], timeout=1)
+        for worker in [worker for worker in self._workers if worker.line in waiting]:
+            try:
+                outcome = worker.line.recv()
+            except (EOFError, OSError):
+                self._workers.remove(worker)
+                worker.end()
+                if worker.task is not None:
+                    self.lost.append((worker.task, worker.started))
+                if not worker.started:
+                    self._shrink("it ended at its start")
+                continue
+            if not worker.started:
+                worker.started = True
+            elif worker.task is not None:
+                ended.append((worker.task, outcome))
+                worker.task = None
+        return ended
+
+    def run_alone(self, task: Task) -> Result | Failure:
+        """Run a task while no other is at work, and return what it comes to."""
+        while self.size and self.start(task):
+            while not self.lost:
+                for _, outcome in self.collect():
+                    return outcome
+            if self.lost.pop()[1]:
+                return Failure(f"its process died {DEATHS_BEFORE_ALONE + 1} times, the last time alone")
+        return Failure(f"its process died {DEATHS_BEFORE_ALONE} times, and no other could be started")
 
     def close(self, *, at_once: bool) -> None:
-        """End the workers: after their tasks, or at once."""
-        if at_once:
-            self._line.close()
-        self._executor.shutdown(wait=True, cancel_futures=True)
-        self._line.close()
-        self._listener.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.close(at_once=kind is not None)
-
-
-_NOT_STARTED = Failure("not started: the run was asked to stop")
-_work: Callable[[Any], Any]
-_stopped: Any
+        """End the processes: those without a task, or all of them at once."""
+        if at_once and self._listener is not None:
+            self._cut.close()
+        while self._workers:
+            self._workers.pop().end()
+        if self._listener is not None:
+            self._cut.close()
+            self._listener.close()
 
 
 def _context() -> Any:
     """Return a context that starts processes safely beside threads, with the package loaded once where it can be."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():  # pragma: no cover: tested on Linux
+    if "forkserver" not in multiprocessing.get_all_start_methods() or not _has_room_for_socket():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     return context
+
+
+def _has_room_for_socket() -> bool:
+    try:
+        return len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_TEMPORARY
+    except OSError:  # there is no directory for temporary files
+        return False
 
 
 def prepare() -> None:
@@ -160,26 +230,25 @@ def prepare() -> None:
     if _context().get_start_method() == "forkserver":
         from multiprocessing.forkserver import ensure_running
 
-        ensure_running()
+        with suppress(*_CANNOT_START):  # which shows again when there is work
+            ensure_running()
 
 
-def _start_worker(
-    work: Callable[[Any], Any], line: connection.Connection, stopped: Any
+def _work_on_line(
+    work: Callable[[Any], Any], line: connection.Connection, cut: connection.Connection
 ) -> None:  # pragma: no cover: runs in workers
-    """Take what there is to do, once; leave Ctrl-C to the parent; end when the parent ends or cuts the line."""
-    global _work, _stopped
-    _work, _stopped = work, stopped
+    """Work on what comes; leave Ctrl-C to the parent; end when the parent ends, or cuts a line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
     def leave_with_parent() -> None:
-        connection.wait([parent.sentinel, line])
+        connection.wait([parent.sentinel, cut])
         os._exit(1)
 
-    threading.Thread(target=leave_with_parent, daemon=True).start()
-
-
-def _work_on(task: Any) -> Any:  # pragma: no cover: runs in workers
-    return _NOT_STARTED if _stopped.is_set() else guarded(_work, task)
+    with suppress(EOFError, OSError, RuntimeError):  # no more tasks; no thread
+        threading.Thread(target=leave_with_parent, daemon=True).start()
+        line.send(None)
+        while True:
+            line.send(guarded(work, line.recv()))

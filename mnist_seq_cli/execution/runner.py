@@ -94,6 +94,8 @@ def guarded(work: Callable[[Task], Result], task: Task) -> Result | Failure:
         return Failure(str(error))
     except OSError as error:
         return Failure(describe_os_error(error), fatal=error.errno in _FATAL)
+    except MemoryError:
+        return Failure("out of memory")
     except Exception as error:
         import traceback
 

@@ -11,16 +11,19 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.errors import RequestError, warn_once
 from mnist_seq_cli.storage import store
-from mnist_seq_cli.storage.store import FileSum
+from mnist_seq_cli.storage.store import PIECE, STATE_NAME, FileSum
 
 system: Any = os
+
+LOCK_NAME = f"{STATE_NAME}.lock"
+"""The file in a directory that is its lock, where the file system has none."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
@@ -70,6 +73,16 @@ def _write_all(descriptor: int, content: bytes | memoryview) -> None:
         left = left[system.write(descriptor, left) :]
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name a file in errors of operations that know its descriptor alone."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 class NewFile:
     """A file that does not exist yet, written from front to end; leaving the `with` block syncs it.
 
@@ -84,7 +97,8 @@ class NewFile:
 
     def write(self, content: bytes | memoryview) -> None:
         """Append `content`. Raises OSError."""
-        _write_all(self._descriptor, content)
+        with _naming(self.path):
+            _write_all(self._descriptor, content)
         self.digest.update(content)
         self.size += memoryview(content).nbytes
 
@@ -97,11 +111,12 @@ class NewFile:
         """Sync the file to disk and close it. Raises OSError."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            try:
-                if sync:
-                    system.fsync(descriptor)
-            finally:
-                system.close(descriptor)
+            with _naming(self.path):
+                try:
+                    if sync:
+                        system.fsync(descriptor)
+                finally:
+                    system.close(descriptor)
 
     def __enter__(self) -> Self:
         return self
@@ -119,26 +134,30 @@ class OpenFile:
     """A file that is there, written at offsets all over it, and synced at the end; by several processes if need be."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._descriptor = system.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0))
 
     def write_at(self, offset: int, content: bytes | memoryview) -> None:
         """Write `content` at `offset`, in bytes from the start. Raises OSError."""
-        system.lseek(self._descriptor, offset, os.SEEK_SET)
-        _write_all(self._descriptor, content)
+        with _naming(self.path):
+            system.lseek(self._descriptor, offset, os.SEEK_SET)
+            _write_all(self._descriptor, content)
 
     def truncate(self, size: int) -> None:
         """Cut the file off at `size` bytes. Raises OSError."""
-        system.ftruncate(self._descriptor, size)
+        with _naming(self.path):
+            system.ftruncate(self._descriptor, size)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                system.fsync(self._descriptor)
-        finally:
-            system.close(self._descriptor)
+        with _naming(self.path):
+            try:
+                if kind is None:
+                    system.fsync(self._descriptor)
+            finally:
+                system.close(self._descriptor)
 
 
 def make_sized(path: Path, size: int) -> None:
@@ -146,10 +165,11 @@ def make_sized(path: Path, size: int) -> None:
     remove(path)
     make_directory(path.parent)
     descriptor = system.open(path, _NEW, 0o666)
-    try:
-        system.ftruncate(descriptor, size)
-    finally:
-        system.close(descriptor)
+    with _naming(path):
+        try:
+            system.ftruncate(descriptor, size)
+        finally:
+            system.close(descriptor)
 
 
 def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
@@ -183,10 +203,11 @@ def partial_name(path: Path) -> Path:
 def append(path: Path, content: bytes) -> None:
     """Append to a file, which may be new; a crash can leave a part of it, which readers have to expect."""
     descriptor = system.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    try:
-        _write_all(descriptor, content)
-    finally:
-        system.close(descriptor)
+    with _naming(path):
+        try:
+            _write_all(descriptor, content)
+        finally:
+            system.close(descriptor)
 
 
 def make_directory(path: Path) -> None:
@@ -283,12 +304,13 @@ def sum_of(path: Path) -> FileSum:
 def locked(directory: Path) -> Iterator[None]:
     """Hold `directory` for this process alone; the lock goes with the process, however it ends.
 
-    Raises RequestError when another process holds it.
+    Where the file system has no such locks, a file is the lock, and a warning says so. Raises RequestError when another
+    process holds it, OSError.
     """
     if sys.platform == "win32":  # pragma: no cover: tested on Linux
         import msvcrt
 
-        path = directory / ".mnistseq.lock"
+        path = directory / LOCK_NAME
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -305,18 +327,66 @@ def locked(directory: Path) -> Iterator[None]:
 
     import fcntl
 
-    descriptor = os.open(directory, os.O_RDONLY)
+    with ExitStack() as held:
+        descriptor = os.open(directory, os.O_RDONLY)
+        held.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _held(directory) from None
+        except OSError as error:  # which one depends on the file system: ENOLCK, EOPNOTSUPP, ENOSYS, EBADF …
+            held.enter_context(_lock_file(directory))
+            reason = f"the file system has no locks (flock: {error.strerror})"
+            warn_once(f"{reason}; the file {LOCK_NAME} keeps other runs out")
+        else:  # a process that is just being started may hold a copy of it
+            held.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
+        yield
+
+
+@contextmanager
+def _lock_file(directory: Path) -> Iterator[None]:
+    """Hold a directory by a file that is made exclusively; one that a killed process left here is taken over.
+
+    Raises RequestError, OSError.
+    """
+    path, machine = directory / LOCK_NAME, _machine()
+    if _is_left(path, machine):
+        remove(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise _held(directory) from None
+        file = NewFile(path)
+    except FileExistsError:
+        raise _held(directory, f"wait for it; if there is none, on no machine, remove {path}") from None
     try:
+        with file:
+            file.write(b"%s %d" % (machine, os.getpid()))
         yield
     finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a process that is just being started may hold a copy of it
-        os.close(descriptor)
+        remove(path)
 
 
-def _held(directory: Path) -> RequestError:
-    return RequestError(f"another mnistseq is writing to {directory}", hint="wait for it, or choose another directory")
+def _is_left(path: Path, machine: bytes) -> bool:
+    """Return whether the process that made a lock file was on this machine, and is gone."""
+    try:
+        with open_regular(path) as file:
+            origin, _, process = file.read(PIECE).rpartition(b" ")
+        if origin == machine:
+            os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+    return False
+
+
+def _machine() -> bytes:
+    """Return a name for where process numbers mean the same: the host, and the container on it."""
+    import platform
+
+    container = "-"
+    with suppress(OSError):
+        container = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 (no path: a name in brackets)
+    return os.fsencode(f"{platform.node()} {container}")
+
+
+def _held(directory: Path, hint: str = "wait for it, or choose another directory") -> RequestError:
+    return RequestError(f"another mnistseq is writing to {directory}", hint=hint)

@@ -71,7 +71,11 @@ class LocalStore:
 
         with self._staged("files") as staged:
             with local.NewFolder(staged) as folder:
-                folder.write(staged_files())
+                try:
+                    folder.write(staged_files())
+                except OSError as error:
+                    error.filename = self._prefix + names[-1] if names else error.filename
+                    raise
             for parent in dict.fromkeys(name.rpartition("/")[0] for name in names):
                 local.make_directory(self.path / parent)
             local.share_out(staged, self.path, names)
@@ -111,9 +115,11 @@ class LocalStore:
         local.remove(staged)
         try:
             yield staged
-        except BaseException:
+        except BaseException as error:
             with suppress(OSError):
                 local.remove(staged)
+            if isinstance(error, OSError) and str(error.filename).startswith(str(staged)):  # the name that people know
+                error.filename = f"{self._prefix}{name}{str(error.filename)[len(str(staged)) :]}"
             raise
 
     def _place(self, staged: Path, name: str) -> None:

@@ -604,7 +604,7 @@ def test_a_closed_stderr_puts_nothing_else_on_stdout(tmp_path: Path) -> None:
 @pytest.mark.parametrize("output", ["-", "out/"])
 def test_a_full_device_is_a_failure_in_one_line(output: str, tmp_path: Path) -> None:
     done = started("1-2-3", "-o", output, "--seed", "5", shell_end=">/dev/full", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (1, b"mnistseq: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, b"mnistseq: stdout: No space left on device\n")
 
 
 @ON_LINUX

@@ -29,6 +29,12 @@ def fail(failure, largest):
         raise KeyboardInterrupt
     if failure == "a second SIGTERM":
         raise KeyboardInterrupt(15)
+    if failure == "no memory":
+        raise MemoryError
+    if failure == "no memory for a library":
+        raise ImportError("libx.so: failed to map segment from shared object")
+    if failure == "nobody foresaw it":
+        raise EOFError("mine")
     raise getattr(errors, failure)("it broke", hint="give `largest=9`, `invert=False` or another `seed`, not `this`")
 """
 
@@ -53,6 +59,8 @@ def test_each_error_has_its_exit_code_and_speaks_of_flags(error: type, mnistseq:
     ("failure", "code", "message"),
     [
         ("OSError", 1, "toys: No such file or directory"),
+        ("no memory", 1, "out of memory; ask for less at once, or raise the limit (ulimit -v)"),
+        ("no memory for a library", 1, "out of memory; ask for less at once, or raise the limit (ulimit -v)"),
         ("Ctrl-C", 130, "interrupted"),
         ("a second SIGTERM", 128 + signal.SIGTERM, "terminated"),
     ],
@@ -60,6 +68,11 @@ def test_each_error_has_its_exit_code_and_speaks_of_flags(error: type, mnistseq:
 def test_what_comes_from_outside_has_its_exit_code(failure: str, code: int, message: str, mnistseq: Run) -> None:
     found, out, err = mnistseq("fail", failure)
     assert (found, out, err.lstrip("\n")) == (code, "", f"mnistseq: {message}\n")  # after ^C Click ends the line
+
+
+def test_an_end_of_file_that_nobody_foresaw_is_no_ctrl_c(mnistseq: Run) -> None:
+    with pytest.raises(EOFError, match="mine"):
+        mnistseq("fail", "nobody foresaw it")
 
 
 def test_a_wrong_use_ends_with_2_and_says_where_to_look(mnistseq: Run) -> None:

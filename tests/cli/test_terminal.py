@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import spec_for
+from depth import slow
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -304,3 +305,47 @@ def test_no_bar_is_drawn_in_a_pipe(tmp_path: Path, environment: dict[str, str], 
     assert "%|" not in done.stdout
     code, _, err = mnistseq("inspect", tmp_path / "out", "--verify")
     assert (code, err) == (0, "every file is as the manifest says\n")
+
+
+# Names that a terminal would act on
+
+NAME = "e\x1b[31m\x07\x9b5n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["generate", "1-2", "--seed", "1", "-o", f"{NAME}/"],
+        ["dataset", "-n", "3", "--len", "2", "--seed", "1", "-o", f"{NAME}/new"],
+        ["dataset", "-n", "3", "--len", "3", "--seed", "1", "-o", f"{NAME}/data"],
+        ["inspect", f"{NAME}/data"],
+        ["decode", f"{NAME}/data", "-H"],
+        *slow(
+            [
+                ["dataset", "-n", "3", "--labels", NAME, "-o", "x"],
+                ["dataset", f"--{NAME}"],
+                [NAME],
+                ["inspect", NAME],
+                ["inspect", f"{NAME}/data", "--verify"],
+                ["inspect", f"{NAME}/data", "--against", f"{NAME}/data"],
+                ["inspect", f"{NAME}/data", "--sheet", f"{NAME}/sheet.png"],
+                ["decode", f"{NAME}/data", "--repair-labels"],
+                ["decode", f"{NAME}/none"],
+            ]
+        ),
+    ],
+)
+def test_no_name_reaches_a_terminal_raw(
+    command: list[str], tmp_path: Path, on_terminal: Terminal, mnistseq: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert mnistseq("dataset", "-n", "3", "--len", "2", "--seed", "1", "-o", f"{NAME}/data")[0] == 0
+    _, seen = on_terminal(*command, NO_COLOR="1")
+    assert "\x1b[31m" not in seen
+    assert "\x07" not in seen
+    assert "\x9b" not in seen
+
+
+def test_a_name_is_exact_in_a_pipe(tmp_path: Path, mnistseq: Run) -> None:
+    code, out, _ = mnistseq("generate", "1-2", "--seed", "1", "-o", f"{tmp_path / NAME}/")
+    assert (code, out) == (0, f"{tmp_path / NAME}/1-2.png\n")

@@ -432,6 +432,98 @@ def test_few_open_files_are_enough_or_are_told(
         shutil.rmtree(place / "out")
 
 
+NO_PROCESSES = """
+import errno, os
+import multiprocessing.util
+def spawn(*_):
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+multiprocessing.util.spawnv_passfds = spawn
+from mnist_seq_cli.cli.main import main
+main()
+"""
+"""What `ulimit -u` comes to, for which the tests would have to be those of another user."""
+
+
+@pytest.mark.parametrize("limit", ["descriptors", "processes"])
+def test_where_not_all_processes_can_be_started_fewer_do_the_work_and_it_says_so(
+    limit: str, place: Path, whole: Callable[..., dict[str, object]]
+) -> None:
+    arguments = ["-n", 600, "--len", 2, "--seed", 3, "--shard-size", 10]
+    command = ["dataset", *arguments, *form("png"), "--workers", 4, "-o", place / "out"]
+    if limit == "descriptors":
+        few = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (20, 20))
+        code, out, err = run_to_the_end(*command, preexec_fn=few)
+    else:
+        done = subprocess.run(
+            [sys.executable, "-c", NO_PROCESSES, *map(str, command)], capture_output=True, text=True, check=False
+        )
+        code, out, err = done.returncode, done.stdout, done.stderr
+    assert (code, out) == (0, "")
+    first, second, *_ = err.splitlines()
+    assert first.startswith("mnistseq: not all of 4 processes can be started (")
+    assert first.endswith("); going on with fewer")
+    assert second.startswith(f"{place / 'out'}: 600 strips")
+    assert difference(tree(place / "out"), whole("png", *arguments)) == []
+
+
+NO_SEMAPHORES = """
+import sys
+sys.modules["multiprocessing.synchronize"] = None
+from mnist_seq_cli.cli.main import main
+main()
+"""
+"""What a system without /dev/shm comes to."""
+
+
+@pytest.mark.parametrize("lacking", ["/dev/shm", "room for a socket", "a directory for temporary files"])
+def test_processes_need_no_shared_memory_and_no_socket(
+    lacking: str, place: Path, whole: Callable[..., dict[str, object]]
+) -> None:
+    long = place / ("x" * 100)
+    long.mkdir()
+    temporary = {"room for a socket": str(long), "a directory for temporary files": "/nonexistent"}.get(lacking, "/tmp")
+    program = ["-c", NO_SEMAPHORES] if lacking == "/dev/shm" else ["-m", "mnist_seq_cli"]
+    command = ["dataset", *SMALL, *form("png"), "--workers", "2", "-o", place / "out"]
+    done = subprocess.run(
+        [sys.executable, *program, *map(str, command)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=place,
+        env=os.environ | {"TMPDIR": temporary, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"{place / 'out'}: ")
+    assert difference(tree(place / "out"), whole("png", *SMALL)) == []
+    assert list(long.iterdir()) == []
+
+
+@pytest.mark.parametrize("helper", ["forkserver", "resource_tracker"])
+def test_when_a_helper_of_the_processes_is_killed_the_work_goes_on(
+    helper: str, place: Path, whole: Callable[..., dict[str, object]]
+) -> None:
+    """A worker that dies after it is replaced, too."""
+
+    def helpers(run: Run) -> list[int]:
+        return [
+            process
+            for process, parent in run.family().items()
+            if parent == run.process.pid and f".{helper} ".encode() in Path(f"/proc/{process}/cmdline").read_bytes()
+        ]
+
+    with Run("dataset", *LONG, *form("png"), "--workers", 2, "-o", place / "out") as run:
+        wait_for(lambda: recorded(place / "out") >= 2)
+        victims = [*helpers(run), run.workers()[0]]
+        assert len(victims) == 2
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        code, out, err = run.end()
+        assert (code, out) == (0, "")
+        assert err.startswith(f"{place / 'out'}: ")
+        wait_for(lambda: run.family() == {})
+    assert difference(tree(place / "out"), whole("png", *LONG)) == []
+
+
 def test_where_nothing_can_be_written_it_is_told_before_work_starts() -> None:
     with tiny_disk("1m") as disk:
         (disk / "empty").mkdir()
@@ -832,6 +924,44 @@ def test_closed_streams_change_nothing(
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert done.stderr.count("\n") == (0 if "2" in closing else 4), done.stderr
     assert difference(tree(place / "out"), whole("png", *SMALL)) == []
+
+
+@pytest.mark.parametrize("arguments", ["generate 1-2 -o -", "dataset --help", "--version", "inspect --json"])
+@pytest.mark.parametrize("closing", [">&-", ">/dev/full"])
+def test_a_closed_or_full_stdout_is_a_failure_where_there_is_something_for_it(
+    closing: str, arguments: str, place: Path
+) -> None:
+    command = f'exec "$0" -m mnist_seq_cli {arguments} {closing}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    message = {
+        ">&-": "stdout is closed; send it to a file or a pipe",
+        ">/dev/full": "stdout: No space left on device",
+    }
+    assert (done.returncode, done.stderr) == (1, f"mnistseq: {message[closing]}\n")
+
+
+@pytest.mark.parametrize(
+    ("needed", "free", "told"),
+    [
+        (42_000_000_000, 13_000_000, ["42.00 GB", "0.01 GB"]),
+        (10_400_000, 9_600_000, ["10.40 MB", "9.60 MB"]),
+        (1_000_900_000, 1_000_500_000, ["1000.90 MB", "1000.50 MB"]),
+        (10_400, 9_600, ["10.40 kB", "9.60 kB"]),
+        (10_000_001, 10_000_000, ["10000001 bytes", "10000000 bytes"]),
+        (42, 0, ["0.04 kB", "0.00 kB"]),
+    ],
+)
+def test_what_is_needed_and_what_is_free_are_told_in_a_unit_in_which_they_differ(
+    needed: int, free: int, told: list[str]
+) -> None:
+    assert dataset._apart(needed, free) == told
 
 
 @pytest.mark.parametrize("lines", [0, 1])

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import threading
 import time
@@ -197,4 +198,27 @@ def test_nothing_is_left_open_however_often_it_runs() -> None:
     for _ in range(3):
         list(processes.run(chores.double, range(3), Stop(), 2))
     assert open_files() <= before
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
+
+
+# Processes that cannot be started
+
+
+@pytest.mark.filterwarnings("ignore:not all of 3 processes can be started")
+def test_when_processes_end_at_their_start_the_work_is_done_here() -> None:
+    outcomes = list(processes.run(chores.NotElsewhere(), range(20), Stop(), 3))
+    assert sorted(outcomes) == [(task, os.getpid()) for task in range(20)]
+
+
+@pytest.mark.filterwarnings("ignore:not all of 3 processes can be started")
+def test_what_cannot_be_started_is_done_by_fewer_and_nothing_is_left_open() -> None:
+    list(processes.run(chores.double, range(3), Stop(), 2))
+    before, limits = open_files(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    for more in range(0, 16, 2):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before + more, limits[1]))
+        try:
+            outcomes = list(processes.run(chores.double, range(20), Stop(), 3))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert sorted(outcomes) == [(task, 2 * task) for task in range(20)]
+        assert open_files() <= before

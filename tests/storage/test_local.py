@@ -1,10 +1,12 @@
 """File operations: whole or not at all, whatever fails on the way; and one process at a time."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from hypothesis import strategies as st
 
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.local_store import LocalStore
+from mnist_seq_cli.storage.store import Region
 
 OLD, NEW = b"old content", b"new content, which is longer"
 
@@ -366,6 +370,43 @@ def test_a_sum_is_that_of_the_whole_file(tmp_path: Path) -> None:
     assert local.sum_of(tmp_path / "file") == (len(content), hashlib.sha256(content).hexdigest())
 
 
+# Errors name the file by the name that it was to have
+
+
+USES: dict[str, Callable[[LocalStore], object]] = {
+    "put": lambda store: store.put("a/b", [b"1", b"2"]),
+    "put_new": lambda store: store.put_new("a/b", b"1"),
+    "put_many": lambda store: store.put_many([("a/b", b"1")]),
+    "put_many in groups": lambda store: store.put_many([("a/b", b"1")], ("a",)),
+    "append": lambda store: store.append("b", b"1"),
+    "make_sized": lambda store: store.make_sized("b", 9),
+    "write_at": lambda store: store.write_at("there", [Region(1, b"1")], cut=True),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("operation", ["write", "fsync", "close", "ftruncate", "lseek"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_an_error_names_the_file_and_not_what_it_goes_by_meanwhile(
+    number: int, operation: str, use: str, tmp_path: Path
+) -> None:
+    store = LocalStore(tmp_path)
+    store.put("there", [b"12345"])
+    names = {"append": {"b"}, "make_sized": {"b"}, "write_at": {"there"}}.get(use, {"a/b", "a"})
+    if operation == "close":
+        names = {*names, None}  # a folder that is closed has nothing to lose
+    found = set()
+    for at in count(1):
+        with under(FaultySystem(at, number, only=frozenset((operation,)))) as system:
+            try:
+                USES[use](store)
+            except OSError as error:
+                found.add(error.filename)
+        if not system.struck:
+            break
+    assert found <= {name and str(tmp_path / name) for name in names}
+
+
 # The lock
 
 HOLD = """
@@ -421,3 +462,77 @@ def test_processes_that_are_started_under_it_do_not_keep_it(tmp_path: Path) -> N
     finally:
         child.kill()
         child.wait()
+
+
+# The lock where the file system has none
+
+NO_LOCKS = """
+import errno, fcntl, os
+def unsupported(*_):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+fcntl.flock = unsupported
+"""
+
+
+@pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF])
+def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+
+
+says_so = pytest.mark.filterwarnings("ignore:the file system has no locks")
+
+
+@says_so
+@pytest.mark.usefixtures("no_locks")
+def test_without_locks_a_file_keeps_others_out(tmp_path: Path) -> None:
+    for _ in range(2):
+        with local.locked(tmp_path):
+            assert list(tree(tmp_path)) == [local.LOCK_NAME]
+            with pytest.raises(RequestError, match="another mnistseq is writing"), local.locked(tmp_path):
+                pytest.fail("two hold it")
+        assert tree(tmp_path) == {}
+
+
+@says_so
+@pytest.mark.parametrize("no_locks", [errno.ENOLCK], indirect=True)
+@pytest.mark.usefixtures("no_locks")
+def test_a_lock_file_of_a_killed_process_is_taken_over_and_that_of_another_machine_is_not(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", NO_LOCKS + HOLD, tmp_path], stdout=subprocess.PIPE, stderr=-3)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    with pytest.raises(RequestError, match="another mnistseq is writing"), local.locked(tmp_path):
+        pytest.fail("two hold it")
+    process.kill()
+    process.communicate()
+    left = (tmp_path / local.LOCK_NAME).read_bytes()
+    with local.locked(tmp_path):
+        pass
+    assert tree(tmp_path) == {}
+    for other in (b"other " + left, b"", b"no number", left + b"9" * 30):
+        (tmp_path / local.LOCK_NAME).write_bytes(other)
+        with pytest.raises(RequestError, match="if there is none, on no machine, remove "), local.locked(tmp_path):
+            pytest.fail("two hold it")
+        assert tree(tmp_path) == {local.LOCK_NAME: other}
+
+
+@pytest.mark.parametrize("arguments", [["-n", "3"], ["--split", "a=2", "--split", "b=2"]], ids=["one", "splits"])
+def test_without_locks_the_program_says_so_once_and_goes_on(arguments: list[str], tmp_path: Path) -> None:
+    program = NO_LOCKS + "from mnist_seq_cli.cli.main import main\nmain()"
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", program, "dataset", *arguments, "--len", "2", "--seed", "1", "-o", tmp_path / "out"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        first, *others = done.stderr.splitlines()
+        assert (done.returncode, done.stdout) == (0, "")
+        assert first == (
+            "mnistseq: the file system has no locks (flock: No locks available); "
+            "the file .mnistseq.lock keeps other runs out"
+        )
+        assert "flock" not in "".join(others)
+        assert [name for name in tree(tmp_path) if "lock" in name] == []

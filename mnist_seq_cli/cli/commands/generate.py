@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import click
 
 from mnist_seq_cli.cli.help import GroupedCommand
 from mnist_seq_cli.cli.options import click_option, declared_options, grouped, headings_of, typed
-from mnist_seq_cli.cli.streams import text_lines, write_stdout
+from mnist_seq_cli.cli.streams import ClosedStdout, print_lines, text_lines, write_stdout
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe.parts.appearance import Appearance
 from mnist_seq_cli.recipe.parts.glyphs import Glyphs
@@ -71,6 +72,7 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
     else:
         to_directory = output.endswith(("/", os.sep))
         for path in single_images.write(prepared, local_path(output), to_directory=to_directory, masks=bool(masks)):
-            click.echo(path)
+            if not isinstance(sys.stdout, ClosedStdout):  # the image is where it was asked for
+                print_lines([str(path)])
     if "seed" not in asked:
         say(f"seed {prepared.seed}: with --seed {prepared.seed} the same images come again")
