@@ -11,11 +11,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mnist_seq_cli import inputs
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.recipe.options.bounds import MAX_LENGTH
 from mnist_seq_cli.recipe.options.notation import parse_sequence
-from mnist_seq_cli.samples.detection import require_file
-from mnist_seq_cli.storage import local
 
 KEYS = (
     *("file_name", "filename", "file", "name", "path", "image", "index", "id", "number", "sample", "key", "__key__"),
@@ -40,10 +39,9 @@ class Row(NamedTuple):
 
 def read_file(path: Path) -> Iterator[Row]:
     """Yield the predictions in a file. Raises RequestError where there is none, FormatError, OSError."""
-    require_file(path)
     name = one_line(str(path), 200)
     try:
-        with local.open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
+        with inputs.open_once(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
             yield from read(lines, name)
     except UnicodeDecodeError:
         raise FormatError(f"{name} is not text", hint="give CSV, JSON lines, or one prediction a line") from None
