@@ -58,15 +58,25 @@ def read(lines: Iterable[str], name: str) -> Iterator[Row]:
         before.append(line.removeprefix("\ufeff") if not before else line)
         if before[-1].strip():
             break
-    first, every = (before[-1].strip(" \r\n") if before else ""), chain(before, rows)
+    first, every = (before[-1].strip(" \r\n") if before and before[-1].strip() else ""), chain(before, rows)
     if first[:1] in ("{", "[") and _parsed(first) is not None:
         yield from _read_json(every, name)
     elif ("," in first or "\t" in first) and _parsed(first) is None:
         yield from _read_table(every, name, "\t" if "\t" in first else ",")
     else:
-        for number, line in enumerate(map(_unquoted, every), 1):
-            if number > 1 or line.lower() not in VALUES:
-                yield Row(number, None, _digits(line, name, number))
+        yield from _read_lines(every, name)
+
+
+def _read_lines(lines: Iterable[str], name: str) -> Iterator[Row]:
+    """Yield one prediction a line: a blank line is an empty one, unless none but blank lines follow."""
+    blank_from = 1
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        yield from (Row(blank, None, "") for blank in range(blank_from, number))
+        blank_from, text = number + 1, _unquoted(line)
+        if number > 1 or text.lower() not in VALUES:
+            yield Row(number, None, _digits(text, name, number))
 
 
 def _unquoted(line: str) -> str:
