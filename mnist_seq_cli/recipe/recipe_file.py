@@ -150,7 +150,15 @@ def _differing(words: dict[str, Any], recipe: Recipe) -> str:
     return ", ".join(name for name in FIELDS if getattr(resolved, name) != getattr(recipe, name))
 
 
+_MAX_TOML, _MAX_DOTS = 1 << 20, 32
+"""Bytes of a recipe in TOML, and dots in a line: a key of many parts takes memory by the square of their number."""
+
+
 def _toml(path: Path, content: bytes) -> object:
+    if len(content) > _MAX_TOML:
+        raise FormatError(f"{path} is too large to be true", hint="a long list of sequences is given with `sequences`")
+    if any(line.count(b".") > _MAX_DOTS for line in content.splitlines() if not line.lstrip().startswith(b"#")):
+        raise FormatError(f"{path} has a line with more than {_MAX_DOTS} dots, which no recipe has")
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
