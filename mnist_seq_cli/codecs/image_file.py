@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from typing import Any
 
@@ -25,11 +26,14 @@ def check_size(width: int, height: int) -> None:
         raise FormatError(f"it claims {width}×{height} px, and may have {most}")
 
 
-def read(content: bytes, formats: tuple[str, ...] | None = None, *, name: str, kind: str) -> NDArray[np.uint8]:
+def read(
+    content: bytes, formats: tuple[str, ...] | None = None, *, upright: bool = False, name: str, kind: str
+) -> NDArray[np.uint8]:
     """Return the picture in the bytes of a file as grey on white: uint8 (height, width), 0 black to 255 white.
 
-    It is of one of Pillow's `formats`, or of any. `name` is the file in messages, and `kind` what it should be. Raises
-    FormatError for anything that is no sound picture of at most MAX_PIXELS.
+    It is of one of Pillow's `formats`, or of any; `upright` turns it as its EXIF data says that it was taken. `name` is
+    the file in messages, and `kind` what it should be. Raises FormatError for anything that is no sound picture of at
+    most MAX_PIXELS.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -41,7 +45,7 @@ def read(content: bytes, formats: tuple[str, ...] | None = None, *, name: str, k
                 if image.format == "EPS":  # which Pillow would have another program run
                     raise ValueError("it is a program that draws a picture")
                 image.draft("L", image.size)  # which spares the colours of a JPEG file
-                return _grey(image)
+                return _grey(_turned(image) if upright else image)
     except UnidentifiedImageError:
         reason = "it does not begin like one"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -56,6 +60,17 @@ _ERRORS = (
     *(ArithmeticError, LookupError, TypeError, RuntimeError),
 )
 """What Pillow is known to raise for files that are not sound, with warnings as errors."""
+
+
+def _turned(image: Any) -> Any:
+    """Return a photo as it was taken; as it is stored, where its EXIF data is damaged."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except (*_ERRORS, struct.error):
+        image.load()
+        return image
 
 
 def _grey(image: Any) -> NDArray[np.uint8]:

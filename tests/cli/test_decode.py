@@ -785,6 +785,27 @@ def picture(kind: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+_STORED = dict(zip(range(2, 9), (0, 3, 1, 5, 2, 6, 4), strict=True))
+"""How Pillow turns an upright picture to the one that is stored, by the orientation that EXIF data has for it."""
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", _STORED)
+def test_a_photo_is_read_as_it_was_taken(orientation: int, kind: str, mnistseq: Run) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(strip("9-0-8")).transpose(Image.Transpose(_STORED[orientation]))
+    stored.save("photo", kind, exif=exif, quality=95)
+    assert mnistseq("decode", "photo")[:2] == (0, "9-0-8\n")
+    assert json.loads(mnistseq("inspect", "photo", "--json").out)["width"] == 84
+
+
+def test_a_photo_with_damaged_exif_data_is_read_as_it_is_stored(mnistseq: Run) -> None:
+    for exif in (b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\1", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0", b"x"):
+        Path("photo").write_bytes(picture("WEBP", exif=exif, lossless=True))
+        assert mnistseq("decode", "photo")[:2] == (0, "9-0-8\n")
+
+
 def tiff_of(width: int, height: int) -> bytes:
     """The start of a TIFF file that claims these sizes."""
     tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 100)]
