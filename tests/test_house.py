@@ -28,6 +28,7 @@ HEAVY = {"numpy", "rich", "PIL", "tqdm", "isal", "rapidfuzz"}
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors",),
+    ("inputs",),
     ("codecs",),
     ("recipe",),
     ("mnist",),

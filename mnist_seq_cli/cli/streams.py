@@ -60,8 +60,8 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def text_lines(path: str) -> Sequence[str]:
-    """Return the lines of a text file, or of stdin for `-`. Raises RequestError, FormatError, OSError."""
-    from mnist_seq_cli.storage import local
+    """Return the lines of a text file or a pipe, or of stdin for `-`. Raises RequestError, FormatError, OSError."""
+    from mnist_seq_cli.inputs import read_once
     from mnist_seq_cli.storage.location import local_path
 
     if path == "-":
@@ -69,8 +69,7 @@ def text_lines(path: str) -> Sequence[str]:
         if len(content) > MAX_STDIN:
             raise FormatError(f"more than {MAX_STDIN >> 20} MiB come from stdin", hint="give the name of a file")
     else:
-        with local.open_regular(local_path(path, "read")) as file:
-            content = file.read()
+        content = read_once(local_path(path, "read"), MAX_STDIN)
     try:
         return content.decode("utf-8").split("\n")
     except UnicodeDecodeError:

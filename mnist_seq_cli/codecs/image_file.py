@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from typing import Any
 
@@ -11,17 +12,28 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError, one_line
 
-MAX_PIXELS = 16_000_000
-"""Pixels of the largest picture that is opened, unless more are allowed: a page of A4 at 400 dots an inch has less."""
+MAX_PIXELS, MAX_SIDE = 16_000_000, 100_000
+"""Pixels of the largest picture that is opened, and of its longer side: as large as strips can be made.
+
+A page of A4 at 400 dots an inch has less.
+"""
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise FormatError for a picture that is too large, and for one without pixels."""
+    if not 0 < width * height <= MAX_PIXELS or max(width, height) > MAX_SIDE:
+        most = f"{MAX_PIXELS // 1_000_000} million in all and {MAX_SIDE:,} a side at most"
+        raise FormatError(f"it claims {width}×{height} px, and may have {most}")
 
 
 def read(
-    content: bytes, formats: tuple[str, ...] | None = None, *, max_pixels: int = MAX_PIXELS, name: str, kind: str
+    content: bytes, formats: tuple[str, ...] | None = None, *, upright: bool = False, name: str, kind: str
 ) -> NDArray[np.uint8]:
     """Return the picture in the bytes of a file as grey on white: uint8 (height, width), 0 black to 255 white.
 
-    It is of one of Pillow's `formats`, or of any. `name` is the file in messages, and `kind` what it should be. Raises
-    FormatError for anything that is no sound picture of at most `max_pixels`.
+    It is of one of Pillow's `formats`, or of any; `upright` turns it as its EXIF data says that it was taken. `name` is
+    the file in messages, and `kind` what it should be. Raises FormatError for anything that is no sound picture of at
+    most MAX_PIXELS.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -29,13 +41,11 @@ def read(
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with Image.open(io.BytesIO(content), formats=formats) as image:
-                if not 0 < image.width * image.height <= max_pixels:
-                    most = f"{max_pixels // 1_000_000} million at most"
-                    raise ValueError(f"it claims {image.width}×{image.height} px, and may have {most}")
+                check_size(image.width, image.height)
                 if image.format == "EPS":  # which Pillow would have another program run
                     raise ValueError("it is a program that draws a picture")
                 image.draft("L", image.size)  # which spares the colours of a JPEG file
-                return _grey(image)
+                return _grey(_turned(image) if upright else image)
     except UnidentifiedImageError:
         reason = "it does not begin like one"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -50,6 +60,17 @@ _ERRORS = (
     *(ArithmeticError, LookupError, TypeError, RuntimeError),
 )
 """What Pillow is known to raise for files that are not sound, with warnings as errors."""
+
+
+def _turned(image: Any) -> Any:
+    """Return a photo as it was taken; as it is stored, where its EXIF data is damaged."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except (*_ERRORS, struct.error):
+        image.load()
+        return image
 
 
 def _grey(image: Any) -> NDArray[np.uint8]:

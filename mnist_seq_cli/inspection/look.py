@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.inspection.counts import SAMPLED, count, ink_of
 from mnist_seq_cli.inspection.reports import (
     DatasetReport,
@@ -27,6 +28,7 @@ from mnist_seq_cli.reading.read_samples import ReadImage
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.sources.arrays import IdxFile
+from mnist_seq_cli.samples.sources.folder import Folder
 from mnist_seq_cli.samples.stored import StoredDataset
 from mnist_seq_cli.samples.strip import Strip
 from mnist_seq_cli.storage import local
@@ -55,7 +57,9 @@ def examples(samples: Samples, count: int) -> Iterator[tuple[str, NDArray[np.uin
         first = _side_by_side(glyphs.images(np.hstack([glyphs.glyphs_of(digit)[:1] for digit in range(10)])))
         yield from islice([("the first glyph of each digit in the train file", first)], count)
         return
-    for strip in samples.strips(range(min(count, len(samples)))):
+    numbers = range(min(count, len(samples)))
+    strips = samples.readable(numbers) if isinstance(samples, Folder) else samples.strips(numbers)
+    for strip in filter(None, strips):
         yield {"strip": strip.name, "idx": f"image {strip.number}"}.get(samples.kind, strip.caption), strip.image
 
 
@@ -109,11 +113,17 @@ def _look_at_dataset(samples: StoredDataset) -> DatasetReport:
 
 
 def _look_at_samples(path: Path, samples: Samples) -> SamplesReport:
-    counts = count(samples)
+    counts, problems = count(samples), list[str]()
     if counts.ink and counts.ink["unreadable"]:
-        for _ in samples.strips(samples.spread(SAMPLED)):  # which says what is wrong
-            pass
-    return SamplesReport(kind=cast(Kind, samples.kind), path=str(path), counted=counts)
+        try:
+            for _ in samples.strips(samples.spread(SAMPLED)):  # which says what is wrong
+                pass
+        except (FormatError, OSError) as error:
+            if not isinstance(samples, Folder):
+                raise
+            unreadable, looked_at = counts.ink["unreadable"], counts.ink["unreadable"] + counts.ink["samples"]
+            problems.append(f"{unreadable} of {looked_at} images cannot be read: {one_line(str(error), 200)}")
+    return SamplesReport(kind=cast(Kind, samples.kind), path=str(path), counted=counts, problems=tuple(problems))
 
 
 def _look_at_strip(samples: ReadImage) -> StripReport:

@@ -11,11 +11,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mnist_seq_cli import inputs
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.recipe.options.bounds import MAX_LENGTH
 from mnist_seq_cli.recipe.options.notation import parse_sequence
-from mnist_seq_cli.samples.detection import require_file
-from mnist_seq_cli.storage import local
 
 KEYS = (
     *("file_name", "filename", "file", "name", "path", "image", "index", "id", "number", "sample", "key", "__key__"),
@@ -40,10 +39,9 @@ class Row(NamedTuple):
 
 def read_file(path: Path) -> Iterator[Row]:
     """Yield the predictions in a file. Raises RequestError where there is none, FormatError, OSError."""
-    require_file(path)
     name = one_line(str(path), 200)
     try:
-        with local.open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
+        with inputs.open_once(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
             yield from read(lines, name)
     except UnicodeDecodeError:
         raise FormatError(f"{name} is not text", hint="give CSV, JSON lines, or one prediction a line") from None
@@ -60,15 +58,25 @@ def read(lines: Iterable[str], name: str) -> Iterator[Row]:
         before.append(line.removeprefix("\ufeff") if not before else line)
         if before[-1].strip():
             break
-    first, every = (before[-1].strip(" \r\n") if before else ""), chain(before, rows)
+    first, every = (before[-1].strip(" \r\n") if before and before[-1].strip() else ""), chain(before, rows)
     if first[:1] in ("{", "[") and _parsed(first) is not None:
         yield from _read_json(every, name)
     elif ("," in first or "\t" in first) and _parsed(first) is None:
         yield from _read_table(every, name, "\t" if "\t" in first else ",")
     else:
-        for number, line in enumerate(map(_unquoted, every), 1):
-            if number > 1 or line.lower() not in VALUES:
-                yield Row(number, None, _digits(line, name, number))
+        yield from _read_lines(every, name)
+
+
+def _read_lines(lines: Iterable[str], name: str) -> Iterator[Row]:
+    """Yield one prediction a line: a blank line is an empty one, unless none but blank lines follow."""
+    blank_from = 1
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        yield from (Row(blank, None, "") for blank in range(blank_from, number))
+        blank_from, text = number + 1, _unquoted(line)
+        if number > 1 or text.lower() not in VALUES:
+            yield Row(number, None, _digits(text, name, number))
 
 
 def _unquoted(line: str) -> str:

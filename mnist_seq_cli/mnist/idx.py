@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.errors import FormatError, RequestError
 
 TYPES: dict[int, str] = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """NumPy's name for each type code of the format."""
@@ -51,8 +51,8 @@ def read(source: Path | bytes, *, name: str = "") -> NDArray[Any]:
 
     A plain file is memory-mapped; gzip is inflated in memory, up to 1 GiB. `name` stands for the file in messages.
 
-    Raises FormatError, before anything large is allocated, for whatever is not exactly one IDX array; OSError when the
-    file cannot be read.
+    Raises FormatError, before anything large is allocated, for whatever is not exactly one IDX array; RequestError for
+    a pipe or a device, OSError when the file cannot be read.
     """
     name = name or (str(source) if isinstance(source, Path) else "IDX data")
     try:
@@ -115,6 +115,10 @@ def _type_code(dtype: np.dtype[Any]) -> int:
 def _contents(source: Path | bytes) -> memoryview:
     if isinstance(source, bytes):
         return memoryview(source)
+    if source.is_fifo() or source.is_char_device():
+        raise RequestError(
+            f"{source} is not a file", hint="give one: it is read more than once, which a pipe cannot be"
+        )
     with source.open("rb") as file:
         if not file.seek(0, 2):
             raise FormatError("it is empty")

@@ -28,6 +28,7 @@ from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Bank, Source
 from mnist_seq_cli.reading.exact import Reading
 from mnist_seq_cli.reading.transcribing import transcribe
+from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, resolve
@@ -123,7 +124,7 @@ class _Images(NamedTuple):
 def _read_image(directory: Path, name: str) -> NDArray[np.uint8]:
     try:
         with local.open_regular(directory / name) as file:
-            if os.fstat(file.fileno()).st_size > png.MAX_PIXELS:
+            if os.fstat(file.fileno()).st_size > MAX_FILE:
                 raise FormatError(f"{name} is too large for a strip")
             return png.decode(file.read(), name=name)
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError, one_line
+from mnist_seq_cli.inputs import read_once
 from mnist_seq_cli.recipe.json_values import parse_json, typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 from mnist_seq_cli.recipe.options.kinds import IntegerOr, LengthOrLengths, Ranged
@@ -27,15 +28,14 @@ _FOLLOWING = ("width", "height", "align", "spacing")
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return what the file asks for. Raises FormatError, RequestError, OSError."""
+    """Return what a file asks for, or what comes from a pipe. Raises FormatError, RequestError, OSError."""
     if not path.exists():
         raise RequestError(f"there is no recipe {path}", hint="give a recipe.json, or a file in TOML")
-    if not path.is_file():
+    if path.is_dir():
         raise FormatError(f"{path} is not a file")
-    if path.stat().st_size > MAX_FILE:
-        raise FormatError(f"{path} is too large to be true")
-    content = path.read_bytes()
-    values = _toml(path, content) if path.suffix.lower() == ".toml" else parse_json(content, str(path))
+    content = read_once(path, MAX_FILE)
+    is_toml = path.suffix.lower() == ".toml" or (path.is_fifo() and not content.lstrip().startswith(b"{"))
+    values = _toml(path, content) if is_toml else parse_json(content, str(path))
     try:
         return _words(values)
     except MnistseqError as error:
@@ -150,7 +150,15 @@ def _differing(words: dict[str, Any], recipe: Recipe) -> str:
     return ", ".join(name for name in FIELDS if getattr(resolved, name) != getattr(recipe, name))
 
 
+_MAX_TOML, _MAX_DOTS = 1 << 20, 32
+"""Bytes of a recipe in TOML, and dots in a line: a key of many parts takes memory by the square of their number."""
+
+
 def _toml(path: Path, content: bytes) -> object:
+    if len(content) > _MAX_TOML:
+        raise FormatError(f"{path} is too large to be true", hint="a long list of sequences is given with `sequences`")
+    if any(line.count(b".") > _MAX_DOTS for line in content.splitlines() if not line.lstrip().startswith(b"#")):
+        raise FormatError(f"{path} has a line with more than {_MAX_DOTS} dots, which no recipe has")
     try:
         return tomllib.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

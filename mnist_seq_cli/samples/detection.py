@@ -1,11 +1,9 @@
-"""Owns the detection of the kind of a file, by its first bytes, and the checks that a path is a file."""
+"""Owns the detection of the kind of a file, by its first bytes."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mnist_seq_cli.codecs import npz, png, tar
-from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.mnist import idx
 
 ENOUGH = 512
@@ -44,17 +42,3 @@ def unknown_kind(start: bytes, name: str) -> FormatError:
         return FormatError(f"{name} is empty")
     hint = f"it begins with {start[:4].hex(' ')}"
     return FormatError(f"{name} is neither an image nor an IDX, tar or npz file", hint=hint)
-
-
-def is_directory(path: Path) -> bool:
-    """Return whether there is a directory of that name. Raises RequestError for a name that cannot be."""
-    try:
-        return path.is_dir()
-    except OSError as error:
-        raise RequestError(f"{path}: {error.strerror}") from None
-
-
-def require_file(path: Path) -> None:
-    """Raise RequestError unless there is a regular file of that name."""
-    if is_directory(path) or not path.is_file():
-        raise RequestError(f"{path} is not a file" if path.exists() else f"there is no {path}")

@@ -16,11 +16,12 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_seq_cli import inputs
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import idx
+from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 from mnist_seq_cli.recipe.options.notation import format_sequence
-from mnist_seq_cli.samples.detection import require_file
 from mnist_seq_cli.storage import local
 
 Form = Literal["png", "npz", "csv", "text"]
@@ -64,8 +65,11 @@ class IdxRows:
 
 def read_labels(path: Path) -> NDArray[Any]:
     """Return the labels in an IDX file: integers (n,). Raises FormatError, RequestError, OSError."""
-    require_file(path)
-    labels = idx.read(path)
+    if path.is_fifo():
+        labels = idx.read(inputs.read_once(path, MAX_FILE), name=str(path))
+    else:
+        inputs.require_file(path)
+        labels = idx.read(path)
     if labels.ndim != 1 or labels.dtype.kind not in "ui":
         shape = "×".join(map(str, labels.shape))
         raise FormatError(f"{path} holds {labels.dtype.name} values of shape {shape}, not one integer label a row")

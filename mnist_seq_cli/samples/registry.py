@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from mnist_seq_cli import formats
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
+from mnist_seq_cli.inputs import is_directory, require_file
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
-from mnist_seq_cli.samples.detection import ENOUGH, PICTURES, is_directory, kind_of, require_file, unknown_kind
+from mnist_seq_cli.samples.detection import ENOUGH, PICTURES, kind_of, unknown_kind
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.sources.arrays import IdxFile, NpzFile
 from mnist_seq_cli.samples.sources.folder import open_folder

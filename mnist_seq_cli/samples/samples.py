@@ -71,13 +71,17 @@ class Samples:
         """Yield about `count` samples from all over; None for each that cannot be read."""
         numbers = self.spread(count)
         for start in range(0, len(numbers), _RUN):
-            run, done = numbers[start : start + _RUN], 0
-            try:
-                for strip in self.strips(run):
-                    done += 1
-                    yield strip
-            except (FormatError, OSError):
-                yield from map(self._or_none, run[done:])
+            yield from self.readable(numbers[start : start + _RUN])
+
+    def readable(self, numbers: Sequence[int]) -> Iterator[Strip | None]:
+        """Yield samples in ascending order; None for each that cannot be read."""
+        done = 0
+        try:
+            for strip in self.strips(numbers):
+                done += 1
+                yield strip
+        except (FormatError, OSError):
+            yield from map(self._or_none, numbers[done:])
 
     def _or_none(self, number: int) -> Strip | None:
         try:

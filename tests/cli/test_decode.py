@@ -785,6 +785,27 @@ def picture(kind: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+_STORED = dict(zip(range(2, 9), (0, 3, 1, 5, 2, 6, 4), strict=True))
+"""How Pillow turns an upright picture to the one that is stored, by the orientation that EXIF data has for it."""
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", _STORED)
+def test_a_photo_is_read_as_it_was_taken(orientation: int, kind: str, mnistseq: Run) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(strip("9-0-8")).transpose(Image.Transpose(_STORED[orientation]))
+    stored.save("photo", kind, exif=exif, quality=95)
+    assert mnistseq("decode", "photo")[:2] == (0, "9-0-8\n")
+    assert json.loads(mnistseq("inspect", "photo", "--json").out)["width"] == 84
+
+
+def test_a_photo_with_damaged_exif_data_is_read_as_it_is_stored(mnistseq: Run) -> None:
+    for exif in (b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\1", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0", b"x"):
+        Path("photo").write_bytes(picture("WEBP", exif=exif, lossless=True))
+        assert mnistseq("decode", "photo")[:2] == (0, "9-0-8\n")
+
+
 def tiff_of(width: int, height: int) -> bytes:
     """The start of a TIFF file that claims these sizes."""
     tags = [(256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, height), (279, 100)]
@@ -1037,6 +1058,66 @@ def test_of_tar_files_that_were_joined_each_is_read(monkeypatch: pytest.MonkeyPa
         assert err.count("sound") == 1
     Path("x").write_bytes(parts[0] + bytes(17 << 20))
     assert mnistseq("decode", "x").code == 2
+
+
+def unended(*members: tuple[str, bytes]) -> bytes:
+    """A tar file with these members, without the blocks of zeros at its end."""
+    content = tar_of(*members).rstrip(b"\0")
+    return content + bytes(-len(content) % 512)
+
+
+def header_of(size: bytes, name: str = "a.png", kind: bytes = tarfile.REGTYPE, *, goes_on: bool = False) -> bytes:
+    """The header of a member that claims a size; `goes_on` is what GNU tar says of more parts of a sparse file."""
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    block = bytearray(member.tobuf(tarfile.USTAR_FORMAT))
+    block[124:136], block[148:156] = size, b" " * 8
+    block[482] = goes_on
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def with_pax(name: bytes, value: bytes, member: str = "a.png") -> bytes:
+    """A member without content, and before it a header that says one thing of it."""
+    record = b"%d %s=%s\n" % (len(name) + len(value) + 5, name, value)
+    assert 10 <= len(record) < 100
+    before = header_of(b"%011o\0" % len(record), "x", tarfile.XHDTYPE)
+    return before + record.ljust(512, b"\0") + header_of(_EMPTY, member)
+
+
+_EMPTY, _8_GIB = b"00000000000\0", b"77777777777\0"
+_LYING = {
+    "2^63 - 1": header_of(b"\x80\0\0\0\x7f" + b"\xff" * 7),
+    "2^95 - 1": header_of(b"\x80" + b"\xff" * 11, "a.txt"),
+    "less than nothing": header_of(b"\xff" * 12),
+    "8 GiB": header_of(_8_GIB),
+    "8 GiB of no image": header_of(_8_GIB, "a.txt"),
+    "a name of 8 GiB": header_of(_8_GIB, "x", tarfile.GNUTYPE_LONGNAME),
+    "10^19 in a second header": with_pax(b"size", b"9" * 19),
+    "a sparse file without its parts": header_of(_EMPTY, kind=tarfile.GNUTYPE_SPARSE, goes_on=True),
+    "names of names": header_of(_EMPTY, "x", tarfile.GNUTYPE_LONGNAME) * 3000,
+}
+
+
+@pytest.mark.parametrize("where", ["file", "stdin"])
+@pytest.mark.parametrize("kind", _LYING)
+def test_a_tar_file_that_claims_more_than_there_is_is_refused_at_once(
+    where: str, kind: str, monkeypatch: pytest.MonkeyPatch, mnistseq: Run
+) -> None:
+    content = unended(("first.png", png.encode(strip("4-2")[None])[0])) + _LYING[kind]
+    Path("x").write_bytes(content)
+    give_stdin(monkeypatch, content)
+    name, argument = ("x", "x") if where == "file" else ("stdin", "-")
+    code, text, err = mnistseq("decode", argument)
+    assert (code, text.splitlines()[0][-3:]) == (2, "4-2")
+    assert err.splitlines()[-1].startswith(f"mnistseq: {name} is not a sound tar file: ")
+    assert_one_line(mnistseq("inspect", "x"), 2, "x holds something else")
+
+
+def test_of_a_sparse_file_in_a_tar_file_as_many_bytes_are_expected_as_are_stored(mnistseq: Run) -> None:
+    strips = unended(("b.png", png.encode(strip("4-2")[None])[0]))
+    Path("x").write_bytes(strips + with_pax(b"GNU.sparse.size", b"9" * 11, "a.txt") + bytes(1024))
+    assert mnistseq("decode", "x") == (0, "x/b.png\t4-2\n", "")
 
 
 def test_a_folder_that_cannot_be_listed_is_told(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
 
-from mnist_seq_cli.codecs import png
+from mnist_seq_cli.codecs import image_file
 from mnist_seq_cli.codecs.compression import COMPRESSIONS, Compression
 from mnist_seq_cli.codecs.png import decode, encode
 from mnist_seq_cli.engine.compose import compose
@@ -316,7 +316,21 @@ def test_any_chunks_are_an_image_or_refused(
         image = decode(content[: len(content) - cut])
         assert image.ndim == 2
         assert image.dtype == np.uint8
-        assert image.size <= png.MAX_PIXELS
+        assert image.size <= image_file.MAX_PIXELS
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "depth", "colour"),
+    [(64_000_000, 1, 8, 0), (1, 100_001, 8, 0), (4001, 4000, 8, 0), (8000, 8000, 16, 6), (2**31 - 1, 2**31 - 1, 1, 0)],
+)
+def test_a_picture_that_is_too_large_is_refused_before_its_pixels_are_inflated(
+    width: int, height: int, depth: int, colour: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zlib.decompressobj", None)  # nothing may come so far
+    pixels = zlib.compress(bytes(1 << 20))
+    content = file_of([header(width, height, depth, colour), (b"IDAT", pixels), (b"IEND", b"")])
+    with pytest.raises(FormatError, match=f"it claims {width}×{height} px, and may have 16 million in all"):
+        decode(content)
 
 
 @given(content=st.binary(max_size=200), signed=st.booleans())

@@ -1,5 +1,6 @@
 """Scores against a slow count, and every spelling of predictions; nothing is dropped without being told."""
 
+import io
 import json
 import random
 import re
@@ -461,3 +462,20 @@ def test_samples_go_by_their_names_in_folders(tmp_path: Path, mnistseq: Run) -> 
         (tmp_path / "read").write_text("".join(f"{file},{label}\n" for file, label in reversed(rows)))
         done = mnistseq("inspect", out, "--predictions", tmp_path / "read", "--json")
         assert (done.code, json.loads(done.out)["predictions"]["exact"]) == (0, 30)
+
+
+@pytest.mark.parametrize("end", ["\n\n\n", " \n\t\n", "\r\n\r\n\r\n"])
+def test_blank_lines_at_the_end_are_nothing_and_others_are_empty_predictions(
+    end: str, tmp_path: Path, mnistseq: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rows_of(f"12\n\n  \n34{end}") == [(None, "12"), (None, ""), (None, ""), (None, "34")]
+    assert rows_of(f"\n\n34{end}") == [(None, ""), (None, ""), (None, "34")]
+    assert rows_of(f'12\n""\n34\n""{end}') == [(None, "12"), (None, ""), (None, "34"), (None, "")]
+    assert rows_of(end) == []
+    assert mnistseq("dataset", "-n", "3", "--len", "2", "--seed", "1", "-o", tmp_path / "out").code == 0
+    content = f"12\n\n34{end}".encode()
+    (tmp_path / "x").write_bytes(content)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    for name in ("-", tmp_path / "x"):
+        score = json.loads(mnistseq("inspect", tmp_path / "out", "--predictions", name, "--json").out)["predictions"]
+        assert (score["scored"], score["missing"], score["unknown"]) == (3, 0, 0)

@@ -310,6 +310,9 @@ BAD = [
     ("r.toml", b"length = 2001-01-01\n", "r.toml is no recipe: the recipe has length = "),
     ("r.toml", b"\xff\xfe", "r.toml is not TOML ("),
     ("r.toml", b"a = " + b"[" * 100_000, "r.toml is not TOML ("),
+    ("r.toml", b".".join([b"a"] * 20_000) + b" = 1\n", "r.toml has a line with more than 32 dots"),
+    ("r.toml", b'"a b" . ' * 20_000 + b"a = 1\n", "r.toml has a line with more than 32 dots"),
+    ("r.toml", b"a.b = 1\n" * 200_000, "r.toml is too large to be true; "),
     ("r.toml", b"", "r.toml is no recipe: it is empty"),
     ("none.json", None, "there is no recipe none.json; give a recipe.json, or a file in TOML"),
 ]

@@ -195,9 +195,7 @@ def _score(samples: Samples, name: str, show: int) -> Score:
 
     keep = max(scoring.KEPT, show)
     if name == "-":
-        piped = text_lines("-")
-        rows = predictions.read(piped if piped[-1] else piped[:-1], "stdin")
-        return scoring.score(samples, rows, "stdin", keep=keep)
+        return scoring.score(samples, predictions.read(text_lines("-"), "stdin"), "stdin", keep=keep)
     return scoring.score(samples, predictions.read_file(Path(name)), one_line(name, 200), keep=keep)
 
 

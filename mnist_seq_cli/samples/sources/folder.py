@@ -50,13 +50,14 @@ class Folder(Listed):
 def open_folder(path: Path) -> Folder:
     """Return the PNG files of a folder, and the labels that are in it, above it, or in the names.
 
-    Such names are 1-2-3.png and 1-2-3_0.png, and in a folder 42 0_42.png.
+    Such names are 1-2-3.png and 1-2-3_0.png, and in a folder 42 0_42.png. Hidden files are passed over.
     """
     names = []
     with os.scandir(path) as entries:
         for entry in entries:
             name = entry.name.lower()
-            if name.endswith(".png") and not name.endswith(png.MASK_SUFFIX) and entry.is_file():
+            is_strip = name.endswith(".png") and not name.endswith(png.MASK_SUFFIX)
+            if is_strip and not name.startswith(".") and entry.is_file():
                 names.append(entry.name)
                 if len(names) > MAX_SAMPLES:
                     raise FormatError(f"{path} holds more than {MAX_SAMPLES} PNG files")

@@ -86,7 +86,7 @@ def decode_image(content: bytes, name: str) -> NDArray[np.uint8]:
         return png.decode(content, name=name)
     if kind not in PICTURES:
         raise unknown_kind(content, name)
-    return image_file.read(content, (kind,), name=name, kind=f"{kind} file")
+    return image_file.read(content, (kind,), upright=True, name=name, kind=f"{kind} file")
 
 
 def named_image(content: bytes, name: str) -> NamedImage:

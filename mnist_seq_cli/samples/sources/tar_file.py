@@ -26,6 +26,9 @@ _BLOCK = 512
 _BETWEEN = 16 << 20
 """Bytes that may come between the members of a tar file, such as long names."""
 
+_LARGEST = 1 << 33
+"""Bytes of the largest member that is passed over: a size in octal digits, as POSIX has it, is smaller."""
+
 
 class TarFile(Listed):
     """One tar file by itself. Its samples are those of a shard of a dataset; its images may be anything."""
@@ -85,20 +88,31 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 class TarStream:
-    """The bytes of a tar file, of which some were read before. Knows how they ended; gives no more than expected."""
+    """The bytes of a tar file, of which some were read before. Knows how they ended; gives no more than expected.
+
+    No size in a header is believed before so many bytes came.
+    """
 
     def __init__(self, start: bytes, stream: BinaryIO) -> None:
         self._start, self._stream = start, stream
         self._last = b""
-        self.expected = _BETWEEN
+        self._expected = _BETWEEN
+
+    def expect(self, size: int) -> None:
+        """Take a member of this size to follow. Raises FormatError for one that cannot be."""
+        if size > _LARGEST:
+            raise FormatError(f"a member claims {size} bytes")
+        self._expected = size + _BETWEEN
 
     def read(self, size: int) -> bytes:
-        """Return `size` bytes, or fewer at the end. Raises FormatError when there are more than expected."""
+        """Return `size` bytes, or fewer at the end. Raises FormatError for more or fewer than were expected."""
         content = self._start + self._stream.read(size - len(self._start))
         self._start, self._last = b"", content or self._last
-        self.expected -= len(content)
-        if self.expected < 0:
+        self._expected -= len(content)
+        if self._expected < 0:
             raise FormatError("a tar file has a header of an impossible size")
+        if not content and self._expected > _BETWEEN:
+            raise FormatError(f"{self._expected - _BETWEEN} bytes that a header claims are not there")
         return content
 
     @property
@@ -108,7 +122,7 @@ class TarStream:
 
     def goes_on(self) -> bool:
         """Return whether a tar file begins here, or after blocks of zeros. Raises FormatError as `read` does."""
-        self.expected = _BETWEEN
+        self.expect(0)
         while block := self.read(_BLOCK):
             if block.strip(b"\0"):
                 self._start = block
@@ -128,7 +142,7 @@ def images_in(stream: TarStream, name: str, prefix: str) -> Iterator[NamedImage]
                 else:
                     yield named_image(file.read(), shown)
             whole = stream.is_whole
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError, RecursionError) as error:
         raise FormatError(f"{name} is not a sound tar file: {one_line(str(error), 120)}") from None
     if not whole:
         raise FormatError(f"{name} is not a sound tar file: it is damaged or cut off")
@@ -143,6 +157,6 @@ def _image_members(stream: TarStream, prefix: str) -> Iterator[tuple[str, IO[byt
     with tarfile.open(mode="r|", fileobj=readable, bufsize=_BLOCK) as archive:
         for member in iter(archive.next, None):
             archive.members.clear()  # which would grow with the stream
-            stream.expected = member.size + _BETWEEN
+            stream.expect(archive.offset - member.offset_data)  # as it is stored: a sparse file has fewer bytes
             if member.isreg() and is_named_like_a_strip(member.name):
                 yield f"{prefix}{member.name}", archive.extractfile(member) if member.size <= MAX_FILE else None
