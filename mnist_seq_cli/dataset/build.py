@@ -80,18 +80,19 @@ def build(
         except KeyboardInterrupt:
             if not stop:
                 raise
-            raise _stopped(stop, "stopped at once") from None
+            raise stopped(stop, "stopped at once") from None
         finally:
             with suppress(OSError):
                 store.clean()
     if summary.failures:
         raise _failed(summary, spec)
     if summary.samples < spec.samples:
-        raise _stopped(stop, f"stopped with {summary.samples} of {spec.samples} samples done")
+        raise stopped(stop, f"stopped with {summary.samples} of {spec.samples} samples done")
     return summary
 
 
-def _stopped(stop: Stop, message: str) -> MnistseqError:
+def stopped(stop: Stop, message: str) -> MnistseqError:
+    """Return the error for a run that was asked to stop, as it was asked."""
     kind = Terminated if stop.signal == signal.SIGTERM else Interrupted
     return kind(message, hint="the same command does the rest")
 
@@ -108,7 +109,7 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch)
     store, spec, journal = job.store, job.spec, Journal(job.store)
     sound = before == spec and not any(verify(store, run=run, stop=stop))
     if stop:
-        raise _stopped(stop, "stopped before anything was changed")
+        raise stopped(stop, "stopped before anything was changed")
     if sound:
         complete = manifest.read_manifest(store)
         assert complete is not None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import accumulate, combinations
@@ -23,11 +24,11 @@ import numpy as np
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import Summary, Watch
-from mnist_seq_cli.dataset.manifest import SPLITS_NAME
+from mnist_seq_cli.dataset.manifest import SPLITS_NAME, Location
 from mnist_seq_cli.dataset.request import source_of, spec_of
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.execution.runner import Runner
+from mnist_seq_cli.execution.runner import Runner, Stop
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.json_values import typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
@@ -37,6 +38,7 @@ from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, draw_seed
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Form, Spec
 from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.store import STATE_NAME
 
 By = Literal["glyph", "label", "both"]
@@ -176,19 +178,28 @@ def build(
 
     Raises as `dataset.build` does. After any of these, running it again does the rest.
     """
-    local.make_directory(directory)
-    with local.locked(directory):
-        if not overwrite and read(directory) not in (None, splits):
-            raise RequestError(f"another mnistseq has begun other splits in {directory}")
-        text = json.dumps(splits.to_json(), indent=2) + "\n"
-        local.write_whole(directory / SPLITS_NAME, text.encode())
-        return [
-            dataset.build(each, spec, source, run=run, workers=workers, overwrite=overwrite, watch=watch)
-            for each, spec, source in planned
-        ]
+    store, done = open_store(directory), []
+    store.check((), (SPLITS_NAME,))
+    with store.lock(), Stop() as stop:
+        try:
+            if not overwrite and read(store) not in (None, splits):
+                raise RequestError(f"another mnistseq has begun other splits in {directory}")
+            local.clear_partial(directory)
+            store.put(SPLITS_NAME, [(json.dumps(splits.to_json(), indent=2) + "\n").encode()])
+            for each, spec, source in planned:
+                if stop:
+                    raise dataset.stopped(stop, f"stopped before {each.name} was begun")
+                done.append(
+                    dataset.build(each, spec, source, run=run, workers=workers, overwrite=overwrite, watch=watch)
+                )
+            store.clean()
+        finally:
+            with suppress(OSError):
+                store.clean()
+    return done
 
 
-def read(directory: Path) -> Splits | None:
+def read(directory: Location) -> Splits | None:
     """Return the splits in splits.json; None where there is none. Raises FormatError."""
     values = manifest.read_json(directory, SPLITS_NAME)
     if values is None:
@@ -257,7 +268,8 @@ def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool)
             return splits
         raise RequestError(f"{directory} holds splits that cannot be continued: {error}", hint=elsewhere) from None
     if before is None:
-        others = sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith(STATE_NAME))
+        ours = (STATE_NAME, f".{SPLITS_NAME}.")  # as an earlier version called what it had half written
+        others = sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith(ours))
         if others and not overwrite:
             raise RequestError(f"{directory} is not empty, and holds no splits of ours: {others[0]!r}", hint=elsewhere)
         return splits
