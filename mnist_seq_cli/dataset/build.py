@@ -71,10 +71,10 @@ def build(
     store = open_store(location)
     check_store(store, spec)
     with store.lock(), Stop() as stop:
-        before = None if overwrite else earlier_spec(store, spec)
-        if overwrite:
-            clear(store, spec)
         try:
+            before = None if overwrite else earlier_spec(store, spec)
+            if overwrite:
+                clear(store, spec)
             runner = run or _runner(worker_count(workers, spec.samples))
             summary = _build(Job(store, spec, source), before, runner, stop, watch)
         except KeyboardInterrupt:

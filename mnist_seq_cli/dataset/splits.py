@@ -161,7 +161,23 @@ def plan(
         source = source_of(one)
         spec = spec_of(directory / name, one, replace(form, samples=size), source, overwrite=overwrite)
         planned.append(Split(directory / name, spec, source))
+    if not overwrite and _read_sound(directory) is None:
+        _check_lost(directory, planned)
     return splits, planned
+
+
+def _check_lost(directory: Path, planned: Iterable[Split]) -> None:
+    """Raise RequestError where splits.json is lost, and datasets are there that are not those of the plan."""
+    for path, spec, _ in planned:
+        before = None
+        with suppress(FormatError):
+            before = manifest.read_spec(path)
+        if before is not None and before != spec:
+            raise RequestError(
+                f"{directory} has lost its {SPLITS_NAME}, and {path.name} is not the split that is asked for: "
+                + ", ".join(before.differences(spec)),
+                hint="give all options and the `seed` that they were made with; `overwrite` starts anew",
+            )
 
 
 def build(
@@ -182,7 +198,7 @@ def build(
     store.check((), (SPLITS_NAME,))
     with store.lock(), Stop() as stop:
         try:
-            if not overwrite and read(store) not in (None, splits):
+            if not overwrite and _read_sound(store) not in (None, splits):
                 raise RequestError(f"another mnistseq has begun other splits in {directory}")
             local.clear_partial(directory)
             store.put(SPLITS_NAME, [(json.dumps(splits.to_json(), indent=2) + "\n").encode()])
@@ -215,6 +231,13 @@ def read(directory: Location) -> Splits | None:
     if not sizes:
         raise FormatError(f"{SPLITS_NAME} is not valid: it names no splits")
     return Splits(checked["seed"], checked["by"], sizes)
+
+
+def _read_sound(directory: Location) -> Splits | None:
+    """Return the splits in splits.json; None where there is none, or it is damaged."""
+    with suppress(FormatError):
+        return read(directory)
+    return None
 
 
 def shared(by: By, recipes: Mapping[str, Recipe]) -> list[str]:
@@ -262,17 +285,17 @@ def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool)
     if (directory / RECIPE_NAME).exists():
         raise RequestError(f"{directory} holds a dataset, and splits would be in it", hint="choose another directory")
     try:
-        before = read(directory)
+        before, damage = read(directory), ""
     except FormatError as error:
-        if overwrite:
-            return splits
-        raise RequestError(f"{directory} holds splits that cannot be continued: {error}", hint=elsewhere) from None
+        before, damage = None, f"{directory} holds splits that cannot be continued: {error}"
     if before is None:
         ours = (STATE_NAME, f".{SPLITS_NAME}.")  # as an earlier version called what it had half written
         others = sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith(ours))
-        if others and not overwrite:
-            raise RequestError(f"{directory} is not empty, and holds no splits of ours: {others[0]!r}", hint=elsewhere)
-        return splits
+        begun = any((directory / name / RECIPE_NAME).is_file() for name in splits.sizes)
+        if overwrite or not others or (begun and splits.sizes.keys() >= set(others) - {SPLITS_NAME}):
+            return splits
+        damage = damage or f"{directory} is not empty, and holds no splits of ours: {others[0]!r}"
+        raise RequestError(damage, hint=elsewhere)
     if overwrite:
         for name in before.sizes:
             if name not in splits.sizes and (directory / name).exists():

@@ -289,7 +289,11 @@ def require_regular(path: Path | str) -> None:
 def open_regular(path: Path | str) -> BinaryIO:
     """Open a file to be read; a pipe or a device, which could keep us waiting for ever, raises OSError."""
     require_regular(path)
-    return open(path, "rb")  # noqa: PTH123 (as above)
+    try:
+        return open(path, "rb")  # noqa: PTH123 (as above)
+    except IsADirectoryError as error:
+        error.strerror = "a directory is where a file should be"
+        raise
 
 
 def sum_of(path: Path) -> FileSum:

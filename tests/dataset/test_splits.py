@@ -368,6 +368,27 @@ def test_what_an_earlier_version_left_half_written_is_no_obstacle(place: Path) -
     assert tree(place / "out") == operations(place)[0]
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{")], ids=["gone", "damaged"])
+def test_a_splits_json_that_is_lost_is_written_again(damage: Callable[[Path], Any], place: Path) -> None:
+    assert main.run([*TWO, "out"]) == 0
+    whole = tree(place / "out")
+    damage(Path("out/splits.json"))
+    assert main.run([*TWO, "out"]) == 0
+    assert tree(place / "out") == whole
+
+
+@pytest.mark.parametrize("option", [["--seed", "6"], ["--split-by", "label"], ["--max", "3"]], ids=str)
+def test_a_splits_json_that_is_lost_is_not_made_up(option: list[str], mnistseq: Run, place: Path) -> None:
+    assert main.run([*TWO, "out"]) == 0
+    Path("out/splits.json").unlink()
+    before = tree(place / "out")
+    done = mnistseq(*TWO[:-1], *option, "-o", "out")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "out has lost its splits.json, and a is not the split that is asked for: " in done.err
+    assert done.err.endswith("; give all options and the --seed that they were made with; --overwrite starts anew\n")
+    assert tree(place / "out") == before
+
+
 # What inspect tells of them as a whole
 
 
