@@ -25,7 +25,7 @@ from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Runner, Stop, worker_count
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.store import STATE_NAME, Store
 
@@ -120,7 +120,7 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch)
     store.clean()
     journal.begin(known.values())
     store.remove(MANIFEST_NAME)
-    if before != spec:
+    if before != spec or manifest.changed_text(store, RECIPE_NAME):
         manifest.write_spec(store, spec)
     prepare(store, spec)
     tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)
