@@ -61,9 +61,9 @@ def build(
     as many as pay. `watch` is given the iterator of completed shards, as they are completed, and returns one: for a
     progress bar.
 
-    Raises RequestError where something else is there, and changes nothing then; OutputError when shards
-    failed, OSError when the file system did; Interrupted or Terminated when it was asked to stop. After any of these,
-    running it again does the rest.
+    With `overwrite` what is there goes first. Raises RequestError where something else is there, and changes nothing
+    then; OutputError when shards failed, OSError when the file system did; Interrupted or Terminated when it was asked
+    to stop. After any of these, running it again, without `overwrite`, does the rest.
     """
     len(spec.plan)  # which checks the numbers
     check_bank(spec.recipe, bank.load(source))
@@ -80,21 +80,26 @@ def build(
         except KeyboardInterrupt:
             if not stop:
                 raise
-            raise stopped(stop, "stopped at once") from None
+            raise stopped(stop, "stopped at once", overwrite) from None
         finally:
             with suppress(OSError):
                 store.clean()
     if summary.failures:
-        raise _failed(summary, spec)
+        raise _failed(summary, spec, overwrite)
     if summary.samples < spec.samples:
-        raise stopped(stop, f"stopped with {summary.samples} of {spec.samples} samples done")
+        raise stopped(stop, f"stopped with {summary.samples} of {spec.samples} samples done", overwrite)
     return summary
 
 
-def stopped(stop: Stop, message: str) -> MnistseqError:
+def stopped(stop: Stop, message: str, overwrite: bool) -> MnistseqError:
     """Return the error for a run that was asked to stop, as it was asked."""
     kind = Terminated if stop.signal == signal.SIGTERM else Interrupted
-    return kind(message, hint="the same command does the rest")
+    return kind(message, hint=_rest(overwrite))
+
+
+def _rest(overwrite: bool) -> str:
+    """Return what finishes a run; what it was to replace is gone by then."""
+    return f"the same command {'without `overwrite` ' if overwrite else ''}does the rest"
 
 
 def _runner(workers: int) -> Runner:
@@ -109,7 +114,7 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch)
     store, spec, journal = job.store, job.spec, Journal(job.store)
     sound = before == spec and not any(verify(store, run=run, stop=stop))
     if stop:
-        raise stopped(stop, "stopped before anything was changed")
+        raise stopped(stop, "stopped before anything was changed", False)
     if sound:
         complete = manifest.read_manifest(store)
         assert complete is not None
@@ -169,12 +174,12 @@ def _check_room(store: Store, record: Record, samples: int) -> None:
         )
 
 
-def _failed(summary: Summary, spec: Spec) -> OutputError:
+def _failed(summary: Summary, spec: Spec, overwrite: bool) -> OutputError:
     number, failure = min(summary.failures.items())
     error = OutputError(
         f"{len(summary.failures)} of {len(spec.plan)} shards failed, "
         f"shard {number} ({spec.plan[number].first} to {spec.plan[number].stop - 1}) with: {failure.message}",
-        hint=f"{summary.samples} of {spec.samples} samples are done; the same command does the rest",
+        hint=f"{summary.samples} of {spec.samples} samples are done; {_rest(overwrite)}",
     )
     if failure.details:
         error.add_note(failure.details)

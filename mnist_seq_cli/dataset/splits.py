@@ -24,6 +24,7 @@ import numpy as np
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import Summary, Watch
+from mnist_seq_cli.dataset.existing import check_store, clear
 from mnist_seq_cli.dataset.manifest import SPLITS_NAME, Location
 from mnist_seq_cli.dataset.request import source_of, spec_of
 from mnist_seq_cli.engine.permutation import permute
@@ -183,7 +184,7 @@ def _check_lost(directory: Path, planned: Iterable[Split]) -> None:
 def build(
     directory: Path,
     splits: Splits,
-    planned: Iterable[Split],
+    planned: Sequence[Split],
     *,
     run: Runner | None = None,
     workers: int | None = None,
@@ -192,7 +193,8 @@ def build(
 ) -> list[Summary]:
     """Make the splits that were planned, one after the other, and return what each took.
 
-    Raises as `dataset.build` does. After any of these, running it again does the rest.
+    With `overwrite` all that are there go first, so that a run without it can finish. Raises as `dataset.build` does.
+    After any of these, running it again, without `overwrite`, does the rest.
     """
     store, done = open_store(directory), []
     store.check((), (SPLITS_NAME,))
@@ -202,9 +204,14 @@ def build(
                 raise RequestError(f"another mnistseq has begun other splits in {directory}")
             local.clear_partial(directory)
             store.put(SPLITS_NAME, [(json.dumps(splits.to_json(), indent=2) + "\n").encode()])
+            for each, spec, _ in planned if overwrite else ():
+                split = open_store(each)
+                check_store(split, spec)
+                with split.lock():
+                    clear(split, spec)
             for each, spec, source in planned:
                 if stop:
-                    raise dataset.stopped(stop, f"stopped before {each.name} was begun")
+                    raise dataset.stopped(stop, f"stopped before {each.name} was begun", overwrite)
                 done.append(
                     dataset.build(each, spec, source, run=run, workers=workers, overwrite=overwrite, watch=watch)
                 )

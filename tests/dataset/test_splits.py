@@ -359,6 +359,35 @@ def test_a_request_to_stop_counts_between_the_splits_too(asked: signal.Signals, 
         assert difference(tree(place / "out"), whole) == []
 
 
+@pytest.mark.parametrize("kind", ["splits", "dataset"])
+def test_an_overwriting_run_that_was_stopped_is_finished_without_overwriting(
+    kind: str, place: Path, mnistseq: Run
+) -> None:
+    what = ["--split", "a=4", "--split", "b=4"] if kind == "splits" else ["-n", "4"]
+    command = ["dataset", *what, "--shard-size", "1", "--len", "2", "--workers", "1", "-o", "out"]
+    assert mnistseq(*command).code == 0
+    old = tree(place / "out")
+    with under(FaultySystem()) as system:
+        assert mnistseq(*command, "--overwrite").code == 0
+    middle = len(system.log) // 2
+
+    def ask(here: int, _: str) -> None:
+        if here == middle:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with under(FaultySystem(watch=ask)):
+        done = mnistseq(*command, "--overwrite")
+    assert (done.code, done.err.splitlines()[-1].partition("; ")[2]) == (
+        130,
+        "the same command without --overwrite does the rest",
+    )
+    assert mnistseq(*command).code == 0
+    new = tree(place / "out")
+    assert new.keys() == old.keys()
+    assert mnistseq("inspect", "out", "--verify").code == 0
+    assert not {name for name, content in new.items() if name.endswith("recipe.json") and content == old[name]}
+
+
 def test_what_an_earlier_version_left_half_written_is_no_obstacle(place: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
