@@ -25,7 +25,7 @@ from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Runner, Stop, worker_count
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.store import STATE_NAME, Store
 
@@ -61,9 +61,9 @@ def build(
     as many as pay. `watch` is given the iterator of completed shards, as they are completed, and returns one: for a
     progress bar.
 
-    Raises RequestError where something else is there, and changes nothing then; OutputError when shards
-    failed, OSError when the file system did; Interrupted or Terminated when it was asked to stop. After any of these,
-    running it again does the rest.
+    With `overwrite` what is there goes first. Raises RequestError where something else is there, and changes nothing
+    then; OutputError when shards failed, OSError when the file system did; Interrupted or Terminated when it was asked
+    to stop. After any of these, running it again, without `overwrite`, does the rest.
     """
     len(spec.plan)  # which checks the numbers
     check_bank(spec.recipe, bank.load(source))
@@ -71,29 +71,35 @@ def build(
     store = open_store(location)
     check_store(store, spec)
     with store.lock(), Stop() as stop:
-        before = None if overwrite else earlier_spec(store, spec)
-        if overwrite:
-            clear(store, spec)
         try:
+            before = None if overwrite else earlier_spec(store, spec)
+            if overwrite:
+                clear(store, spec)
             runner = run or _runner(worker_count(workers, spec.samples))
             summary = _build(Job(store, spec, source), before, runner, stop, watch)
         except KeyboardInterrupt:
             if not stop:
                 raise
-            raise _stopped(stop, "stopped at once") from None
+            raise stopped(stop, "stopped at once", overwrite) from None
         finally:
             with suppress(OSError):
                 store.clean()
     if summary.failures:
-        raise _failed(summary, spec)
+        raise _failed(summary, spec, overwrite)
     if summary.samples < spec.samples:
-        raise _stopped(stop, f"stopped with {summary.samples} of {spec.samples} samples done")
+        raise stopped(stop, f"stopped with {summary.samples} of {spec.samples} samples done", overwrite)
     return summary
 
 
-def _stopped(stop: Stop, message: str) -> MnistseqError:
+def stopped(stop: Stop, message: str, overwrite: bool) -> MnistseqError:
+    """Return the error for a run that was asked to stop, as it was asked."""
     kind = Terminated if stop.signal == signal.SIGTERM else Interrupted
-    return kind(message, hint="the same command does the rest")
+    return kind(message, hint=_rest(overwrite))
+
+
+def _rest(overwrite: bool) -> str:
+    """Return what finishes a run; what it was to replace is gone by then."""
+    return f"the same command {'without `overwrite` ' if overwrite else ''}does the rest"
 
 
 def _runner(workers: int) -> Runner:
@@ -108,7 +114,7 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch)
     store, spec, journal = job.store, job.spec, Journal(job.store)
     sound = before == spec and not any(verify(store, run=run, stop=stop))
     if stop:
-        raise _stopped(stop, "stopped before anything was changed")
+        raise stopped(stop, "stopped before anything was changed", False)
     if sound:
         complete = manifest.read_manifest(store)
         assert complete is not None
@@ -119,7 +125,7 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch)
     store.clean()
     journal.begin(known.values())
     store.remove(MANIFEST_NAME)
-    if before != spec:
+    if before != spec or manifest.changed_text(store, RECIPE_NAME):
         manifest.write_spec(store, spec)
     prepare(store, spec)
     tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)
@@ -177,12 +183,12 @@ def _apart(*sizes: int) -> list[str]:
     return texts
 
 
-def _failed(summary: Summary, spec: Spec) -> OutputError:
+def _failed(summary: Summary, spec: Spec, overwrite: bool) -> OutputError:
     number, failure = min(summary.failures.items())
     error = OutputError(
         f"{len(summary.failures)} of {len(spec.plan)} shards failed, "
         f"shard {number} ({spec.plan[number].first} to {spec.plan[number].stop - 1}) with: {failure.message}",
-        hint=f"{summary.samples} of {spec.samples} samples are done; the same command does the rest",
+        hint=f"{summary.samples} of {spec.samples} samples are done; {_rest(overwrite)}",
     )
     if failure.details:
         error.add_note(failure.details)

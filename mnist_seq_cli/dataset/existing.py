@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
-from mnist_seq_cli.dataset.shards import in_place
+from mnist_seq_cli.dataset.shards import agrees, in_place
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.format import InPlaceFormat
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
@@ -21,16 +24,22 @@ def check_store(store: Store, spec: Spec) -> None:
     format_.check(spec)
     if isinstance(format_, InPlaceFormat):
         in_place(store, format_)
-    store.check(format_.folders(spec, store), (RECIPE_NAME, MANIFEST_NAME, *format_.file_names(spec)))
+    shards = () if format_.SMALL_FILES else [name for name, planned in format_.existing(spec, store) if planned]
+    store.check(format_.folders(spec, store), (RECIPE_NAME, MANIFEST_NAME, *format_.file_names(spec), *shards))
 
 
 def earlier_spec(store: Store, spec: Spec) -> Spec | None:
-    """Return the spec of an earlier run. Raises RequestError when this one may not go on from there."""
+    """Return the spec of an earlier run. Raises RequestError when this one may not go on from there.
+
+    A recipe.json that is lost is written again, where the manifest and the shards are of what `spec` asks for.
+    """
     overwrite = "`overwrite` starts anew, or choose another directory"
     try:
-        before = manifest.read_spec(store)
+        before = manifest.read_spec(store) or _restored(store, spec)
     except FormatError as error:
-        raise RequestError(f"{store} holds a dataset that cannot be continued: {error}", hint=overwrite) from None
+        before = _restored(store, spec)
+        if before is None:
+            raise RequestError(f"{store} holds a dataset that cannot be continued: {error}", hint=overwrite) from None
     if before is None:
         others = sorted(entry.name for entry in store.list() if not entry.name.startswith(STATE_NAME))
         if others:
@@ -44,6 +53,35 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
         raise RequestError(f"{store} holds another dataset: {', '.join(differences)}", hint=overwrite)
     if spec.samples < before.samples:
         raise RequestError(f"{store} holds {before.samples} samples, and {spec.samples} were asked for", hint=overwrite)
+    return before
+
+
+def _restored(store: Store, spec: Spec) -> Spec | None:
+    """Write a recipe.json that is lost again, and return it; None where there is no manifest that can be read.
+
+    Raises RequestError where manifest and shards are of something else than `spec`.
+    """
+    complete = None
+    with suppress(FormatError):
+        complete = manifest.read_manifest(store)
+    if complete is None:
+        return None
+    before, format_ = replace(spec, samples=complete.samples), formats.get(spec.format)
+    fingerprint, plan = spec.recipe.fingerprint, before.plan
+    known = (
+        (plan[number], record)
+        for number, record in complete.records.items()
+        if number < len(plan) and record.of(plan[number], fingerprint)
+    )
+    # A shard that is as it was recorded shows that the form is the same, too; idx has none when it is complete.
+    if set(complete.files) != set(format_.file_names(before)) or not any(
+        not format_.SEPARABLE or agrees(store, format_, before, shard, record) for shard, record in known
+    ):
+        raise RequestError(
+            f"{store} has lost its {RECIPE_NAME}, and its {MANIFEST_NAME} is not about what is asked for",
+            hint="give all options and the `seed` that it was made with; `overwrite` starts anew",
+        )
+    manifest.write_spec(store, before)
     return before
 
 

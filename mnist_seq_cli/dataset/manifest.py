@@ -209,6 +209,15 @@ def read_records(location: Location, fingerprint: str) -> dict[int, Record]:
     return records
 
 
+def changed_text(location: Location, name: str) -> str:
+    """Return in which way a JSON file is not as it was written, though its values may be; nothing where it is."""
+    with open_store(location).open(name) as file:
+        content = file.read(MAX_FILE)
+    if content.startswith(b"\xef\xbb\xbf"):
+        return f"{name} begins with a byte-order mark, which was not written"
+    return f"{name} has lines that end in CR LF, and were not written so" if b"\r" in content else ""
+
+
 def read_json(location: Location, name: str) -> object:
     """Return the values in a JSON file; None where there is none. Raises FormatError for what is not JSON."""
     store = open_store(location)

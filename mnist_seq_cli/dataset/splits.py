@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import accumulate, combinations
@@ -23,12 +24,13 @@ import numpy as np
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import Summary, Watch
-from mnist_seq_cli.dataset.manifest import SPLITS_NAME
+from mnist_seq_cli.dataset.existing import check_store, clear
+from mnist_seq_cli.dataset.manifest import SPLITS_NAME, Location
 from mnist_seq_cli.dataset.request import resolved, source_of, spec_of
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.writing import possible_digits
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.execution.runner import Runner
+from mnist_seq_cli.execution.runner import Runner, Stop
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.json_values import typed_fields
@@ -39,6 +41,7 @@ from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, draw_seed
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Form, Spec
 from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.store import STATE_NAME
 
 By = Literal["glyph", "label", "both"]
@@ -218,13 +221,29 @@ def plan(
         source = source_of(one)
         spec = spec_of(directory / name, one, replace(form, samples=size), source, overwrite=overwrite)
         planned.append(Split(directory / name, spec, source))
+    if not overwrite and _read_sound(directory) is None:
+        _check_lost(directory, planned)
     return splits, planned
+
+
+def _check_lost(directory: Path, planned: Iterable[Split]) -> None:
+    """Raise RequestError where splits.json is lost, and datasets are there that are not those of the plan."""
+    for path, spec, _ in planned:
+        before = None
+        with suppress(FormatError):
+            before = manifest.read_spec(path)
+        if before is not None and before != spec:
+            raise RequestError(
+                f"{directory} has lost its {SPLITS_NAME}, and {path.name} is not the split that is asked for: "
+                + ", ".join(before.differences(spec)),
+                hint="give all options and the `seed` that they were made with; `overwrite` starts anew",
+            )
 
 
 def build(
     directory: Path,
     splits: Splits,
-    planned: Iterable[Split],
+    planned: Sequence[Split],
     *,
     run: Runner | None = None,
     workers: int | None = None,
@@ -233,21 +252,36 @@ def build(
 ) -> list[Summary]:
     """Make the splits that were planned, one after the other, and return what each took.
 
-    Raises as `dataset.build` does. After any of these, running it again does the rest.
+    With `overwrite` all that are there go first, so that a run without it can finish. Raises as `dataset.build` does.
+    After any of these, running it again, without `overwrite`, does the rest.
     """
-    local.make_directory(directory)
-    with local.locked(directory):
-        if not overwrite and read(directory) not in (None, splits):
-            raise RequestError(f"another mnistseq has begun other splits in {directory}")
-        text = json.dumps(splits.to_json(), indent=2) + "\n"
-        local.write_whole(directory / SPLITS_NAME, text.encode())
-        return [
-            dataset.build(each, spec, source, run=run, workers=workers, overwrite=overwrite, watch=watch)
-            for each, spec, source in planned
-        ]
+    store, done = open_store(directory), []
+    store.check((), (SPLITS_NAME,))
+    with store.lock(), Stop() as stop:
+        try:
+            if not overwrite and _read_sound(store) not in (None, splits):
+                raise RequestError(f"another mnistseq has begun other splits in {directory}")
+            local.clear_partial(directory)
+            store.put(SPLITS_NAME, [(json.dumps(splits.to_json(), indent=2) + "\n").encode()])
+            for each, spec, _ in planned if overwrite else ():
+                split = open_store(each)
+                check_store(split, spec)
+                with split.lock():
+                    clear(split, spec)
+            for each, spec, source in planned:
+                if stop:
+                    raise dataset.stopped(stop, f"stopped before {each.name} was begun", overwrite)
+                done.append(
+                    dataset.build(each, spec, source, run=run, workers=workers, overwrite=overwrite, watch=watch)
+                )
+            store.clean()
+        finally:
+            with suppress(OSError):
+                store.clean()
+    return done
 
 
-def read(directory: Path) -> Splits | None:
+def read(directory: Location) -> Splits | None:
     """Return the splits in splits.json; None where there is none. Raises FormatError."""
     values = manifest.read_json(directory, SPLITS_NAME)
     if values is None:
@@ -263,6 +297,13 @@ def read(directory: Path) -> Splits | None:
     if not sizes:
         raise FormatError(f"{SPLITS_NAME} is not valid: it names no splits")
     return Splits(checked["seed"], checked["by"], sizes)
+
+
+def _read_sound(directory: Location) -> Splits | None:
+    """Return the splits in splits.json; None where there is none, or it is damaged."""
+    with suppress(FormatError):
+        return read(directory)
+    return None
 
 
 def shared(by: By, recipes: Mapping[str, Recipe]) -> list[str]:
@@ -310,16 +351,17 @@ def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool)
     if (directory / RECIPE_NAME).exists():
         raise RequestError(f"{directory} holds a dataset, and splits would be in it", hint="choose another directory")
     try:
-        before = read(directory)
+        before, damage = read(directory), ""
     except FormatError as error:
-        if overwrite:
-            return splits
-        raise RequestError(f"{directory} holds splits that cannot be continued: {error}", hint=elsewhere) from None
+        before, damage = None, f"{directory} holds splits that cannot be continued: {error}"
     if before is None:
-        others = sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith(STATE_NAME))
-        if others and not overwrite:
-            raise RequestError(f"{directory} is not empty, and holds no splits of ours: {others[0]!r}", hint=elsewhere)
-        return splits
+        ours = (STATE_NAME, f".{SPLITS_NAME}.")  # as an earlier version called what it had half written
+        others = sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith(ours))
+        begun = any((directory / name / RECIPE_NAME).is_file() for name in splits.sizes)
+        if overwrite or not others or (begun and splits.sizes.keys() >= set(others) - {SPLITS_NAME}):
+            return splits
+        damage = damage or f"{directory} is not empty, and holds no splits of ours: {others[0]!r}"
+        raise RequestError(damage, hint=elsewhere)
     if overwrite:
         for name in before.sizes:
             if name not in splits.sizes and (directory / name).exists():

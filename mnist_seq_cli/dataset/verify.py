@@ -38,6 +38,7 @@ def verify(
     if complete is None:
         yield f"{MANIFEST_NAME} is missing: the dataset is not complete"
         return
+    yield from filter(None, (manifest.changed_text(store, name) for name in (RECIPE_NAME, MANIFEST_NAME)))
     fingerprint, plan = spec.recipe.fingerprint, spec.plan
     if complete.recipe != fingerprint or complete.samples != spec.samples:
         yield f"{MANIFEST_NAME} is about another recipe or number of samples than {RECIPE_NAME}"

@@ -65,6 +65,9 @@ class Stop:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        outer = getattr(self._previous.get(self.signal), "__self__", None)
+        if isinstance(outer, Stop):  # whose work this was a part of
+            outer.signal = self.signal
 
 
 class Runner(Protocol):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME, changed_text
 from mnist_seq_cli.dataset.regenerate import regenerate
 from mnist_seq_cli.dataset.verify import verify
-from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.errors import CheckError, FormatError, RequestError
 from mnist_seq_cli.inspection.reports import DatasetReport, Report
 from mnist_seq_cli.inspection.splits_report import SplitsReport
 from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.spec import RECIPE_NAME
+
+_OURS = (RECIPE_NAME, MANIFEST_NAME, SPLITS_NAME)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,18 @@ class Checked:
     damage: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def damage_found(path: Path | None, *, verify: bool) -> Iterator[None]:
+    """Raise CheckError where verification was asked for, and files of a dataset or of splits cannot even be read."""
+    try:
+        yield
+    except FormatError as error:
+        if not verify or path is None or not any((path / name).exists() for name in _OURS):
+            raise
+        hint = "the dataset command that made it, with its `seed`, writes it again"
+        raise CheckError(str(error), hint=hint) from None
 
 
 def check(report: Report, asked: Checks) -> Checked:
@@ -65,6 +82,8 @@ def check(report: Report, asked: Checks) -> Checked:
 def check_splits(report: SplitsReport, asked: Checks) -> Checked:
     """Return the outcome of checks of the splits that are complete, each line with the name of its split."""
     checked, path = Checked(), Path(report.path)
+    if asked.verify and (problem := changed_text(path, SPLITS_NAME)):
+        checked.damage.append(problem)
     for name in report.complete_names if asked.verify else ():
         checked.damage.extend(f"{name}: {line}" for line in verify(path / name, watch=asked.watch))
     for name in report.complete_names if asked.regenerate else ():

@@ -135,8 +135,8 @@ def _and(values: list[int]) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def command(spec: Spec, directory: str) -> str:
-    """Return the command that makes the same dataset again from the recipe in `directory`, in a directory `again`.
+def command(spec: Spec, directory: str, output: str = "again/") -> str:
+    """Return the command that makes the same dataset again from the recipe in `directory`, in a directory `output`.
 
     A custom source or background is known by its content alone, so that the names of its files have to be filled in.
     """
@@ -146,4 +146,4 @@ def command(spec: Spec, directory: str) -> str:
     words += ["--paper", "PICTURE"] * spec.recipe.has_custom_background
     words += [*formats.option(spec.format).split(), "--compression", spec.compression]
     words += ["--shard-size", str(spec.shard_size), *(["--masks"] if spec.masks else [])]
-    return shlex.join([*words, "-o", "again/"])
+    return shlex.join([*words, "-o", output])

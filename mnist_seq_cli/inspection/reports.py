@@ -102,6 +102,11 @@ class DatasetReport(Report):
         """The command that makes the samples again."""
         return description.command(self.spec, self.path)
 
+    @property
+    def repair(self) -> str:
+        """The command that repairs the dataset where it is."""
+        return description.command(self.spec, self.path, self.path)
+
     def facts(self) -> Facts:
         """Return the facts in words."""
         spec = self.spec

@@ -220,7 +220,9 @@ def _whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file that gets its name, in place of one that has it, when it is complete. Raises OSError."""
     local.require_regular(path)
     local.make_directory(path.parent)
+    local.clear_partial(path.parent)
     temporary = local.partial_name(path)
+    local.remove(temporary)
     try:
         with temporary.open("xb") as file:
             yield file

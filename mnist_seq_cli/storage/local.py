@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -179,6 +181,7 @@ def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
     after that, raises OSError, too.
     """
     require_regular(path)
+    clear_partial(path.parent)
     temporary = partial_name(path)
     with suppress(FileNotFoundError):
         system.unlink(temporary)
@@ -198,6 +201,22 @@ def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
 def partial_name(path: Path) -> Path:
     """Return the name that `path` goes by, beside its own, until it is whole."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+@cache
+def clear_partial(directory: Path) -> None:
+    """Remove the partial files that killed processes have left in a directory; a second call does nothing."""
+    if sys.platform == "win32":  # pragma: no cover: os.kill would end the process there
+        return
+    for path in directory.glob(".*.partial"):
+        if process := re.search(r"\.([0-9]{1,9})\.partial\Z", path.name):
+            try:
+                os.kill(int(process[1]), 0)
+            except ProcessLookupError:
+                with suppress(OSError):
+                    system.unlink(path)
+            except PermissionError:  # it lives, and is somebody else's
+                continue
 
 
 def append(path: Path, content: bytes) -> None:
@@ -291,7 +310,11 @@ def require_regular(path: Path | str) -> None:
 def open_regular(path: Path | str) -> BinaryIO:
     """Open a file to be read; a pipe or a device, which could keep us waiting for ever, raises OSError."""
     require_regular(path)
-    return open(path, "rb")  # noqa: PTH123 (as above)
+    try:
+        return open(path, "rb")  # noqa: PTH123 (as above)
+    except IsADirectoryError as error:
+        error.strerror = "a directory is where a file should be"
+        raise
 
 
 def sum_of(path: Path) -> FileSum:

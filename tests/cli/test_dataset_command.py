@@ -643,6 +643,8 @@ def test_overwriting_ours_that_is_damaged(dataset: Dataset, tmp_path: Path) -> N
     assert dataset(*SMALL).code == 0
     fresh = contents(tmp_path / "out")
     (tmp_path / "out" / "recipe.json").write_text("{")
+    assert_refused(dataset(*SMALL, "--seed", "8"), "has lost its recipe.json")
+    (tmp_path / "out" / "manifest.json").unlink()
     assert_refused(dataset(*SMALL), "cannot be continued")
     assert dataset(*SMALL, "--overwrite").code == 0
     assert contents(tmp_path / "out") == fresh

@@ -670,9 +670,7 @@ def test_damage_is_named_and_repaired(
         by_shard = {"dataset.npz": "", "00000007.png": "images/00001"}
         a_file_should_be = kind == "a folder" and path.parent == out
         named = by_shard.get(path.name, path.name)
-        assert_named_and_repaired(
-            out, name, named, whole(name, *SMALL), capfd, (2 if path.suffix != ".tar" else 1) * a_file_should_be
-        )
+        assert_named_and_repaired(out, name, named, whole(name, *SMALL), capfd, 2 * a_file_should_be)
         if a_file_should_be:
             path.rmdir()
             assert main.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == 0
@@ -734,6 +732,37 @@ def test_a_damaged_manifest_is_named_and_repaired(
         assert difference(tree(out), whole(name, *grown)) == []
         return
     assert_named_and_repaired(out, name, "", whole(name, *SMALL), capfd)
+
+
+@each_format
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{")], ids=["gone", "damaged"])
+def test_a_recipe_that_is_lost_is_written_again(
+    name: str, damage: Callable[[Path], Any], place: Path, whole: Callable[..., dict[str, object]]
+) -> None:
+    out = place / "out"
+    arguments = ["dataset", *map(str, SMALL), *form(name), "-o", str(out)]
+    assert main.run(arguments) == 0
+    damage(out / "recipe.json")
+    assert main.run(arguments) == 0
+    assert difference(tree(out), whole(name, *SMALL)) == []
+
+
+@pytest.mark.parametrize("options", [["--seed", "6"], ["--max", "3"], ["--format", "webdataset"], ["--masks"]], ids=str)
+def test_a_recipe_that_is_lost_is_not_made_up(
+    options: list[str], place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = place / "out"
+    arguments = ["dataset", *map(str, SMALL)]
+    assert main.run([*arguments, "-o", str(out)]) == 0
+    (out / "recipe.json").unlink()
+    before = tree(out)
+    capfd.readouterr()
+    assert main.run([*arguments, *options, "-o", str(out)]) == 2
+    assert capfd.readouterr().err == (
+        f"mnistseq: {out} has lost its recipe.json, and its manifest.json is not about what is asked for; "
+        "give all options and the --seed that it was made with; --overwrite starts anew\n"
+    )
+    assert tree(out) == before
 
 
 STRAYS = {

@@ -1,8 +1,13 @@
 """Splits: one command makes several datasets that have no glyph, or no sequence, in common."""
 
+import errno
 import io
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +17,12 @@ import numpy as np
 import pytest
 from asked import recipe_for
 from depth import others_slow, slow
-from faulty import tree
+from faulty import FaultySystem, copy, difference, tree, under
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_seq_cli import open_dataset
+from mnist_seq_cli.cli import main
 from mnist_seq_cli.dataset import splits
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.engine.glyphs import check_bank
@@ -377,6 +383,122 @@ def test_inspect_tells_the_part(mnistseq: Run) -> None:
     shown = mnistseq("inspect", "out/b", "--show", "0").out
     told = "train, glyphs 75.0% to 100.0%, sequences 75.0% to 100.0%, without known wrong labels, each glyph once"
     assert told in " ".join(shown.split())
+
+
+# Any operation may be the last, may fail, or may be when a person stops it
+
+TWO = ["dataset", "--split", "a=2", "--split", "b=1", "--len", "2", "--seed", "5", "--workers", "1", "-o"]
+
+
+def operations(place: Path) -> tuple[dict[str, object], list[str]]:
+    """Return the tree of an undisturbed run, and its operations."""
+    with under(FaultySystem()) as system:
+        assert main.run([*TWO, str(place / "whole")]) == 0
+    return tree(place / "whole"), system.log
+
+
+def test_the_same_command_goes_on_from_any_operation_that_was_the_last(place: Path) -> None:
+    whole, log = operations(place)
+
+    def snapshot(number: int, _: str) -> None:
+        copy(place / "out", place / f"last-{number}")
+
+    with under(FaultySystem(watch=snapshot)):
+        assert main.run([*TWO, str(place / "out")]) == 0
+    for number in range(1, len(log) + 1):
+        assert main.run([*TWO, str(place / f"last-{number}")]) == 0, log[number - 1]
+        assert difference(tree(place / f"last-{number}"), whole) == []
+
+
+@pytest.mark.parametrize("error", [errno.EIO, KeyboardInterrupt])
+def test_the_same_command_goes_on_from_any_operation_that_failed(error: int | type[BaseException], place: Path) -> None:
+    whole, log = operations(place)
+    for number in range(1, len(log) + 1):
+        copy(Path("/nonexistent"), place / "out")
+        with under(FaultySystem(number, error)) as system:
+            code = main.run([*TWO, str(place / "out")])
+        system.close_leaks()
+        assert code in (0, 1, 130)
+        assert [name for name in tree(place / "out") if "partial" in name or "stage" in name] == [], log[number - 1]
+        assert main.run([*TWO, str(place / "out")]) == 0, log[number - 1]
+        assert difference(tree(place / "out"), whole) == []
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_stop_counts_between_the_splits_too(asked: signal.Signals, place: Path) -> None:
+    whole, log = operations(place)
+    for number in range(2, len(log) + 1):  # the first one makes the directory
+        copy(Path("/nonexistent"), place / "out")
+
+        def ask(here: int, _: str, number: int = number) -> None:
+            if here == number:
+                os.kill(os.getpid(), asked)
+
+        with under(FaultySystem(watch=ask)):
+            code = main.run([*TWO, str(place / "out")])
+        assert code in (0, 128 + asked), log[number - 1]
+        assert code == 0 or not (place / "out/.mnistseq").exists()
+        assert main.run([*TWO, str(place / "out")]) == 0
+        assert difference(tree(place / "out"), whole) == []
+
+
+@pytest.mark.parametrize("kind", ["splits", "dataset"])
+def test_an_overwriting_run_that_was_stopped_is_finished_without_overwriting(
+    kind: str, place: Path, mnistseq: Run
+) -> None:
+    what = ["--split", "a=4", "--split", "b=4"] if kind == "splits" else ["-n", "4"]
+    command = ["dataset", *what, "--shard-size", "1", "--len", "2", "--workers", "1", "-o", "out"]
+    assert mnistseq(*command).code == 0
+    old = tree(place / "out")
+    with under(FaultySystem()) as system:
+        assert mnistseq(*command, "--overwrite").code == 0
+    middle = len(system.log) // 2
+
+    def ask(here: int, _: str) -> None:
+        if here == middle:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with under(FaultySystem(watch=ask)):
+        done = mnistseq(*command, "--overwrite")
+    assert (done.code, done.err.splitlines()[-1].partition("; ")[2]) == (
+        130,
+        "the same command without --overwrite does the rest",
+    )
+    assert mnistseq(*command).code == 0
+    new = tree(place / "out")
+    assert new.keys() == old.keys()
+    assert mnistseq("inspect", "out", "--verify").code == 0
+    assert not {name for name, content in new.items() if name.endswith("recipe.json") and content == old[name]}
+
+
+def test_what_an_earlier_version_left_half_written_is_no_obstacle(place: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    Path("out").mkdir()
+    Path(f"out/.splits.json.{gone.pid}.partial").write_bytes(b'{"vers')
+    assert main.run([*TWO, "out"]) == 0
+    assert tree(place / "out") == operations(place)[0]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{")], ids=["gone", "damaged"])
+def test_a_splits_json_that_is_lost_is_written_again(damage: Callable[[Path], Any], place: Path) -> None:
+    assert main.run([*TWO, "out"]) == 0
+    whole = tree(place / "out")
+    damage(Path("out/splits.json"))
+    assert main.run([*TWO, "out"]) == 0
+    assert tree(place / "out") == whole
+
+
+@pytest.mark.parametrize("option", [["--seed", "6"], ["--split-by", "label"], ["--max", "3"]], ids=str)
+def test_a_splits_json_that_is_lost_is_not_made_up(option: list[str], mnistseq: Run, place: Path) -> None:
+    assert main.run([*TWO, "out"]) == 0
+    Path("out/splits.json").unlink()
+    before = tree(place / "out")
+    done = mnistseq(*TWO[:-1], *option, "-o", "out")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "out has lost its splits.json, and a is not the split that is asked for: " in done.err
+    assert done.err.endswith("; give all options and the --seed that they were made with; --overwrite starts anew\n")
+    assert tree(place / "out") == before
 
 
 # What inspect tells of them as a whole

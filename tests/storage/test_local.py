@@ -108,6 +108,19 @@ def test_a_partial_name_is_hidden_beside_its_own_and_tells_the_process(tmp_path:
     assert partial == tmp_path / f".1-2-3.png.{os.getpid()}.partial"
 
 
+def test_what_a_killed_process_left_is_removed_by_the_next_one_and_what_a_live_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / f".1-2-3.png.{gone.pid}.partial").write_bytes(b"torn")
+    theirs = [tmp_path / f".4.png.{os.getppid()}.partial", tmp_path / ".letter.partial", tmp_path / ".5.png.1.partial"]
+    for path in theirs:
+        path.write_bytes(b"not ours")
+    local.write_whole(tmp_path / "7.png", b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["7.png", *(path.name for path in theirs)])
+
+
 def test_a_whole_file_takes_the_place_of_a_link_and_not_of_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(OLD)
     (tmp_path / "file").symlink_to("precious")

@@ -83,7 +83,7 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 @declared_options(Writing, Placement, Appearance, Glyphs, Request)
 @click.option("--workers", metavar="auto|N", default="auto", help="Processes to use.  [default: auto]")
 @click_option(FORM_OPTIONS["shard_size"], "Running")
-@click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")
+@click.option("--overwrite", is_flag=True, help="Remove the dataset that is there, and begin anew.")
 @click.pass_context
 def dataset(
     context: click.Context, /, output: str, workers: str, overwrite: bool, preset: str | None, show: bool,

@@ -76,6 +76,7 @@ def inspect(**options: Any) -> int:
       mnistseq inspect out/ --verify --regenerate 3
       mnistseq inspect train/ --against test/ --may-share label
     """
+    from mnist_seq_cli.inspection.checks import damage_found
     from mnist_seq_cli.inspection.splits_report import splits_at
 
     asked = _Asked(**options)
@@ -89,7 +90,9 @@ def inspect(**options: Any) -> int:
         return _compare(asked, asked.against)
     if asked.may_share:
         raise RequestError("`may_share` says what two datasets may share", hint="give the other with `against`")
-    if asked.path is not None and (splits := splits_at(asked.path)):
+    with damage_found(asked.path, verify=asked.verify):
+        splits = None if asked.path is None else splits_at(asked.path)
+    if asked.path is not None and splits is not None:
         return _inspect_splits(asked, asked.path, splits)
     return _inspect_samples(asked)
 
@@ -159,9 +162,11 @@ class _Asked:
 
 def _inspect_samples(asked: _Asked) -> int:
     """Look at the samples at a path, check and score them, and show the findings."""
-    from mnist_seq_cli.inspection.checks import check
+    from mnist_seq_cli.cli import terminal
+    from mnist_seq_cli.inspection.checks import check, damage_found
     from mnist_seq_cli.inspection.findings import Findings
     from mnist_seq_cli.inspection.look import look
+    from mnist_seq_cli.inspection.reports import DatasetReport
     from mnist_seq_cli.reading.read_samples import open_samples
 
     if asked.boxes and asked.sheet is None:
@@ -169,10 +174,11 @@ def _inspect_samples(asked: _Asked) -> int:
     if "-" in (str(asked.sheet), str(asked.html)):
         raise RequestError("stdout is for what the report says", hint="give the sheet or the page the name of a file")
     numbers = asked.numbers
-    samples = open_samples(asked.path)
-    chosen = None if numbers is None else samples.chosen(numbers)
-    report = look(asked.path, samples)
-    findings = Findings(samples=samples, report=report, checked=check(report, asked.checks), chosen=chosen)
+    with damage_found(asked.path, verify=asked.verify):
+        samples = open_samples(asked.path)
+        chosen = None if numbers is None else samples.chosen(numbers)
+        report = look(asked.path, samples)
+        findings = Findings(samples=samples, report=report, checked=check(report, asked.checks), chosen=chosen)
     if asked.predictions is not None:
         if len(samples):
             score = _score(samples, asked.predictions, asked.show or 0)
@@ -186,7 +192,10 @@ def _inspect_samples(asked: _Asked) -> int:
     from mnist_seq_cli.cli.views import show_findings
 
     show_findings(findings, asked.show)
-    return _end(findings.problems, written, findings.checked.passed)
+    code = _end(findings.problems, written, findings.checked.passed)
+    if findings.checked.damage and isinstance(report, DatasetReport):
+        terminal.say(f"repair it: {report.repair}")
+    return code
 
 
 def _score(samples: Samples, name: str, show: int) -> Score:
