@@ -37,6 +37,7 @@ from mnist_seq_cli.samples.boxes import of_glyphs
 from mnist_seq_cli.samples.strip import NamedImage
 from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.local_store import LocalStore
+from mnist_seq_cli.storage.lock import locked
 from mnist_seq_cli.storage.store import STATE_NAME, FileSum
 
 _BATCH = 256
@@ -68,7 +69,7 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
     images = _Images(directory, _shards(directory) if spec is None else list(spec.plan), source)
     complete = manifest.read_manifest(directory)
     work = directory / STATE_NAME / "repair"
-    with local.locked(directory):
+    with locked(directory):
         try:
             local.remove(work)
             sums = _write(LocalStore(work), images, spec)

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.lock import locked
 from mnist_seq_cli.storage.store import STATE_NAME, Entry, FileSum, Region, Room
 
 _STAGE = "stage-"
@@ -169,7 +170,7 @@ class LocalStore:
     def lock(self) -> Iterator[None]:
         """Hold the directory, which is made where it is not there. Raises RequestError, OSError."""
         local.make_directory(self.path)
-        with local.locked(self.path):
+        with locked(self.path):
             yield
 
     def clean(self) -> None:
