@@ -11,6 +11,7 @@ import os
 import re
 import stat
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -25,6 +26,9 @@ system: Any = os
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
+
+_RECENT = 60
+"""Seconds in which a file that is being written changes."""
 
 _OPENS_IN_FOLDERS = os.open in os.supports_dir_fd
 
@@ -199,18 +203,25 @@ def partial_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
-@cache
 def clear_partial(directory: Path) -> None:
-    """Remove the partial files that killed processes have left in a directory; a second call does nothing."""
-    if sys.platform == "win32":  # pragma: no cover: os.kill would end the process there
-        return
+    """Remove the partial files that killed processes have left in a directory; a second call does nothing.
+
+    A file that was written to within the last minute stays: its process may be on another machine.
+    """
+    if sys.platform != "win32":  # pragma: no branch: os.kill would end the process there
+        _clear_partial(directory.absolute())
+
+
+@cache
+def _clear_partial(directory: Path) -> None:
     for path in directory.glob(".*.partial"):
         if process := re.search(r"\.([0-9]{1,9})\.partial\Z", path.name):
             try:
                 os.kill(int(process[1]), 0)
             except ProcessLookupError:
                 with suppress(OSError):
-                    system.unlink(path)
+                    if time.time() - path.lstat().st_mtime > _RECENT:
+                        system.unlink(path)
             except PermissionError:  # it lives, and is somebody else's
                 continue
 

@@ -1593,7 +1593,7 @@ def test_a_dataset_is_read_in_a_shell(command: str, environment: dict[str, str])
 
 def test_lines_of_programs_that_share_a_pipe_stay_whole(monkeypatch: pytest.MonkeyPatch, mnistseq: Run) -> None:
     pieces: list[str] = []
-    monkeypatch.setattr("mnist_seq_cli.cli.streams.click.echo", pieces.append)
+    monkeypatch.setattr("mnist_seq_cli.cli.streams.click.echo", lambda text, **_: pieces.append(text))
     Path("strips").mkdir()
     for number in range(100):
         strip_file(f"strips/{number:0100d}é.png", f"{number // 10}-{number % 10}")

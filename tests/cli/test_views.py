@@ -22,11 +22,11 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset with sequences of all lengths and wide gaps, and predictions that are all wrong but empty or one."""
+    """A dataset with sequences of all lengths and wide gaps, and predictions that are all wrong, and mostly empty."""
     directory = tmp_path_factory.mktemp("views")
     asked = ["dataset", "-n", "300", "--len", "1-12", "--max", "40", "--seed", "1", "--format", "npz"]
     assert main.run([*asked, "-o", str(directory / "out")]) == 0
-    (directory / "predictions").write_text("7" * 12 + "\n" + "\n" * 299)
+    (directory / "predictions").write_text("7" * 12 + "\n" * 299 + "7\n")
     return directory
 
 

@@ -475,7 +475,9 @@ def test_what_an_earlier_version_left_half_written_is_no_obstacle(place: Path) -
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     Path("out").mkdir()
-    Path(f"out/.splits.json.{gone.pid}.partial").write_bytes(b'{"vers')
+    left = Path(f"out/.splits.json.{gone.pid}.partial")
+    left.write_bytes(b'{"vers')
+    os.utime(left, (0, 0))
     assert main.run([*TWO, "out"]) == 0
     assert tree(place / "out") == operations(place)[0]
 

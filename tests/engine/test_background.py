@@ -266,7 +266,8 @@ HOSTILE: dict[str, tuple[Callable[[], object], str]] = {
     "truncated": (cut, "{path} is not a sound picture: image file is truncated"),
     "large": (
         lambda: claim(5_000, 4_000),
-        "{path} is not a sound picture: it claims 5000×4000 px, and may have 16 million at most",
+        "{path} is not a sound picture: it claims 5000×4000 px, "
+        "and may have 16 million in all and 100,000 a side at most",
     ),
     "larger": (lambda: claim(12_000, 8_000), "{path} is not a sound picture: it claims far too many px"),
     "a bomb": (lambda: claim(60_000, 60_000), "{path} is not a sound picture: it claims far too many px"),

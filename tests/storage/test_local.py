@@ -111,10 +111,13 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one_and_what_a_live_o
 ) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    (tmp_path / f".1-2-3.png.{gone.pid}.partial").write_bytes(b"torn")
+    left, recent = (tmp_path / f".{name}.png.{gone.pid}.partial" for name in ("1-2-3", "8"))
     theirs = [tmp_path / f".4.png.{os.getppid()}.partial", tmp_path / ".letter.partial", tmp_path / ".5.png.1.partial"]
-    for path in theirs:
-        path.write_bytes(b"not ours")
+    for path in (left, *theirs):
+        path.write_bytes(b"torn, or not ours")
+        os.utime(path, (0, 0))
+    recent.write_bytes(b"perhaps of another machine")
+    theirs.append(recent)
     local.write_whole(tmp_path / "7.png", b"whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["7.png", *(path.name for path in theirs)])
 
