@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ended import Outcome
 from hypothesis import settings
-from outcome import Outcome
 
 from mnist_seq_cli.cli import main
 

@@ -363,3 +363,9 @@ def test_no_file_speaks_of_what_is_outside_the_project() -> None:
 def test_the_project_carries_no_large_file_but_mnist() -> None:
     large = {path.relative_to(ROOT).as_posix() for path in project_files() if path.stat().st_size > 1_000_000}
     assert large == {"data/train-images-idx3-ubyte", "data/t10k-images-idx3-ubyte"}
+
+
+def test_the_list_of_commands_loads_none_of_them(tmp_path: Path) -> None:
+    names, stdout = modules_loaded_by("-m", "mnist_seq_cli", "--help", directory=tmp_path)
+    assert "Write many images, with their labels." in stdout
+    assert [name for name in names if name.startswith(("mnist_seq_cli.recipe", "mnist_seq_cli.cli.commands."))] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from outcome import Outcome
+from ended import Outcome
 
 from mnist_seq_cli import inputs
 from mnist_seq_cli.errors import FormatError, RequestError

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ended import Outcome
 from forms import commands as all_commands
-from outcome import Outcome
 from PIL import Image
 
 from mnist_seq_cli import errors, formats, open_dataset

@@ -17,6 +17,8 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from importlib.abc import InspectLoader
+from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import NoReturn
 
@@ -54,6 +56,19 @@ class _Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"{commands.__name__}.{cmd_name}"), cmd_name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each command is for, as the first line of its module says, which is compiled and need not run."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _purpose(name)) for name in self.list_commands(ctx)])
+
+
+def _purpose(name: str) -> str:
+    spec = find_spec(f"{commands.__name__}.{name}")
+    code = spec.loader.get_code(spec.name) if spec and isinstance(spec.loader, InspectLoader) else None
+    line = str(code.co_consts[0] or "").partition("\n")[0] if code else ""
+    purpose = line.partition("`: ")[2]
+    return purpose[:1].upper() + purpose[1:]
 
 
 @click.group(cls=_Commands, context_settings=_HELP)

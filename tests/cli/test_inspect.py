@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pytest
 from depth import slow
+from ended import Outcome
 from forms import form
 from numpy.typing import NDArray
-from outcome import Outcome
 from PIL import Image
 
 from mnist_seq_cli import SequenceDataset

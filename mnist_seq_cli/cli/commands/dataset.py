@@ -1,4 +1,4 @@
-"""Owns `mnistseq dataset`: many images of digit sequences, with their labels, in a directory."""
+"""Owns `mnistseq dataset`: write many images, with their labels."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
     return value
 
 
-@click.command(cls=GroupedCommand, headings=_HEADINGS, short_help="Write many images, with their labels.")
+@click.command(cls=GroupedCommand, headings=_HEADINGS)
 @click_option(FORM_OPTIONS["samples"], "Output", "-n", "--samples")
 @_output_option("-o", "--output", required=True, basic=True, metavar="DIR|-", help="Directory, or - for a tar stream.")
 @format_option

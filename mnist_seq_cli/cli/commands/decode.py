@@ -1,4 +1,4 @@
-"""Owns `mnistseq decode`: encoded files back to what they mean."""
+"""Owns `mnistseq decode`: turn encoded files back into what they mean."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _OUTPUT = "Where rows go: DIR/, .npz or .csv."
 _LEAST = "Least chance of being right for strips that are read approximately; 1 for exact only.  [default: 0.7]"
 
 
-@click.command(cls=GroupedCommand, headings=_HEADINGS, short_help="Turn encoded files back into what they mean.")
+@click.command(cls=GroupedCommand, headings=_HEADINGS)
 @click.argument("names", metavar="FILE|DIR...", nargs=-1, required=True, callback=_on_this_machine)
 @_rows("-o", "--output", basic=True, metavar="DIR|FILE", type=LocalPath("write to"), help=_OUTPUT)
 @_rows("--as", "form", basic=True, type=click.Choice(_FORMS), metavar="FORM", help=_FORM)

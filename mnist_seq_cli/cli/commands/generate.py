@@ -1,4 +1,4 @@
-"""Owns `mnistseq generate`: an image of each sequence."""
+"""Owns `mnistseq generate`: write an image of each sequence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HEADINGS = headings_of(Form, Placement, Appearance, Glyphs, Request)
 _output_option = partial(grouped, heading="Output", basic=True)
 
 
-@click.command(cls=GroupedCommand, headings=_HEADINGS, short_help="Write an image of each sequence.")
+@click.command(cls=GroupedCommand, headings=_HEADINGS)
 @click.argument("texts", metavar="SEQUENCE...", nargs=-1, required=True)
 @_output_option("-o", "--output", default=".", metavar="FILE|DIR|-", help="PNG file, directory, or - for stdout.")
 @_output_option("--count", type=int, metavar="K", default=1, show_default=True, help="Images of each sequence.")

@@ -1,4 +1,4 @@
-"""Owns `mnistseq inspect`: what is at a path, and what is in it."""
+"""Owns `mnistseq inspect`: see what is there: facts, checks, scores."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SHOW = "Strips to draw.  [default: 3 on a terminal, 40 on a sheet]"
 _KINDS = click.Choice(("glyph", "label", "image"))
 
 
-@click.command(cls=GroupedCommand, headings=_HEADINGS, short_help="See what is there: facts, checks, scores.")
+@click.command(cls=GroupedCommand, headings=_HEADINGS)
 @click.argument("path", required=False, type=LocalPath())
 @_looking("--json", "as_json", is_flag=True, help="Print JSON.")
 @_looking("--show", type=click.IntRange(0, 1000), metavar="N", help=_SHOW)
