@@ -102,12 +102,15 @@ class StoredDataset(RecipeSamples):
     def _make(self, samples: Numbers) -> Batch:
         if isinstance(samples, range):
             return self._run_of(samples.start, samples.stop)
-        # Each shard that is needed is read once, or the parts of it that are.
         numbers, rows = np.unique(samples, return_inverse=True)
-        parts = [
-            self._run_of(shard.first, shard.stop).take(np.array(here) - shard.first)
-            for shard, here in self._passes(numbers.tolist())
-        ]
+        if self._format.RANDOM_ACCESS:
+            runs = [(shard.first, shard.stop) for shard, _ in self._passes(numbers.tolist())]
+            return joined([self._run_of(first, stop) for first, stop in runs]).take(rows)
+        parts = []
+        for number in np.unique(numbers // self.spec.shard_size).tolist():  # of which one is held at a time
+            shard = self.spec.plan[number]
+            here = numbers[(numbers >= shard.first) & (numbers < shard.stop)]
+            parts.append(self._run_of(shard.first, shard.stop).take(here - shard.first))
         return joined(parts).take(rows)
 
     def _run_of(self, first: int, stop: int) -> Batch:

@@ -81,8 +81,7 @@ def test_any_indices_of_what_is_stored(name: str, masks: bool, tmp_path: Path) -
     if name == "folders" and masks:
         pytest.skip("this layout has no masks")
     options = ["-n", "90", "--len", "2", "--max", "5", "--seed", "4", *form(name), *["--masks"] * masks]
-    shards = [] if name in ("npz", "idx") else ["--shard-size", "20"]
-    assert main.run(["dataset", *options, *shards, "-o", str(tmp_path / "out")]) == 0
+    assert main.run(["dataset", *options, "--shard-size", "20", "-o", str(tmp_path / "out")]) == 0
     data = open_dataset(tmp_path / "out")
     indices = [70, 3, 3, 89, 20, 19, -1, 0, 71]
     assert_shows(data[indices], data, indices)
