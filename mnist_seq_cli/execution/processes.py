@@ -54,7 +54,7 @@ def run(
     """
     source, again, suspects, deaths = iter(tasks), deque[Task](), list[Task](), Counter[Task]()
     ended: list[tuple[Task, Result | Failure]] = []
-    pool: _Pool[Task, Result] = _Pool(work, workers)
+    pool: _Pool[Task, Result] = _Pool(work, workers, stop)
     try:
         while True:
             while not stop and pool.has_room:
@@ -119,8 +119,9 @@ class _Worker(Generic[Task]):
 class _Pool(Generic[Task, Result]):
     """The processes, of which there are `size` at most, and a line to all of them that ends them at once when cut."""
 
-    def __init__(self, work: Callable[[Task], Result], size: int) -> None:
+    def __init__(self, work: Callable[[Task], Result], size: int, stop: Stop) -> None:
         self.size = size
+        self._stop = stop
         self.lost: list[tuple[Task, bool]] = []
         self._asked = size
         self._work = work
@@ -159,6 +160,8 @@ class _Pool(Generic[Task, Result]):
         return _Worker(self._context, self._work, self._listener)  # there is a new server where the first was killed
 
     def _shrink(self, reason: str) -> None:
+        if self._stop:  # the signal may have been for all processes of a job, the server among them
+            return
         if self.size == self._asked:
             warn_once(f"not all of {self._asked} processes can be started ({reason}); going on with fewer")
         self.size -= 1

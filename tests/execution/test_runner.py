@@ -6,6 +6,7 @@ import resource
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -208,6 +209,19 @@ def test_nothing_is_left_open_however_often_it_runs() -> None:
 def test_when_processes_end_at_their_start_the_work_is_done_here() -> None:
     outcomes = list(processes.run(chores.NotElsewhere(), range(20), Stop(), 3))
     assert sorted(outcomes) == [(task, os.getpid()) for task in range(20)]
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_ends_at_its_start_when_all_were_asked_to_stop_is_no_limit() -> None:
+    """The signal to all processes of a job may reach one that has just been forked."""
+    stop = Stop()
+
+    def tasks() -> Iterator[int]:
+        yield from range(3)
+        stop.signal = signal.SIGTERM
+        yield 3
+
+    assert list(processes.run(chores.NotElsewhere(), tasks(), stop, 4)) == []
 
 
 @pytest.mark.filterwarnings("ignore:not all of 3 processes can be started")
