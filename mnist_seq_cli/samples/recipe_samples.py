@@ -89,7 +89,7 @@ class RecipeSamples(Samples):
 
     def __iter__(self) -> Iterator[Sample | MaskedSample]:
         for batch in self.stream():
-            yield from map(self._transformed, batch)
+            yield from batch if self.transform is None else map(self._transformed, batch)
 
     def _transformed(self, sample: Sample) -> Sample:
         if self.transform is None:
