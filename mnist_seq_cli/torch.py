@@ -44,18 +44,28 @@ def collate(samples: Batch | Sequence[Sample], *, invert: bool = False, padded: 
     """Return a batch of a loader as tensors: the `collate_fn` of `torch.utils.data.DataLoader`.
 
     `invert` is for images that are white on black, as with the option of that name; `padded` gives targets in rows. Use
-    `functools.partial` to set them.
+    `functools.partial` to set them. Arrays and tensors that a `transform` returned are stacked as they are.
     """
+    transformed = None
+    if not isinstance(samples, Batch) and not all(_is_strip(sample.image) for sample in samples):
+        transformed = torch.stack([torch.as_tensor(sample.image) for sample in samples])
+        strip = np.empty((0, transformed.shape[-1]), dtype=np.uint8)
+        samples = [sample._replace(image=strip) for sample in samples]
     batch = samples if isinstance(samples, Batch) else _joined(samples, 0 if invert else 255)
-    pixels = torch.from_numpy(np.ascontiguousarray(batch.images)).float()[:, None] / 255
-    images = pixels if invert else 1 - pixels
     widest = int(batch.widths.max(initial=1))
+    pixels = torch.from_numpy(np.ascontiguousarray(batch.images[:, :, :widest])).float()[:, None] / 255
+    images = pixels if invert else 1 - pixels
     digits = torch.from_numpy(batch.digits.astype(np.int64)) + 1
     lengths = torch.from_numpy(batch.lengths.astype(np.int64))
     written = torch.arange(digits.shape[1]) < lengths[:, None]
     targets = torch.where(written, digits, BLANK) if padded else digits[written]
     widths = torch.from_numpy(batch.widths.astype(np.int64))
-    return CTCBatch(images[..., :widest], widths, targets, lengths, torch.from_numpy(as_array(batch.samples)))
+    numbers = torch.from_numpy(as_array(batch.samples))
+    return CTCBatch(images if transformed is None else transformed, widths, targets, lengths, numbers)
+
+
+def _is_strip(image: Any) -> bool:
+    return isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 2
 
 
 def _joined(samples: Sequence[Sample], background: int) -> Batch:

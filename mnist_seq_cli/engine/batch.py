@@ -9,9 +9,10 @@ from operator import index as as_index
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from mnist_seq_cli.engine.random_words import Numbers, as_array
+from mnist_seq_cli.errors import one_line
 from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.recipe.recipe import Recipe
 
@@ -48,6 +49,27 @@ class Sample(NamedTuple):
         """The sequence as plain text: `0042`."""
         return "".join(map(str, self.digits[: self.length].tolist()))
 
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the image: what `numpy.asarray(sample)` is."""
+        return np.array(self.image, dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        kind = getattr(self.image, "dtype", type(self.image).__name__)
+        shape = f" {tuple(self.image.shape)}" if hasattr(self.image, "shape") else ""
+        return (
+            one_line(f"{type(self).__name__}({one_line(self.label, 24)}, number {self.number}, {kind}{shape}", 79) + ")"
+        )
+
+    def _repr_png_(self) -> bytes | None:
+        from mnist_seq_cli.codecs import notebook
+
+        return notebook.picture(self.image)
+
+    def _repr_html_(self) -> str | None:
+        from mnist_seq_cli.codecs import notebook
+
+        return notebook.figure(self.image, self.label)
+
 
 _WithMask: Any = namedtuple("MaskedSample", (*Sample._fields, "mask"))  # type: ignore[misc]
 """The fields of a sample, each declared once, and one more."""
@@ -61,9 +83,10 @@ class MaskedSample(_WithMask, Sample):  # type: ignore[misc]
 
     __slots__ = ()
     mask: NDArray[np.uint8]
+    __repr__ = Sample.__repr__
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Annotations:
     """What samples show, without the pixels: `first` to `first` + n, or those with the numbers `chosen`, int64 (n,).
 
@@ -86,6 +109,10 @@ class Annotations:
 
     def __len__(self) -> int:
         return len(self.digits)
+
+    def __repr__(self) -> str:
+        shown = [*map(str, self.samples[:3]), *(["…"] if len(self) > 3 else [])]
+        return f"{type(self).__name__}({len(self):,} samples{': ' * bool(shown)}{', '.join(shown)})"
 
     @property
     def samples(self) -> Numbers:
@@ -110,7 +137,7 @@ ARRAYS = ("digits", "lengths", "glyphs", "x", "y", "boxes", "widths")
 """The arrays of Annotations, in their order."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Batch(Annotations):
     """Samples: their annotations, and `images` uint8 (n, height, width). It is also a sequence of samples, one by one.
 
@@ -133,6 +160,11 @@ class Batch(Annotations):
 
     def __iter__(self) -> Iterator[Sample | MaskedSample]:
         return map(self.__getitem__, range(len(self)))
+
+    def _repr_html_(self) -> str:
+        from mnist_seq_cli.codecs import notebook
+
+        return notebook.page(repr(self), ((sample.image, sample.label) for sample in self))
 
     def first_difference(self, other: Batch) -> int | None:
         """Return the number of the first sample in which `other` differs; None where there is none.

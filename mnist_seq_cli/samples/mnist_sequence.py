@@ -53,14 +53,23 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
         layout = resolve_layout(len(sequence), min_gap=lowest, max_gap=highest, width=image_width)
         return _as_floats(self._sample(len(sequence), (sequence,), 1, layout.width).images[0])
 
-    def generate_data(self, num_samples: int, seq_len: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    def generate_data(
+        self, num_samples: int, seq_len: int, spacing_range: tuple[int, int] = (0, 0)
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return `num_samples` images of random sequences of `seq_len` digits, glyphs touching, and their digits.
 
         Images are float32 (num_samples, 28, seq_len * 28), 0 ink to 1 background; digits are uint8
-        (num_samples, seq_len). Raises RequestError for numbers that cannot be.
+        (num_samples, seq_len). As in the original, that width leaves room for a gap of 0 px alone, which
+        `spacing_range` has to allow. Raises RequestError where it does not, and for numbers that cannot be.
         """
         if num_samples < 1:
             raise RequestError(f"{num_samples} samples were asked for", hint="ask for 1 or more")
+        lowest, highest = spacing_range
+        if seq_len > 1 and not lowest <= 0 <= highest:
+            raise RequestError(
+                f"digits touch in {28 * seq_len} px, and gaps of {lowest} to {highest} px were asked for",
+                hint=f"SequenceDataset(length={seq_len}, min_gap={lowest}, max_gap={highest}) has them",
+            )
         batch = self._sample(seq_len, (), num_samples, None)
         return _as_floats(batch.images), batch.digits
 

@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from itertools import islice
 from operator import index as as_index
 from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.batch import Batch, MaskedSample, Sample, nothing
+from mnist_seq_cli.engine.batch import ARRAYS, Batch, MaskedSample, Sample, nothing
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.random_words import Numbers
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.formats.rows import row_names
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, check_range
+from mnist_seq_cli.recipe.options.option import options_of
 from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.request import Request
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import Labels, NamedImage, Strip, sampled_gaps, strip_of
 
 Indices = Sequence[int] | NDArray[Any]
 """Indices of samples: whole numbers, in any order."""
 
+Transform = Callable[[NDArray[np.uint8]], Any]
+"""What makes something else of the image of a sample, uint8 (height, width)."""
 
-_ITERATION = 256
-"""Samples that iteration makes at a time."""
+_ITERATION, _PIXELS = 256, 4 << 20
+"""Samples that iteration makes at a time, and the pixels that these have at most."""
 
 
 class RecipeSamples(Samples):
     """Some samples of a recipe, which may be a run of them; what makes or reads them is up to `_make`.
 
     With `masks` a sample is a MaskedSample, and a batch has masks.
+
+    With a `transform` the image of a sample, uint8 (height, width), becomes what that returns: in `data[i]`, in a loop,
+    and for loaders, which get lists of such samples. Annotations and masks stay as they are. Batches of arrays are then
+    refused; views and conversions have images as they are made or stored.
     """
 
     kind = "recipe"
+    transform: Transform | None = None
 
     def __init__(self, recipe: Recipe, indices: range, *, masks: bool = False) -> None:
         self.recipe = recipe
@@ -65,19 +77,30 @@ class RecipeSamples(Samples):
             number = self._indices[as_index(index)]  # type: ignore[arg-type]
         except IndexError:
             raise IndexError(f"there are {len(self)} samples, and {index} was asked for") from None
-        return self._make(range(number, number + 1))[0]
+        return self._transformed(self._make(range(number, number + 1))[0])
 
-    def __getitems__(self, indices: Indices) -> Batch:
-        """Return several samples at once: what PyTorch's DataLoader asks for. Raises IndexError."""
-        return self.batch(indices)
+    def __getitems__(self, indices: Indices) -> Batch | list[Sample]:
+        """Return several samples at once: what PyTorch's DataLoader asks for. Raises IndexError.
+
+        They are a batch, or with a `transform` a list.
+        """
+        batch = self._batch(self._chosen(indices))
+        return batch if self.transform is None else [*map(self._transformed, batch)]
 
     def __iter__(self) -> Iterator[Sample | MaskedSample]:
         for batch in self.stream():
-            yield from batch
+            yield from batch if self.transform is None else map(self._transformed, batch)
+
+    def _transformed(self, sample: Sample) -> Sample:
+        if self.transform is None:
+            return sample
+        return sample._replace(image=self.transform(sample.image.copy()))  # which it may change
 
     def stream(self) -> Iterator[Batch]:
-        """Yield all samples in order, some at a time, and no more than these are held."""
-        return self.batches()
+        """Yield all samples in order, some at a time, and no more than these are held; without the `transform`."""
+        size = max(1, min(_ITERATION, _PIXELS // (self.recipe.height * self.recipe.width)))
+        for first in range(0, len(self), size):
+            yield self._batch(self._run(first, min(first + size, len(self))))
 
     def batches(
         self, size: int = _ITERATION, *, shuffle: bool = False, seed: int = 0, epoch: int = 0, start: int = 0
@@ -117,10 +140,17 @@ class RecipeSamples(Samples):
         `masks` as the images where they were asked for, else None. Raises IndexError for what there is not, and unless
         0 <= first <= stop <= len; TypeError for indices that are no whole numbers.
         """
+        if self.transform is not None:
+            raise RequestError(
+                "a batch has arrays of images, and `transform` may make anything of one",
+                hint="take samples one by one, or with a loader; without `transform` there are batches",
+            )
         numbers = self._chosen(first) if stop is None else self._run(as_index(first), stop)  # type: ignore[arg-type]
-        if not len(numbers):
-            return nothing(self.recipe, 0 if stop is None else as_index(first), masks=self.masks)  # type: ignore[arg-type]
-        return self._make(numbers)
+        return self._batch(numbers, 0 if stop is None else as_index(first))  # type: ignore[arg-type]
+
+    def _batch(self, numbers: Numbers, first: int = 0) -> Batch:
+        """Return samples of the recipe; `first` is the number of a batch that has none."""
+        return self._make(numbers) if len(numbers) else nothing(self.recipe, first, masks=self.masks)
 
     def _run(self, first: int, stop: int) -> Numbers:
         if not 0 <= first <= stop <= len(self):
@@ -150,7 +180,7 @@ class RecipeSamples(Samples):
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield the samples with these numbers."""
         for number in numbers:
-            batch = self.batch(number, number + 1)
+            batch = self._batch(self._run(number, number + 1))
             (gaps,) = sampled_gaps(self.recipe, self._indices[number : number + 1], batch.lengths)
             yield strip_of(batch, 0, number, gaps, invert=self.recipe.invert, glyph_width=self.glyph_width)
 
@@ -164,5 +194,40 @@ class RecipeSamples(Samples):
         """Return the name of a sample for people."""
         return f"{number:08d}"
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self)} samples of {self.recipe})"
+    def columns(self) -> Iterator[dict[str, list[Any]]]:
+        """Yield all samples as columns, some samples at a time: lists of one value for each.
+
+        `number`, `image` uint8 (height, width), `mask` where there are masks, `text`, and the annotations that rows of
+        metadata.jsonl have, as far as they are known of what is stored. Raises FormatError, OSError.
+        """
+        first = 0
+        for batch in self.stream():
+            samples, lengths = list(batch), batch.lengths.tolist()
+            gaps = sampled_gaps(self.recipe, self._indices[first : first + len(samples)], batch.lengths)
+            first += len(samples)
+            columns: dict[str, list[Any]] = {"number": [sample.number for sample in samples]}
+            columns |= {
+                name: [getattr(sample, name) for sample in samples] for name in ("image", "mask")[: 1 + self.masks]
+            }
+            columns |= {"text": batch.texts}
+            known = {name: getattr(batch, name) for name in ARRAYS} | {"gaps": gaps, **batch.sampled}
+            for name in row_names(self.recipe):
+                if name in known and known[name].ndim == 1:
+                    columns[name] = known[name].tolist()
+                elif name in known:
+                    rows = zip(known[name].tolist(), lengths, strict=True)
+                    columns[name] = [row[: length - (name == "gaps")] for row, length in rows]
+            yield columns
+
+    def _in_a_line(self) -> str:
+        recipe, defaults = self.recipe, {name: each.default for name, each in options_of(Recipe).items()}
+        shown = {"seed": recipe.seed, "length": recipe.lengths or recipe.length}
+        for name in options_of(Request):
+            if name in defaults and name not in ("width", "height") and getattr(recipe, name) != defaults[name]:
+                shown.setdefault(name, getattr(recipe, name))
+        words = [f"{name}={options_of(Request)[name].json_of(value)}" for name, value in shown.items()]
+        return ", ".join([f"{super()._in_a_line()} of {recipe.width}×{recipe.height} px", *words])
+
+    def _first(self, count: int) -> Iterator[tuple[NDArray[Any], str]]:
+        samples = (sample for batch in self.stream() for sample in batch)
+        return ((sample.image, sample.label) for sample in islice(samples, count))

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.samples.strip import Labels, NamedImage, Strip
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas
+    from numpy.typing import NDArray
 
 LABELS_AT_ONCE = 10_000
 """Samples whose labels are held at a time."""
@@ -16,6 +22,12 @@ _NUMBERED = re.compile(r"(?:.*[/\\])?([0-9]{1,12})(?:\.(?:png|json))?", re.ASCII
 
 _RUN = 10
 """Samples that follow each other in a selection from all over."""
+
+_COLUMNS = 256
+"""Samples that are held at a time as columns."""
+
+_PATH = 24
+"""Characters of a path that are told of a source in one line."""
 
 
 class Samples:
@@ -96,3 +108,55 @@ class Samples:
                 raise RequestError(f"there is no sample {number}", hint=f"they are 0 to {len(self) - 1}")
         strips = {strip.number: strip for strip in self.strips(sorted(set(numbers)))}
         return [strips[number] for number in numbers]
+
+    def columns(self) -> Iterator[dict[str, list[Any]]]:
+        """Yield all samples as columns, some samples at a time: lists of one value for each.
+
+        `number`, `image` uint8 (height, width), `text` (None where it is not known), and other annotations, empty where
+        they are not known. Raises FormatError, OSError.
+        """
+        for first in range(0, len(self), _COLUMNS):
+            strips = list(self.strips(range(first, min(first + _COLUMNS, len(self)))))
+            known = {"number": "number", "file_name": "name", "image": "image", "text": "text"}
+            columns = {column: [getattr(strip, name) for strip in strips] for column, name in known.items()}
+            lists = {name: [list(getattr(strip, name)) for strip in strips] for name in ("glyphs", "x", "gaps")}
+            yield columns | lists | {"boxes": [list(map(list, strip.boxes)) for strip in strips]}
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return the annotations as a table of pandas, a row a sample: what labels.csv and metadata.jsonl have.
+
+        `number`, `label` (`0-0-4-2`) and `text` (`0042`) as strings, and lists of numbers: `glyphs`, `x`, `boxes` and
+        what else differs from sample to sample. Raises RequestError without pandas, FormatError, OSError.
+        """
+        from mnist_seq_cli.samples import conversions
+
+        return conversions.to_pandas(self)
+
+    def to_hf(self, *, streaming: bool = False) -> datasets.Dataset | datasets.IterableDataset:
+        """Return the samples as a dataset of Hugging Face, with the columns that `imagefolder` gives of a png dataset.
+
+        `image` (and `mask`), `text` (`0042`), `glyphs`, `x`, `boxes` and what else differs from sample to sample. It is
+        in memory, with images as PNG files; with `streaming` it is an IterableDataset, and samples are made or read
+        as they are asked for. Raises RequestError without `datasets` or samples, FormatError, OSError.
+        """
+        from mnist_seq_cli.samples import conversions
+
+        return conversions.to_hf(self, streaming=streaming)
+
+    def _in_a_line(self) -> str:
+        """Return what it is, all but the last bracket."""
+        path = str(getattr(self, "path", ""))
+        where = path if len(path) <= _PATH else "…" + path[1 - _PATH :]
+        return f"{type(self).__name__}({where}{': ' * bool(where)}{len(self):,} samples"
+
+    def __repr__(self) -> str:
+        return one_line(self._in_a_line(), 79) + ")"
+
+    def _first(self, count: int) -> Iterator[tuple[NDArray[Any], str]]:
+        """Yield the first images, each with its label. Raises FormatError, OSError."""
+        return ((strip.image, strip.label) for strip in self.strips(range(min(len(self), count))))
+
+    def _repr_html_(self) -> str:
+        from mnist_seq_cli.codecs import notebook
+
+        return notebook.page(f"{self._in_a_line()})", self._first(notebook.SHOWN))

@@ -20,7 +20,7 @@ from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING, GlyphRule, Pool
 from mnist_seq_cli.recipe.parts.placement import Align, Crop, Spacing
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request
-from mnist_seq_cli.samples.recipe_samples import RecipeSamples
+from mnist_seq_cli.samples.recipe_samples import RecipeSamples, Transform
 
 DEFAULT_SAMPLES = 60_000
 
@@ -38,6 +38,10 @@ class SequenceDataset(RecipeSamples):
     ranges (from, to), "-10-10" or 5; `paper` and `source` may be paths. `samples` is what `len` says: an epoch.
     Without `seed` one is sampled: `recipe.seed`. With `pool` (0, 9, 10) and (9, 10, 10) two datasets share no glyph.
     With `masks` samples and batches have a mask of each image.
+
+    `transform` is called with the image of each sample, uint8 (height, width), and what it returns is in its place in
+    `data[i]`, in a loop and for a loader, to whose workers it is pickled; annotations and masks stay as they are. What
+    it returns may not fit into an array: batches are refused then (RequestError).
 
     A map-style dataset for `torch.utils.data.DataLoader`: it travels to workers without its glyphs, and has no state.
 
@@ -87,11 +91,13 @@ class SequenceDataset(RecipeSamples):
         seed: int | None = None,
         samples: int | None = None,
         masks: bool = False,
+        transform: Transform | None = None,
     ) -> None:
         request = Request.of({name: value for name, value in locals().items() if name in options_of(Request)})
         glyph_source = source_of(request)
         recipe = resolved(request, glyph_source)
         self._set(recipe, glyph_source, recipe.round or DEFAULT_SAMPLES if samples is None else samples, masks)
+        self.transform = transform
 
     @classmethod
     def from_recipe(

@@ -24,7 +24,7 @@ from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
-from mnist_seq_cli.samples.recipe_samples import RecipeSamples
+from mnist_seq_cli.samples.recipe_samples import RecipeSamples, Transform
 from mnist_seq_cli.samples.samples import LABELS_AT_ONCE
 from mnist_seq_cli.samples.strip import NO_GAP, Labels, Strip, sampled_gaps, strip_of
 from mnist_seq_cli.storage.location import open_store
@@ -36,13 +36,14 @@ _SHARDS = 20
 class StoredDataset(RecipeSamples):
     """The samples of a complete dataset directory, in the form that SequenceDataset gives them.
 
-    `recipe` and `spec` are the request; samples have masks where these were written. Formats without random access
+    `recipe` and `spec` are the request; samples have masks where these were written, `transform` is as in
+    SequenceDataset. Formats without random access
     (webdataset, idx) are read a shard at a time, and the last shard is held: go through them in order.
     """
 
     kind = "dataset"
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], *, transform: Transform | None = None) -> None:
         open_store(path, "read")
         path = Path(path)
         if path.exists() and not path.is_dir():
@@ -57,6 +58,7 @@ class StoredDataset(RecipeSamples):
             raise FormatError(f"{path} is incomplete: it has no {MANIFEST_NAME}", hint=hint)
         if self.problems:
             raise FormatError(f"{path} is not sound: {self.problems[0]}")
+        self.transform = transform
 
     @classmethod
     def found_at(cls, path: Path) -> Self | None:
@@ -246,10 +248,12 @@ class StoredDataset(RecipeSamples):
                 yield from [None] * (len(here) - done)
 
 
-def open_dataset(path: str | PathLike[str]) -> StoredDataset:
+def open_dataset(path: str | PathLike[str], *, transform: Transform | None = None) -> StoredDataset:
     """Return the samples in a dataset directory, whatever its format; nothing is read yet.
 
+    `transform` is called with the image of each sample, uint8 (height, width), and gives what the sample has in place
+    of it (`StoredDataset`).
     Raises FormatError when it is not a complete dataset. Looking at a sample raises FormatError or OSError when its
     file is damaged or gone.
     """
-    return StoredDataset(path)
+    return StoredDataset(path, transform=transform)

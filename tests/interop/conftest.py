@@ -1,7 +1,8 @@
 """Owns when the tests against other people's libraries run, and the datasets that these libraries read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from forms import form
@@ -22,6 +23,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def data() -> SequenceDataset:
     """The samples as they are made, to be held against what other people's readers see."""
     return SequenceDataset(**OPTIONS, samples=SAMPLES)
+
+
+@pytest.fixture(scope="session")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The library, without a network and without anything that it remembers."""
+    home = str(tmp_path_factory.mktemp("hugging-face"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"HF_HUB_OFFLINE": "1", "HF_HOME": home, "HF_DATASETS_CACHE": home}.items():
+            patch.setenv(name, value)  # read once, when the library is imported
+        import datasets
+
+        datasets.disable_progress_bars()
+        yield datasets
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,11 @@ ours: ModuleType = pytest.importorskip("mnist_seq_cli.torch")
 DATA = SequenceDataset(length="2-5", max_gap=6, seed=3, samples=200, width="fit", slant="-9-9")
 
 
+def half_ink(image: Any) -> Any:
+    """A transform: float32 (1, height, width), from 0 to a half."""
+    return ((255 - image[None]) / 510).astype(np.float32)
+
+
 def assert_is_of(batch: Any, data: SequenceDataset, numbers: list[int], *, invert: bool = False) -> None:
     assert batch.numbers.tolist() == numbers
     assert batch.images.dtype == torch.float32
@@ -49,6 +54,21 @@ def test_a_loader_gives_what_ctc_loss_takes(workers: int) -> None:
         )
         assert loss.isfinite()
     assert sorted(seen) == list(range(200))
+
+
+def test_images_of_a_transform_are_stacked_as_they_are() -> None:
+    data = SequenceDataset(length="2-5", seed=3, samples=40, transform=half_ink)
+    (batch,) = torch.utils.data.DataLoader(data, 40, num_workers=1, collate_fn=ours.collate)
+    plain = SequenceDataset(length="2-5", seed=3, samples=40)
+    np.testing.assert_allclose(batch.images, np.stack([half_ink(sample.image) for sample in plain]))
+    expected = ours.collate(plain.__getitems__(range(40)))
+    for name in ("widths", "targets", "target_lengths", "numbers"):
+        assert getattr(batch, name).tolist() == getattr(expected, name).tolist()
+    (collated,) = torch.utils.data.DataLoader(data, 40)
+    assert torch.equal(collated.image, batch.images)
+    ragged = SequenceDataset(length="2-5", width="fit", seed=3, samples=40, transform=half_ink)
+    with pytest.raises(RuntimeError, match="equal size"):
+        ours.collate(ragged.__getitems__(range(40)))
 
 
 def test_samples_one_by_one_and_subsets_collate_too() -> None:

@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,19 +79,6 @@ def test_arrow_reads_labels_as_strings(written: Written, data: SequenceDataset) 
 
 
 # Hugging Face datasets
-
-
-@pytest.fixture(scope="module")
-def datasets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The library, without a network and without anything that it remembers."""
-    home = str(tmp_path_factory.mktemp("hugging-face"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"HF_HUB_OFFLINE": "1", "HF_HOME": home, "HF_DATASETS_CACHE": home}.items():
-            patch.setenv(name, value)  # read once, when the library is imported
-        import datasets
-
-        datasets.disable_progress_bars()
-        yield datasets
 
 
 def test_imagefolder_reads_a_dataset_as_it_is(

@@ -55,7 +55,7 @@ def test_the_signatures_are_the_documented_ones() -> None:
         "spacing_range",
         "image_width",
     ]
-    assert parameters_of(MNIST_Sequence_API.generate_data) == ["self", "num_samples", "seq_len"]
+    assert parameters_of(MNIST_Sequence_API.generate_data) == [*("self", "num_samples", "seq_len", "spacing_range")]
     assert parameters_of(generate_numbers_sequence) == ["digits", "spacing_range", "image_width", "seed"]
     assert inspect.signature(generate_numbers_sequence).parameters["seed"].kind is inspect.Parameter.KEYWORD_ONLY
     for name in ("save_image", "save_array", "load_array"):
@@ -173,6 +173,37 @@ def test_generate_data_gives_images_and_their_digits() -> None:
 def test_generate_data_refuses_what_cannot_be(num_samples: int, seq_len: int) -> None:
     with pytest.raises(RequestError):
         MNIST_Sequence_API().generate_data(num_samples, seq_len)
+
+
+def test_generate_data_takes_a_range_of_gaps_which_has_to_allow_none() -> None:
+    for spacing_range in ((0, 0), (0, 10), (-3, 0)):
+        images, digits = MNIST_Sequence_API(8).generate_data(50, 4, spacing_range)
+        expected = MNIST_Sequence_API(8).generate_data(50, 4)
+        np.testing.assert_array_equal(images, expected[0], strict=True)
+        np.testing.assert_array_equal(digits, expected[1], strict=True)
+    with pytest.raises(RequestError) as caught:
+        MNIST_Sequence_API(8).generate_data(50, 4, spacing_range=(2, 10))
+    assert str(caught.value) == (
+        "digits touch in 112 px, and gaps of 2 to 10 px were asked for; "
+        "SequenceDataset(length=4, min_gap=2, max_gap=10) has them"
+    )
+    assert MNIST_Sequence_API().generate_data(5, 1, (2, 10))[0].shape == (5, 28, 28)
+
+
+def test_what_the_original_shows_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its README and its examples: sequences up to ten digits, saved, and data that is stored and read again."""
+    monkeypatch.chdir(tmp_path)
+    api = MNIST_Sequence_API()
+    for digits, width in ((range(8), 224), (range(9), 292), (range(10), 280), ([0, 1], 66), ([3, 5, 0], 100)):
+        image = api.generate_mnist_sequence(digits, (0, 10), width)
+        assert (image.shape, image.dtype, image.max()) == ((28, width), np.float32, 1)
+        assert image.min() < 0.1
+        api.save_image(image, digits)
+        with Image.open("-".join(map(str, digits)) + ".png") as saved:
+            np.testing.assert_array_equal(np.asarray(saved), bytes_of(image))
+    for name, array in zip(("inputs.bc", "labels.bc"), api.generate_data(25, 5), strict=True):
+        api.save_array(array, name)
+        np.testing.assert_array_equal(api.load_array(name), array, strict=True)
 
 
 def test_with_a_seed_the_calls_of_an_object_come_again() -> None:

@@ -351,8 +351,8 @@ def test_without_a_seed_each_dataset_draws_its_own_and_tells_it() -> None:
 
 def test_the_repr_tells_the_number_and_the_recipe() -> None:
     data = data_of(1000)[10:20]
-    assert repr(data) == f"SequenceDataset(10 samples of {data.recipe!r})"
-    assert "seed=7" in repr(data)
+    assert repr(data).startswith("SequenceDataset(10 samples of ")
+    assert "px, seed=7, length=" in repr(data)
 
 
 def test_from_recipe_gives_the_samples_of_the_recipe() -> None:
