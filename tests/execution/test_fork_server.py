@@ -1,0 +1,77 @@
+"""The server that workers come from leaves nothing on disk, and what a kill in mid-start left is cleared, no more."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnist_seq_cli.execution import fork_server
+
+pytestmark = pytest.mark.skipif(not fork_server._HAS_DESCRIPTORS, reason="sockets are reached by a name here")
+
+KILLED_IN_MID_START = """
+import os, signal, tempfile
+from mnist_seq_cli.execution import processes
+
+tempfile.gettempdir()
+os.open = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+processes.prepare()
+"""
+
+PROGRAM = """
+import os, signal, sys
+from mnist_seq_cli.execution import fork_server, processes
+from mnist_seq_cli.execution.runner import Stop
+
+if __name__ == "__main__":
+    processes.prepare()
+    assert os.listdir(sys.argv[1]) == []
+    assert sorted(processes.run(abs, [-1, 2], Stop(), 2)) == [(-1, 1), (2, 2)]
+    from multiprocessing.forkserver import _forkserver
+    os.kill(_forkserver._forkserver_pid, signal.SIGKILL)
+    os.waitid(os.P_PID, _forkserver._forkserver_pid, os.WEXITED | os.WNOWAIT)
+    assert sorted(processes.run(abs, [-3], Stop(), 2)) == [(-3, 3)]
+    assert os.listdir(sys.argv[1]) == []
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def run(program: str, directory: Path) -> Path:
+    """Run a program that kills itself, and return the directory for temporary files that it had."""
+    temporary, path = directory / "tmp", directory / "program.py"
+    temporary.mkdir()
+    path.write_text(program)
+    environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, path, temporary], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (-9, b"")  # and stderr is closed: the server has ended, too
+    return temporary
+
+
+@pytest.mark.parametrize("program", [PROGRAM, KILLED_IN_MID_START], ids=["at work", "in mid-start"])
+def test_a_killed_process_leaves_no_name_of_its_server(program: str, tmp_path: Path) -> None:
+    """Nor does one whose server was killed before it and replaced."""
+    assert list(run(program, tmp_path).iterdir()) == []
+
+
+def test_what_was_left_in_mid_start_is_cleared_when_it_is_surely_dead() -> None:
+    directory = Path("/tmp", f"mnistseq-{os.urandom(4).hex()}")  # a short name, for sockets
+    names = {"left": ".mnistseq-aaaaaaaa", "recent": ".mnistseq-bbbbbbbb", "full": ".mnistseq-cccccccc", "py": "pymp-"}
+    folders = {kind: directory / name for kind, name in names.items()}
+    try:
+        for kind, folder in folders.items():
+            folder.mkdir(parents=True)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(folder / "listener"))
+            if kind == "full":
+                (folder / "mine.txt").write_text("kept")
+            if kind != "recent":
+                os.utime(folder, (0, 0))
+        fork_server._clear(str(directory))
+        assert set(directory.iterdir()) == set(folders.values()) - {folders["left"]}
+        assert all(any(folder.iterdir()) for folder in directory.iterdir())
+    finally:
+        shutil.rmtree(directory)
