@@ -1,5 +1,6 @@
 """What holds for every format in every store: built, read, verified, resumed, repaired, grown, and nothing too much."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -152,6 +153,22 @@ def test_damage_is_named_and_repaired(form: str, store: Store) -> None:
         assert list(verify(store)) != [], name
         build(store, spec, SOURCE, run=serial.run)
         assert contents(store) == whole(spec)
+
+
+@each_form
+def test_every_value_in_the_manifest_is_checked(form: str) -> None:
+    """Of shards that cannot be told apart any more there is no content in it that could be."""
+    memory = MemoryStore()
+    build(memory, spec_of(form), SOURCE, run=serial.run)
+    whole = json.loads(memory.files["manifest.json"])
+    for entry in (whole["shards"][1], *whole["files"].values(), whole):
+        for name, value in entry.items():
+            changed = {int: 77, str: "0" * 64, list: [1], dict: {}}[type(value)]
+            entry[name] = changed
+            memory.files["manifest.json"] = json.dumps(whole).encode()
+            assert list(verify(memory)) != [], name
+            entry[name] = value
+    assert ("sha256" in whole["shards"][0]) == formats.get(spec_of(form).format).SEPARABLE
 
 
 @each_form
