@@ -34,7 +34,7 @@ _JOURNAL = f"{STATE_NAME}/records.jsonl"
 MANIFEST_VERSION = 1
 
 _MAX_LINE = 4096
-_CONTENT = {"files": 0, "bytes": 0, "sha256": "", "crcs": ()}
+_CONTENT: dict[str, Any] = {"files": 0, "bytes": 0, "sha256": "", "crcs": ()}
 """What a record has of the content of a shard, and how it is without."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)

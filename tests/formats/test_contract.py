@@ -163,7 +163,7 @@ def test_every_value_in_the_manifest_is_checked(form: str) -> None:
     whole = json.loads(memory.files["manifest.json"])
     for entry in (whole["shards"][1], *whole["files"].values(), whole):
         for name, value in entry.items():
-            changed = {int: 77, str: "0" * 64, list: [1], dict: {}}[type(value)]
+            changed = {int: 77, str: "0" * 64, list: [1], dict: {"x": {"bytes": 1, "sha256": ""}}}[type(value)]
             entry[name] = changed
             memory.files["manifest.json"] = json.dumps(whole).encode()
             assert list(verify(memory)) != [], name
