@@ -101,7 +101,8 @@ class Manifest:
     @property
     def bytes(self) -> int:
         """The bytes of the shards, or of the files that these were joined into."""
-        return sum(record.bytes for record in self.records.values()) or sum(total.bytes for total in self.files.values())
+        of_shards = sum(record.bytes for record in self.records.values())
+        return of_shards or sum(total.bytes for total in self.files.values())
 
 
 Location = Store | str | PathLike[str]

@@ -36,6 +36,7 @@ class LabelFolders(Format):
     """A folder a label."""
 
     NAME = "folders"
+    READ = PngFolder.READ
     SMALL_FILES = ANY_WIDTH = RANDOM_ACCESS = True
     SHARD_SIZE, COMPRESSION = PngFolder.SHARD_SIZE, PngFolder.COMPRESSION
 
@@ -62,6 +63,20 @@ class LabelFolders(Format):
                 yield label.name, False
             for name in _images(label, files):
                 yield name, planned is None or _index_in(planned, name) is not None
+
+    def foreign(self, spec: Spec, files: Files) -> Iterator[str]:
+        """Yield the folders that are no label's, which readers take for one all the same, and images of no sample."""
+        for entry in files.list():
+            if entry.kind == "folder" and _LABEL.fullmatch(entry.name):
+                images, inside = set(_images(entry, files)), list(files.list(entry.name))
+                if inside and not images:
+                    yield entry.name
+                else:
+                    yield from (each.name for each in inside if each.name not in images and self.is_read(files, each))
+            elif entry.name not in self.file_names(spec) and (
+                self.is_read(files, entry) or (entry.kind == "folder" and not entry.name.startswith("."))
+            ):
+                yield entry.name
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         for batch in batches:
