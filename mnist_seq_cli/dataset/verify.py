@@ -11,7 +11,7 @@ from typing import Any
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.existing import unexpected
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Location, Manifest
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME, Location, Manifest
 from mnist_seq_cli.dataset.shards import Task
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.execution import serial
@@ -74,7 +74,7 @@ def foreign(location: Location) -> Iterator[str]:
     """
     store = open_store(location)
     spec = manifest.require_spec(store)
-    for name in sorted(formats.get(spec.format).foreign(spec, store)):
+    for name in sorted({*formats.get(spec.format).foreign(spec, store)} - {RECIPE_NAME, MANIFEST_NAME}):
         yield _foreign_text(store, name, "the dataset")
 
 
@@ -82,7 +82,9 @@ def foreign_splits(location: Location, names: Collection[str], format_names: Col
     """Yield a line for each file or folder beside splits of these names and formats that readers would take for one."""
     store = open_store(location)
     for entry in sorted(store.list()):
-        if entry.name not in names and any(formats.get(name).is_read(store, entry) for name in format_names):
+        if entry.name not in (*names, SPLITS_NAME) and any(
+            formats.get(name).is_read(store, entry) for name in format_names
+        ):
             yield _foreign_text(store, entry.name, "the splits")
 
 

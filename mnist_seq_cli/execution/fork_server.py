@@ -13,7 +13,7 @@ import shutil
 import stat
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,17 @@ _HAS_DESCRIPTORS = hasattr(os, "O_PATH") and Path("/proc/self/fd").is_dir()
 """Whether a socket is reached by a descriptor; elsewhere its name goes at the end of this process, unless killed."""
 
 
+_DESCRIPTORS = 5
+"""Descriptors that it takes to have a process started; where there are fewer, Python leaves some of them open."""
+
+
 def start() -> None:
-    """Start the server unless it runs. Raises OSError and what else comes of limits on processes."""
+    """Start the server unless it runs. Raises OSError and what else comes of limits on processes and descriptors."""
     from multiprocessing import forkserver, resource_tracker
 
+    with ExitStack() as spare, Path(os.devnull).open("rb") as file:
+        for _ in range(1, _DESCRIPTORS):
+            spare.callback(os.close, os.dup(file.fileno()))
     server: Any = forkserver._forkserver
     if not _HAS_DESCRIPTORS:  # pragma: no cover: tested on Linux
         server.ensure_running()

@@ -1,10 +1,11 @@
 """The server that workers come from leaves nothing on disk, and what a kill in mid-start left is cleared, no more."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,38 +41,35 @@ if __name__ == "__main__":
 """
 
 
-def run(program: str, directory: Path) -> Path:
-    """Run a program that kills itself, and return the directory for temporary files that it had."""
-    temporary, path = directory / "tmp", directory / "program.py"
-    temporary.mkdir()
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A directory for temporary files, of a name that is short enough for sockets in it."""
+    with tempfile.TemporaryDirectory(prefix="mnistseq-", dir="/tmp") as name:
+        yield Path(name)
+
+
+@pytest.mark.parametrize("program", [PROGRAM, KILLED_IN_MID_START], ids=["at work", "in mid-start"])
+def test_a_killed_process_leaves_no_name_of_its_server(program: str, temporary: Path, tmp_path: Path) -> None:
+    """Nor does one whose server was killed before it and replaced."""
+    path = tmp_path / "program.py"
     path.write_text(program)
     environment = os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, path, temporary], env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (-9, b"")  # and stderr is closed: the server has ended, too
-    return temporary
+    assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("program", [PROGRAM, KILLED_IN_MID_START], ids=["at work", "in mid-start"])
-def test_a_killed_process_leaves_no_name_of_its_server(program: str, tmp_path: Path) -> None:
-    """Nor does one whose server was killed before it and replaced."""
-    assert list(run(program, tmp_path).iterdir()) == []
-
-
-def test_what_was_left_in_mid_start_is_cleared_when_it_is_surely_dead() -> None:
-    directory = Path("/tmp", f"mnistseq-{os.urandom(4).hex()}")  # a short name, for sockets
+def test_what_was_left_in_mid_start_is_cleared_when_it_is_surely_dead(temporary: Path) -> None:
     names = {"left": ".mnistseq-aaaaaaaa", "recent": ".mnistseq-bbbbbbbb", "full": ".mnistseq-cccccccc", "py": "pymp-"}
-    folders = {kind: directory / name for kind, name in names.items()}
-    try:
-        for kind, folder in folders.items():
-            folder.mkdir(parents=True)
-            with socket.socket(socket.AF_UNIX) as listener:
-                listener.bind(str(folder / "listener"))
-            if kind == "full":
-                (folder / "mine.txt").write_text("kept")
-            if kind != "recent":
-                os.utime(folder, (0, 0))
-        fork_server._clear(str(directory))
-        assert set(directory.iterdir()) == set(folders.values()) - {folders["left"]}
-        assert all(any(folder.iterdir()) for folder in directory.iterdir())
-    finally:
-        shutil.rmtree(directory)
+    folders = {kind: temporary / name for kind, name in names.items()}
+    for kind, folder in folders.items():
+        folder.mkdir()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(folder / "listener"))
+        if kind == "full":
+            (folder / "mine.txt").write_text("kept")
+        if kind != "recent":
+            os.utime(folder, (0, 0))
+    fork_server._clear(str(temporary))
+    assert set(temporary.iterdir()) == set(folders.values()) - {folders["left"]}
+    assert all(any(folder.iterdir()) for folder in temporary.iterdir())
