@@ -68,11 +68,12 @@ class LabelFolders(Format):
         """Yield the folders that are no label's, which readers take for one all the same, and images of no sample."""
         for entry in files.list():
             if entry.kind == "folder" and _LABEL.fullmatch(entry.name):
-                images, inside = set(_images(entry, files)), list(files.list(entry.name))
-                if inside and not images:
+                inside = list(files.list(entry.name))
+                others = [each for each in inside if not _is_image(entry, each)]
+                if inside and len(others) == len(inside):
                     yield entry.name
                 else:
-                    yield from (each.name for each in inside if each.name not in images and self.is_read(files, each))
+                    yield from (each.name for each in others if self.is_read(files, each))
             elif entry.name not in self.file_names(spec) and (
                 self.is_read(files, entry) or (entry.kind == "folder" and not entry.name.startswith("."))
             ):
@@ -117,9 +118,12 @@ def _label_folders(files: Files) -> list[Entry]:
 
 def _images(label: Entry, files: Files) -> Iterator[str]:
     if label.kind == "folder":
-        for entry in files.list(label.name):
-            if (name := _IMAGE.fullmatch(entry.name.rpartition("/")[2])) and name[1] == label.name:
-                yield entry.name
+        yield from (entry.name for entry in files.list(label.name) if _is_image(label, entry))
+
+
+def _is_image(label: Entry, entry: Entry) -> bool:
+    name = _IMAGE.fullmatch(entry.name.rpartition("/")[2])
+    return name is not None and name[1] == label.name
 
 
 def _that_are_files(names: list[str], files: Files) -> Iterator[str]:
