@@ -119,7 +119,7 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch)
         complete = manifest.read_manifest(store)
         assert complete is not None
         store.remove(STATE_NAME)  # which a run that was killed at its very end has left
-        return Summary(spec.samples, sum(record.bytes for record in complete.records.values()))
+        return Summary(spec.samples, complete.bytes)
     summary = Summary(repaired=before == spec and store.size(MANIFEST_NAME) is not None)
     known = {} if before is None else _known_records(store, spec)
     store.clean()

@@ -8,7 +8,7 @@ from itertools import repeat
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset.existing import unexpected
-from mnist_seq_cli.dataset.manifest import Journal, write_manifest
+from mnist_seq_cli.dataset.manifest import Journal, Record, write_manifest
 from mnist_seq_cli.dataset.shards import in_place
 from mnist_seq_cli.formats.format import Checksums, Format, InPlaceFormat, Part
 from mnist_seq_cli.recipe.plan import Shard
@@ -35,13 +35,13 @@ def prepare(store: Store, spec: Spec) -> None:
 
 def finish(store: Store, spec: Spec) -> None:
     """Complete a dataset whose shards are all in the journal. Raises OSError."""
-    plan, journal = spec.plan, Journal(store)
+    plan, journal, format_ = spec.plan, Journal(store), formats.get(spec.format)
     records = partial(journal.in_order, len(plan))
-    sums = join(store, formats.get(spec.format), spec, plan, lambda: (record.crcs for record in records()))
+    sums = join(store, format_, spec, plan, lambda: (record.crcs for record in records()))
     for name in unexpected(store, spec):
         store.remove(name)
         store.prune(name.rpartition("/")[0])
-    write_manifest(store, spec, records(), sums)
+    write_manifest(store, spec, records() if format_.SEPARABLE else map(Record.without_content, records()), sums)
     store.remove(STATE_NAME)
 
 

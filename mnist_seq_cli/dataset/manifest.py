@@ -15,7 +15,7 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from os import PathLike
 from typing import Any, Self
 
@@ -34,6 +34,9 @@ _JOURNAL = f"{STATE_NAME}/records.jsonl"
 MANIFEST_VERSION = 1
 
 _MAX_LINE = 4096
+_CONTENT: dict[str, Any] = {"files": 0, "bytes": 0, "sha256": "", "crcs": ()}
+"""What a record has of the content of a shard, and how it is without."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -41,15 +44,17 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 class Record:
     """What a shard came out as. `sha256` is over the content of its files, sample by sample.
 
-    `recipe` is the fingerprint of its recipe. `crcs` are CRC-32s of its parts, for formats that join shards.
+    `recipe` is the fingerprint of its recipe. `crcs` are CRC-32s of its parts, for formats that join shards. In the
+    manifest of a format whose shards cannot be told apart when they are joined, a record says nothing of content, as
+    nobody could check that: `sha256` is empty.
     """
 
     shard: int
     first: int
     samples: int
-    files: int
-    bytes: int
-    sha256: str
+    files: int = 0
+    bytes: int = 0
+    sha256: str = ""
     recipe: str
     crcs: tuple[int, ...] = ()
 
@@ -59,21 +64,29 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
-        return {**asdict(self), "crcs": list(self.crcs)}
+        values = {**asdict(self), "crcs": list(self.crcs)}
+        return {name: value for name, value in values.items() if self.sha256 or name not in _CONTENT}
+
+    def without_content(self) -> Self:
+        """Return the record of the shard alone."""
+        return replace(self, **_CONTENT)
 
     @classmethod
     def from_json(cls, values: object) -> Self:
         """Return a record again. Raises FormatError for anything that `to_json` would not have written."""
         types = {"sha256": str, "recipe": str, "crcs": list}
         known = {field.name: types.get(field.name, int) for field in fields(cls)}
+        if isinstance(values, dict) and _CONTENT.keys().isdisjoint(values):
+            known = {name: kind for name, kind in known.items() if name not in _CONTENT}
         checked = typed_fields(values, known, "the record of a shard")
-        numbers = [value for value in checked.values() if isinstance(value, int)] + checked["crcs"]
-        sums = (checked["sha256"], checked["recipe"])
+        crcs = checked.pop("crcs", [])
+        numbers = [value for value in checked.values() if isinstance(value, int)] + crcs
+        sums = [value for value in checked.values() if isinstance(value, str)]
         if any(type(number) is not int or not 0 <= number < 2**63 for number in numbers) or not all(
             _SHA256.fullmatch(text) for text in sums
         ):
             raise FormatError("the record of a shard has a value that cannot be")
-        return cls(**{**checked, "crcs": tuple(checked["crcs"])})
+        return cls(**checked, crcs=tuple(crcs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,12 @@ class Manifest:
     samples: int
     records: Mapping[int, Record]
     files: Mapping[str, FileSum] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of the shards, or of the files that these were joined into."""
+        of_shards = sum(record.bytes for record in self.records.values())
+        return of_shards or sum(total.bytes for total in self.files.values())
 
 
 Location = Store | str | PathLike[str]

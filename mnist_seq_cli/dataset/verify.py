@@ -1,8 +1,9 @@
-"""Owns verification: whether a dataset is what its manifest says."""
+"""Owns verification: whether a dataset is what its manifest says, and what else is there that readers would read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.existing import unexpected
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Location, Manifest
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME, Location, Manifest
 from mnist_seq_cli.dataset.shards import Task
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.execution import serial
@@ -64,6 +65,32 @@ def verify(
             if problem:
                 names = format_.shard_names(spec, task.shard)
                 yield f"{' and '.join(names) or f'shard {task.shard.number}'}: {problem}"
+
+
+def foreign(location: Location) -> Iterator[str]:
+    """Yield a line for each file or folder that is not of the dataset, and that its readers would take for samples.
+
+    Raises FormatError when there is no dataset at all.
+    """
+    store = open_store(location)
+    spec = manifest.require_spec(store)
+    for name in sorted({*formats.get(spec.format).foreign(spec, store)} - {RECIPE_NAME, MANIFEST_NAME}):
+        yield _foreign_text(store, name, "the dataset")
+
+
+def foreign_splits(location: Location, names: Collection[str], format_names: Collection[str]) -> Iterator[str]:
+    """Yield a line for each file or folder beside splits of these names and formats that readers would take for one."""
+    store = open_store(location)
+    for entry in sorted(store.list()):
+        if entry.name not in (*names, SPLITS_NAME) and any(
+            formats.get(name).is_read(store, entry) for name in format_names
+        ):
+            yield _foreign_text(store, entry.name, "the splits")
+
+
+def _foreign_text(store: Store, name: str, whole: str) -> str:
+    path = shlex.quote(f"{store}/{name}")
+    return f"{name} is not of {whole}, and readers would take it for samples: remove {path}, or move it away"
 
 
 def _wrong_files(store: Store, spec: Spec, complete: Manifest) -> Iterator[str]:

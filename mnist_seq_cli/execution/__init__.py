@@ -3,7 +3,8 @@
     runner          the contract: Runner, Failure, Stop
     serial          in this process; the specification of the others
     processes       on processes, any of which may die at any time
-    quiet_server    what the server of these processes imports first
+    fork_server     the start of the server that these come from
+    quiet_server    what that server imports first
 
 Imports `errors` alone. One more runner is one module with a function that has the signature of `Runner`; the suite in
 tests/execution runs over it, and `dataset.build` takes it as `run`.

@@ -22,7 +22,7 @@ from multiprocessing import connection
 from typing import Any, Generic
 
 from mnist_seq_cli.errors import warn_once
-from mnist_seq_cli.execution import serial
+from mnist_seq_cli.execution import fork_server, serial
 from mnist_seq_cli.execution.runner import Failure, Result, Runner, Stop, Task, guarded
 
 _PRELOADED = [
@@ -39,7 +39,7 @@ DEATHS_BEFORE_ALONE = 3
 _CANNOT_START = (OSError, EOFError, RuntimeError, MemoryError)
 """What comes of limits on processes, threads, descriptors and memory, and of a server that was killed."""
 
-_LONGEST_TEMPORARY = 70
+_LONGEST_TEMPORARY = 69
 """Bytes of the name of a directory in which the server has room for the name of its socket: 104 on some systems."""
 
 
@@ -97,6 +97,8 @@ class _Worker(Generic[Task]):
         self.line, line = context.Pipe()
         try:
             with line, warnings.catch_warnings(action="ignore"):  # that the tracker of resources, unused, was killed
+                if context.get_start_method() == "forkserver":
+                    fork_server.start()
                 self.process = context.Process(target=_work_on_line, args=(work, line, cut), daemon=True)
                 self.process.start()
         except BaseException:
@@ -231,10 +233,8 @@ def _has_room_for_socket() -> bool:
 def prepare() -> None:
     """Start the server that workers come from, so that it loads the package while this process is busy."""
     if _context().get_start_method() == "forkserver":
-        from multiprocessing.forkserver import ensure_running
-
         with suppress(*_CANNOT_START):  # which shows again when there is work
-            ensure_running()
+            fork_server.start()
 
 
 def _work_on_line(

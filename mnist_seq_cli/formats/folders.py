@@ -36,6 +36,7 @@ class LabelFolders(Format):
     """A folder a label."""
 
     NAME = "folders"
+    READ = PngFolder.READ
     SMALL_FILES = ANY_WIDTH = RANDOM_ACCESS = True
     SHARD_SIZE, COMPRESSION = PngFolder.SHARD_SIZE, PngFolder.COMPRESSION
 
@@ -62,6 +63,21 @@ class LabelFolders(Format):
                 yield label.name, False
             for name in _images(label, files):
                 yield name, planned is None or _index_in(planned, name) is not None
+
+    def foreign(self, spec: Spec, files: Files) -> Iterator[str]:
+        """Yield the folders that are no label's, which readers take for one all the same, and images of no sample."""
+        for entry in files.list():
+            if entry.kind == "folder" and _LABEL.fullmatch(entry.name):
+                inside = list(files.list(entry.name))
+                others = [each for each in inside if not _is_image(entry, each)]
+                if inside and len(others) == len(inside):
+                    yield entry.name
+                else:
+                    yield from (each.name for each in others if self.is_read(files, each))
+            elif entry.name not in self.file_names(spec) and (
+                self.is_read(files, entry) or (entry.kind == "folder" and not entry.name.startswith("."))
+            ):
+                yield entry.name
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         for batch in batches:
@@ -102,9 +118,12 @@ def _label_folders(files: Files) -> list[Entry]:
 
 def _images(label: Entry, files: Files) -> Iterator[str]:
     if label.kind == "folder":
-        for entry in files.list(label.name):
-            if (name := _IMAGE.fullmatch(entry.name.rpartition("/")[2])) and name[1] == label.name:
-                yield entry.name
+        yield from (entry.name for entry in files.list(label.name) if _is_image(label, entry))
+
+
+def _is_image(label: Entry, entry: Entry) -> bool:
+    name = _IMAGE.fullmatch(entry.name.rpartition("/")[2])
+    return name is not None and name[1] == label.name
 
 
 def _that_are_files(names: list[str], files: Files) -> Iterator[str]:

@@ -11,6 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
 from hashlib import sha256
+from itertools import accumulate, chain
 from pathlib import PurePosixPath
 from typing import BinaryIO, ClassVar, NamedTuple
 
@@ -19,7 +20,7 @@ from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import STATE_NAME, Files, FileSum, Region, pieces_of, sum_of
+from mnist_seq_cli.storage.store import STATE_NAME, Entry, Files, FileSum, Region, pieces_of, sum_of
 
 Opener = Callable[[str], BinaryIO]
 """What opens a file of a dataset by its name. Raises OSError."""
@@ -66,11 +67,13 @@ class Format(ABC):
     `SUFFIX` ends the name of the one file of a shard; it is empty where shards have no such file. `SEPARABLE` says
     whether the shards can be told apart in a complete dataset, to be checked one by one; `SMALL_FILES`, whether shards
     are many files of one piece; `ANY_WIDTH`, whether each image may have a different width; `MASKS`, whether there is
-    room for masks; `RANDOM_ACCESS`, whether a sample can be read alone.
+    room for masks; `RANDOM_ACCESS`, whether a sample can be read alone. `READ` is a pattern of how the names of files
+    end that readers take for samples wherever they are.
     """
 
     NAME: ClassVar[str]
     SUFFIX: ClassVar[str] = ""
+    READ: ClassVar[str] = ""
     SEPARABLE: ClassVar[bool] = True
     SMALL_FILES: ClassVar[bool] = False
     ANY_WIDTH: ClassVar[bool] = False
@@ -122,6 +125,32 @@ class Format(ABC):
                 if name := like_one.fullmatch(entry.name.rpartition("/")[2]):
                     number = int(name[1])
                     yield entry.name, number < len(plan) and entry.name in self.shard_names(spec, plan[number])
+
+    def is_read(self, files: Files, entry: Entry) -> bool:
+        """Tell whether readers would take a file, or one in a folder, for samples; what is hidden they pass over.
+
+        A link whose name has no suffix may lead to a folder of such files.
+        """
+        name = entry.name.rpartition("/")[2]
+        if name.startswith("."):
+            return False
+        if entry.kind == "folder":
+            return any(self.is_read(files, inside) for inside in files.list(entry.name))
+        known = re.search(rf"({self.READ or re.escape(self.SUFFIX) or '$^'})$", name, re.IGNORECASE)
+        return known is not None or (entry.kind == "other" and "." not in name)
+
+    def foreign(self, spec: Spec, files: Files) -> Iterator[str]:
+        """Yield the files and folders that are not of the dataset, and that readers would take for samples.
+
+        No run may remove them, unlike those that `existing` yields: they may be somebody's only copy.
+        """
+        ours = {*self.file_names(spec), *(name for name, _ in self.existing(spec, files))}
+        nested = (accumulate(folder.split("/"), "{}/{}".format) for folder in self.folders(spec, files))
+        parents = dict.fromkeys(("", *chain.from_iterable(nested)))
+        for folder in parents:
+            for entry in files.list(folder):
+                if entry.name not in ours and entry.name not in parents and self.is_read(files, entry):
+                    yield entry.name
 
     # Content
 

@@ -41,6 +41,7 @@ class IdxFiles(Format):
     """Files in the format of MNIST itself."""
 
     NAME = "idx"
+    READ = r"idx[1-9]-ubyte(\.gz)?"
     SEPARABLE = False
     MASKS = True
 

@@ -55,6 +55,7 @@ class NpzFile(InPlaceFormat):
 
     NAME = "npz"
     FILE_NAME = FILE_NAME
+    READ = r"\.npz"
     MASKS = RANDOM_ACCESS = True
     COMPRESSION = "fast"
 

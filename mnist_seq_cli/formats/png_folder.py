@@ -32,6 +32,9 @@ from mnist_seq_cli.storage.store import Files, identity
 IMAGES_NAME = "images"
 MASKS_NAME = "masks"
 
+READ = r"\.(avif|bmp|gif|jfif|jpe?g|p[bgnp]m|png|tiff?|webp)|^metadata\.(csv|jsonl|parquet)"
+"""How the names of files end that readers of folders of images take."""
+
 Names = Callable[[Shard, Annotations], list[str]]
 """What gives the names of the images of some samples of a shard."""
 
@@ -74,6 +77,7 @@ class PngFolder(Format):
     """PNG files, and tables of what they show."""
 
     NAME = "png"
+    READ = READ
     SMALL_FILES = ANY_WIDTH = MASKS = RANDOM_ACCESS = True
     SHARD_SIZE = 1_000
     COMPRESSION = "fast"

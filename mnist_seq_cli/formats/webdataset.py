@@ -26,6 +26,7 @@ class WebDataset(Format):
 
     NAME = "webdataset"
     SUFFIX = ".tar"
+    READ = r"\.tgz|\.tar(\.(bz2|gz|xz|zst))?"
     ANY_WIDTH = MASKS = True
 
     def stream(self, spec: Spec, batches: Iterable[Batch]) -> Iterator[bytes]:

@@ -33,7 +33,8 @@ class Findings:
     @property
     def problems(self) -> list[str]:
         """What is wrong, all of it; verification says more of damage than the report does."""
-        wrong = [*(self.checked.damage or self.report.problems), *self.checked.differences]
+        checked = self.checked
+        wrong = [*(checked.damage or self.report.problems), *checked.foreign, *checked.differences]
         return wrong if self.score is None else wrong + self.score.problems
 
     def numbers(self, count: int) -> list[int]:

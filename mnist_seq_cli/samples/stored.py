@@ -76,7 +76,7 @@ class StoredDataset(RecipeSamples):
         self.path, self.spec, self.open_file = path, spec, open_store(path, "read").open
         self.is_complete = complete is not None
         self.done = sum(record.samples for record in records.values())
-        self.bytes = sum(record.bytes for record in records.values())
+        self.bytes = complete.bytes if complete else sum(record.bytes for record in records.values())
         self.problems: list[str] = []
         if complete is None:
             done = f"{self.done} of {spec.samples} samples are done"

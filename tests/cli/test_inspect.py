@@ -698,6 +698,16 @@ def test_the_command_that_repairs_is_told_and_does(out: Path, datasets_made: dic
     assert tree(out) == tree(datasets_made["png"])
 
 
+def test_what_readers_would_take_for_samples_is_told_and_nothing_repairs_it(out: Path, mnistseq: Run) -> None:
+    (out / "images/it's mine.png").write_bytes(b"")
+    line = "images/it's mine.png is not of the dataset, and readers would take it for samples: "
+    line += "remove 'out/images/it'\"'\"'s mine.png', or move it away"
+    assert mnistseq("inspect", out, "--verify")[::2] == (1, f"mnistseq: {line}\n")
+    assert json.loads(mnistseq("inspect", out, "--verify", "--json").out)["problems"] == [line]
+    assert mnistseq("inspect", out)[::2] == (0, "")
+    assert "all of it was there and is sound" in mnistseq("dataset", *ASKED, "-o", out).err
+
+
 def test_a_sound_dataset_is_told_to_be_sound(out: Path, mnistseq: Run) -> None:
     before = tree(out)
     assert mnistseq("inspect", out, "--verify") == (0, mnistseq("inspect", out).out, SOUND)

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -626,6 +627,57 @@ def test_splits_are_checked_one_by_one(mnistseq: Run) -> None:
     assert [problem.split(":")[0] for problem in verified] == ["val", "test"]
     assert [problem.split(":")[0] for problem in made] == ["val", "test"]
     assert mnistseq("inspect", "out", "--verify").code == 1
+
+
+@pytest.mark.parametrize("options", ["--len 2", "--split-by both --len 3", "--layout folders --len 1-2"])
+def test_what_repairs_splits_is_told_and_does(options: str, mnistseq: Run, place: Path) -> None:
+    asked = ["dataset", *THREE, *options.split(), "--seed", "5", "-o", "a b"]
+    assert mnistseq(*asked).code == 0
+    whole, parts = tree(place), Path("a b")
+    max((parts / "train").glob("*/*/*.png" if "folders" not in options else "*/*.png")).unlink()
+    (parts / "val/labels.csv").write_bytes(b"")
+    (parts / "test/manifest.json").write_bytes(b"{")
+    (parts / "val/recipe.json").write_bytes(b"\xef\xbb\xbf" + (parts / "val/recipe.json").read_bytes())
+    done = mnistseq("inspect", "a b", "--verify")
+    assert done.code == 1
+    commands = [line.removeprefix("repair it: ") for line in done.err.splitlines() if line.startswith("repair it: ")]
+    assert len(commands) == 3
+    for command in commands:
+        program, *words = shlex.split(command)
+        assert (program, mnistseq(*words).code) == ("mnistseq", 0)
+    assert tree(place) == whole
+    assert mnistseq("inspect", "a b", "--verify").code == 0
+
+
+def test_what_repairs_splits_as_a_whole_is_told_and_does(mnistseq: Run, place: Path) -> None:
+    asked = ["dataset", *THREE, "--len", "1", "--seed", "5", "-o", "out"]
+    assert mnistseq(*asked).code == 0
+    whole = tree(place)
+    shutil.rmtree("out/train")
+    Path("out/val/recipe.json").write_bytes(b"{")
+    Path("out/splits.json").write_bytes(b"\xef\xbb\xbf" + Path("out/splits.json").read_bytes())
+    done = mnistseq("inspect", "out", "--verify")
+    named = "splits.json and train and val"
+    line = f"the dataset command that made the splits, with --seed 5, makes {named} again"
+    assert (done.code, done.err.splitlines()[-1]) == (1, line)
+    assert mnistseq(*asked).code == 0
+    assert tree(place) == whole
+
+
+def test_what_readers_would_take_for_a_split_is_named(mnistseq: Run, place: Path) -> None:
+    assert mnistseq("dataset", *THREE, "--len", "1", "--seed", "5", "-o", "out").code == 0
+    for name in ("runs/events.log", ".cache/x.png"):
+        (place / "out" / name).parent.mkdir()
+        (place / "out" / name).write_bytes(b"")
+    assert mnistseq("inspect", "out", "--verify").code == 0
+    shutil.copytree("out/val", "out/more")
+    Path("out/x.png").write_bytes(b"")
+    Path("out/val/x.png").write_bytes(b"")
+    text = "is not of the {0}, and readers would take it for samples: remove out/{1}, or move it away"
+    expected = [("val: x.png", "dataset", "val/x.png"), ("more", "splits", "more"), ("x.png", "splits", "x.png")]
+    lines = [f"mnistseq: {name} {text.format(whole, path)}" for name, whole, path in expected]
+    done = mnistseq("inspect", "out", "--verify")
+    assert (done.code, done.err.splitlines()) == (1, lines)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What holds for every format in every store: built, read, verified, resumed, repaired, grown, and nothing too much."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -15,7 +16,7 @@ from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import build
 from mnist_seq_cli.dataset.regenerate import regenerate
-from mnist_seq_cli.dataset.verify import verify
+from mnist_seq_cli.dataset.verify import foreign, verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Batch, joined
 from mnist_seq_cli.errors import Interrupted, OutputError, RequestError
@@ -155,6 +156,22 @@ def test_damage_is_named_and_repaired(form: str, store: Store) -> None:
 
 
 @each_form
+def test_every_value_in_the_manifest_is_checked(form: str) -> None:
+    """Of shards that cannot be told apart any more there is no content in it that could be."""
+    memory = MemoryStore()
+    build(memory, spec_of(form), SOURCE, run=serial.run)
+    whole = json.loads(memory.files["manifest.json"])
+    for entry in (whole["shards"][1], *whole["files"].values(), whole):
+        for name, value in entry.items():
+            changed = {int: 77, str: "0" * 64, list: [1], dict: {"x": {"bytes": 1, "sha256": ""}}}[type(value)]
+            entry[name] = changed
+            memory.files["manifest.json"] = json.dumps(whole).encode()
+            assert list(verify(memory)) != [], name
+            entry[name] = value
+    assert ("sha256" in whole["shards"][0]) == formats.get(spec_of(form).format).SEPARABLE
+
+
+@each_form
 def test_what_is_named_like_a_shard_and_is_none_is_named_and_removed(form: str, store: Store) -> None:
     spec = spec_of(form)
     build(store, spec, SOURCE, run=serial.run)
@@ -168,6 +185,45 @@ def test_what_is_named_like_a_shard_and_is_none_is_named_and_removed(form: str, 
     assert list(verify(store)) == [f"{stray} is none of the 4 shards of the plan"]
     build(store, spec, SOURCE, run=serial.run)
     assert contents(store) == whole(spec)
+
+
+FOREIGN = {
+    "png": ("x.png", "x.JPG", "images/x.webp", "images/zz/a.png", "train/0/0.png", "metadata.csv", "masks/1/1.png"),
+    "folders": ("x.png", "zz/x", "zz/a.png", "LABEL/x.png", "LABEL/sub/a.png", "LABEL/0_9.jpg", "4444/1.png"),
+    "webdataset": ("data-000099.tar", "x.tar.gz", "more/00000.tar"),
+    "npz": ("x.npz", "more/dataset.npz"),
+    "idx": ("t10k-images-idx3-ubyte", "images-idx3-ubyte", "more/labels-idx1-ubyte.gz"),
+}
+LITTER = (
+    ".DS_Store",
+    ".x.png",
+    ".ipynb_checkpoints/a.png",
+    "Thumbs.db",
+    "labels.cache",
+    "0.idx",
+    "x.arrow",
+    "README.md",
+)
+
+
+@pytest.mark.parametrize("form", formats.FORMAT_NAMES)
+def test_what_readers_would_take_for_samples_is_named_and_left_alone(form: str, store: Store) -> None:
+    spec = spec_of(form)
+    build(store, spec, SOURCE, run=serial.run)
+    first = read(store, spec).texts[0]
+    for name in (*LITTER, f"{first}/.x.png", f"{first}/notes.txt") if form == "folders" else LITTER:
+        store.put(name, [b"x"])
+    assert list(foreign(store)) == []
+    for name in (name.replace("LABEL", first) for name in FOREIGN[form]):
+        store.put(name, [b"mine"])
+        (line,) = foreign(store)
+        named = line.partition(" is not of the dataset, and readers would take it for samples: remove ")[0]
+        assert name.startswith(named)
+        assert line.endswith(f" {store}/{named}, or move it away")
+        assert list(verify(store)) == []
+        assert build(store, spec, SOURCE, run=serial.run).made == 0
+        assert contents(store)[name] == b"mine"
+        store.remove(named)
 
 
 @pytest.mark.parametrize("form", ["png", "png masks"])

@@ -162,11 +162,9 @@ class _Asked:
 
 def _inspect_samples(asked: _Asked) -> int:
     """Look at the samples at a path, check and score them, and show the findings."""
-    from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.inspection.checks import check, damage_found
     from mnist_seq_cli.inspection.findings import Findings
     from mnist_seq_cli.inspection.look import look
-    from mnist_seq_cli.inspection.reports import DatasetReport
     from mnist_seq_cli.reading.read_samples import open_samples
 
     if asked.boxes and asked.sheet is None:
@@ -192,10 +190,7 @@ def _inspect_samples(asked: _Asked) -> int:
     from mnist_seq_cli.cli.views import show_findings
 
     show_findings(findings, asked.show)
-    code = _end(findings.problems, written, findings.checked.passed)
-    if findings.checked.damage and isinstance(report, DatasetReport):
-        terminal.say(f"repair it: {report.repair}")
-    return code
+    return _end(findings.problems, written, findings.checked.passed, findings.checked.repairs)
 
 
 def _score(samples: Samples, name: str, show: int) -> Score:
@@ -244,7 +239,7 @@ def _inspect_splits(asked: _Asked, path: Path, splits: Splits) -> int:
         )
     report = look_at_splits(path, splits)
     checked = check_splits(report, asked.checks)
-    problems = report.problems + checked.damage + checked.differences
+    problems = report.problems + checked.damage + checked.foreign + checked.differences
     if asked.as_json:
         click.echo(json.dumps(report.to_json() | {"problems": problems}, allow_nan=False))
         return _end(problems)
@@ -252,7 +247,7 @@ def _inspect_splits(asked: _Asked, path: Path, splits: Splits) -> int:
     look_at_one = (
         [] if problems else [f"look at one: mnistseq inspect {shlex.quote(str(path / next(iter(splits.sizes))))}"]
     )
-    return _end(problems, [], checked.passed + look_at_one)
+    return _end(problems, [], checked.passed + look_at_one, checked.repairs)
 
 
 def _compare(asked: _Asked, against: Path) -> int:
@@ -272,11 +267,18 @@ def _compare(asked: _Asked, against: Path) -> int:
     return _end(report.problems)
 
 
-def _end(problems: Sequence[str], written: Sequence[str] = (), passed: Sequence[str] = ()) -> int:
-    """Print what was written, and what is wrong, or else the checks that were `passed`; return the exit code."""
+def _end(
+    problems: Sequence[str],
+    written: Sequence[str] = (),
+    passed: Sequence[str] = (),
+    repairs: Sequence[str] = (),
+) -> int:
+    """Print what was written, and what is wrong and `repairs` it, or else what `passed`; return the exit code."""
     from mnist_seq_cli.cli import terminal
 
     for line in [*written, *(() if problems else passed)]:
         terminal.say(line)
     terminal.say_problems(problems)
+    for line in repairs:
+        terminal.say(line)
     return FAILED if problems else DONE
