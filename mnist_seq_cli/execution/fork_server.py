@@ -39,9 +39,10 @@ def start() -> None:
         for _ in range(1, _DESCRIPTORS):
             spare.callback(os.close, os.dup(file.fileno()))
     server: Any = forkserver._forkserver
-    if not _HAS_DESCRIPTORS:  # pragma: no cover: tested on Linux
-        server.ensure_running()
-    if not _HAS_DESCRIPTORS or _runs(server._forkserver_pid):
+    if not _HAS_DESCRIPTORS or not {"_forkserver_address", "_forkserver_pid"} <= vars(server).keys():
+        server.ensure_running()  # pragma: no cover: tested on Linux, with Pythons that have these names
+        return  # pragma: no cover
+    if _runs(server._forkserver_pid):
         return
     _clear(tempfile.gettempdir())
     resource_tracker.ensure_running()  # which takes its time, and would take it while there is a name
