@@ -95,14 +95,14 @@ Location = Store | str | PathLike[str]
 """Where a dataset is: a store, or a path."""
 
 
-def read_spec(location: Location, known: Sequences = Sequences()) -> Spec | None:  # noqa: B008 (it cannot be changed)
+def read_spec(location: Location, known: Sequences | None = None) -> Spec | None:
     """Return the spec in recipe.json; None where there is none. Raises FormatError.
 
     Where it refers to the sequences that are `known`, their file need not be there.
     """
     values, store = read_json(location, RECIPE_NAME), open_store(location)
     if isinstance(values, dict):
-        refer(values.get("recipe"), store.open, str(store), known)
+        refer(values.get("recipe"), store.open, str(store), known or Sequences())
     return None if values is None else Spec.from_json(values)
 
 

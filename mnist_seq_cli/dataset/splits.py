@@ -380,5 +380,6 @@ def _part_of(sequences: Sequences, pool: Pool) -> Sequences:
     """Return those of the listed sequences that are in a part of them all; one that is listed twice is in one part."""
     numbers, (low, high, whole) = sequences.numbers(), pool
     size = int(numbers.max()) + 1
-    part = permute(0, "label_pool", size, np.arange(size * low // whole, size * high // whole))
-    return sequences.chosen(np.isin(numbers, part))
+    in_part = np.zeros(size, dtype=np.bool_)
+    in_part[permute(0, "label_pool", size, np.arange(size * low // whole, size * high // whole))] = True
+    return sequences.chosen(in_part[numbers])
