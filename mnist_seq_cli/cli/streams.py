@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Sequence
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from mnist_seq_cli.errors import FormatError, OutputError, RequestError, printable
+
+if TYPE_CHECKING:
+    from mnist_seq_cli.recipe.options.sequences import Sequences
 
 MAX_STDIN = 128 << 20
 """Bytes that are taken from stdin, at most, where all of them have to be held."""
@@ -59,21 +63,26 @@ def print_lines(lines: Iterable[str]) -> None:
             click.echo("\n".join(waiting), color=True)  # or escapes would be taken out of names
 
 
-def text_lines(path: str) -> Sequence[str]:
-    """Return the lines of a text file or a pipe, or of stdin for `-`. Raises RequestError, FormatError, OSError."""
-    from mnist_seq_cli.inputs import read_once
+def typed_sequences(path: str) -> Sequences:
+    """Return the sequences in a text file or a pipe, or in stdin for `-`. Raises RequestError, FormatError, OSError."""
+    from mnist_seq_cli.inputs import open_once
+    from mnist_seq_cli.recipe.options.sequences import blocks_in, read_sequences
     from mnist_seq_cli.storage.location import local_path
 
-    if path == "-":
-        content = stdin().read(MAX_STDIN + 1)
-        if len(content) > MAX_STDIN:
-            raise FormatError(f"more than {MAX_STDIN >> 20} MiB come from stdin", hint="give the name of a file")
-    else:
-        content = read_once(local_path(path, "read"), MAX_STDIN)
+    name = "stdin" if path == "-" else path
+
+    def blocks(file: BinaryIO) -> Iterator[bytes]:
+        size = 0
+        for block in blocks_in(file):
+            size += len(block)
+            if size > MAX_STDIN:
+                raise FormatError(f"{name} has more than {MAX_STDIN >> 20} MiB of sequences", hint="give fewer")
+            yield block
+
     try:
-        return content.decode("utf-8").split("\n")
+        with nullcontext(stdin()) if path == "-" else open_once(local_path(path, "read")) as file:
+            return read_sequences(blocks(file))
     except UnicodeDecodeError:
-        name = "stdin" if path == "-" else path
         raise FormatError(f"{name} is not text", hint="give one sequence a line") from None
 
 

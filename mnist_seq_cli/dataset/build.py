@@ -112,7 +112,8 @@ def _runner(workers: int) -> Runner:
 
 def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch) -> Summary:
     store, spec, journal = job.store, job.spec, Journal(job.store)
-    sound = before == spec and not any(verify(store, run=run, stop=stop))
+    needs_labels = manifest.refers_to_labels(store) and not manifest.has_labels(store, spec)
+    sound = before == spec and not needs_labels and not any(verify(store, run=run, stop=stop))
     if stop:
         raise stopped(stop, "stopped before anything was changed", False)
     if sound:
@@ -125,7 +126,7 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch)
     store.clean()
     journal.begin(known.values())
     store.remove(MANIFEST_NAME)
-    if before != spec or manifest.changed_text(store, RECIPE_NAME):
+    if before != spec or needs_labels or manifest.changed_text(store, RECIPE_NAME):
         manifest.write_spec(store, spec)
     prepare(store, spec)
     tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)

@@ -11,6 +11,7 @@ from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.dataset.shards import agrees, in_place
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.format import InPlaceFormat
+from mnist_seq_cli.recipe.options.sequences import LABELS_NAME
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.store import STATE_NAME, Store
 
@@ -25,7 +26,12 @@ def check_store(store: Store, spec: Spec) -> None:
     if isinstance(format_, InPlaceFormat):
         in_place(store, format_)
     shards = () if format_.SMALL_FILES else [name for name, planned in format_.existing(spec, store) if planned]
-    store.check(format_.folders(spec, store), (RECIPE_NAME, MANIFEST_NAME, *format_.file_names(spec), *shards))
+    labels = [LABELS_NAME] if spec.recipe.sequences.are_many else []
+    files = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec), *shards)
+    store.check(format_.folders(spec, store), files)
+    others = labels and store.size(LABELS_NAME) is not None and not manifest.has_labels(store, spec)
+    if others and not manifest.refers_to_labels(store):
+        raise RequestError(f"{store}/{LABELS_NAME} is in the way: it would be written anew", hint="move it away")
 
 
 def earlier_spec(store: Store, spec: Spec) -> Spec | None:
@@ -35,7 +41,7 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
     """
     overwrite = "`overwrite` starts anew, or choose another directory"
     try:
-        before = manifest.read_spec(store) or _restored(store, spec)
+        before = manifest.read_spec(store, spec.recipe.sequences) or _restored(store, spec)
     except FormatError as error:
         before = _restored(store, spec)
         if before is None:
@@ -91,7 +97,7 @@ def clear(store: Store, spec: Spec) -> None:
     Raises RequestError, before anything is removed, where that is in the way of what `spec` asks for.
     """
     try:
-        earlier = manifest.read_spec(store)
+        earlier = manifest.read_spec(store, spec.recipe.sequences)
         if earlier is not None:
             formats.get(earlier.format)
     except FormatError:
@@ -115,6 +121,8 @@ def clear(store: Store, spec: Spec) -> None:
         for folder in format_.folders(earlier, store):
             store.prune(folder)
     store.remove(STATE_NAME)
+    if manifest.refers_to_labels(store):
+        store.remove(LABELS_NAME)
     store.remove(RECIPE_NAME)
 
 

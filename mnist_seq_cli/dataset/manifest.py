@@ -1,6 +1,7 @@
 """Owns the metadata files of a dataset: what was asked for, what each shard came out as, and that it is complete.
 
     recipe.json                   what was asked for (Spec)
+    labels.txt                    the sequences that it refers to, where they are many
     manifest.json                 what is there (Manifest); written last, so its presence means complete
     .mnistseq/records.jsonl       what is there so far (Record), while a run is going on or has been interrupted
 
@@ -22,10 +23,11 @@ from typing import Any, Self
 from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.recipe.json_values import parse_json, typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_FILE
+from mnist_seq_cli.recipe.options.sequences import LABELS_NAME, Sequences, refer
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
-from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store
+from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store, sum_of
 
 MANIFEST_NAME = "manifest.json"
 SPLITS_NAME = "splits.json"
@@ -36,6 +38,9 @@ MANIFEST_VERSION = 1
 _MAX_LINE = 4096
 _CONTENT: dict[str, Any] = {"files": 0, "bytes": 0, "sha256": "", "crcs": ()}
 """What a record has of the content of a shard, and how it is without."""
+
+_SMALL = 1 << 20
+"""Bytes that a recipe.json has not, which refers to the many sequences of a recipe."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -109,9 +114,14 @@ Location = Store | str | PathLike[str]
 """Where a dataset is: a store, or a path."""
 
 
-def read_spec(location: Location) -> Spec | None:
-    """Return the spec in recipe.json; None where there is none. Raises FormatError."""
-    values = read_json(location, RECIPE_NAME)
+def read_spec(location: Location, known: Sequences | None = None) -> Spec | None:
+    """Return the spec in recipe.json; None where there is none. Raises FormatError.
+
+    Where it refers to the sequences that are `known`, their file need not be there.
+    """
+    values, store = read_json(location, RECIPE_NAME), open_store(location)
+    if isinstance(values, dict):
+        refer(values.get("recipe"), store.open, str(store), known or Sequences())
     return None if values is None else Spec.from_json(values)
 
 
@@ -124,8 +134,26 @@ def require_spec(location: Location) -> Spec:
 
 
 def write_spec(store: Store, spec: Spec) -> None:
-    """Write recipe.json. Raises OSError."""
+    """Write recipe.json, and labels.txt after it, where it refers to that. Raises OSError."""
     store.put(RECIPE_NAME, [(json.dumps(spec.to_json(), indent=2) + "\n").encode()])
+    if spec.recipe.sequences.are_many:
+        store.put(LABELS_NAME, spec.recipe.sequences.text())
+
+
+def refers_to_labels(store: Store) -> bool:
+    """Return whether there is a recipe.json that refers to labels.txt. Raises OSError."""
+    with suppress(FormatError):
+        values = read_json(store, RECIPE_NAME) if (store.size(RECIPE_NAME) or 0) < _SMALL else None
+        recipe = values.get("recipe") if isinstance(values, dict) else None
+        return isinstance(recipe, dict) and isinstance(recipe.get("sequences"), dict)
+    return False
+
+
+def has_labels(store: Store, spec: Spec) -> bool:
+    """Return whether labels.txt is as `write_spec` writes it for a spec that needs it. Raises OSError."""
+    with suppress(FileNotFoundError, IsADirectoryError), store.open(LABELS_NAME) as file:
+        return sum_of(file).sha256 == spec.recipe.sequences.sha256
+    return False
 
 
 def read_manifest(location: Location) -> Manifest | None:

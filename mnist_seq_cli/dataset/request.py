@@ -44,7 +44,7 @@ def spec_of(directory: Path, request: Request, form: Form, source: Source, *, ov
     before = None
     if not overwrite:
         with suppress(FormatError, OSError):
-            before = manifest.read_spec(directory)
+            before = manifest.read_spec(directory, request.sequences)
     shard_size, compression = form.shard_size, form.compression
     if before is not None:
         request = replace(request, seed=before.recipe.seed if request.seed is None else request.seed)

@@ -35,7 +35,7 @@ from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.json_values import typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
-from mnist_seq_cli.recipe.options.notation import Digits
+from mnist_seq_cli.recipe.options.sequences import Sequences
 from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING, Pool
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, draw_seed
@@ -157,7 +157,9 @@ def _label_pools(sizes: Mapping[str, int], recipe: Recipe) -> dict[str, Pool]:
     """
     if recipe.pattern:
         return pools(sizes)  # which is refused
-    labels = len(set(recipe.sequences)) or len(recipe.digits) ** recipe.length
+    labels = len(recipe.digits) ** recipe.length
+    if recipe.sequences:
+        labels = int(recipe.sequences.numbers().max()) + 1
     parts, times, total = pools(sizes, [labels]), recipe.per_label, sum(sizes.values())
     if not times:
         return parts
@@ -207,7 +209,7 @@ def plan(
     for name, size in sizes.items():
         listed, label_pool = request.sequences, request.label_pool
         if by != "glyph" and listed:
-            listed = tuple(_part_of(listed, labels[name]))
+            listed = _part_of(listed, labels[name])
         elif by != "glyph":
             label_pool = labels[name]
         one = replace(
@@ -231,7 +233,7 @@ def _check_lost(directory: Path, planned: Iterable[Split]) -> None:
     for path, spec, _ in planned:
         before = None
         with suppress(FormatError):
-            before = manifest.read_spec(path)
+            before = manifest.read_spec(path, spec.recipe.sequences)
         if before is not None and before != spec:
             raise RequestError(
                 f"{directory} has lost its {SPLITS_NAME}, and {path.name} is not the split that is asked for: "
@@ -311,7 +313,7 @@ def shared(by: By, recipes: Mapping[str, Recipe]) -> list[str]:
 
     Nothing but the recipes is looked at: what they may sample, not what they have sampled.
     """
-    written = {name: frozenset(recipe.sequences) for name, recipe in recipes.items()}
+    written = {name: recipe.sequences for name, recipe in recipes.items()}
     found = []
     for one, other in combinations(recipes, 2):
         if by != "label" and not _glyphs_apart(recipes[one], recipes[other]):
@@ -374,11 +376,10 @@ def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool)
     return splits
 
 
-def _part_of(sequences: Sequence[Digits], pool: Pool) -> list[Digits]:
+def _part_of(sequences: Sequences, pool: Pool) -> Sequences:
     """Return those of the listed sequences that are in a part of them all; one that is listed twice is in one part."""
-    different = list(dict.fromkeys(sequences))
-    low, high, whole = pool
-    size = len(different)
-    numbers = permute(0, "label_pool", size, np.arange(size * low // whole, size * high // whole))
-    in_part = {different[number] for number in numbers.tolist()}
-    return [sequence for sequence in sequences if sequence in in_part]
+    numbers, (low, high, whole) = sequences.numbers(), pool
+    size = int(numbers.max()) + 1
+    in_part = np.zeros(size, dtype=np.bool_)
+    in_part[permute(0, "label_pool", size, np.arange(size * low // whole, size * high // whole))] = True
+    return sequences.chosen(in_part[numbers])

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.random_words import Numbers, as_array, bounded_integers, words
-from mnist_seq_cli.recipe.options.notation import Digits
 from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING
 from mnist_seq_cli.recipe.recipe import Recipe
 
@@ -102,29 +101,26 @@ _STEP = 2_048
 def possible_digits(recipe: Recipe) -> frozenset[int]:
     """Return the digits that any sample of the recipe may write."""
     if recipe.sequences:
-        return frozenset(digit for sequence in recipe.sequences for digit in sequence)
+        return frozenset(np.flatnonzero(np.bincount(recipe.sequences.digits)).tolist())
     if recipe.check:
         return frozenset(range(10))
     return _parsed(recipe.pattern).digits if recipe.pattern else frozenset(recipe.digits)
 
 
-@lru_cache(maxsize=4)
-def _arrays(written: tuple[Digits, ...]) -> Sequences:
-    lengths = np.array([len(sequence) for sequence in written], dtype=np.int32)
-    digits = np.zeros((len(written), lengths.max()), dtype=np.int64)
-    digits[np.arange(digits.shape[1]) < lengths[:, None]] = [digit for sequence in written for digit in sequence]
-    return digits, lengths
-
-
 def _listed(recipe: Recipe, samples: Numbers) -> Sequences:
     """Return the listed sequences one after another; shuffled, each round in an order of its own."""
-    digits, lengths = _arrays(recipe.sequences)
-    rounds, offsets = np.divmod(as_array(samples), len(lengths))
+    listed = recipe.sequences
+    rounds, offsets = np.divmod(as_array(samples), len(listed))
     if recipe.shuffle:
         for number in np.unique(rounds):
             here = rounds == number
-            offsets[here] = permute(recipe.seed, f"order/{number}", len(lengths), offsets[here])
-    return digits[offsets], lengths[offsets]
+            offsets[here] = permute(recipe.seed, f"order/{number}", len(listed), offsets[here])
+    starts = listed.bounds[offsets].astype(np.int64)
+    lengths = (listed.bounds[offsets + 1] - starts).astype(np.int32)
+    digits = np.zeros((len(offsets), listed.longest), dtype=np.int64)
+    written = np.arange(listed.longest) < lengths[:, None]
+    digits[written] = listed.digits[(starts[:, None] + np.arange(listed.longest))[written]]
+    return digits, lengths
 
 
 def _balanced(recipe: Recipe, samples: Numbers) -> Sequences:

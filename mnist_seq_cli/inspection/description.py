@@ -61,7 +61,7 @@ def _digits(recipe: Recipe) -> str:
             return (f"{sizes[0]} to {sizes[-1]}" if run else _and(sizes)) + " a strip, all lengths alike likely"
         shares = ", ".join(f"{size} ({weight})" for size, weight in recipe.lengths[:_FEW])
         return f"a strip, with weights: {shares}" + (", …" if len(sizes) > _FEW else "")
-    shortest = min(map(len, recipe.sequences), default=recipe.length)
+    shortest = recipe.sequences.shortest or recipe.length
     if recipe.pattern:
         return f"up to {recipe.length} a strip"
     return f"{recipe.length} a strip" if shortest == recipe.length else f"{shortest} to {recipe.length} a strip"

@@ -7,9 +7,10 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from mnist_seq_cli import inputs
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
@@ -21,6 +22,9 @@ KEYS = (
     *("file_path", "filepath", "image_path", "image_name", "image_file", "image_id", "img", "img_path", "sample_id"),
 )
 VALUES = ("prediction", "predicted", "pred", "output", "reading", "digits", "text", "label", "sequence")
+
+MAX_LINE = 1 << 20
+"""Characters of a line that is read."""
 
 _INDEX = ("", "unnamed: 0")
 """What pandas calls its index where that has no name, when it writes and when it reads."""
@@ -39,12 +43,27 @@ class Row(NamedTuple):
 
 def read_file(path: Path) -> Iterator[Row]:
     """Yield the predictions in a file. Raises RequestError where there is none, FormatError, OSError."""
-    name = one_line(str(path), 200)
+    with inputs.open_once(path) as file:
+        yield from read_stream(file, one_line(str(path), 200))
+
+
+def read_stream(file: BinaryIO, name: str) -> Iterator[Row]:
+    """Yield the predictions in what comes from a file, of which no more than a line is held. Raises FormatError."""
+    text = io.TextIOWrapper(file, encoding="utf-8")
     try:
-        with inputs.open_once(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
-            yield from read(lines, name)
+        yield from read(_lines(text, name), name)
     except UnicodeDecodeError:
         raise FormatError(f"{name} is not text", hint="give CSV, JSON lines, or one prediction a line") from None
+    finally:
+        text.detach()
+
+
+def _lines(text: io.TextIOWrapper, name: str) -> Iterator[str]:
+    for number, line in enumerate(iter(partial(text.readline, MAX_LINE + 1), ""), 1):
+        if len(line) > MAX_LINE:
+            problem = f"{name}, line {number} has more than {MAX_LINE} characters, too many for a prediction"
+            raise FormatError(problem, hint="give CSV, JSON lines, or one prediction a line")
+        yield line
 
 
 def read(lines: Iterable[str], name: str) -> Iterator[Row]:

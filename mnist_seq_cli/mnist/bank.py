@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_seq_cli.codecs.file_array import blocks_of
 from mnist_seq_cli.errors import FormatError, OutputError, RequestError
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.recipe.parts.appearance import PAPERS
@@ -72,7 +73,7 @@ class Source:
 
 
 class Bank:
-    """Glyphs by digit. Holds views of memory-mapped files, and small index arrays; never a copy of the images.
+    """Glyphs by digit. Holds small index arrays beside the images, which are mapped where they are the bundled ones.
 
     `height` and `width` are those of a glyph in px; `labels` uint8 (n,); `counts` int64 (10,), the glyphs of each
     digit; `identity` names the content in a recipe: "train", "test", "all" or "sha256:…". Glyph ids are
@@ -155,7 +156,8 @@ class Bank:
     def sums(self) -> list[bytes]:
         """Return a sum of 16 bytes of each image and its size, in order: equal for equal images, in practice only."""
         size = b"%d:" % self.width
-        return [blake2b(size + row.tobytes(), digest_size=16).digest() for part in self._parts for row in part]
+        rows = (row for part in self._parts for block in blocks_of(part) for row in block)
+        return [blake2b(size + row.tobytes(), digest_size=16).digest() for row in rows]
 
     @property
     def facts(self) -> GlyphFacts:
@@ -207,7 +209,7 @@ def find(
 
 
 def load(source: Source) -> Bank:
-    """Return the bank of a source; the same object for the same glyphs, so that a process maps its files once.
+    """Return the bank of a source; the same object for the same glyphs, so that a process reads its files once.
 
     Raises as `read` does.
     """
@@ -224,7 +226,7 @@ def read(source: Source) -> Bank:
         directory = bundled_directory()
         files = {"train": BUNDLED_FILES[:2], "test": BUNDLED_FILES[2:], "all": BUNDLED_FILES}[source.name]
         pairs = [
-            _read_pair(directory / images.name, directory / labels.name)
+            _read_pair(directory / images.name, directory / labels.name, mapped=True)
             for images, labels in zip(files[::2], files[1::2], strict=True)
         ]
         return Bank(
@@ -235,8 +237,9 @@ def read(source: Source) -> Bank:
         )
     images, labels = _read_pair(source.images, source.labels)
     digest = sha256(f"{images.shape}".encode())
-    digest.update(images.data)
-    digest.update(labels.data)
+    for array in (images, labels):
+        for block in blocks_of(array):
+            digest.update(block.data)
     return Bank([images], labels, identity=f"sha256:{digest.hexdigest()}")
 
 
@@ -252,8 +255,10 @@ def bundled_directory() -> Path:
     raise OutputError("the MNIST files that belong to mnistseq are missing", hint="install it again")
 
 
-def _read_pair(image_path: Path, label_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    images, labels = idx.read(image_path), idx.read(label_path)
+def _read_pair(
+    image_path: Path, label_path: Path, *, mapped: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    images, labels = idx.read(image_path, mapped=mapped), np.asarray(idx.read(label_path, mapped=mapped))
     if images.ndim == 1 and labels.ndim == 3:
         raise FormatError(
             f"{image_path} holds labels and {label_path} holds images", hint="give them the other way round"

@@ -6,28 +6,32 @@ the values in C order, big-endian. A header is believed only when the bytes that
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_seq_cli.codecs.file_array import FileArray, read_into
 from mnist_seq_cli.errors import FormatError, RequestError
 
 TYPES: dict[int, str] = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """NumPy's name for each type code of the format."""
 
 MAX_DIMENSIONS = 8
-MAX_INFLATED = 1 << 30
-"""Bytes that a gzip file may inflate to: what is larger is better decompressed on disk, where it can be mapped."""
+MAX_HELD, MAX_INFLATED = 128 << 20, 1 << 30
+"""Bytes of a plain file that is held, and those that a gzip file may inflate to."""
 
 _LONGEST_HEADER = 4 + 4 * MAX_DIMENSIONS
-_BELIEVED = 64 << 20
+_BELIEVED, MAX_RATIO = 64 << 20, 500
+"""Bytes that any gzip file may inflate to; one that claims more, so many times its own size: deflate makes 1,030."""
+
 _PIECE_IN, _PIECE_OUT = 1 << 14, 1 << 20
 _GZIP = b"\x1f\x8b"
 _SEALED = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -46,24 +50,40 @@ class Header(NamedTuple):
         return self.size + math.prod(self.shape) * self.dtype.itemsize
 
 
-def read(source: Path | bytes, *, name: str = "") -> NDArray[Any]:
+def read(source: Path | bytes, *, name: str = "", mapped: bool = False) -> NDArray[Any]:
     """Return the array in an IDX file: read-only, of the file's type (big-endian where it has more than one byte).
 
-    A plain file is memory-mapped; gzip is inflated in memory, up to 1 GiB. `name` stands for the file in messages.
+    A plain file of up to 128 MiB is held, and of a larger one rows are read when they are asked for: the array is a
+    `FileArray` then. Gzip is inflated in memory, up to 1 GiB. A file that nobody else writes to can be `mapped`. `name`
+    stands for the file in messages.
 
     Raises FormatError, before anything large is allocated, for whatever is not exactly one IDX array; RequestError for
-    a pipe or a device, OSError when the file cannot be read.
+    a pipe or a device, OSError when the file cannot be read, or is cut while it is.
     """
     name = name or (str(source) if isinstance(source, Path) else "IDX data")
     try:
-        content = _contents(source)
-        if content[:2] == _GZIP:
-            content = _inflate(content)
-        header = _parse_header(content)
-        _check_size(header, len(content))
+        with _opened(source) as file:
+            size, start = file.seek(0, 2), _start(file)
+            if start[:2] == _GZIP:
+                return _inflate(file, size)
+            header = _parse_header(start)
+            _check_size(header, size)
+            if isinstance(source, bytes) or mapped:
+                content = source if isinstance(source, bytes) else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                return _shaped(np.frombuffer(content, np.uint8, offset=header.size), header)
+            if size > MAX_HELD:
+                return cast("NDArray[Any]", FileArray(source, header.dtype, header.shape, header.size))
+            values = np.empty(size - header.size, np.uint8)
+            file.seek(header.size)
+            read_into(file, values, source)
+            return _shaped(values, header)
     except FormatError as error:
         raise FormatError(f"{name} is not an IDX file: {error.args[0]}", hint=error.hint) from None
-    array = np.frombuffer(content, dtype=header.dtype, offset=header.size).reshape(header.shape)
+
+
+def _shaped(values: NDArray[np.uint8], header: Header) -> NDArray[Any]:
+    """Return bytes as the array that a header says."""
+    array = values.view(header.dtype).reshape(header.shape)
     array.flags.writeable = False
     return array
 
@@ -112,23 +132,27 @@ def _type_code(dtype: np.dtype[Any]) -> int:
     raise FormatError(f"IDX has no type for {dtype}", hint="uint8, int8, int16, int32, float32 or float64")
 
 
-def _contents(source: Path | bytes) -> memoryview:
+def _opened(source: Path | bytes) -> BinaryIO:
     if isinstance(source, bytes):
-        return memoryview(source)
+        return io.BytesIO(source)
     if source.is_fifo() or source.is_char_device():
         raise RequestError(
             f"{source} is not a file", hint="give one: it is read more than once, which a pipe cannot be"
         )
-    with source.open("rb") as file:
-        if not file.seek(0, 2):
-            raise FormatError("it is empty")
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    return source.open("rb")
 
 
-def _parse_header(content: memoryview) -> Header:
+def _start(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(_LONGEST_HEADER)
+
+
+def _parse_header(content: bytes) -> Header:
+    if not content:
+        raise FormatError("it is empty: it has 0 bytes, too few for a header")
     if len(content) < 4:
         raise FormatError(f"it has {len(content)} bytes, too few for a header")
-    start = bytes(content[:8])
+    start = content[:8]
     for magic, format_name in _SEALED.items():
         if start.startswith(magic):
             raise FormatError(f"it is compressed with {format_name}", hint="decompress it first; gzip would do")
@@ -163,29 +187,31 @@ def _check_size(header: Header, actual: int) -> None:
         raise FormatError(f"its header claims {shape} values, {header.total} bytes, and it has {actual}")
 
 
-def _inflate(content: memoryview) -> memoryview:
-    """Return the content of a gzip file, giving up as soon as it cannot be the IDX file that its first bytes announce.
+def _inflate(file: BinaryIO, size: int) -> NDArray[Any]:
+    """Return the array in a gzip file, giving up as soon as it cannot be the IDX file that its first bytes announce.
 
     What claims to be large is inflated twice, the first time only to see that it is true.
     """
     start = b""
-    for piece in _gunzip(content):
+    for piece in _gunzip(file, size):
         start += piece
         if len(start) >= _LONGEST_HEADER:
             break
-    header = _parse_header(memoryview(start))
+    header = _parse_header(start[:_LONGEST_HEADER])
     expected = header.total
-    if expected > MAX_INFLATED:
+    if expected > MAX_INFLATED or expected > max(_BELIEVED, size * MAX_RATIO):
         raise FormatError(
-            f"its header claims {expected} bytes, too many to inflate in memory",
-            hint="decompress it on disk with gunzip: a plain file is mapped, not loaded",
+            f"its header claims {expected} bytes, too many to inflate in memory from {size}",
+            hint="decompress it on disk with gunzip: a plain file is not held as a whole",
         )
     if expected > _BELIEVED:
-        _check_size(header, sum(map(len, _up_to(expected, _gunzip(content)))))
-    inflated = bytearray()
-    for piece in _up_to(expected, _gunzip(content)):
-        inflated += piece
-    return memoryview(inflated)
+        _check_size(header, sum(map(len, _up_to(expected, _gunzip(file, size)))))
+    content, filled = np.empty(expected, np.uint8), 0
+    for piece in _up_to(expected, _gunzip(file, size)):
+        content[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+        filled += len(piece)
+    _check_size(header, filled)
+    return _shaped(content[header.size :], header)
 
 
 def _up_to(expected: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -198,20 +224,20 @@ def _up_to(expected: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def _gunzip(content: memoryview) -> Iterator[bytes]:
+def _gunzip(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Yield the inflated bytes of a gzip file in pieces of at most 1 MiB, all members in turn, each checked."""
-    position, empty_members = 0, 0
-    while position < len(content):
-        if content[position : position + 2] != _GZIP:
-            raise FormatError(f"{len(content) - position} bytes of something else follow the gzip data")
+    file.seek(0)
+    pending, empty_members = file.read(_PIECE_IN), 0
+    while pending:
+        if len(pending) < 2:
+            pending += file.read(_PIECE_IN)
+        if pending[:2] != _GZIP:
+            raise FormatError(f"{len(pending) + size - file.tell()} bytes of something else follow the gzip data")
         member, produced = zlib.decompressobj(zlib.MAX_WBITS | 16), 0
-        pending: memoryview | bytes = b""
         while not member.eof:
+            pending = pending or file.read(_PIECE_IN)
             if not pending:
-                pending = content[position : position + _PIECE_IN]
-                position += len(pending)
-                if not pending:
-                    raise FormatError("its gzip data is truncated")
+                raise FormatError("its gzip data is truncated")
             try:
                 piece = member.decompress(pending, _PIECE_OUT)
             except zlib.error as error:
@@ -220,7 +246,7 @@ def _gunzip(content: memoryview) -> Iterator[bytes]:
             produced += len(piece)
             if piece:
                 yield piece
-        position -= len(member.unused_data)
+        pending = member.unused_data or file.read(_PIECE_IN)
         empty_members += not produced
         if empty_members > 16:
             raise FormatError("its gzip data has many empty parts")

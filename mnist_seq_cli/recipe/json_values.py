@@ -14,6 +14,9 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
+MAX_VALUES = 10_000_000
+"""Values in a JSON file: as many as an earlier version wrote of five million labels; each can take 60 bytes."""
+
 NEWER = "a newer mnistseq may read it"
 
 
@@ -36,6 +39,8 @@ def typed_fields(values: object, known: Mapping[str, type], what: str, hint: str
 
 def parse_json(content: bytes, name: str) -> object:
     """Return the values in a JSON file; `name` stands for it in messages. Raises FormatError for what is not JSON."""
+    if content.count(b",") + content.count(b"[") + content.count(b"{") > MAX_VALUES:
+        raise FormatError(f"{name} is too large to be true: it has more than {MAX_VALUES:,} values")
     try:
         values = json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from mnist_seq_cli.recipe.options.bounds import (
 from mnist_seq_cli.recipe.options.kinds import Choice, Flag, Integer, NameOrPath, WeightedLengths
 from mnist_seq_cli.recipe.options.notation import Lengths
 from mnist_seq_cli.recipe.options.option import REQUIRED, check_options, options_of, result
+from mnist_seq_cli.recipe.options.sequences import Sequences
 from mnist_seq_cli.recipe.parts.appearance import Appearance, check_background_name
 from mnist_seq_cli.recipe.parts.exclusions import check_exclusions
 from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING, GlyphFacts, Glyphs, check_source
@@ -59,6 +61,7 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
     ink_width: int = result(20, Integer(0, MAX_WIDTH))
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_options(type(self), self)
         if not self.height:
             object.__setattr__(self, "height", self.glyph_height)
@@ -80,11 +83,9 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
             raise RequestError("`width=fit` leaves no room to align in", hint="leave `align` out")
 
     def _check_writing(self) -> None:
-        for sequence in self.sequences:
-            if not 0 < len(sequence) <= self.length or not all(
-                type(digit) is int and 0 <= digit <= 9 for digit in sequence
-            ):
-                raise RequestError(f"{sequence!r} is not a sequence of 1 to {self.length} digits")
+        if self.sequences and not 0 < self.sequences.shortest <= self.sequences.longest <= self.length:
+            wrong = next(sequence for sequence in self.sequences if not 0 < len(sequence) <= self.length)
+            raise RequestError(f"{wrong!r} is not a sequence of 1 to {self.length} digits")
         self._check_lengths()
         if self.pattern:
             from mnist_seq_cli.recipe.pattern import parse
@@ -177,7 +178,10 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
         return len(self.sequences) or None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as JSON values, every field of it, so that nothing depends on a later default."""
+        """Return the recipe as JSON values, every field of it, so that nothing depends on a later default.
+
+        From 10,000 `sequences` on these are a reference to a file with them: `sequences.text()`.
+        """
         values = {name: each.json_of(getattr(self, name)) for name, each in options_of(type(self)).items()}
         return {"version": RECIPE_VERSION, "seed": values.pop("seed"), **values}
 
@@ -197,7 +201,7 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
         except RequestError as error:
             raise FormatError(f"the recipe is not valid: {error}") from None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The SHA-256 of the canonical JSON, in hexadecimal: equal for equal recipes.
 
@@ -208,7 +212,15 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
         for name, each in options_of(type(self)).items():
             if each.since > 1 and getattr(self, name) == each.default:
                 del values[name]
-        return sha256(canonical_json(values).encode()).hexdigest()
+        if not self.sequences.are_many:
+            return sha256(canonical_json(values).encode()).hexdigest()
+        before, _, after = canonical_json(values | {"sequences": None}).partition('"sequences":null')
+        digest, separator = sha256(f'{before}"sequences":["'.encode()), b""
+        for piece in self.sequences.text():
+            digest.update(separator + piece[:-1].replace(b"\n", b'","'))
+            separator = b'","'
+        digest.update(f'"]{after}'.encode())
+        return digest.hexdigest()
 
 
 def fields_from_json(kind: type, values: object, hint: str = NEWER) -> dict[str, Any]:
@@ -221,10 +233,15 @@ def fields_from_json(kind: type, values: object, hint: str = NEWER) -> dict[str,
     known = {"version": int, **{name: each.kind.json_type for name, each in options_of(kind).items()}}
     if isinstance(values, dict):
         known = {name: type_ for name, type_ in known.items() if name in values}
+        if isinstance(values.get("sequences"), Sequences):  # to which they referred
+            known |= {"sequences": Sequences}
     checked = typed_fields(values, known, "the recipe", hint)
     checked.pop("version", None)
     try:
-        return {name: options_of(kind)[name].kind.from_json(name, value) for name, value in checked.items()}
+        return {
+            name: value if isinstance(value, Sequences) else options_of(kind)[name].kind.from_json(name, value)
+            for name, value in checked.items()
+        }
     except RequestError as error:
         raise FormatError(f"the recipe is not valid: {error}") from None
 

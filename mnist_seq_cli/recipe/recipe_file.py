@@ -10,13 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mnist_seq_cli import inputs
 from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError, one_line
-from mnist_seq_cli.inputs import read_once
 from mnist_seq_cli.recipe.json_values import parse_json, typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 from mnist_seq_cli.recipe.options.kinds import IntegerOr, LengthOrLengths, Ranged
 from mnist_seq_cli.recipe.options.option import REQUIRED, options_of
+from mnist_seq_cli.recipe.options.sequences import Sequences, refer
 from mnist_seq_cli.recipe.parts.appearance import PAPERS, is_content
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.recipe import FIELDS, Recipe, fields_from_json
@@ -33,14 +34,23 @@ def read(path: Path) -> dict[str, Any]:
         raise RequestError(f"there is no recipe {path}", hint="give a recipe.json, or a file in TOML")
     if path.is_dir():
         raise FormatError(f"{path} is not a file")
-    content = read_once(path, MAX_FILE)
+    content = inputs.read_once(path, MAX_FILE)
     is_toml = path.suffix.lower() == ".toml" or (path.is_fifo() and not content.lstrip().startswith(b"{"))
     values = _toml(path, content) if is_toml else parse_json(content, str(path))
     try:
-        return _words(values)
+        return _words(_with_labels(path, values))
     except MnistseqError as error:
         hint = error.hint or "names and values are as in a recipe.json"
         raise FormatError(f"{path} is no recipe: {error.args[0]}", hint=hint) from None
+
+
+def _with_labels(path: Path, values: object) -> object:
+    """Return values with the sequences in place of references to them. Raises FormatError, OSError."""
+    known = Sequences()
+    for part in (values, values.get("recipe"), values.get("request")) if isinstance(values, dict) else ():
+        refer(part, lambda name: inputs.open_once(path.with_name(name)), str(path.parent), known)
+        known = part["sequences"] if isinstance(part, dict) and "sequences" in part else known
+    return values
 
 
 def _words(values: object) -> dict[str, Any]:

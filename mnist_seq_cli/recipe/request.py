@@ -125,7 +125,7 @@ def _lengths(request: Request) -> tuple[int, int, Lengths]:
 
         shortest, longest = parse(request.pattern).bounds
     elif request.sequences:
-        shortest, longest = min(map(len, request.sequences)), max(map(len, request.sequences))
+        shortest, longest = request.sequences.shortest, request.sequences.longest
     elif isinstance(length, tuple):
         shortest, longest = length[0][0], length[-1][0]
         return shortest, longest, length if shortest < longest else ()

@@ -1,6 +1,6 @@
 """Owns the export of IDX files: a selection of their rows, as files or as lines of text.
 
-A plain file is mapped and read a batch at a time, so that it may be larger than memory.
+A large plain file is read a batch at a time, so that it may be larger than memory.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def read_labels(path: Path) -> NDArray[Any]:
         labels = idx.read(inputs.read_once(path, MAX_FILE), name=str(path))
     else:
         inputs.require_file(path)
-        labels = idx.read(path)
+        labels = np.asarray(idx.read(path))
     if labels.ndim != 1 or labels.dtype.kind not in "ui":
         shape = "×".join(map(str, labels.shape))
         raise FormatError(f"{path} holds {labels.dtype.name} values of shape {shape}, not one integer label a row")

@@ -24,6 +24,7 @@ from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.canvas import resolve_layout
 from mnist_seq_cli.recipe.options.notation import format_sequence
+from mnist_seq_cli.recipe.options.sequences import Sequences
 from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.storage import local
 
@@ -108,7 +109,8 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
         return loaded
 
     def _sample(self, length: int, sequences: tuple[tuple[int, ...], ...], count: int, width: int | None) -> Batch:
-        request = Request(seed=self._seed, length=length, sequences=sequences, width=width, source=_SOURCE.name)
+        written = Sequences.of(sequences)
+        request = Request(seed=self._seed, length=length, sequences=written, width=width, source=_SOURCE.name)
         recipe = resolve(request, bank.load(_SOURCE).facts)
         first, self._calls = self._calls, self._calls + count
         return compose(recipe, bank.load(_SOURCE), first, first + count)

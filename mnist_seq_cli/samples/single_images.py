@@ -16,6 +16,7 @@ from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.options.notation import Digits, format_sequence
+from mnist_seq_cli.recipe.options.sequences import Sequences
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, draw_seed
 from mnist_seq_cli.storage import local
@@ -64,9 +65,11 @@ def prepare(sequences: Iterable[Digits], request: Request, *, count: int = 1) ->
             digits = f"{shortest} to {longest} digits"
             problem = f"`glyphs=once` counts through strips of one length, and these have {digits}"
             raise RequestError(problem, hint="mnistseq dataset `sequences` takes sequences of any lengths")
-        recipes = dict.fromkeys(each, resolved(replace(request, sequences=tuple(each)), source))
+        recipes = dict.fromkeys(each, resolved(replace(request, sequences=Sequences.of(each)), source))
     else:
-        recipes = {one: resolved(replace(request, sequences=(one,)), source) for one in dict.fromkeys(each)}
+        recipes = {
+            one: resolved(replace(request, sequences=Sequences.of([one])), source) for one in dict.fromkeys(each)
+        }
     total, named = Counter(each), Counter[Digits]()
     images = []
     for index, sequence in enumerate(each):

@@ -19,7 +19,7 @@ from mnist_seq_cli.cli import main
 from mnist_seq_cli.engine.batch import Sample
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inspection import scoring
-from mnist_seq_cli.inspection.predictions import Row, read
+from mnist_seq_cli.inspection.predictions import Row, read, read_stream
 from mnist_seq_cli.inspection.scoring import score
 from mnist_seq_cli.mnist.bank import MISLABELED
 from mnist_seq_cli.reading.read_samples import open_samples
@@ -479,3 +479,24 @@ def test_blank_lines_at_the_end_are_nothing_and_others_are_empty_predictions(
     for name in ("-", tmp_path / "x"):
         score = json.loads(mnistseq("inspect", tmp_path / "out", "--predictions", name, "--json").out)["predictions"]
         assert (score["scored"], score["missing"], score["unknown"]) == (3, 0, 0)
+
+
+def test_a_line_without_an_end_is_refused_at_once() -> None:
+    class Endless(io.RawIOBase):
+        taken = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            self.taken += len(buffer)
+            buffer[:] = bytes(len(buffer))
+            return len(buffer)
+
+    file = Endless()
+    with pytest.raises(
+        FormatError, match=r"^stdin, line 1 has more than 1048576 characters, too many for a prediction"
+    ):
+        list(read_stream(io.BufferedReader(file), "stdin"))
+    assert file.taken < 3 << 20
+    assert [row.text for row in read_stream(io.BytesIO(b"12\r\n\n3"), "x")] == ["12", "", "3"]

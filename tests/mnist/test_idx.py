@@ -3,10 +3,13 @@ import gzip
 import lzma
 import math
 import mmap
+import os
+import pickle
 import struct
 import time
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,13 +17,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ended import Outcome
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from mnist_seq_cli.codecs.file_array import FileArray
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.mnist import idx
+from mnist_seq_cli.mnist import bank, idx
+from mnist_seq_cli.mnist.bank import Source
 
 NATIVE = ["uint8", "int8", "int16", "int32", "float32", "float64"]
 CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
@@ -171,27 +177,82 @@ def test_a_size_beyond_32_bits_is_not_written() -> None:
         idx.encode_header(np.dtype("u1"), (2**32,))
 
 
-# Plain files are mapped
+# Plain files are held, and rows of large ones are read when they are asked for
 
 
-def test_a_plain_file_is_mapped_and_not_loaded(tmp_path: Path) -> None:
+def test_rows_of_a_large_file_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:
-        file.write(header(8, 40, 1024, 1024))
-        file.truncate(16 + 40 * MIB)
+        file.write(header(8, 200, 1024, 1024))
+        file.truncate(16 + 200 * MIB)
     tracemalloc.start()
     try:
         array = idx.read(path)
+        assert (array.shape, array[199].any(), array.max()) == ((200, 1024, 1024), False, 0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < MIB
-    assert array.shape == (40, 1024, 1024)
-    assert not array[39].any()
-    base: Any = array
+    assert peak < 20 * MIB
+
+
+def test_rows_of_a_large_file_are_those_of_an_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x"
+    expected = np.arange(60, dtype=np.int32).reshape(10, 3, 2)
+    path.write_bytes(idx.encode(expected))
+    monkeypatch.setattr(idx, "MAX_HELD", 0)
+    monkeypatch.setattr("mnist_seq_cli.codecs.file_array.BLOCK", 50)
+    array = pickle.loads(pickle.dumps(idx.read(path)))
+    for rows in (3, -1, np.int64(2), slice(2, 7), slice(None), slice(8, 2), slice(9, 1, -3), np.array([5, 5, -2])):
+        assert same(array[rows], expected[rows])
+    assert same(np.stack(list(array)).astype(array.dtype), expected)
+    assert same(np.asarray(array), expected)
+    out = np.empty((2, 6), array.dtype)
+    array.reshape(10, -1).take(np.array([7, 1]), axis=0, out=out, mode="clip")
+    assert same(out, expected[[7, 1]].reshape(2, 6))
+    with pytest.raises(IndexError, match="there are 10 rows"):
+        array[10]
+    path.write_bytes(idx.encode(expected + 1))
+    os.utime(path, (1, 1))
+    with pytest.raises(OSError, match="it was changed while it was read"):
+        array[0]
+
+
+@pytest.mark.parametrize("held", [0, MIB])
+def test_a_file_that_is_cut_while_it_is_read_is_one_line(
+    held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mnistseq: Callable[..., Outcome]
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(idx.encode(np.zeros((99, 20, 20), np.uint8)))
+    monkeypatch.setattr(idx, "MAX_HELD", held)
+    check_size = idx._check_size
+
+    def cut(*sizes: Any) -> None:
+        check_size(*sizes)
+        os.truncate(path, 2_000)
+
+    monkeypatch.setattr(idx, "_check_size", cut)
+    done = mnistseq("decode", path, "-o", tmp_path / "out.npz")
+    assert (done.code, done.out, done.err) == (1, "", f"mnistseq: {path}: it was cut while it was read\n")
+    assert [each.name for each in tmp_path.iterdir()] == ["x"]
+
+
+def test_only_files_that_nobody_else_writes_to_are_mapped() -> None:
+    base: Any = bank.read(Source("test"))._parts[0]
     while isinstance(base, np.ndarray):
         base = base.base
     assert isinstance(base.obj if isinstance(base, memoryview) else base, mmap.mmap)
+    sources = Path(idx.__file__).parent.parent.rglob("*.py")
+    assert {path.stem for path in sources if "mapped=True" in path.read_text()} == {"bank"}
+
+
+def test_a_source_that_is_not_held_is_the_same_bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [bank.bundled_directory() / file.name for file in bank.BUNDLED_FILES[2:]]
+    held = bank.read(Source("own", *paths))
+    monkeypatch.setattr(idx, "MAX_HELD", 1 << 20)
+    read = bank.read(Source("own", *paths))
+    assert isinstance(read._parts[0], FileArray)
+    assert (read.identity, read.sums()[:9], read.facts) == (held.identity, held.sums()[:9], held.facts)
+    np.testing.assert_array_equal(read.images(np.arange(9_000, 9_100)), held.images(np.arange(9_000, 9_100)))
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -357,6 +418,14 @@ def test_hostile_gzip_is_refused(content: bytes, reason: str, way: str, tmp_path
 def test_a_bomb_whose_header_claims_hundreds_of_megabytes_is_refused_within_the_memory_for_hostile_input() -> None:
     refusal(endless_gzip(header(8, 210, 1024, 1024), 211), limit=200 * MIB)
     refusal(endless_gzip(header(8, 900, 1024, 1024), 210), limit=200 * MIB)
+
+
+def test_a_gzip_file_that_is_too_small_for_its_header_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idx, "_BELIEVED", MIB)
+    zeros = member(header(8, 20 * MIB) + bytes(20 * MIB))
+    assert f"too many to inflate in memory from {len(zeros)}; decompress it" in refusal(zeros, limit=5 * MIB)
+    monkeypatch.setattr(idx, "MAX_RATIO", 2_000)
+    assert not idx.read(zeros).any()
 
 
 def test_many_tiny_members_take_time_in_proportion_to_the_file() -> None:

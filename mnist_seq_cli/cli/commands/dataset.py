@@ -20,7 +20,7 @@ from mnist_seq_cli.cli.options import (
     layout_option,
     typed,
 )
-from mnist_seq_cli.cli.streams import text_lines, write_stdout
+from mnist_seq_cli.cli.streams import typed_sequences, write_stdout
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe.layers import merged, parted
 from mnist_seq_cli.recipe.options.option import options_of
@@ -133,10 +133,8 @@ def _layer(context: click.Context) -> dict[str, Any]:
 
         layer["splits"] = parse_splits(splits)
     if "sequences" in layer:
-        from mnist_seq_cli.recipe.options.notation import read_sequences
-
         name = layer["sequences"]
-        layer["sequences"] = tuple(read_sequences(text_lines(name)))
+        layer["sequences"] = typed_sequences(name)
         if not layer["sequences"]:
             origin = "stdin" if name == "-" else name
             raise RequestError(f"there are no sequences in {origin}", hint="give one a line")

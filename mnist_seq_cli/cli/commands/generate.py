@@ -11,7 +11,7 @@ import click
 
 from mnist_seq_cli.cli.help import GroupedCommand
 from mnist_seq_cli.cli.options import click_option, declared_options, grouped, headings_of, typed
-from mnist_seq_cli.cli.streams import ClosedStdout, print_lines, text_lines, write_stdout
+from mnist_seq_cli.cli.streams import ClosedStdout, print_lines, typed_sequences, write_stdout
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe.parts.appearance import Appearance
 from mnist_seq_cli.recipe.parts.glyphs import Glyphs
@@ -45,15 +45,13 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
       mnistseq generate 1-2-3 -o - | mnistseq decode -
     """
     from mnist_seq_cli.cli.terminal import say, say_unused
-    from mnist_seq_cli.recipe.options.notation import parse_sequence, read_sequences
+    from mnist_seq_cli.recipe.options.notation import parse_sequence
     from mnist_seq_cli.recipe.options.option import options_of
     from mnist_seq_cli.samples import single_images
 
     asked = {name: value for name, value in typed(context).items() if name in options_of(Request)}
     sequences = [
-        sequence
-        for text in texts
-        for sequence in (read_sequences(text_lines("-")) if text == "-" else [parse_sequence(text)])
+        sequence for text in texts for sequence in (typed_sequences("-") if text == "-" else [parse_sequence(text)])
     ]
     request = Request.of(asked)
     prepared = single_images.prepare(sequences, request, count=count)

@@ -15,7 +15,7 @@ import click
 
 from mnist_seq_cli.cli.help import GroupedCommand
 from mnist_seq_cli.cli.options import LocalPath, grouped, own_source, source_options
-from mnist_seq_cli.cli.streams import text_lines
+from mnist_seq_cli.cli.streams import stdin
 from mnist_seq_cli.errors import DONE, FAILED, RequestError, one_line
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _score(samples: Samples, name: str, show: int) -> Score:
 
     keep = max(scoring.KEPT, show)
     if name == "-":
-        return scoring.score(samples, predictions.read(text_lines("-"), "stdin"), "stdin", keep=keep)
+        return scoring.score(samples, predictions.read_stream(stdin(), "stdin"), "stdin", keep=keep)
     return scoring.score(samples, predictions.read_file(Path(name)), one_line(name, 200), keep=keep)
 
 

@@ -13,12 +13,12 @@ from mnist_seq_cli.recipe.options.notation import (
     Digits,
     Lengths,
     format_lengths,
-    format_sequence,
     parse_digits,
     parse_lengths,
     parse_range,
     parse_sequence,
 )
+from mnist_seq_cli.recipe.options.sequences import Sequences, sequences_of
 
 
 class Kind:
@@ -209,25 +209,25 @@ class LengthOrLengths(Kind):
 
 
 class SequenceList(Kind):
-    """Sequences of digits."""
+    """Sequences of digits; in a recipe.json many of them are a reference to the file beside it that has them."""
 
     json_type = list
 
-    def normalize(self, name: str, value: Any) -> tuple[Digits, ...]:
+    def normalize(self, name: str, value: Any) -> Sequences:
         """Return the sequences, of which each is text or integers. Raises RequestError."""
         if isinstance(value, str | bytes):  # of which each character would be a sequence
             raise RequestError(f"`{name}` is {value!r}", hint="it is a list of them, as in ['1-2-3', '4']")
-        return tuple(_sequence(item) for item in value)
+        return value if isinstance(value, Sequences) else Sequences.of(map(_sequence, value))
 
-    def to_json(self, value: Any) -> list[str]:
-        """Return the sequences as text."""
-        return [format_sequence(sequence) for sequence in value]
+    def to_json(self, value: Any) -> Any:
+        """Return the sequences as text, or a reference to them."""
+        return value.reference if value.are_many else b"".join(value.text()).decode().splitlines()
 
-    def from_json(self, name: str, value: Any) -> tuple[Digits, ...]:
+    def from_json(self, name: str, value: Any) -> Sequences:
         """Return the sequences, which are text. Raises RequestError."""
         if not all(isinstance(text, str) for text in value):
             raise RequestError("it has sequences that are not text")
-        return tuple(parse_sequence(text) for text in value)
+        return sequences_of(value)
 
 
 def _sequence(item: Any) -> Digits:

@@ -85,19 +85,3 @@ def format_lengths(lengths: int | Lengths) -> str | int:
     if {weight for _, weight in lengths} == {1} and sizes == list(range(sizes[0], sizes[-1] + 1)):
         return f"{sizes[0]}-{sizes[-1]}"
     return ",".join(f"{size}:{weight}" for size, weight in lengths)
-
-
-def read_sequences(lines: Iterable[str]) -> list[Digits]:
-    """Return the sequences of a text, one a line; blank lines are passed over.
-
-    Raises RequestError, with the number of the line, for anything else.
-    """
-    sequences = []
-    for number, line in enumerate(lines, 1):
-        text = line.removeprefix("\ufeff") if number == 1 else line
-        if text.strip():
-            try:
-                sequences.append(parse_sequence(text))
-            except RequestError as error:
-                raise RequestError(f"line {number}: {error.args[0]}", hint=error.hint) from None
-    return sequences

@@ -9,6 +9,7 @@ from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
 from mnist_seq_cli.recipe.options.kinds import Choice, DigitSet, Flag, Integer, LengthOrLengths, SequenceList, Text
 from mnist_seq_cli.recipe.options.notation import Digits, Lengths
 from mnist_seq_cli.recipe.options.option import option
+from mnist_seq_cli.recipe.options.sequences import Sequences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,8 @@ class Writing:
     length: int | Lengths | None = option(
         None, LengthOrLengths("L"), "Digits in each: 4, 2-8, or with weights 2:1,3:5.", flag="--len", basic=True
     )
-    sequences: tuple[Digits, ...] = option(
-        (),
+    sequences: Sequences = option(
+        Sequences(),
         SequenceList("FILE|-"),
         "Sequences to write, one a line, in order, and then again.",
         flag="--labels",
@@ -43,3 +44,6 @@ class Writing:
         True, Flag(), "--no-repeat: no digit twice in a sequence.", flag="--repeat", negative="--no-repeat"
     )
     check: Literal["", "luhn"] = option("", Choice(["", "luhn"]), "Make the last digit a check digit.")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sequences", Sequences.of(self.sequences))
