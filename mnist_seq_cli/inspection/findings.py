@@ -50,10 +50,10 @@ class Findings:
             yield from map(Shown, self.chosen)
         elif self.score is not None:
             readings = {entry["sample"]: entry["prediction"] for entry in self.score.worst[:count]}
-            for strip in self.samples.chosen(list(readings)):
-                yield Shown(strip, readings[strip.number])
+            strips = {strip.number: strip for strip in self.samples.drawable(sorted(readings))}
+            yield from (Shown(strips[number], reading) for number, reading in readings.items() if number in strips)
         else:
-            yield from map(Shown, self.samples.strips(self.numbers(count)))
+            yield from map(Shown, self.samples.drawable(self.numbers(count)))
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as JSON values."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.inputs import naming
 
 TYPES: dict[int, str] = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """NumPy's name for each type code of the format."""
@@ -119,7 +120,7 @@ def _contents(source: Path | bytes) -> memoryview:
         raise RequestError(
             f"{source} is not a file", hint="give one: it is read more than once, which a pipe cannot be"
         )
-    with source.open("rb") as file:
+    with naming(source), source.open("rb") as file:
         if not file.seek(0, 2):
             raise FormatError("it is empty")
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

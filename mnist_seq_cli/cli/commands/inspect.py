@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import zip_longest
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -215,12 +215,12 @@ def _write(asked: _Asked, findings: Findings) -> Iterator[str]:
     if asked.sheet is not None:
         from mnist_seq_cli.inspection.views import contact_sheet
 
-        count = 40 if asked.show is None else asked.show
-        name, strips = one_line(str(asked.sheet), 200), len(findings.numbers(count))
-        if strips or findings.score is None:
-            sheet = contact_sheet.draw(contact_sheet.cells_of(findings, count), boxes=asked.boxes)
+        name, most, drawn = one_line(str(asked.sheet), 200), 40 if asked.show is None else asked.show, count()
+        if findings.numbers(most) or findings.score is None:
+            cells = (cell for cell, _ in zip(contact_sheet.cells_of(findings, most), drawn, strict=False))
+            sheet = contact_sheet.draw(cells, boxes=asked.boxes)
             local.write_whole(asked.sheet, contact_sheet.encode(sheet), sync=False)
-            yield f"{name}: {strips} strips"
+            yield f"{name}: {next(drawn)} strips"
         else:
             yield f"there is no wrong prediction to show, so {name} is not written"
     if asked.html is not None:

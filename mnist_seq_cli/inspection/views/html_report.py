@@ -286,11 +286,11 @@ def _shown(samples: Samples, entries: dict[int, dict[str, Any]]) -> list[_Shown]
         card = _card(strip, entries.get(strip.number))
         return _Shown(strip.number, len(strip.text or ""), strip.image.shape[1], card)
 
-    worst = {strip.number: described(strip) for strip in samples.strips(sorted(entries))}
+    worst = {strip.number: described(strip) for strip in samples.drawable(sorted(entries))}
     others = (described(strip) for strip in samples.picked(GALLERY) if strip and strip.number not in entries)
     shown: list[_Shown] = []
     room = _GALLERY_BYTES
-    for strip in chain((worst[number] for number in entries), others):
+    for strip in chain((worst[number] for number in entries if number in worst), others):
         room -= len(strip.card)
         if room < 0:
             break
