@@ -64,17 +64,20 @@ def text_lines(path: str) -> Sequence[str]:
     from mnist_seq_cli.inputs import read_once
     from mnist_seq_cli.storage.location import local_path
 
-    if path == "-":
-        content = stdin().read(MAX_STDIN + 1)
-        if len(content) > MAX_STDIN:
-            raise FormatError(f"more than {MAX_STDIN >> 20} MiB come from stdin", hint="give the name of a file")
-    else:
-        content = read_once(local_path(path, "read"), MAX_STDIN)
+    content = all_of_stdin().getvalue() if path == "-" else read_once(local_path(path, "read"), MAX_STDIN)
     try:
         return content.decode("utf-8").split("\n")
     except UnicodeDecodeError:
         name = "stdin" if path == "-" else path
         raise FormatError(f"{name} is not text", hint="give one sequence a line") from None
+
+
+def all_of_stdin() -> io.BytesIO:
+    """Return what comes from stdin. Raises FormatError where that is too much to be held, RequestError, OSError."""
+    content = stdin().read(MAX_STDIN + 1)
+    if len(content) > MAX_STDIN:
+        raise FormatError(f"more than {MAX_STDIN >> 20} MiB come from stdin", hint="give the name of a file")
+    return io.BytesIO(content)
 
 
 def stdin() -> BinaryIO:

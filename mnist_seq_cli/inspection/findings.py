@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from mnist_seq_cli.inspection.checks import Checked
 from mnist_seq_cli.inspection.reports import Report
-from mnist_seq_cli.inspection.scoring import Score
+from mnist_seq_cli.inspection.scores.comparison import Comparison
+from mnist_seq_cli.inspection.scores.score import Score
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import Strip
 
@@ -22,19 +23,25 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What was found: a report on samples, what was checked, the score of predictions, and the samples `chosen`."""
+    """What was found: a report on samples, what was checked, the score of predictions, and the samples `chosen`.
+
+    Where the predictions of two models were given, the score is that of the first, and `comparison` has the other.
+    """
 
     samples: Samples
     report: Report
     checked: Checked
     score: Score | None = None
+    comparison: Comparison | None = None
     chosen: list[Strip] | None = None
 
     @property
     def problems(self) -> list[str]:
         """What is wrong, all of it; verification says more of damage than the report does."""
         wrong = [*(self.checked.damage or self.report.problems), *self.checked.differences]
-        return wrong if self.score is None else wrong + self.score.problems
+        wrong += self.score.problems if self.score else []
+        wrong += self.comparison.second.problems if self.comparison else []
+        return list(dict.fromkeys(wrong))  # what both models have in common once
 
     def numbers(self, count: int) -> list[int]:
         """Return the numbers of the samples to show: the chosen, the worst readings, or else the first `count`."""
@@ -60,6 +67,8 @@ class Findings:
         values = self.report.to_json()
         if self.score is not None:
             values["predictions"] = self.score.to_json()
+        if self.comparison is not None:
+            values["comparison"] = self.comparison.to_json()
         if self.chosen is not None:
             values["chosen"] = [strip.to_json() for strip in self.chosen]
         return values | {"problems": self.problems}

@@ -118,7 +118,7 @@ class DatasetReport(Report):
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        spec, counted = self.spec, ("lengths", "digits", "positions", "gaps", "glyphs", "ink")
+        spec, counted = self.spec, ("lengths", "digits", "positions", "gaps", "glyphs", "ink", "ctc_steps")
         return {
             "kind": self.kind,
             "path": self.path,

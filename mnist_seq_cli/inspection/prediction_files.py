@@ -1,0 +1,91 @@
+"""Owns the files that predictions come in: text, and npy and parquet files, which are read whole."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from mnist_seq_cli import inputs
+from mnist_seq_cli.errors import FormatError, RequestError, one_line
+from mnist_seq_cli.inspection import predictions
+from mnist_seq_cli.inspection.predictions import Row
+
+MAX_BYTES = 1 << 30
+"""Bytes of the largest npy or parquet file that is read."""
+
+
+def read_file(path: Path) -> Iterator[Row]:
+    """Yield the predictions in a file. Raises RequestError where there is none, FormatError, OSError."""
+    with inputs.open_once(path) as file:
+        yield from read_stream(file, one_line(str(path), 200))
+
+
+def read_stream(file: BinaryIO, name: str) -> Iterator[Row]:
+    """Yield the predictions in a stream. Raises FormatError, RequestError where a package is missing, OSError."""
+    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file)  # type: ignore[type-var]
+    start = buffered.peek(6)[:6]
+    values = next((values for magic, values in _BINARY.items() if start.startswith(magic)), None)
+    if values is not None:
+        content = buffered.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise FormatError(f"{name} is too large: it has more than {MAX_BYTES >> 20} MiB")
+        for number, (key, value) in enumerate(values(content, name), 1):
+            yield predictions.row_of(number, key, value, name)
+        return
+    try:
+        with io.TextIOWrapper(buffered, encoding="utf-8") as lines:
+            yield from predictions.read(lines, name)
+    except UnicodeDecodeError:
+        hint = "give CSV, JSON, npy, parquet, or one prediction a line"
+        raise FormatError(f"{name} is not text", hint=hint) from None
+
+
+_Pairs = Iterable[tuple[Any, Any]]
+"""Names or numbers of samples, or None, each with what was read."""
+
+
+def _in_npy(content: bytes, name: str) -> _Pairs:
+    """Return the texts or numbers of an array, or its rows of digits, which negative numbers may fill up."""
+    try:
+        array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, TypeError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
+        raise FormatError(f"{name} is not a sound npy file ({one_line(str(error), 120)})") from None
+    if array.dtype.kind == "S" and array.ndim == 1:
+        array = np.char.decode(array, "utf-8", "replace")
+    if array.ndim == 2 and array.dtype.kind in "iu":
+        return ((None, [digit for digit in row if digit >= 0]) for row in array.tolist())
+    if array.ndim != 1 or array.dtype.kind not in "iufU":
+        shape = "×".join(map(str, array.shape))
+        hint = "give an array of texts, or rows of digits with -1 where they end"
+        raise FormatError(f"{name} holds {shape} of {array.dtype}, and no predictions", hint=hint)
+    return zip(repeat(None), array.tolist())
+
+
+def _in_parquet(content: bytes, name: str) -> _Pairs:
+    """Return the columns of names, if there is one, and predictions."""
+    try:
+        from pyarrow import ArrowException, BufferReader
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        hint = "pip install pyarrow, or write CSV with the predictions as text"
+        raise RequestError(f"{name} is parquet, which takes the package pyarrow", hint=hint) from None
+    try:
+        file = ParquetFile(BufferReader(content))
+        pictures = ("binary", "large_binary", "struct")
+        columns = [field.name for field in file.schema_arrow if not str(field.type).startswith(pictures)]
+        named, predicted = predictions.columns(columns, name)
+        wanted = [columns[at] for at in (named, predicted) if at is not None]
+        table = file.read(wanted).select(wanted)
+    except (ArrowException, OSError) as error:
+        raise FormatError(f"{name} is not a sound parquet file ({one_line(str(error), 120)})") from None
+    values = [column.to_pylist() for column in table.columns]
+    return zip(*values, strict=True) if len(values) == 2 else zip(repeat(None), values[0])
+
+
+_BINARY = {b"\x93NUMPY": _in_npy, b"PAR1": _in_parquet}
+"""Kinds of files by their first bytes."""
