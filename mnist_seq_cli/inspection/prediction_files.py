@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -52,18 +54,31 @@ _Pairs = Iterable[tuple[Any, Any]]
 def _in_npy(content: bytes, name: str) -> _Pairs:
     """Return the texts or numbers of an array, or its rows of digits, which negative numbers may fill up."""
     try:
-        array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, TypeError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+        if array.dtype.kind == "U" and (array.astype(array.dtype.newbyteorder("=")).view(np.uint32) > _UNICODE).any():
+            raise ValueError("it has characters that there are not")
+        values = (np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array).tolist()
+    except _NOT_NPY as error:
         raise FormatError(f"{name} is not a sound npy file ({one_line(str(error), 120)})") from None
-    if array.dtype.kind == "S" and array.ndim == 1:
-        array = np.char.decode(array, "utf-8", "replace")
     if array.ndim == 2 and array.dtype.kind in "iu":
-        return ((None, [digit for digit in row if digit >= 0]) for row in array.tolist())
-    if array.ndim != 1 or array.dtype.kind not in "iufU":
+        return ((None, [digit for digit in row if digit >= 0]) for row in values)
+    if array.ndim != 1 or array.dtype.kind not in "iufUS":
         shape = "×".join(map(str, array.shape))
         hint = "give an array of texts, or rows of digits with -1 where they end"
         raise FormatError(f"{name} holds {shape} of {array.dtype}, and no predictions", hint=hint)
-    return zip(repeat(None), array.tolist())
+    return zip(repeat(None), values)
+
+
+_NOT_NPY = (
+    *(ValueError, TypeError, EOFError, SyntaxError, OverflowError, MemoryError, RecursionError),
+    *(TokenError, Warning),
+)
+"""The errors and warnings that NumPy raises for a file that does not agree with its header."""
+
+_UNICODE = 0x10FFFF
+"""The last character that there is."""
 
 
 def _in_parquet(content: bytes, name: str) -> _Pairs:
@@ -80,10 +95,9 @@ def _in_parquet(content: bytes, name: str) -> _Pairs:
         columns = [field.name for field in file.schema_arrow if not str(field.type).startswith(pictures)]
         named, predicted = predictions.columns(columns, name)
         wanted = [columns[at] for at in (named, predicted) if at is not None]
-        table = file.read(wanted).select(wanted)
-    except (ArrowException, OSError) as error:
+        values = [column.to_pylist() for column in file.read(wanted).select(wanted).columns]
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{name} is not a sound parquet file ({one_line(str(error), 120)})") from None
-    values = [column.to_pylist() for column in table.columns]
     return zip(*values, strict=True) if len(values) == 2 else zip(repeat(None), values[0])
 
 

@@ -6,7 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from mnist_seq_cli.errors import FormatError
@@ -22,6 +22,9 @@ VALUES = (
     *("predicted_label", "predicted_labels", "hypothesis", "ocr", "ocr_text", "transcription", "output", "reading"),
     *("digits", "text", "label", "sequence"),
 )
+
+MAX_DOCUMENT = 256 << 20
+"""Characters of a JSON document, at most: all of it is held."""
 
 _INDEX = ("", "unnamed:_0", "__index_level_0__")
 """What pandas calls its index where that has no name, when it writes CSV and reads it, and in parquet."""
@@ -60,7 +63,7 @@ def read(lines: Iterable[str], name: str) -> Iterator[Row]:
     first, every = (before[-1].strip(" \r\n") if before and before[-1].strip() else ""), chain(before, rows)
     separator = next((mark for mark in "\t;," if mark in first), "")
     if first[:1] in ("{", "[") and not _TOKEN.match(first):
-        yield from _read_json(list(every), name)
+        yield from _read_json(every, name)
     elif separator and _parsed(first) is None:
         yield from _read_table(every, name, separator)
     else:
@@ -157,15 +160,23 @@ def _parsed(line: str) -> Any:
         return None
 
 
-def _read_json(lines: list[str], name: str) -> Iterator[Row]:
+def _read_json(lines: Iterator[str], name: str) -> Iterator[Row]:
     """Yield the predictions in JSON lines, or in one JSON document, whose entries count as lines."""
-    written = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    if len(written) > 1 and _parsed(written[0][1]) is not None:
-        for number, line in written:
+    written = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    start = list(islice(written, 2))
+    if len(start) > 1 and _parsed(start[0][1]) is not None:
+        for number, line in chain(start, written):
             if (item := _parsed(line)) is None:
                 raise _no_prediction(name, number)
             yield _row_of_item(number, item, name)
-    elif (document := _parsed("\n".join(lines))) is not None:
+        return
+    size, parts = 0, []
+    for _, line in chain(start, written):
+        parts.append(line)
+        if (size := size + len(line)) > MAX_DOCUMENT:
+            most = f"{MAX_DOCUMENT >> 20} million characters"
+            raise FormatError(f"{name} is too large for one JSON document of {most}", hint="write JSON lines")
+    if (document := _parsed("\n".join(parts))) is not None:
         for number, item in enumerate(_items_of(document), 1):
             yield _row_of_item(number, item, name)
     else:
@@ -190,8 +201,8 @@ def _items_of(document: Any) -> Iterable[Any]:
         return _items_of(values)
     if values is not None:
         return [document]
-    arrays = [value for value in document.values() if isinstance(value, list) and isinstance(value[:1], list)]
-    if len(arrays) == 1 and all(isinstance(entry, dict | list) for entry in arrays[0]):
+    arrays = [value for value in document.values() if isinstance(value, list)]
+    if len(arrays) == 1 and arrays[0] and all(isinstance(entry, dict | list) for entry in arrays[0]):
         return list(arrays[0])
     rows = ((key, value if isinstance(value, dict) else {VALUES[0]: value}) for key, value in document.items())
     return [{**row, KEYS[0]: key} for key, row in rows]

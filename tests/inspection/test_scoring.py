@@ -602,9 +602,12 @@ def test_an_array_in_a_file_is_read(place: Path, data: SequenceDataset, mnistseq
         np.save(place / "read.npy", array)
         with pytest.raises(FormatError, match="and no predictions"):
             score(data, place / "read.npy")
-    (place / "read.npy").write_bytes(b"\x93NUMPY\1\0\x76\0{")
-    with pytest.raises(FormatError, match="not a sound npy file"):
-        score(data, place / "read.npy")
+    np.save(place / "read.npy", np.array(["0042"]))
+    sound = (place / "read.npy").read_bytes()
+    for damaged in (sound[:9], sound[:90], sound[:-1], sound[:-1] + b"\xff", sound.replace(b"}", b"(")):
+        (place / "read.npy").write_bytes(damaged)
+        with pytest.raises(FormatError, match="not a sound npy file"):
+            score(data, place / "read.npy")
 
 
 def test_parquet_asks_for_what_reads_it(place: Path, data: SequenceDataset) -> None:

@@ -96,7 +96,7 @@ def _confusion(score: Score) -> str:
     for a, row in enumerate(table):
         cells = [
             f'<td class="hit">{count:,}</td>'
-            if a == b
+            if a == b < 10
             else f'<td class="miss" style="--w:{count / ((inner if max(a, b) < 10 else outer) or 1):.3f}">'
             f"{count or '·'}</td>"
             for b, count in enumerate(row if a < 10 else row[:-1])
