@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mnist_seq_cli.engine.batch import MaskedSample, Sample
     from mnist_seq_cli.errors import CheckError, FormatError, MnistseqError, OutputError, RequestError
+    from mnist_seq_cli.inspection.scores.score import Score
+    from mnist_seq_cli.inspection.scores.scoring import score
     from mnist_seq_cli.recipe.recipe import Recipe
     from mnist_seq_cli.samples.mnist_sequence import MNIST_Sequence_API, generate_numbers_sequence
     from mnist_seq_cli.samples.sequence_dataset import SequenceDataset
@@ -36,8 +38,10 @@ _HOMES = {
     "Recipe": "recipe.recipe",
     "RequestError": "errors",
     "Sample": "engine.batch",
+    "Score": "inspection.scores.score",
     "StoredDataset": "samples.stored",
     "open_dataset": "samples.stored",
+    "score": "inspection.scores.scoring",
     "SequenceDataset": "samples.sequence_dataset",
     "generate_numbers_sequence": "samples.mnist_sequence",
 }
@@ -52,11 +56,13 @@ __all__ = [
     "Recipe",
     "RequestError",
     "Sample",
+    "Score",
     "SequenceDataset",
     "StoredDataset",
     "__version__",
     "generate_numbers_sequence",
     "open_dataset",
+    "score",
 ]
 
 

@@ -104,9 +104,24 @@ def test_more_than_is_held_is_refused() -> None:
 def test_a_pipe_that_may_not_be_read_is_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo("pipe", 0)
     if os.access("pipe", os.R_OK):  # as root may do everything
-        monkeypatch.setattr(Path, "open", lambda *_: os.open("no/such/file", os.O_RDONLY))
+        monkeypatch.setattr(inputs, "open_named", lambda _: os.open("no/such/file", os.O_RDONLY))
     with pytest.raises(OSError, match=r"denied|No such file"):
         inputs.open_once(Path("pipe"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here fails to be read")
+def test_an_error_in_reading_names_the_file(mnistseq: Run) -> None:
+    """The memory of a process opens as a file does, and its first page cannot be read: EIO, as from a broken disk."""
+    for name in ("labels.csv", "0.png", "0.tar", "broken"):
+        Path(name).symlink_to("/proc/self/mem")
+    for line in ("inspect out --predictions labels.csv", "decode 0.png", "decode 0.tar", "inspect 0.png"):
+        assert mnistseq(*line.split()) == (1, "", f"mnistseq: {line.split()[-1]}: Input/output error\n")
+    Path("out/labels.csv").unlink()
+    Path("out/labels.csv").symlink_to("/proc/self/mem")
+    assert mnistseq("inspect", "out") == (1, "", "mnistseq: out/labels.csv: Input/output error\n")
+    for option in ("source", "paper"):
+        code, _, err = mnistseq(*shlex.split(OFTEN[option].format("broken")))
+        assert (code, "broken" in err) == (1, True)
 
 
 def test_what_is_not_there_is_no_file() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mnist_seq_cli.cli.terminal import bar_of, on_terminal, page, print_strip, print_table
-from mnist_seq_cli.inspection.figures import Chart, chance
+from mnist_seq_cli.errors import one_line
+from mnist_seq_cli.inspection.figures import Chart, chance, rate_text
 from mnist_seq_cli.inspection.look import examples, origins
 from mnist_seq_cli.inspection.overlap import listed
 from mnist_seq_cli.inspection.reports import KINDS, MnistReport
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from mnist_seq_cli.inspection.findings import Findings
     from mnist_seq_cli.inspection.overlap import ComparisonReport
     from mnist_seq_cli.inspection.reports import Report
-    from mnist_seq_cli.inspection.scoring import Score
+    from mnist_seq_cli.inspection.scores.comparison import Comparison
+    from mnist_seq_cli.inspection.scores.score import Score
     from mnist_seq_cli.inspection.splits_report import SplitsReport
     from mnist_seq_cli.samples.strip import Strip
 
@@ -33,7 +35,12 @@ def show_findings(findings: Findings, asked: int | None) -> None:
     """Print a score, or else a report, or all of a single sample, and draw as many strips as are `asked` for."""
     count = _A_FEW * on_terminal() if asked is None else asked
     samples, chosen = findings.samples, findings.chosen
-    if findings.score is not None:
+    if findings.comparison is not None and findings.score is not None:
+        first, second = map(one_line, findings.comparison.names)
+        show_score(findings.score, f"predictions of {first}")
+        show_score(findings.comparison.second, f"predictions of {second}")
+        show_comparison_of_models(findings.comparison)
+    elif findings.score is not None:
         show_score(findings.score)
     if chosen is not None and len(chosen) == 1:
         show_sample(chosen[0], origins(chosen[0], samples.source))
@@ -151,37 +158,50 @@ def show_sample(strip: Strip, glyphs: NDArray[np.uint8] | None, *, drawn: bool =
         print_strip(glyphs, f"the MNIST digits that {'are most like these' if strip.confidences else 'it is made of'}")
 
 
-def show_score(score: Score) -> None:
+def show_score(score: Score, title: str = "predictions") -> None:
     """Print the score of predictions as tables."""
     facts = [
         ("scored", f"{score.scored:,} of {score.samples:,} samples"),
-        ("exact", f"{score.exact:,}" + _share(score.exact, score.scored)),
-        ("character errors", f"{score.errors:,} in {score.digits:,} digits" + _share(score.errors, score.digits)),
+        ("exact", f"{score.exact:,}, {rate_text(score.exact, score.scored)}"),
+        ("character errors", f"{score.errors:,} in {score.digits:,} digits, {rate_text(score.errors, score.digits)}"),
+        ("", "in parentheses 95 % intervals (Wilson)"),
         ("substitutions", f"{score.substitutions:,}"),
         ("insertions", f"{score.insertions:,}"),
         ("deletions", f"{score.deletions:,}"),
     ]
     left_out = (("missing", score.missing), ("unknown rows", score.unknown), ("repeated rows", score.repeated))
     facts += [(name, f"{count:,}") for name, count in (*left_out, ("no label", score.unlabelled)) if count]
-    print_table("predictions", ("", ""), facts)
+    print_table(title, ("", ""), facts)
     for title, unit, rows in score.charts(_BINS):
         most = max((rate for *_, rate in rows), default=0)
         listed = [
-            (label, errors, total, f"{rate:.1%}", bar_of(round(1e6 * rate), round(1e6 * most), _BAR))
+            (label, errors, total, rate_text(errors, total), bar_of(round(1e6 * rate), round(1e6 * most), _BAR // 2))
             for label, errors, total, rate in rows
         ]
         if len(listed) > 1:
-            print_table(title, (unit, "errors", "of", "rate", ""), listed)
+            print_table(title, (unit, "errors", "of", "rate (95 % interval)", ""), listed)
     if score.errors:
         _show_confusion(score)
         _show_worst_glyphs(score)
 
 
+def show_comparison_of_models(comparison: Comparison) -> None:
+    """Print what each of two models alone read exactly as a table."""
+    first, second = map(one_line, comparison.names)
+    alone = (
+        (f"{first} alone", comparison.only_first, listed(comparison.first_alone[:10])),
+        (f"{second} alone", comparison.only_second, listed(comparison.second_alone[:10])),
+    )
+    rows = [("both", comparison.both, ""), *alone, ("neither", comparison.neither, "")]
+    print_table("read exactly by", ("", "samples", "the first of them"), rows)
+    page().print(f"McNemar's exact test: {one_line(comparison.verdict)}")
+
+
 def _show_confusion(score: Score) -> None:
-    table = [[*score.confusion[digit], score.deleted[digit]] for digit in range(10)]
-    rows = [(str(digit), *map(_short, row)) for digit, row in enumerate(table) if any(row)]
-    rows.append(("extra", *map(_short, score.inserted), ""))
-    print_table("what each digit was read as", ("digit", *map(str, range(10)), "none"), rows, tight=True)
+    columns, table = score.confusion_rows()
+    rows = [(str(digit), *map(_short, row)) for digit, row in enumerate(table[:10]) if any(row)]
+    rows.append(("extra", *map(_short, table[10][:-1]), ""))
+    print_table("what each digit was read as", ("digit", *columns), rows, tight=True)
 
 
 def _show_worst_glyphs(score: Score) -> None:
@@ -207,7 +227,3 @@ def _show_worst_glyphs(score: Score) -> None:
 def _short(count: int) -> str:
     """Return a count in five characters; one above 9,999 in thousands or millions."""
     return f"{count:,}" if count < 10_000 else f"{count // 1000:,}k" if count < 10_000_000 else f"{count // 1000000:,}M"
-
-
-def _share(part: int, whole: int) -> str:
-    return f", {part / whole:.2%}" if whole else ""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -45,7 +49,8 @@ def read(
                 if image.format == "EPS":  # which Pillow would have another program run
                     raise ValueError("it is a program that draws a picture")
                 image.draft("L", image.size)  # which spares the colours of a JPEG file
-                return _grey(_turned(image) if upright else image)
+                with _stderr_closed() if image.format == "TIFF" else nullcontext():
+                    return _grey(_turned(image) if upright else image)
     except UnidentifiedImageError:
         reason = "it does not begin like one"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -60,6 +65,28 @@ _ERRORS = (
     *(ArithmeticError, LookupError, TypeError, RuntimeError),
 )
 """What Pillow is known to raise for files that are not sound, with warnings as errors."""
+
+
+_REDIRECTING = Lock()
+
+
+@contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """Send stderr nowhere while libtiff decodes, which prints lines of its own past Python; other threads' go, too."""
+    with _REDIRECTING:
+        try:
+            stderr = os.dup(2)
+        except OSError:  # it was closed before the start
+            yield
+            return
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _turned(image: Any) -> Any:

@@ -30,7 +30,8 @@ class Counts(NamedTuple):
     counts the gaps that were sampled by their width in px, and is None where none is known. `glyphs` are how many
     `different` ones `samples` samples use, how many are used so many times (`times`), and which are used `most` (id,
     times). `ink` is the part of a strip that is ink over `samples` samples, of which some may be `unreadable`, and
-    their number by whole `percent`; `sizes` are the different (height, width) of these, in px.
+    their number by whole `percent`; `sizes` are the different (height, width) of these, in px. `ctc_steps` are the
+    fewest steps in which CTC can write every label: a digit each, and a blank between equal neighbours.
     """
 
     samples: int
@@ -42,10 +43,11 @@ class Counts(NamedTuple):
     gaps: dict[str, int] | None
     glyphs: dict[str, Any] | None
     ink: dict[str, Any] | None
+    ctc_steps: int = 0
 
     def facts(self, unreadable: str = "") -> list[tuple[str, str]]:
         """Return the facts on ink and glyphs, and of how many samples; `unreadable` goes with those that are."""
-        facts: list[tuple[str, str]] = []
+        facts = [("CTC", f"{self.ctc_steps:,} steps at least (a blank between equal digits)")] if self.ctc_steps else []
         if ink := self.ink:
             looked_at = "all" if ink["samples"] == self.samples else f"{ink['samples']:,}"
             share = (
@@ -103,6 +105,7 @@ def count(samples: Samples) -> Counts:
         gaps={str(gap): n for gap, n in sorted(gaps.items())} or None,
         glyphs=glyphs.to_json() if glyphs.samples else None,
         ink=ink.to_json() if ink.values or ink.unreadable else None,
+        ctc_steps=labels.steps,
     )
 
 
@@ -110,7 +113,7 @@ class _Labels:
     """Counts digits by position, and sequences by length."""
 
     def __init__(self) -> None:
-        self.samples = self.unlabelled = 0
+        self.samples = self.unlabelled = self.steps = 0
         self.positions = np.zeros((0, 10), dtype=np.int64)
         self.lengths = np.zeros(1, dtype=np.int64)
 
@@ -124,6 +127,8 @@ class _Labels:
                 self.positions = np.vstack([self.positions, np.zeros((size - len(self.positions), 10), np.int64)])
                 self.lengths = np.append(self.lengths, np.zeros(size + 1 - len(self.lengths), np.int64))
             self.lengths[size] += len(same)
+            blanks = np.count_nonzero(values[:, 1:] == values[:, :-1], axis=1)
+            self.steps = max(self.steps, size + int(blanks.max()))
             for position in range(size):
                 self.positions[position] += np.bincount(values[:, position], minlength=10)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from mnist_seq_cli.inspection.scores.statistics import wilson
+
 MOST_PROBLEMS = 20
 """Problems that are shown to a person, at most."""
 
@@ -37,6 +39,17 @@ def size_text(count: int) -> str:
 def chance(value: float) -> str:
     """Return a chance as whole percents, and never as certainty."""
     return f"{min(99, int(100 * value))}%"
+
+
+def interval_text(count: int, total: int) -> str:
+    """Return the 95 % interval of a rate in percents, `88.03 to 93.71%`; a dash where there is none."""
+    interval = wilson(count, total)
+    return f"{100 * interval[0]:.2f} to {interval[1]:.2%}" if interval else "–"
+
+
+def rate_text(count: int, total: int) -> str:
+    """Return a rate and its 95 % interval in percents, `91.20% (88.03 to 93.71%)`; a dash where there is none."""
+    return f"{count / total:.2%} ({interval_text(count, total)})" if total else "–"
 
 
 def binned(counts: Mapping[str, int], bars: int) -> list[tuple[str, int]]:

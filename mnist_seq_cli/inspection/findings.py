@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from mnist_seq_cli.inspection.checks import Checked
 from mnist_seq_cli.inspection.reports import Report
-from mnist_seq_cli.inspection.scoring import Score
+from mnist_seq_cli.inspection.scores.comparison import Comparison
+from mnist_seq_cli.inspection.scores.score import Score
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import Strip
 
@@ -22,12 +23,16 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What was found: a report on samples, what was checked, the score of predictions, and the samples `chosen`."""
+    """What was found: a report on samples, what was checked, the score of predictions, and the samples `chosen`.
+
+    Where the predictions of two models were given, the score is that of the first, and `comparison` has the other.
+    """
 
     samples: Samples
     report: Report
     checked: Checked
     score: Score | None = None
+    comparison: Comparison | None = None
     chosen: list[Strip] | None = None
 
     @property
@@ -35,7 +40,9 @@ class Findings:
         """What is wrong, all of it; verification says more of damage than the report does."""
         checked = self.checked
         wrong = [*(checked.damage or self.report.problems), *checked.foreign, *checked.differences]
-        return wrong if self.score is None else wrong + self.score.problems
+        wrong += self.score.problems if self.score else []
+        wrong += self.comparison.second.problems if self.comparison else []
+        return list(dict.fromkeys(wrong))  # what both models have in common once
 
     def numbers(self, count: int) -> list[int]:
         """Return the numbers of the samples to show: the chosen, the worst readings, or else the first `count`."""
@@ -51,16 +58,18 @@ class Findings:
             yield from map(Shown, self.chosen)
         elif self.score is not None:
             readings = {entry["sample"]: entry["prediction"] for entry in self.score.worst[:count]}
-            for strip in self.samples.chosen(list(readings)):
-                yield Shown(strip, readings[strip.number])
+            strips = {strip.number: strip for strip in self.samples.drawable(sorted(readings))}
+            yield from (Shown(strips[number], reading) for number, reading in readings.items() if number in strips)
         else:
-            yield from map(Shown, self.samples.strips(self.numbers(count)))
+            yield from map(Shown, self.samples.drawable(self.numbers(count)))
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
         values = self.report.to_json()
         if self.score is not None:
             values["predictions"] = self.score.to_json()
+        if self.comparison is not None:
+            values["comparison"] = self.comparison.to_json()
         if self.chosen is not None:
             values["chosen"] = [strip.to_json() for strip in self.chosen]
         return values | {"problems": self.problems}

@@ -58,8 +58,7 @@ def examples(samples: Samples, count: int) -> Iterator[tuple[str, NDArray[np.uin
         yield from islice([("the first glyph of each digit in the train file", first)], count)
         return
     numbers = range(min(count, len(samples)))
-    strips = samples.readable(numbers) if isinstance(samples, Folder) else samples.strips(numbers)
-    for strip in filter(None, strips):
+    for strip in samples.drawable(numbers):
         yield {"strip": strip.name, "idx": f"image {strip.number}"}.get(samples.kind, strip.caption), strip.image
 
 
@@ -122,7 +121,8 @@ def _look_at_samples(path: Path, samples: Samples) -> SamplesReport:
             if not isinstance(samples, Folder):
                 raise
             unreadable, looked_at = counts.ink["unreadable"], counts.ink["unreadable"] + counts.ink["samples"]
-            problems.append(f"{unreadable} of {looked_at} images cannot be read: {one_line(str(error), 200)}")
+            some = f" that were looked at, of {counts.samples}," if looked_at < counts.samples else ""
+            problems.append(f"{unreadable} of {looked_at} images{some} cannot be read: {one_line(str(error), 200)}")
     return SamplesReport(kind=cast(Kind, samples.kind), path=str(path), counted=counts, problems=tuple(problems))
 
 

@@ -18,7 +18,7 @@ KINDS: dict[Kind, str] = {
     "mnist": "MNIST: handwritten digits",
     "dataset": "dataset",
     "shard": "one shard of a dataset",
-    "folder": "a folder of PNG files",
+    "folder": "a folder of images",
     "npz": "an npz file",
     "strip": "strip",
     "idx": "IDX file",
@@ -118,7 +118,7 @@ class DatasetReport(Report):
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        spec, counted = self.spec, ("lengths", "digits", "positions", "gaps", "glyphs", "ink")
+        spec, counted = self.spec, ("lengths", "digits", "positions", "gaps", "glyphs", "ink", "ctc_steps")
         return {
             "kind": self.kind,
             "path": self.path,
@@ -139,7 +139,7 @@ class DatasetReport(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplesReport(Report):
-    """Samples without a recipe, and what is counted of them: a shard by itself, a folder of PNG files, an npz file."""
+    """Samples without a recipe, and what is counted of them: a shard by itself, a folder of images, an npz file."""
 
     kind: Kind
     path: str

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.inputs import open_named
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 
@@ -39,7 +40,7 @@ def read(path: Path) -> BackgroundImage:
         )
     from mnist_seq_cli.codecs import image_file
 
-    with path.open("rb") as file:
+    with open_named(path) as file:
         content = file.read(MAX_FILE + 1)
     if len(content) > MAX_FILE:
         raise FormatError(f"{path} is too large for a background")

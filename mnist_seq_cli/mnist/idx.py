@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs.file_array import FileArray, read_into
 from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.inputs import open_named
 
 TYPES: dict[int, str] = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """NumPy's name for each type code of the format."""
@@ -139,7 +140,7 @@ def _opened(source: Path | bytes) -> BinaryIO:
         raise RequestError(
             f"{source} is not a file", hint="give one: it is read more than once, which a pipe cannot be"
         )
-    return source.open("rb")
+    return open_named(source)
 
 
 def _start(file: BinaryIO) -> bytes:

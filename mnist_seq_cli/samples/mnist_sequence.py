@@ -20,6 +20,7 @@ from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
+from mnist_seq_cli.inputs import open_named
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.canvas import resolve_layout
@@ -100,7 +101,7 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
 
     def load_array(self, path: str | PathLike[str]) -> NDArray[Any]:
         """Return the array in an npy file. Raises FormatError for anything else, OSError."""
-        with Path(path).open("rb") as file:
+        with open_named(path) as file:
             try:
                 loaded: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
             except _NOT_NPY as error:

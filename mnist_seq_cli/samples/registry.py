@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mnist_seq_cli import formats
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
-from mnist_seq_cli.inputs import is_directory, require_file
+from mnist_seq_cli.inputs import is_directory, open_named, require_file
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
 from mnist_seq_cli.samples.detection import ENOUGH, PICTURES, kind_of, unknown_kind
@@ -37,7 +37,7 @@ def open_samples(path: Path | None, name: str = "") -> Samples:
         dataset = StoredDataset.found_at(path)
         return open_folder(path) if dataset is None else dataset
     require_file(path)
-    with path.open("rb") as file:
+    with open_named(path) as file:
         start = file.read(ENOUGH)
     kind = kind_of(start)
     if kind == "PNG" or kind in PICTURES:

@@ -95,6 +95,10 @@ class Samples:
         except (FormatError, OSError):
             yield from map(self._or_none, numbers[done:])
 
+    def drawable(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield samples in ascending order to be drawn. Raises FormatError, OSError."""
+        return self.strips(numbers)
+
     def _or_none(self, number: int) -> Strip | None:
         try:
             return next(iter(self.strips([number])))

@@ -12,13 +12,14 @@ import re
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from mnist_seq_cli.inputs import naming, open_named
 from mnist_seq_cli.storage import store
 from mnist_seq_cli.storage.store import FileSum
 
@@ -75,16 +76,6 @@ def _write_all(descriptor: int, content: bytes | memoryview) -> None:
         left = left[system.write(descriptor, left) :]
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name a file in errors of operations that know its descriptor alone."""
-    try:
-        yield
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
-
-
 class NewFile:
     """A file that does not exist yet, written from front to end; leaving the `with` block syncs it.
 
@@ -99,7 +90,7 @@ class NewFile:
 
     def write(self, content: bytes | memoryview) -> None:
         """Append `content`. Raises OSError."""
-        with _naming(self.path):
+        with naming(self.path):
             _write_all(self._descriptor, content)
         self.digest.update(content)
         self.size += memoryview(content).nbytes
@@ -113,7 +104,7 @@ class NewFile:
         """Sync the file to disk and close it. Raises OSError."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
-            with _naming(self.path):
+            with naming(self.path):
                 try:
                     if sync:
                         system.fsync(descriptor)
@@ -141,20 +132,20 @@ class OpenFile:
 
     def write_at(self, offset: int, content: bytes | memoryview) -> None:
         """Write `content` at `offset`, in bytes from the start. Raises OSError."""
-        with _naming(self.path):
+        with naming(self.path):
             system.lseek(self._descriptor, offset, os.SEEK_SET)
             _write_all(self._descriptor, content)
 
     def truncate(self, size: int) -> None:
         """Cut the file off at `size` bytes. Raises OSError."""
-        with _naming(self.path):
+        with naming(self.path):
             system.ftruncate(self._descriptor, size)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with _naming(self.path):
+        with naming(self.path):
             try:
                 if kind is None:
                     system.fsync(self._descriptor)
@@ -167,7 +158,7 @@ def make_sized(path: Path, size: int) -> None:
     remove(path)
     make_directory(path.parent)
     descriptor = system.open(path, _NEW, 0o666)
-    with _naming(path):
+    with naming(path):
         try:
             system.ftruncate(descriptor, size)
         finally:
@@ -229,7 +220,7 @@ def _clear_partial(directory: Path) -> None:
 def append(path: Path, content: bytes) -> None:
     """Append to a file, which may be new; a crash can leave a part of it, which readers have to expect."""
     descriptor = system.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    with _naming(path):
+    with naming(path):
         try:
             _write_all(descriptor, content)
         finally:
@@ -318,7 +309,7 @@ def open_regular(path: Path | str) -> BinaryIO:
     """Open a file to be read; a pipe or a device, which could keep us waiting for ever, raises OSError."""
     require_regular(path)
     try:
-        return open(path, "rb")  # noqa: PTH123 (as above)
+        return open_named(path)
     except IsADirectoryError as error:
         error.strerror = "a directory is where a file should be"
         raise

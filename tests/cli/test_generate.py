@@ -583,6 +583,10 @@ def test_a_closed_stdin_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_closed_stdout_is_no_reason_to_fail_once_the_file_is_there(tmp_path: Path) -> None:
+    """The image is the data, and it went to its file; the name on stdout is for the next command, which there is none.
+
+    That is exit 0. Where the data itself was for stdout (`-o -`, `inspect`, `decode`), none of it got there: exit 1.
+    """
     done = started("1-2-3", "--seed", "5", shell_end=">&-", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, b"")
     assert image_in(tmp_path / "1-2-3.png").shape == (28, 84)

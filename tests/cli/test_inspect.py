@@ -195,7 +195,7 @@ def test_a_missing_mnist_file_is_told(package: Path, environment: dict[str, str]
 
 KEYS = [
     *("kind", "path", "complete", "samples", "samples_done", "bytes", "format", "masks", "height", "width", "recipe"),
-    *("lengths", "digits", "positions", "gaps", "glyphs", "ink", "command", "problems"),
+    *("lengths", "digits", "positions", "gaps", "glyphs", "ink", "ctc_steps", "command", "problems"),
 ]
 
 
@@ -274,6 +274,7 @@ def test_a_dataset_as_json(out: Path, mnistseq: Run) -> None:
         "digits": [sum(column) for column in zip(*positions, strict=True)],
         "positions": positions,
         **slow_numbers(SequenceDataset(length=3, max_gap=4, seed=1, samples=25), looked_at=25),
+        "ctc_steps": max(3 + (row[0] == row[2]) + (row[2] == row[4]) for row in rows_of(out / "labels.csv")),
         "command": "mnistseq dataset --recipe out/recipe.json -n 25 "
         "--format png --compression fast --shard-size 10 -o again/",
         "problems": [],
@@ -327,6 +328,7 @@ def test_the_numbers_are_the_same_in_every_format(name: str, datasets_made: dict
 
 def test_samples_without_a_recipe_as_json(datasets_made: dict[str, Path], mnistseq: Run) -> None:
     counted = ("samples", "labelled", "sizes", "lengths", "digits", "positions", "gaps", "glyphs", "ink")
+    counted += ("ctc_steps",)
     for kind, path in (("npz", "npz/dataset.npz"), ("shard", "png/images/00000"), ("shard", "webdataset/00001.tar")):
         code, text, err = mnistseq("inspect", datasets_made["png"].parent / path, "--json")
         assert (code, err) == (0, "")

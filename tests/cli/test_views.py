@@ -11,7 +11,7 @@ from mnist_seq_cli.cli import main, terminal, views
 from mnist_seq_cli.inspection.counts import Counts
 from mnist_seq_cli.inspection.overlap import ComparisonReport, Shared
 from mnist_seq_cli.inspection.reports import IdxReport, MnistReport, Report, SamplesReport
-from mnist_seq_cli.inspection.scoring import Score
+from mnist_seq_cli.inspection.scores.score import Score
 from mnist_seq_cli.inspection.splits_report import SplitReport, SplitsReport
 
 Run = Callable[..., tuple[int, str]]

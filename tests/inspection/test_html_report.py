@@ -131,7 +131,10 @@ def test_the_page_tells_what_the_score_tells(tmp_path: Path, mnistseq: Run) -> N
         assert f", glyph {entry['glyph']}" in page.text
     for position, counts in enumerate(score["positions"][:-1], 1):
         rate = (counts["substituted"] + counts["deleted"]) / counts["digits"]
-        assert f"{position} position: {rate:.1%} of {counts['digits']}" in page.titles
+        start = f"{position} position: {rate:.1%} of {counts['digits']}, 95 % interval "
+        assert any(title.startswith(start) for title in page.titles)
+    low, high = score["exact_interval"]
+    assert f"{score['exact']} of 50 samples; 95 % interval {100 * low:.2f} to {high:.2%}" in page.text
 
 
 def things(place: Path) -> dict[str, Path | None]:

@@ -1,5 +1,6 @@
 """Scores against a slow count, and every spelling of predictions; nothing is dropped without being told."""
 
+import html
 import io
 import json
 import random
@@ -10,17 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from forms import form
 from rapidfuzz.distance import Levenshtein
 
-from mnist_seq_cli import SequenceDataset
+import mnist_seq_cli
+from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.engine.batch import Sample
-from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.inspection import scoring
-from mnist_seq_cli.inspection.predictions import Row, read, read_stream
-from mnist_seq_cli.inspection.scoring import score
+from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.inspection.prediction_files import read_stream
+from mnist_seq_cli.inspection.predictions import read
+from mnist_seq_cli.inspection.scores import scoring
+from mnist_seq_cli.inspection.scores.scoring import score
 from mnist_seq_cli.mnist.bank import MISLABELED
 from mnist_seq_cli.reading.read_samples import open_samples
 
@@ -211,7 +215,7 @@ def test_a_digit_too_few_does_not_make_all_that_follow_wrong(
 ) -> None:
     main.run(["generate", "-".join(truth), "--seed", "1", "-o", str(tmp_path / f"{'-'.join(truth)}.png")])
     found = open_samples(tmp_path)
-    result = score(found, [Row(1, None, reading)], "x")
+    result = score(found, [reading])
     assert (result.substitutions, result.insertions, result.deletions) == expected
     assert result.errors == sum(expected)
 
@@ -266,6 +270,8 @@ def rows_of(text: str) -> list[tuple[str | None, str]]:
     return [(row.name, row.text) for row in read(text.splitlines(keepends=True), "x")]
 
 
+ARRAY = [["a.png", "1-2-3"], ["b.png", None], [7, [0, 0, 4, 2]]]
+RECORDS = [{"input_path": name, "rec_text": text, "rec_score": 0.98} for name, text in ARRAY]
 NAMED = [("a.png", "123"), ("b.png", ""), ("7", "0042")]
 SPELLINGS = {
     "CSV": "file_name,prediction\na.png,1-2-3\nb.png,\n7,0042\n",
@@ -281,6 +287,21 @@ SPELLINGS = {
     "keys of webdataset": "score,__key__,prediction\n1,a.png,1-2-3\n1,b.png,\n1,7,0042\n",
     "JSON lines": '{"file_name": "a.png", "prediction": "1-2-3"}\n'
     '{"file": "b.png", "text": ""}\n{"index": 7, "pred": "0042"}\n',
+    "tabs and a score": "a.png\t1-2-3\t0.98\nb.png\t\t0.1\n7\t0042\t1\n",
+    "semicolons": "file;ocr;score\na.png;1-2-3;0,98\nb.png;;0,1\n7;0042;1\n",
+    "semicolons without a header": "a.png;1-2-3;0,98\nb.png;;0,1\n7;0042;1e-9\n",
+    "a JSON array of arrays": json.dumps(ARRAY),
+    "a JSON array of objects": json.dumps(RECORDS, indent=1),
+    "objects in another one": json.dumps({"model": "x", "results": RECORDS}),
+    "a JSON map": json.dumps({str(name): text for name, text in ARRAY}, indent=2),
+    "a JSON map of objects": json.dumps({str(name): {"text": text, "score": 0.5} for name, text in ARRAY}),
+    "columns as pandas writes them": json.dumps(
+        {
+            "file": {str(row): str(name) for row, (name, _) in enumerate(ARRAY)},
+            "prediction": {str(row): text for row, (_, text) in enumerate(ARRAY)},
+        }
+    ),
+    "columns": json.dumps({"file": [name for name, _ in ARRAY], "prediction": [text for _, text in ARRAY]}),
     "JSON lists": '["a.png", "123"]\n["b.png", ""]\n[7, [0, 0, 4, 2]]\n',
 }
 ORDERED = [(None, "123"), (None, ""), (None, "0042")]
@@ -295,6 +316,10 @@ IN_ORDER = {
     "JSON texts": '"1-2-3"\n""\n"0042"\n',
     "JSON digits": "[1, 2, 3]\n[]\n[0, 0, 4, 2]\n",
     "JSON objects": '{"prediction": "123"}\n{"prediction": ""}\n{"prediction": [0, 0, 4, 2]}\n',
+    "a JSON array": '["1-2-3", "",\n "0042"]\n',
+    "a JSON array of texts with scores": '[["123", 0.9], ["", 0.1], ["0042", 1.0]]',
+    "a JSON array in an object": '{"predictions": ["1-2-3", null, "0042"]}',
+    "pipelines": '[[{"generated_text": "123"}], [{"generated_text": ""}], [{"generated_text": "0042"}]]',
     "CSV of one column with another": "prediction,score\n123,0.5\n,0.1\n0042,1\n",
 }
 
@@ -315,10 +340,8 @@ def test_predictions_in_their_order(text: str) -> None:
 
 
 DAMAGED = {
-    "words": ("hello\n", "line 1: 'hello' is not a sequence of digits"),
-    "a word later": ("12\n34\nx\n", "line 3"),
-    "Arabic digits": ("٣\n", "line 1"),
-    "superscript": ("1\n²\n", "line 2"),
+    "words": ("hello\nworld\n", "no prediction of"),
+    "Arabic digits": ("٣\n", "no prediction of"),
     "NUL": ("1\n\0\n", r"line 2: '\x00'"),
     "escapes": ("1\n\x1b[31m\n", "line 2"),
     "a million digits": ("1" * 1_000_000, "line 1"),
@@ -328,9 +351,10 @@ DAMAGED = {
     "a column that may be of names": ("shot,prediction\na,1\n", "names no sample by file_name or index, but"),
     "a field that may be a name": ('{"shot": "a", "prediction": "1"}\n', "line 1 names no sample by file_name"),
     "no column of predictions": ("file_name,score\na,1\n", "no column of predictions"),
-    "a number, which has lost its zeros": ('{"index": 1, "prediction": 42}\n', "line 1: the prediction is a number"),
-    "null": ('{"index": 1, "prediction": null}\n', "line 1 is not a prediction"),
-    "JSON of something else": ('{"a": 1}\n', "line 1 is not a prediction"),
+    "true": ('{"index": 1, "prediction": true}\n', "line 1 is not a prediction"),
+    "JSON of something else": ('[{"a": 1}]\n', "line 1 is not a prediction"),
+    "JSON that is cut off": ('{"predictions": [\n"12",\n', "is not sound JSON"),
+    "a third column that is no score": ("a.png,12,12\n", "line 1 has 3 columns and not 2"),
     "broken JSON": ('{"index": 1, "prediction": "1"}\n{"index"\n', "line 2 is not a prediction"),
     "100,000 levels": ('{"index": 1, "prediction": "1"}\n' + "[" * 100_000 + "\n", "line 2 is not a prediction"),
     "a name for some": ('{"prediction": "1"}\n{"index": 1, "prediction": "1"}\n', "line 2: some predictions name"),
@@ -429,7 +453,7 @@ def test_names_are_looked_up_as_they_are_written(place: Path) -> None:
 
 def test_some_with_a_name_and_some_without_cannot_be(place: Path) -> None:
     with pytest.raises(FormatError, match="line 2: some predictions name their sample and some do not"):
-        score(open_samples(place / "png"), [Row(1, "1", ""), Row(2, None, "")], "x")
+        score(open_samples(place / "png"), {1: "", None: ""})
 
 
 def test_the_terminal_shows_the_worst_strips(place: Path, data: SequenceDataset, tmp_path: Path, mnistseq: Run) -> None:
@@ -500,3 +524,144 @@ def test_a_line_without_an_end_is_refused_at_once() -> None:
         list(read_stream(io.BufferedReader(file), "stdin"))
     assert file.taken < 3 << 20
     assert [row.text for row in read_stream(io.BytesIO(b"12\r\n\n3"), "x")] == ["12", "", "3"]
+
+
+# Symbols that are no digits
+
+
+@pytest.mark.parametrize(
+    ("text", "symbols"),
+    [
+        *(("12a4", "12a4"), ("1-2-a-4", "12a4"), ("1 2 a 4", "12a4"), ("<unk>2-<unk>", "?2?"), ("[UNK]1", "?1")),
+        *(("1²", "1²"), ("1--2", "1--2"), ("-1", "-1"), ("1.5", "1.5"), ("1\u200b2", "1?2"), ("5018.0", "5018")),
+    ],
+)
+def test_what_is_no_digit_is_a_symbol_all_the_same(text: str, symbols: str) -> None:
+    assert rows_of(f"1\n{text}\n") == [(None, "1"), (None, symbols)]
+    assert rows_of(f"a,1\nb,{text}\n") == [("a", "1"), ("b", symbols)]
+
+
+def test_other_symbols_are_wrong_and_have_their_column(tmp_path: Path, mnistseq: Run) -> None:
+    data = SequenceDataset(sequences=["012", "345"], samples=2)
+    found = score(data, ["0o2", "<unk>345x"])
+    assert (found.substitutions, found.insertions, found.exact) == (1, 2, 0)
+    assert (found.other, found.inserted_other) == ([0, 1] + [0] * 8, 2)
+    assert sum(map(sum, found.confusion)) == 5
+    assert mnistseq("dataset", "-n", "2", "--len", "3", "--seed", "1", "-o", tmp_path / "out").code == 0
+    (tmp_path / "x").write_text("1a\n<unk>\n")
+    _, text, _ = mnistseq("inspect", tmp_path / "out", "--predictions", tmp_path / "x", "--html", tmp_path / "page")
+    assert re.search(r"^ digit( +\d){10} other none", text, re.MULTILINE)
+    assert '<th scope="col">other</th>' in (tmp_path / "page").read_text()
+
+
+# Zeros that were lost
+
+ZEROS = ["0012", "0000", "0407", "1203", "0451"]
+
+
+@pytest.mark.parametrize(
+    ("readings", "found", "padded"),
+    [
+        ([12, 0, 407, 1203, 451], "4 of 4 wrong ones lack nothing but zeros", 5),
+        (["12.0", "0.0", "407.0", "1203.0", "451.0"], "5 are written like 5018.0", 5),
+        ([12, 0, 407, 9999, 451], "4 of 5 wrong ones lack nothing but zeros", 4),
+        (["0012", "0000", "407", "1203", "451"], "", 5),  # of which a model has missed two
+        (["012", "", "407", "1203", "0451"], "", 4),
+        (["9012", "9000", "9407", "1203", "451"], "", 2),
+    ],
+)
+def test_lost_zeros_are_noticed_and_can_be_read(readings: list[Any], found: str, padded: int) -> None:
+    data = SequenceDataset(sequences=ZEROS, samples=5)
+    problems = score(data, readings).problems
+    assert len(problems) == (found != "")
+    assert all(found in problem and "dtype=str" in problem and "--pad-zeros" in problem for problem in problems)
+    assert (score(data, readings, pad_zeros=True).exact, score(data, readings, pad_zeros=True).problems) == (padded, [])
+
+
+def test_lost_zeros_are_a_failure_unless_they_are_padded(tmp_path: Path, mnistseq: Run) -> None:
+    (tmp_path / "labels").write_text("\n".join(ZEROS))
+    asked = ("-n", "5", "--labels", tmp_path / "labels", "--seed", "1")
+    assert mnistseq("dataset", *asked, "-o", tmp_path / "out").code == 0
+    (tmp_path / "x.csv").write_text(",prediction\n" + "".join(f"{row},{int(text)}\n" for row, text in enumerate(ZEROS)))
+    command = ("inspect", tmp_path / "out", "--predictions", tmp_path / "x.csv")
+    code, _, err = mnistseq(*command)
+    assert (code, err.count("\n"), "x.csv went through numbers" in err) == (1, 1, True)
+    code, text, err = mnistseq(*command, "--pad-zeros", "--json")
+    assert (code, err, json.loads(text)["predictions"]["exact"]) == (0, "", 5)
+    assert mnistseq("inspect", tmp_path / "out", "--pad-zeros").code == 2
+
+
+# In Python
+
+
+def test_a_score_in_python_is_that_of_the_command_line(place: Path, data: SequenceDataset, mnistseq: Run) -> None:
+    readings = spoilt(texts_of(data))
+    path = place / "readings.csv"
+    path.write_text("index,prediction\n" + "".join(f"{row},{text}\n" for row, text in enumerate(readings)))
+    found = json.loads(mnistseq("inspect", place / "npz", "--predictions", path, "--json").out)["predictions"]
+    stored = open_dataset(place / "npz")
+    given: list[Any] = [path, str(path), readings, dict(enumerate(readings)), np.array(readings)]
+    given += [{f"{row:08d}.png": [int(digit) for digit in text] for row, text in enumerate(readings)}]
+    for predictions in given:
+        assert json.loads(json.dumps(mnist_seq_cli.score(stored, predictions).to_json())) == found
+    assert json.loads(json.dumps(mnist_seq_cli.score(data, readings).to_json())) == found
+    part = mnist_seq_cli.score(stored[100:200], readings[100:200])
+    assert (part.samples, part.exact) == (100, sum(map(str.__eq__, texts_of(data)[100:200], readings[100:200])))
+    assert mnist_seq_cli.score(stored[:2], {250: "1", 1: texts_of(data)[1]}).unknown == 1
+
+
+def test_an_array_in_a_file_is_read(place: Path, data: SequenceDataset, mnistseq: Run) -> None:
+    texts = texts_of(data)
+    rows = np.full((COUNT, 5), -1)
+    for row, text in zip(rows, texts, strict=True):
+        row[: len(text)] = list(map(int, text))
+    for array in (np.array(texts), np.array(texts).astype("S"), rows):
+        np.save(place / "read.npy", array)
+        assert score(data, place / "read.npy").exact == COUNT
+    np.save(place / "read.npy", np.array(texts).astype(float))
+    assert "300 are written like 5018.0" in mnistseq("inspect", place / "npz", "--predictions", place / "read.npy").err
+    for array in (np.zeros((2, 2, 2)), np.zeros(2, dtype=bool), np.zeros((COUNT, 5))):
+        np.save(place / "read.npy", array)
+        with pytest.raises(FormatError, match="and no predictions"):
+            score(data, place / "read.npy")
+    np.save(place / "read.npy", np.array(["0042"]))
+    sound = (place / "read.npy").read_bytes()
+    for damaged in (sound[:9], sound[:90], sound[:-1], sound[:-1] + b"\xff", sound.replace(b"}", b"(")):
+        (place / "read.npy").write_bytes(damaged)
+        with pytest.raises(FormatError, match="not a sound npy file"):
+            score(data, place / "read.npy")
+
+
+def test_parquet_asks_for_what_reads_it(place: Path, data: SequenceDataset) -> None:
+    (place / "read.parquet").write_bytes(b"PAR1 and nothing else PAR1")
+    with pytest.raises((FormatError, RequestError), match=r"package pyarrow; pip install|not a sound parquet"):
+        score(data, place / "read.parquet")
+
+
+# Two models
+
+
+def test_two_models_are_compared_on_what_both_have_read(tmp_path: Path, place: Path, mnistseq: Run) -> None:
+    texts = texts_of(open_dataset(place / "npz"))
+    first = ["9" if row % 10 == 0 else text for row, text in enumerate(texts)]
+    second = ["9" if row % 3 == 0 else text for row, text in enumerate(texts)]
+    for name, readings in (("first", first), ("second", second)):
+        rows = [f"{row},{text}\n" for row, text in enumerate(readings) if row != (17 if name == "first" else 30)]
+        (tmp_path / name).write_text("index,prediction\n" + "".join(rows))
+    command = ("inspect", place / "npz", "--predictions", tmp_path / "first", "--predictions", tmp_path / "second")
+    code, text, _ = mnistseq(*command, "--json", "--html", tmp_path / "page")
+    report = json.loads(text)
+    found, rows = report["comparison"], [row for row in range(COUNT) if row not in (17, 30)]
+    ones = [row for row in rows if row % 3 == 0 and row % 10]
+    others = [row for row in rows if row % 10 == 0 and row % 3]
+    assert (code, found["samples"], found["only_first"], found["only_second"]) == (1, 298, len(ones), len(others))
+    assert (found["first_alone"], found["second_alone"]) == (ones, others)
+    assert found["both"] + found["neither"] == 298 - len(ones) - len(others)
+    assert (report["predictions"]["exact"], found["second"]["exact"]) == (269, 200)
+    assert all(problem.startswith("1 of 300 samples have no prediction in ") for problem in report["problems"])
+    code, text, _ = mnistseq(*command)
+    for shown in (text, html.unescape((tmp_path / "page").read_text())):
+        assert "first reads more of them, and hardly by chance" in " ".join(shown.split())
+    again = json.loads(mnistseq(*command[:4], "--predictions", tmp_path / "first", "--json").out)["comparison"]
+    assert (again["p_value"], again["only_first"], again["only_second"]) == (1.0, 0, 0)
+    assert mnistseq(*command, "--predictions", tmp_path / "first").code == 2

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import struct
 import zipfile
@@ -15,6 +16,7 @@ import pytest
 from depth import others_slow
 from forms import form
 from numpy.typing import NDArray
+from PIL import Image
 
 from mnist_seq_cli import SequenceDataset, formats, open_dataset
 from mnist_seq_cli.cli import main
@@ -660,3 +662,39 @@ def test_images_that_cannot_be_read_are_counted(littered: Path, mnistseq: Run) -
     assert ("0-4-2" in text, "2-4-2" in text, "3-4-2" in text) == (True, True, False)
     report = json.loads(mnistseq("inspect", littered, "--json")[1])
     assert (report["samples"], report["ink"]["unreadable"], len(report["problems"])) == (6, 2, 1)
+
+
+def test_a_damaged_image_does_not_keep_the_others_from_a_sheet_and_a_page(littered: Path, mnistseq: Run) -> None:
+    (littered / "1-4-2.png").write_bytes(STRIP[:50])
+    readings = "".join(f"{digit}-4-2.png,{digit}43\n" for digit in range(6))
+    (littered / "read.csv").write_text(readings)
+    sheet, page = littered / "sheet", littered / "page"
+    for options in ((), ("--predictions", littered / "read.csv")):
+        code, _, err = mnistseq("inspect", littered, *options, "--sheet", sheet, "--html", page)
+        assert (code, "sheet: 5 strips" in err, "1 of 6 images cannot be read: " in err) == (1, True, True)
+        assert page.read_text().count('<li class="card"') == 5
+
+
+def test_a_count_of_some_images_does_not_pass_for_one_of_all(
+    littered: Path, mnistseq: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "_SAMPLED_PIXELS", 0)
+    for number in range(20):
+        (littered / f"0-4-2_{number}.png").write_bytes(b"no image")
+    err = mnistseq("inspect", littered)[2]
+    assert re.search("[0-9]+ of 10 images that were looked at, of 26, cannot be read", err)
+
+
+def test_a_folder_may_hold_photos(littered: Path, mnistseq: Run) -> None:
+    """Of any kind that `decode` reads, turned as they were taken, and found by their names."""
+    for path in littered.glob("[0-3]*.png"):
+        with Image.open(path) as image:
+            exif = Image.Exif()
+            exif[0x0112] = 3
+            image.transpose(Image.Transpose.ROTATE_180).save(path.with_suffix(".JPG"), "JPEG", exif=exif, quality=95)
+        path.unlink()
+    (littered / "read.csv").write_text("file,text\n0-4-2.JPG,042\n1-4-2,142\n2-4-2.png,242\n5-4-2,543\n")
+    report = json.loads(mnistseq("inspect", littered, "--json", "--predictions", littered / "read.csv").out)
+    found = report["predictions"]
+    assert (report["samples"], report["labelled"], report["ink"]["unreadable"]) == (6, 6, 0)
+    assert (found["exact"], found["scored"], found["unknown"]) == (2, 3, 1)

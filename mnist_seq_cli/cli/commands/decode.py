@@ -16,7 +16,7 @@ from mnist_seq_cli.cli import streams
 from mnist_seq_cli.cli.help import GroupedCommand
 from mnist_seq_cli.cli.options import LocalPath, grouped, own_source, source_options
 from mnist_seq_cli.cli.streams import MAX_PATH, print_lines, stdin
-from mnist_seq_cli.errors import DONE, EXIT_CODES, FormatError, MnistseqError, RequestError, one_line
+from mnist_seq_cli.errors import DONE, EXIT_CODES, FAILED, FormatError, MnistseqError, RequestError, one_line
 from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.storage.location import local_path
 
@@ -154,7 +154,7 @@ def _read_strips(asked: _Asked, group: Iterator[tuple[str, Images]]) -> int:
     threshold = transcribing.MIN_CONFIDENCE if asked.min_confidence is None else asked.min_confidence
     transcripts = transcribing.transcribe(strips, bank.find(asked.source or "all", asked.source_labels), threshold)
     named = asked.with_names or len(asked.names) > 1 or not first.is_one
-    return _print_transcripts(transcripts, as_json=asked.as_json, named=named)
+    return _print_transcripts(transcripts, {*asked.names, "stdin"}, as_json=asked.as_json, named=named)
 
 
 def _export_rows(asked: _Asked, name: str, array: Any, labels: Any) -> None:
@@ -176,22 +176,26 @@ def _export_rows(asked: _Asked, name: str, array: Any, labels: Any) -> None:
         print_lines(idx_export.export(rows, form, asked.output))
 
 
-def _print_transcripts(transcripts: Iterable[Transcript], *, as_json: bool, named: bool) -> int:
-    """Print what strips show, report those that could not be read, and return the exit code."""
+def _print_transcripts(transcripts: Iterable[Transcript], given: set[str], *, as_json: bool, named: bool) -> int:
+    """Print what strips show, report those that could not be read, and return the exit code.
+
+    A damaged file is wrong input where its name was `given`, and a failure where it was found in a folder or archive.
+    """
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.cli.main import with_flags
     from mnist_seq_cli.reading import transcribing
     from mnist_seq_cli.reading.exact import Reading
 
-    code, read, guesses = DONE, 0, list[tuple[float, str]]()
+    code, read, unread, guesses = DONE, 0, 0, list[tuple[float, str]]()
 
     def lines() -> Iterator[str]:
-        nonlocal code, read
+        nonlocal code, read, unread
         for name, result in transcripts:
             if isinstance(result, MnistseqError):
                 about = "" if isinstance(result, FormatError) else f"{one_line(name)}: "  # which names its file
                 terminal.say(f"mnistseq: {about}{with_flags(str(result))}")
-                code = max(code, EXIT_CODES[type(result)])
+                code = max(code, EXIT_CODES[type(result)] if name in given else FAILED)
+                unread += name not in given
                 continue
             read += 1
             if not isinstance(result, Reading):
@@ -203,6 +207,8 @@ def _print_transcripts(transcripts: Iterable[Transcript], *, as_json: bool, name
                 yield f"{one_line(name, MAX_PATH)}\t{digits}" if named else digits
 
     print_lines(lines())
+    if unread and unread + read > 1:
+        terminal.say(f"{unread:,} of {unread + read:,} could not be read")
     if guesses:
         confidence, name = min(guesses)
         terminal.say(

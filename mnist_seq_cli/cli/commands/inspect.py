@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import zip_longest
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mnist_seq_cli.dataset.splits import Splits
     from mnist_seq_cli.inspection.checks import Checks
     from mnist_seq_cli.inspection.findings import Findings
-    from mnist_seq_cli.inspection.scoring import Score
+    from mnist_seq_cli.inspection.scores.comparison import Comparison
+    from mnist_seq_cli.inspection.scores.score import Score
     from mnist_seq_cli.mnist.bank import Source
     from mnist_seq_cli.samples.samples import Samples
 
@@ -38,8 +39,10 @@ _HEADINGS = {
 
 _looking = partial(grouped, heading="Looking", basic=True)
 _checking = partial(grouped, heading="Checking", basic=True)
+_scoring = partial(grouped, heading="Scoring")
 _comparing = partial(grouped, heading="Comparing")
 _SHOW = "Strips to draw.  [default: 3 on a terminal, 40 on a sheet]"
+_PREDICTIONS = "Score what a model read, from a file; given twice, compare two models."
 _KINDS = click.Choice(("glyph", "label", "image"))
 
 
@@ -51,7 +54,8 @@ _KINDS = click.Choice(("glyph", "label", "image"))
 @_looking("--sheet", metavar="FILE.png", type=LocalPath("write to"), help="Write a contact sheet of the strips.")
 @_looking("--boxes", basic=False, is_flag=True, help="Draw the box of each digit's ink on the sheet.")
 @_looking("--html", metavar="FILE.html", type=LocalPath("write to"), help="Write a report for the browser.")
-@grouped("--predictions", heading="Scoring", basic=True, metavar="FILE|-", help="Score what a model read, from a file.")
+@_scoring("--predictions", basic=True, multiple=True, metavar="FILE|-", help=_PREDICTIONS)
+@_scoring("--pad-zeros", is_flag=True, help="Give readings the zeros that they have lost at their beginning.")
 @_checking("--verify", is_flag=True, help="Check every byte against the manifest.")
 @_checking("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
 @_comparing("--against", basic=True, metavar="PATH", type=LocalPath(), help="Find what two datasets share.")
@@ -61,12 +65,13 @@ _KINDS = click.Choice(("glyph", "label", "image"))
 def inspect(**options: Any) -> int:
     """Show what PATH is, and what is in it; without PATH, the bundled MNIST.
 
-    PATH is a dataset, one of its shards, a directory of splits, a PNG strip or a
-    folder of them, an npz or an IDX file. Exits 1 when a dataset is incomplete, a
+    PATH is a dataset, one of its shards, a directory of splits, an image or a
+    folder of images, an npz or an IDX file. Exits 1 when a dataset is incomplete, a
     check does not hold, or two datasets share what they may not, and says which.
 
-    Predictions are CSV or JSON lines (file name or index, then what was read, 1-2-3
-    or 123), or one a line in order; they are scored down to the MNIST digits.
+    Predictions are CSV, JSON, npy or parquet (file name or index, then what was
+    read, 1-2-3 or 123), or one a line in order; they are scored down to the MNIST
+    digits, and with two files, the models are compared.
 
     \b
       mnistseq inspect out/ --show 5
@@ -86,6 +91,10 @@ def inspect(**options: Any) -> int:
             "`source`, `source_labels` and `paper` are for `regenerate`, and the first two for `against`",
             hint="give it, or leave them out",
         )
+    if asked.pad_zeros and not asked.predictions:
+        raise RequestError("`pad_zeros` is for predictions", hint="give `predictions`, or leave it out")
+    if len(asked.predictions) > 2 or asked.predictions.count("-") > 1:
+        raise RequestError("`predictions` takes one file, or two to compare", hint="one of them may be stdin")
     if asked.against is not None:
         return _compare(asked, asked.against)
     if asked.may_share:
@@ -108,7 +117,8 @@ class _Asked:
     sheet: Path | None
     boxes: bool
     html: Path | None
-    predictions: str | None
+    predictions: tuple[str, ...]
+    pad_zeros: bool
     verify: bool
     regenerate: int | None
     against: Path | None
@@ -177,10 +187,10 @@ def _inspect_samples(asked: _Asked) -> int:
         chosen = None if numbers is None else samples.chosen(numbers)
         report = look(asked.path, samples)
         findings = Findings(samples=samples, report=report, checked=check(report, asked.checks), chosen=chosen)
-    if asked.predictions is not None:
+    if asked.predictions:
         if len(samples):
-            score = _score(samples, asked.predictions, asked.show or 0)
-            findings = replace(findings, score=score)
+            score, comparison = _score(samples, asked)
+            findings = replace(findings, score=score, comparison=comparison)
         elif not findings.problems:
             raise RequestError(f"there are no samples in {asked.path} to hold predictions against")
     written = list(_write(asked, findings))  # before anything is printed: a pipe that closes does not leave it out
@@ -193,14 +203,25 @@ def _inspect_samples(asked: _Asked) -> int:
     return _end(findings.problems, written, findings.checked.passed, findings.checked.repairs)
 
 
-def _score(samples: Samples, name: str, show: int) -> Score:
-    """Return the score of the predictions in a file or from stdin. Raises FormatError, RequestError, OSError."""
-    from mnist_seq_cli.inspection import predictions, scoring
+def _score(samples: Samples, asked: _Asked) -> tuple[Score, Comparison | None]:
+    """Return the score of the predictions in a file or from stdin, and the comparison with those in another.
 
-    keep = max(scoring.KEPT, show)
-    if name == "-":
-        return scoring.score(samples, predictions.read_stream(stdin(), "stdin"), "stdin", keep=keep)
-    return scoring.score(samples, predictions.read_file(Path(name)), one_line(name, 200), keep=keep)
+    Raises FormatError, RequestError, OSError.
+    """
+    from mnist_seq_cli.inspection.prediction_files import read_stream
+    from mnist_seq_cli.inspection.scores import scoring
+    from mnist_seq_cli.inspection.scores.comparison import compare
+    from mnist_seq_cli.inspection.scores.matched import Matched
+
+    def matched(name: str) -> Matched:
+        if name != "-":
+            return scoring.matched_in(samples, Path(name), pad_zeros=asked.pad_zeros)
+        return Matched(samples, read_stream(stdin(), "stdin"), "stdin", pad_zeros=asked.pad_zeros)
+
+    models = list(map(matched, asked.predictions))
+    keep, alone = max(scoring.KEPT, asked.show or 0), len(models) == 1
+    scores = [scoring.score_matched(samples, model, keep=keep, alone=alone) for model in models]
+    return scores[0], None if alone else compare(samples, models[0], models[1], scores[1])
 
 
 def _write(asked: _Asked, findings: Findings) -> Iterator[str]:
@@ -210,12 +231,12 @@ def _write(asked: _Asked, findings: Findings) -> Iterator[str]:
     if asked.sheet is not None:
         from mnist_seq_cli.inspection.views import contact_sheet
 
-        count = 40 if asked.show is None else asked.show
-        name, strips = one_line(str(asked.sheet), 200), len(findings.numbers(count))
-        if strips or findings.score is None:
-            sheet = contact_sheet.draw(contact_sheet.cells_of(findings, count), boxes=asked.boxes)
+        name, most, drawn = one_line(str(asked.sheet), 200), 40 if asked.show is None else asked.show, count()
+        if findings.numbers(most) or findings.score is None:
+            cells = (cell for cell, _ in zip(contact_sheet.cells_of(findings, most), drawn, strict=False))
+            sheet = contact_sheet.draw(cells, boxes=asked.boxes)
             local.write_whole(asked.sheet, contact_sheet.encode(sheet), sync=False)
-            yield f"{name}: {strips} strips"
+            yield f"{name}: {next(drawn)} strips"
         else:
             yield f"there is no wrong prediction to show, so {name} is not written"
     if asked.html is not None:

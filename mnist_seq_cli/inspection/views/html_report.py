@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files as resources
@@ -16,15 +15,11 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli import __version__
 from mnist_seq_cli.codecs import png
-from mnist_seq_cli.errors import one_line
 from mnist_seq_cli.inspection.figures import Chart, chance, first_of
 from mnist_seq_cli.inspection.findings import Findings
 from mnist_seq_cli.inspection.reports import KINDS, DatasetReport, Report
-from mnist_seq_cli.inspection.scoring import Score
-from mnist_seq_cli.mnist import bank
-from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.options.notation import format_sequence
-from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
+from mnist_seq_cli.inspection.views import score_section
+from mnist_seq_cli.inspection.views.html_parts import data_url, drawn_bars, glyph_images, section, text_of
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import Strip
 
@@ -51,12 +46,12 @@ def render(findings: Findings) -> bytes:
     width = widths[len(widths) * 9 // 10] if widths else 28
     problems = first_of(findings.problems)
     values = {
-        "version": _text(__version__),
-        "title": _text(report.title),
+        "version": text_of(__version__),
+        "title": text_of(report.title),
         "kind": kind[:1].upper() + kind[1:],
-        "problems": "".join(f'<p class="bad" role="alert">{_text(problem)}</p>' for problem in problems),
+        "problems": "".join(f'<p class="bad" role="alert">{text_of(problem)}</p>' for problem in problems),
         "summary": _facts(report.facts()),
-        "score": _score(score, samples) if score else "",
+        "score": score_section.render(findings),
         "plots": _plots(report),
         "again": _again(report),
         "gallery": _gallery(samples, shown, entries, scored=score is not None),
@@ -68,18 +63,9 @@ def render(findings: Findings) -> bytes:
     return Template(template).substitute(values).encode("utf-8", "replace")
 
 
-def _text(value: object, limit: int = 4000) -> str:
-    """Return a value as text that means nothing to a browser."""
-    return escape(one_line(str(value), limit), quote=True)
-
-
 def _facts(facts: Iterable[tuple[str, str]]) -> str:
-    rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts)
+    rows = "".join(f"<dt>{text_of(name)}</dt><dd>{text_of(value)}</dd>" for name, value in facts)
     return f"<dl>{rows}</dl>"
-
-
-def _section(name: str, title: str, content: str) -> str:
-    return f'<section aria-labelledby="{name}"><h2 id="{name}">{_text(title)}</h2>\n{content}</section>\n'
 
 
 # Plots
@@ -90,30 +76,11 @@ def _plots(report: Report) -> str:
     if report.counted and any(report.counted.digits):
         digits = list(zip(map(str, range(10)), report.counted.digits, strict=True))
         figures = [_bars(Chart("digits", "digit", digits)), _positions(report.counted.positions), *figures]
-    return _section("plots", "In numbers", f'<div class="plots">{"".join(figures)}</div>') if figures else ""
+    return section("plots", "In numbers", f'<div class="plots">{"".join(figures)}</div>') if figures else ""
 
 
 def _bars(chart: Chart) -> str:
-    return _drawn_bars(chart.title, chart.unit, [(label, f"{count:,}", count) for label, count in chart.rows])
-
-
-def _drawn_bars(title: str, name: str, rows: Sequence[tuple[str, str, float]]) -> str:
-    """Return a plot of rows: a label, the words at the end of the bar, and how long the bar is."""
-    most = max((value for *_, value in rows), default=0) or 1
-    left = 14 + 7 * max(len(name), *(len(label) for label, *_ in rows))
-    right = 12 + 7 * max(len(words) for _, words, _ in rows)
-    room, lines = max(60, 340 - left - right), []
-    for row, (label, words, value) in enumerate(rows):
-        y, width = 20 + 18 * row, room * value / most
-        lines.append(
-            f'<g><title>{_text(label)} {_text(name)}: {_text(words)}</title><text x="{left - 6}" y="{y + 12}" '
-            f'text-anchor="end">{_text(label)}</text><rect class="bar" x="{left}" y="{y + 2}" width="{width:.1f}" '
-            f'height="13" rx="2"/><text x="{left + width + 5:.1f}" y="{y + 12}">{_text(words)}</text></g>'
-        )
-    head = f'<text x="{left - 6}" y="12" text-anchor="end" class="soft">{_text(name)}</text>'
-    box = f"0 0 {left + room + right} {24 + 18 * len(rows)}"
-    svg = f'<svg viewBox="{box}" role="img" aria-label="{_text(title)}">{head}{"".join(lines)}</svg>'
-    return f'<figure class="plot" style="margin:0"><h3>{_text(title)}</h3>{svg}</figure>'
+    return drawn_bars(chart.title, chart.unit, [(label, f"{count:,}", count, "") for label, count in chart.rows])
 
 
 def _positions(positions: Sequence[Sequence[int]]) -> str:
@@ -145,92 +112,6 @@ def _positions(positions: Sequence[Sequence[int]]) -> str:
     return f'<figure class="plot" style="margin:0"><h3>{title}</h3>{inside}</figure>'
 
 
-# Scores
-
-
-def _score(score: Score, samples: Samples) -> str:
-    tiles = [
-        ("read exactly", _rate(score.exact_rate), f"{score.exact:,} of {score.scored:,} samples"),
-        ("character errors", _rate(score.error_rate), f"{score.errors:,} in {score.digits:,} digits"),
-        ("read as another", f"{score.substitutions:,}", "digits"),
-        ("not read", f"{score.deletions:,}", "digits"),
-        ("read in excess", f"{score.insertions:,}", "digits"),
-    ]
-    left_out = (("without a prediction", score.missing), ("without a label", score.unlabelled))
-    tiles += [(name, f"{count:,}", "samples") for name, count in left_out if count]
-    unknown = (("about no sample", score.unknown), ("about a sample again", score.repeated))
-    tiles += [(name, f"{count:,}", "rows") for name, count in unknown if count]
-    content = "".join(
-        f'<div class="tile">{_text(name)}<b>{_text(value)}</b><span class="soft">{_text(of)}</span></div>'
-        for name, value, of in tiles
-    )
-    plots = [
-        _drawn_bars(title, name, [(label, f"{rate:.1%} of {total:,}", rate) for label, _, total, rate in rows])
-        for title, name, rows in score.charts(_BARS)
-        if len(rows) > 1
-    ]
-    content = f'<div class="tiles">{content}</div><div class="plots">{"".join(plots)}{_confusion(score)}</div>'
-    return _section("score", "What was read", content + _worst_glyphs(score, samples))
-
-
-def _rate(rate: float | None) -> str:
-    return "–" if rate is None else f"{rate:.2%}"
-
-
-def _confusion(score: Score) -> str:
-    table = [[*row, deleted] for row, deleted in zip(score.confusion, score.deleted, strict=True)]
-    table.append([*score.inserted, 0])
-    inner = max((count for a, row in enumerate(score.confusion) for b, count in enumerate(row) if a != b), default=0)
-    inner, outer = inner or 1, max(*score.deleted, *score.inserted) or 1
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("", *range(10), "none"))
-    rows = []
-    for a, row in enumerate(table):
-        cells = [
-            f'<td class="hit">{count:,}</td>'
-            if a == b
-            else f'<td class="miss" style="--w:{count / (outer if 10 in (a, b) else inner):.3f}">{count or "·"}</td>'
-            for b, count in enumerate(row[: 10 if a == 10 else 11])
-        ]
-        rows.append(f'<tr><th scope="row">{a if a < 10 else "extra"}</th>{"".join(cells)}</tr>')
-    return (
-        '<figure class="plot whole" style="margin:0"><h3>what each digit (row) was read as (column)</h3>'
-        '<div class="wide" tabindex="0" role="group" aria-label="confusion table">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></figure>"
-    )
-
-
-def _worst_glyphs(score: Score, samples: Samples) -> str:
-    if not score.glyphs:
-        return ""
-    images = _glyph_images([entry["glyph"] for entry in score.glyphs], samples.source)
-    items = []
-    for entry, image in zip(score.glyphs, images, strict=True):
-        read = ", ".join(f"{_text(text)} ({times})" for text, times in list(entry["read_as"].items())[:4])
-        mark = '<br><b class="bad">MNIST’s label is known to be wrong</b>' if entry["known_wrong_label"] else ""
-        items.append(
-            f'<li class="tile">{image}<span><b>a {entry["digit"]}</b>, glyph {entry["glyph"]}<br>'
-            f"wrong {entry['wrong']} of {entry['seen']} times<br>read as {read}{mark}</span></li>"
-        )
-    known = score.known_wrong
-    note = (
-        f"<p>MNIST digits whose label is known to be wrong were read wrongly {known['wrong']:,} of {known['seen']:,} "
-        "times.</p>"
-        if known["seen"]
-        else ""
-    )
-    return f'<h3 style="margin-top:1.25rem">The MNIST digits that are read wrongly most often</h3>{note}' + (
-        f'<ul class="glyphs">{"".join(items)}</ul>'
-    )
-
-
-def _glyph_images(ids: Sequence[int], source: str) -> list[str]:
-    """Return pictures of glyphs of MNIST; nothing for each where they are not of it."""
-    if source not in BUNDLED_SOURCES or max(ids) >= 70_000:
-        return [""] * len(ids)
-    pictures = png.encode(255 - bank.load(Source("all")).images(np.array(ids)), "small")
-    return [f'<img class="glyph" alt="" src="{_data_url(picture)}">' for picture in pictures]
-
-
 def _digits(samples: Samples) -> str:
     """Return the digits of a single strip, each beside the glyph that it is, or is most like."""
     (strip,) = samples.chosen([0])
@@ -239,14 +120,14 @@ def _digits(samples: Samples) -> str:
     how = [f", {chance(sure)} sure" for sure in strip.confidences] or [""] * len(strip.glyphs)
     what = "nearest glyph" if strip.confidences else "glyph"
     parts = zip(
-        strip.text or "", how, strip.glyphs, strip.boxes, _glyph_images(strip.glyphs, samples.source), strict=True
+        strip.text or "", how, strip.glyphs, strip.boxes, glyph_images(strip.glyphs, samples.source), strict=True
     )
     items = [
         f'<li class="tile">{image}<span><b>a {digit}</b>{sure}<br>{what} {glyph}<br>'
         f"ink at {box.x}, {box.y}: {box.width}×{box.height} px</span></li>"
         for digit, sure, glyph, box, image in parts
     ]
-    return _section("digits", "Its digits, from left to right", f'<ul class="glyphs">{"".join(items)}</ul>')
+    return section("digits", "Its digits, from left to right", f'<ul class="glyphs">{"".join(items)}</ul>')
 
 
 # The way to make it again
@@ -258,8 +139,8 @@ def _again(report: Report) -> str:
     recipe = json.dumps(report.spec.recipe.to_json(), indent=2)
     if len(recipe) > _RECIPE_CHARACTERS:
         recipe = recipe[:_RECIPE_CHARACTERS] + "\n… the rest is in recipe.json"
-    command = " ".join(f"<span>{_text(word)}</span>" for word in report.command.split(" "))
-    return _section(
+    command = " ".join(f"<span>{text_of(word)}</span>" for word in report.command.split(" "))
+    return section(
         "again",
         "To make it again",
         f'<p>The same samples come from this command:</p><pre class="command" tabindex="0">{command}</pre>'
@@ -286,11 +167,11 @@ def _shown(samples: Samples, entries: dict[int, dict[str, Any]]) -> list[_Shown]
         card = _card(strip, entries.get(strip.number))
         return _Shown(strip.number, len(strip.text or ""), strip.image.shape[1], card)
 
-    worst = {strip.number: described(strip) for strip in samples.strips(sorted(entries))}
+    worst = {strip.number: described(strip) for strip in samples.drawable(sorted(entries))}
     others = (described(strip) for strip in samples.picked(GALLERY) if strip and strip.number not in entries)
     shown: list[_Shown] = []
     room = _GALLERY_BYTES
-    for strip in chain((worst[number] for number in entries), others):
+    for strip in chain((worst[number] for number in entries if number in worst), others):
         room -= len(strip.card)
         if room < 0:
             break
@@ -305,16 +186,16 @@ def _card(strip: Strip, entry: dict[str, Any] | None) -> str:
         digit = (strip.text or "")[position : position + 1]
         rectangles.append(
             f'<rect x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}">'
-            f"<title>{_text(digit)}: glyph {strip.glyphs[position]}</title></rect>"
+            f"<title>{text_of(digit)}: glyph {strip.glyphs[position]}</title></rect>"
         )
-    name = f" <span class=soft>{_text(strip.name, 80)}</span>" if strip.name else ""
+    name = f" <span class=soft>{text_of(strip.name, 80)}</span>" if strip.name else ""
     what = "nearest glyphs" if strip.confidences else "glyphs" if len(strip.glyphs) > 1 else "glyph"
     more = f'<p class="more">{what} {", ".join(map(str, strip.glyphs[:40]))}</p>' if strip.glyphs else ""
-    data, read = f'data-text="{_text(strip.text or "")}"', ""
+    data, read = f'data-text="{text_of(strip.text or "")}"', ""
     if entry is not None:
         data += " data-wrong"
-        read = f'<p class="bad">read as {_text(format_sequence(map(int, entry["prediction"])) or "nothing")}</p>'
-    label = _text(strip.label, 200)
+        read = f'<p class="bad">read as {text_of("-".join(entry["prediction"]) or "nothing")}</p>'
+    label = text_of(strip.label, 200)
     return (
         f'<li class="card" tabindex="0" {data}><svg class="strip" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{label}"><image width="{width}" height="{height}" preserveAspectRatio="none" '
@@ -332,11 +213,7 @@ def _picture(image: NDArray[np.uint8]) -> str:
         squares = image[:height, :width].reshape(height // step, step, width // step, step)
         content = png.encode(squares.min(axis=(1, 3))[None], "small")[0]
         step *= 2
-    return _data_url(content)
-
-
-def _data_url(content: bytes) -> str:
-    return f"data:image/png;base64,{b64encode(content).decode()}"
+    return data_url(content)
 
 
 def _gallery(samples: Samples, shown: list[_Shown], entries: dict[int, dict[str, Any]], *, scored: bool) -> str:
@@ -344,7 +221,7 @@ def _gallery(samples: Samples, shown: list[_Shown], entries: dict[int, dict[str,
         return ""
     cards = f'<ul class="gallery" id="strips">\n{"".join(strip.card for strip in shown)}</ul>'
     if samples.kind == "strip":
-        return _section("gallery", "The strip", f"<p>Point at it to see the boxes of its digits.</p>{cards}")
+        return section("gallery", "The strip", f"<p>Point at it to see the boxes of its digits.</p>{cards}")
     worst = sum(strip.number in entries for strip in shown)
     others = len(shown) - worst
     if len(shown) == len(samples):
@@ -356,7 +233,7 @@ def _gallery(samples: Samples, shown: list[_Shown], entries: dict[int, dict[str,
     lengths = sorted({strip.digits for strip in shown if strip.digits})
     options = "".join(f'<option value="{length}">{length} digits</option>' for length in lengths)
     tick = '<label class="tick"><input type="checkbox" id="wrong"> only what was read wrongly</label>' if scored else ""
-    return _section(
+    return section(
         "gallery",
         "Strips",
         f"<p>{note} Point at one, or go to it with the keyboard (Tab, then arrows), to see the boxes of its digits.</p>"

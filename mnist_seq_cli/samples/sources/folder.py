@@ -1,4 +1,4 @@
-"""Owns the PNG files of a folder as samples, and the labels beside them: labels.csv or metadata.jsonl."""
+"""Owns the images of a folder as samples, and the labels beside them: labels.csv or metadata.jsonl."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mnist_seq_cli.codecs import png
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.png_folder import IMAGES_NAME, MASKS_NAME
 from mnist_seq_cli.formats.rows import (
@@ -21,14 +20,14 @@ from mnist_seq_cli.formats.rows import (
 )
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
-from mnist_seq_cli.samples.sources.image import ImageFile, read_image
+from mnist_seq_cli.samples.sources.image import ImageFile, is_named_like_a_strip, read_image
 from mnist_seq_cli.samples.sources.listed import MAX_SAMPLES, Listed, Listing, recipe_beside
 from mnist_seq_cli.samples.strip import NamedImage, Strip
 from mnist_seq_cli.storage import local
 
 
 class Folder(Listed):
-    """PNG files in one folder, with labels for them or without; taken for strips of MNIST where there is no recipe."""
+    """Images in one folder, with labels for them or without; taken for strips of MNIST where there is no recipe."""
 
     def __init__(self, path: Path, listing: Listing, recipe: Recipe | None = None, *, is_shard: bool = False) -> None:
         super().__init__(recipe)
@@ -41,6 +40,10 @@ class Folder(Listed):
             path = self.path / self.listing.names[number]
             yield self._strip(number, read_image(path, str(path)))
 
+    def drawable(self, numbers: Sequence[int]) -> Iterator[Strip]:
+        """Yield images, and leave out those that cannot be read: the report counts them."""
+        return filter(None, self.readable(numbers))
+
     def images(self) -> Iterator[NamedImage]:
         """Yield the images as they are stored, one that is damaged as an error."""
         for name in self.listing.names:
@@ -48,19 +51,17 @@ class Folder(Listed):
 
 
 def open_folder(path: Path) -> Folder:
-    """Return the PNG files of a folder, and the labels that are in it, above it, or in the names.
+    """Return the images of a folder, and the labels that are in it, above it, or in the names.
 
-    Such names are 1-2-3.png and 1-2-3_0.png, and in a folder 42 0_42.png. Hidden files are passed over.
+    Such names are 1-2-3.png and 1-2-3_0.jpg, and in a folder 42 0_42.png. Hidden files are passed over.
     """
     names = []
     with os.scandir(path) as entries:
         for entry in entries:
-            name = entry.name.lower()
-            is_strip = name.endswith(".png") and not name.endswith(png.MASK_SUFFIX)
-            if is_strip and not name.startswith(".") and entry.is_file():
+            if is_named_like_a_strip(entry.name) and not entry.name.startswith(".") and entry.is_file():
                 names.append(entry.name)
                 if len(names) > MAX_SAMPLES:
-                    raise FormatError(f"{path} holds more than {MAX_SAMPLES} PNG files")
+                    raise FormatError(f"{path} holds more than {MAX_SAMPLES} images")
     if not names:
         raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
     names.sort()
@@ -81,9 +82,9 @@ def open_folder(path: Path) -> Folder:
 
 def _labels_in_names(names: list[str], label: str | None) -> dict[str, Row]:
     """Return the labels in names such as 1-2-3_0.png, and in a folder of a label 0_42.png; none unless all are so."""
-    if label is not None and all(re.fullmatch(rf"[0-9]+_{label}\.png", name, re.ASCII) for name in names):
+    if label is not None and all(re.fullmatch(rf"[0-9]+_{label}\.\w+", name, re.ASCII) for name in names):
         return dict.fromkeys(names, Row(label))
-    matches = [re.fullmatch(r"([0-9](?:-[0-9])*)(?:_[0-9]+)?\.png", name, re.ASCII) for name in names]
+    matches = [re.fullmatch(r"([0-9](?:-[0-9])*)(?:_[0-9]+)?\.\w+", name, re.ASCII) for name in names]
     if all(matches) and any(re.search("[-_]", name) for name in names):
         return {match[0]: Row(match[1].replace("-", "")) for match in matches if match}
     return {}

@@ -99,4 +99,5 @@ def named_image(content: bytes, name: str) -> NamedImage:
 
 def is_named_like_a_strip(name: str) -> bool:
     """Return whether the name is that of an image, and not of a mask."""
-    return name.lower().endswith(_SUFFIXES) and not name.endswith(png.MASK_SUFFIX)
+    name = name.lower()
+    return name.endswith(_SUFFIXES) and not name.endswith(png.MASK_SUFFIX)

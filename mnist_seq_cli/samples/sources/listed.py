@@ -50,7 +50,8 @@ class Listed(Samples):
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
-        return {name: number for number, name in enumerate(self.listing.names)}
+        numbers = {name: number for number, name in enumerate(self.listing.names)}
+        return {name.rpartition(".")[0]: number for name, number in numbers.items()} | numbers
 
     def __len__(self) -> int:
         return len(self.listing.names)
@@ -79,10 +80,8 @@ class Listed(Samples):
     def number_of(self, name: str) -> int | None:
         """Return the number of the sample whose file has this name, with or without its folder and ending."""
         last = re.split(r"[/\\]", name.strip())[-1]
-        for known in (last, f"{last}.png"):
-            if known in self._numbers:
-                return self._numbers[known]
-        return None if "." in last else super().number_of(name)
+        known = self._numbers.get(last)
+        return super().number_of(name) if known is None and "." not in last else known
 
     def _strip(self, number: int, image: NDArray[np.uint8]) -> Strip:
         name, shown = self.listing.names[number], on_white(image, self._invert)

@@ -6,168 +6,94 @@ other (Levenshtein, 1966); where there are several such ways, it is the one that
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.inspection.counts import tally
-from mnist_seq_cli.inspection.figures import RateChart, binned
-from mnist_seq_cli.inspection.predictions import Row
+from mnist_seq_cli.inspection.prediction_files import read_file
+from mnist_seq_cli.inspection.predictions import row_of
+from mnist_seq_cli.inspection.scores.matched import Matched
+from mnist_seq_cli.inspection.scores.score import Score
 from mnist_seq_cli.mnist.bank import MISLABELED
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import NO_GAP, Labels
 
-_NO_ROW = -1
-
-
-@dataclass(slots=True)
-class Score:
-    """How predictions do. A character is a digit of a label; `errors` is the sum of edit distances.
-
-    `samples` are those of the collection, of which `scored` have a label and a prediction, `missing` have no prediction
-    and `unlabelled` no label. `unknown` rows name no sample and `repeated` ones a sample that had a prediction, which
-    is the one that counts. `positions` has for each position in labels (from the left) how many `digits` there are,
-    `substituted` and `deleted`, and how often something was `inserted` before it; the last entry is for the end.
-    `lengths` has by number of digits: samples, exact ones, digits and errors. `gaps` has by px how many `pairs` of
-    neighbours have that gap, and how many of them have an error in one of both digits or between them.
-    `confusion[a][b]` is how often a digit a was read as b. `glyphs` are the worst: id, digit, how often it was `seen`
-    and read `wrong`, as what, and whether its MNIST label is known to be wrong. `worst` are numbers of samples with
-    their label (`truth`), prediction and errors, most errors first.
-    """
-
-    samples: int = 0
-    scored: int = 0
-    missing: int = 0
-    unlabelled: int = 0
-    unknown: int = 0
-    repeated: int = 0
-    exact: int = 0
-    digits: int = 0
-    errors: int = 0
-    substitutions: int = 0
-    insertions: int = 0
-    deletions: int = 0
-    positions: list[dict[str, int]] = field(default_factory=list)
-    lengths: dict[str, dict[str, int]] = field(default_factory=dict)
-    gaps: dict[str, dict[str, int]] = field(default_factory=dict)
-    confusion: list[list[int]] = field(default_factory=lambda: [[0] * 10 for _ in range(10)])
-    deleted: list[int] = field(default_factory=lambda: [0] * 10)
-    inserted: list[int] = field(default_factory=lambda: [0] * 10)
-    glyphs: list[dict[str, Any]] = field(default_factory=list)
-    known_wrong: dict[str, int] = field(default_factory=lambda: {"seen": 0, "wrong": 0})
-    worst: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def exact_rate(self) -> float | None:
-        """The part of the scored samples that were read exactly."""
-        return self.exact / self.scored if self.scored else None
-
-    @property
-    def error_rate(self) -> float | None:
-        """The character error rate: errors by digits of the labels. More than 1 where far too much was read."""
-        return self.errors / self.digits if self.digits else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the score as JSON values."""
-        rates = {"exact_rate": self.exact_rate, "character_error_rate": self.error_rate}
-        return {**rates, **asdict(self)}
-
-    def charts(self, bars: int) -> list[RateChart]:
-        """Return errors by position, length and gap, as charts of at most about `bars` rows."""
-
-        def rated(errors: dict[str, int], totals: dict[str, int]) -> list[tuple[str, int, int, float]]:
-            pairs = zip(binned(errors, bars), binned(totals, bars), strict=True)
-            return [(label, wrong, total, wrong / total) for (label, wrong), (_, total) in pairs if total]
-
-        def column(table: dict[str, dict[str, int]], name: str) -> dict[str, int]:
-            return {key: counts[name] for key, counts in table.items()}
-
-        positions = {str(position): counts for position, counts in enumerate(self.positions, 1) if counts["digits"]}
-        wrong = {key: counts["substituted"] + counts["deleted"] for key, counts in positions.items()}
-        by_length = rated(column(self.lengths, "errors"), column(self.lengths, "digits"))
-        by_gap = rated(column(self.gaps, "errors"), column(self.gaps, "pairs"))
-        return [
-            RateChart("digits read wrongly, by position", "position", rated(wrong, column(positions, "digits"))),
-            RateChart("character errors, by length", "length", by_length),
-            RateChart("neighbours with an error, by their gap", "px", by_gap),
-        ]
-
-
 MOST_GLYPHS = 30
 KEPT = 300
 """Worst samples that a score names, unless it is asked for more."""
 
+_FEWEST_LOST = 3
+"""Predictions without their zeros, fewer of which a model may well have read so."""
 
-def score(samples: Samples, rows: Iterable[Row], name: str, *, keep: int = KEPT) -> Score:
-    """Return how the predictions do on a collection; `keep` of the worst samples are named.
+_DIGITS = frozenset("0123456789")
 
-    Raises FormatError for predictions of which some have a name and some have none, and for collections without labels.
+
+def score(
+    data: Samples,
+    predictions: str | PathLike[str] | Mapping[Any, Any] | Iterable[Any],
+    *,
+    pad_zeros: bool = False,
+    keep: int = KEPT,
+) -> Score:
+    """Return how predictions do on samples, down to the glyphs that are read wrongly; `keep` of the worst are named.
+
+    `data` is a `SequenceDataset`, what `open_dataset` gives, or a part of either. `predictions` are the path of a file
+    that `mnistseq inspect --predictions` reads, a mapping of indices or names to texts, or texts in the order of the
+    samples: `1-2-3`, `123`, digits as integers, or None where nothing was read. `pad_zeros` gives those that lost zeros
+    at their beginning as many as their label has.
+
+    Raises FormatError for predictions that cannot be read, of which some have a name and some have none, or none of
+    which has a digit, and for samples without labels; RequestError where there is no such file, OSError.
+
+    >>> from mnist_seq_cli import SequenceDataset
+    >>> score(SequenceDataset(sequences=["12", "34"], samples=2), ["12", "35"]).exact_rate
+    0.5
     """
-    predictions = _Predictions(samples, rows, name)
+    if isinstance(predictions, str | PathLike):
+        return score_matched(data, matched_in(data, Path(predictions), pad_zeros=pad_zeros), keep=keep)
+    named = predictions.items() if isinstance(predictions, Mapping) else ((None, value) for value in predictions)
+    rows = (row_of(number, key, value, "predictions") for number, (key, value) in enumerate(named, 1))
+    return score_matched(data, Matched(data, rows, "predictions", pad_zeros=pad_zeros), keep=keep)
+
+
+def matched_in(samples: Samples, path: Path, *, pad_zeros: bool = False) -> Matched:
+    """Return the predictions in a file by the samples that they are of. Raises FormatError, RequestError, OSError."""
+    return Matched(samples, read_file(path), one_line(str(path), 200), pad_zeros=pad_zeros)
+
+
+def score_matched(samples: Samples, predictions: Matched, *, keep: int = KEPT, alone: bool = True) -> Score:
+    """Return the score of predictions by sample; see `score`. Problems name what is not `alone`.
+
+    Raises FormatError for samples without labels, OSError.
+    """
     result = Score(samples=len(samples), unknown=predictions.unknown, repeated=predictions.repeated)
-    result.problems += predictions.problems
     scorer = _Scorer(samples, result, keep)
     for part in samples.labels_with_glyphs():
         scorer.add(part, predictions)
     scorer.finish()
-    if result.missing:
-        result.problems.insert(0, f"{result.missing} of {result.samples} samples have no prediction")
     if result.unlabelled == result.samples:
         raise FormatError("there are no labels to hold predictions against")
+    named = "" if alone else f" in {predictions.name}"
+    if result.missing:
+        result.problems.append(f"{result.missing} of {result.samples} samples have no prediction{named}")
+    result.problems += predictions.problems
+    if (predictions.floats or scorer.zeros_are_lost) and not predictions.pad_zeros:
+        floats = f"{predictions.floats} are written like 5018.0"
+        zeros = f"{result.zeros_lost} of {result.scored - result.exact} wrong ones lack nothing but zeros in front"
+        result.problems.append(
+            f"the predictions of {predictions.name} went through numbers ({floats if predictions.floats else zeros}): "
+            "keep them as text (dtype=str in pandas), or pad them (--pad-zeros, pad_zeros=True)"
+        )
     if result.unlabelled:
         result.problems.append(f"{result.unlabelled} of {result.samples} samples have no label")
     return result
-
-
-class _Predictions:
-    """Predictions by number of the sample: one long text, and where in it each begins and ends."""
-
-    def __init__(self, samples: Samples, rows: Iterable[Row], name: str) -> None:
-        self.unknown = self.repeated = 0
-        self.problems: list[str] = []
-        count, pieces, start = len(samples), [], 0
-        self._starts, self._ends = array("q", [_NO_ROW]) * count, array("q", [0]) * count
-        strange = again = ""
-        named: bool | None = None
-        for order, row in enumerate(rows):
-            if named is not None and named != (row.name is not None):
-                raise FormatError(f"{name}, line {row.line}: some predictions name their sample and some do not")
-            named = row.name is not None
-            number = samples.number_of(row.name) if row.name is not None else order if order < count else None
-            if number is None:
-                self.unknown += 1
-                strange = strange or _shown(row)
-            elif self._starts[number] != _NO_ROW:
-                self.repeated += 1
-                again = again or _shown(row)
-            else:
-                pieces.append(row.text)
-                self._starts[number], start = start, start + len(row.text)
-                self._ends[number] = start
-        self._text = "".join(pieces)
-        if self.unknown:
-            self.problems.append(f"{_rows(self.unknown, name)} about no sample (the first: {strange})")
-        if self.repeated:
-            self.problems.append(f"{_rows(self.repeated, name)} about a sample again (the first: {again})")
-
-    def __getitem__(self, number: int) -> str | None:
-        start = self._starts[number] if number < len(self._starts) else _NO_ROW
-        return None if start == _NO_ROW else self._text[start : self._ends[number]]
-
-
-def _shown(row: Row) -> str:
-    return f"line {row.line}" + (f", {row.name[:60]!r}" if row.name is not None else "")
-
-
-def _rows(count: int, name: str) -> str:
-    return f"1 row of {name} is" if count == 1 else f"{count} rows of {name} are"
 
 
 class _Scorer:
@@ -186,20 +112,31 @@ class _Scorer:
         self._seen: Counter[int] = Counter()
         self._wrong: dict[int, Counter[str]] = {}
         self._digit_of: dict[int, str] = {}
+        self._with_zero = self._read_with_zero = 0
 
-    def add(self, part: Labels, predictions: _Predictions) -> None:
+    @property
+    def zeros_are_lost(self) -> bool:
+        """Whether zeros at the beginning look lost: labels have some, readings hardly, and most errors are of that."""
+        wrong = self._result.scored - self._result.exact
+        hardly = 10 * self._read_with_zero < self._with_zero
+        return hardly and self._result.zeros_lost >= max(_FEWEST_LOST, wrong / 2)
+
+    def add(self, part: Labels, predictions: Matched) -> None:
         """Take some samples and their predictions."""
         result, scored, wrong = self._result, [], []
         for row, label in enumerate(part.texts):
-            read = predictions[part.first + row]
+            read = predictions.reading(part.first + row, label)
             if label is None:
                 result.unlabelled += 1
             elif read is None:
                 result.missing += 1
             else:
                 scored.append(row)
+                self._with_zero += label[0] == "0" != label
+                self._read_with_zero += read[:1] == "0" != read
                 if label != read:
                     wrong.append((row, label, read))
+                    result.zeros_lost += read != "" and label == read.zfill(len(label))
         result.scored += len(scored)
         result.exact += len(scored) - len(wrong)
         wrong_sizes = Counter(len(label) for _, label, _ in wrong)
@@ -237,7 +174,10 @@ class _Scorer:
         for kind, source, target in operations:
             if kind == "insert":
                 result.insertions += 1
-                result.inserted[int(read[target])] += 1
+                if (symbol := read[target]) in _DIGITS:
+                    result.inserted[int(symbol)] += 1
+                else:
+                    result.inserted_other += 1
                 self._positions[source]["inserted"] += 1
                 troubled.add(source - 1)  # between this digit and the one before
                 continue
@@ -249,7 +189,10 @@ class _Scorer:
                 self._positions[source]["deleted"] += 1
             else:
                 result.substitutions += 1
-                result.confusion[digit][int(read[target])] += 1
+                if (symbol := read[target]) in _DIGITS:
+                    result.confusion[digit][int(symbol)] += 1
+                else:
+                    result.other[digit] += 1
                 self._positions[source]["substituted"] += 1
             troubled |= {source - 1, source}
             if known:
