@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs.file_array import FileArray, read_into
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.inputs import open_named
+from mnist_seq_cli.inputs import naming
 
 TYPES: dict[int, str] = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 """NumPy's name for each type code of the format."""
@@ -63,7 +63,7 @@ def read(source: Path | bytes, *, name: str = "", mapped: bool = False) -> NDArr
     """
     name = name or (str(source) if isinstance(source, Path) else "IDX data")
     try:
-        with _opened(source) as file:
+        with naming(name), _opened(source) as file:
             size, start = file.seek(0, 2), _start(file)
             if start[:2] == _GZIP:
                 return _inflate(file, size)
@@ -140,7 +140,7 @@ def _opened(source: Path | bytes) -> BinaryIO:
         raise RequestError(
             f"{source} is not a file", hint="give one: it is read more than once, which a pipe cannot be"
         )
-    return open_named(source)
+    return source.open("rb")
 
 
 def _start(file: BinaryIO) -> bytes:
