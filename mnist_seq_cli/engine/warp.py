@@ -19,8 +19,8 @@ from mnist_seq_cli.mnist.bank import Bank, ink_boxes
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.warp_bounds import ONE, STEPS, Warp, cell_size, cosine, sine, tangent
 
-_BLOCK, _STROKE = 1 << 15, 1 << 17
-"""Pixels mapped at a time, and bytes thickened: what is computed for them stays in the second-level cache."""
+_MAPPED, _STROKED = 1 << 21, 1 << 17
+"""Bytes of all that is computed at a time for glyphs that are mapped, and of those that are thickened: in the cache."""
 
 _MARGIN = 2
 """Pixels of paper around a glyph, so that what lies outside is paper on all four sides of a point."""
@@ -40,50 +40,50 @@ def inverse(slant: NDArray[np.int64], rotate: NDArray[np.int64], scale: NDArray[
 
 
 def shape(
-    images: NDArray[np.uint8], boxes: NDArray[np.int32], matrices: NDArray[np.int64], cell: tuple[int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Return glyphs mapped into cells, and the offsets of the cells in the boxes of the glyphs.
+    images: NDArray[np.uint8], boxes: NDArray[np.int32], matrices: NDArray[np.int64], cells: NDArray[np.uint8]
+) -> NDArray[np.int32]:
+    """Map glyphs into cells, and return the offsets of the cells in the boxes of the glyphs.
 
     `images` uint8 (n, height, width), ink 255 on paper 0; `boxes` int32 (n, 4), their ink as x, y, width, height;
-    `matrices` as `inverse` gives them. The cells are uint8 (n, *cell), in the memory of `scratch`; the offsets int32
-    (n, 2): left and top in px, mostly below 0. Between pixels, values are interpolated in both directions; for glyphs
-    that become less than half as large at four points in each pixel, so that no stroke is passed over.
+    `matrices` as `inverse` gives them; `cells` uint8 (n, tall, wide), all paper. The offsets are int32 (n, 2): left and
+    top in px, mostly below 0. Between pixels, values are interpolated in both directions; for glyphs that become less
+    than half as large at four points in each pixel, so that no stroke is passed over.
     """
+    cell = cells.shape[1:]
     doubled = 2 * boxes[:, :2] + boxes[:, 2:] - np.array(cell[::-1], dtype=np.int32)
     halves, plan, sizes = doubled & 1, matrices.astype(np.int32), windows(boxes, matrices)
-    cells = scratch("cells", (len(images), *cell), np.uint8)
-    cells.fill(0)
     shrunk = _shrinks(matrices)
     for times in (1, 2):
-        for some in _alike(sizes * times, np.flatnonzero(shrunk == (times == 2))):
-            top, left = (max(0, int(whole - size) // 2) for whole, size in zip(cell, sizes[some].max(axis=0), strict=True))
+        for some in _alike(sizes * times, np.flatnonzero(shrunk == (times == 2)), images[0].size):
+            largest = sizes[some].max(axis=0).tolist()
+            top, left = (max(0, whole - size) // 2 for whole, size in zip(cell, largest, strict=True))
             tall, wide = cell[0] - 2 * top, cell[1] - 2 * left  # about the same centre
-            mapped = scratch("mapped", (len(some), times * tall, times * wide), np.uint8)
-            _map(images[some], boxes[some], times * halves[some], plan[some] >> times - 1, mapped)
+            halved = times * halves[some], plan[some] >> times - 1
+            mapped = _map(images[some], boxes[some], *halved, (times * tall, times * wide))
             if times == 2:
-                sums = mapped.reshape(len(some), tall, 2, wide, 2).sum(axis=(2, 4), dtype=np.uint16)
-                mapped = (sums + 2 >> 2).astype(np.uint8)
-            cells[some, top : top + tall, left : left + wide] = mapped
-    return cells, doubled >> 1
+                rows = np.add(mapped[::2], mapped[1::2], dtype=np.uint16)
+                mapped = (rows[:, :, ::2] + rows[:, :, 1::2] + 2 >> 2).astype(np.uint8)
+            cells[some, top : top + tall, left : left + wide] = mapped.swapaxes(0, 1)
+    return doubled >> 1
 
 
 def windows(boxes: NDArray[np.int32], matrices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how much of a cell, about its centre, all ink of each glyph falls in: int64 (n, 2), height and width in px.
+    """Return the heights and widths of what the ink of each glyph falls in, about the centre: int64 (n, 2), in px.
 
-    That is the box around the parallelogram that the ink box becomes, with a pixel of paper on each side.
+    That is the box around the parallelogram that the ink box becomes.
     """
     reach = 16 * (boxes[:, 2:].astype(np.int64) + 1) + 1  # in 1/32 px: half the ink, half a pixel, and to round
     to_x, x_by_y, y_by_x, to_y = np.abs(matrices).T
     areas = matrices[:, 0] * matrices[:, 3] - matrices[:, 1] * matrices[:, 2]
     down, across = to_x * reach[:, 1] + y_by_x * reach[:, 0], to_y * reach[:, 0] + x_by_y * reach[:, 1]
-    return (np.stack([down, across], axis=1) << 12) // areas[:, None] + 4
+    return (np.stack([down, across], axis=1) << 12) // areas[:, None] + 2
 
 
-def _alike(sizes: NDArray[np.int64], rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    """Yield `rows` in blocks of glyphs whose windows are about as large, so that little is mapped beside the ink."""
+def _alike(sizes: NDArray[np.int64], rows: NDArray[np.intp], pixels: int) -> Iterator[NDArray[np.intp]]:
+    """Yield `rows` in blocks of glyphs, of so many pixels, whose windows are about as large: little else is mapped."""
     rows = rows[np.lexsort(sizes[rows].T)[::-1]]
     while len(rows):
-        stop = max(1, _BLOCK // int(sizes[rows[0]].prod()))
+        stop = max(1, _MAPPED // (24 * int(sizes[rows[0]].prod()) + 7 * pixels))
         yield rows[:stop]
         rows = rows[stop:]
 
@@ -91,9 +91,9 @@ def _alike(sizes: NDArray[np.int64], rows: NDArray[np.intp]) -> Iterator[NDArray
 class WarpedGlyphs(NamedTuple):
     """Glyphs of another shape than they have in the bank, ink 255 on paper 0.
 
-    `cells` uint8 (n, length, height, width), in the memory of `scratch`; `x` and `y` int32 (n, length), left and top edges of the cells in px;
-    `boxes` int32 (n, length, 4), where their ink is, as x, y, width and height in px; all of them in the image, or in
-    the box of the glyph. `sampled` holds what was sampled, by name: arrays (n, length).
+    `cells` uint8 (n, length, height, width), which are valid until the next ones; `x` and `y` int32 (n, length), left
+    and top edges of the cells in px; `boxes` int32 (n, length, 4), where their ink is, as x, y, width and height in px;
+    all of them in the image, or in the box of the glyph. `sampled` holds what was sampled, by name: arrays (n, length).
     """
 
     cells: NDArray[np.uint8]
@@ -120,13 +120,15 @@ def warp(
             sampled[name] = chosen if name == "stroke" else (chosen * 100 // STEPS) / 100
     images = scratch("glyphs", (glyphs.size, bank.height, bank.width), np.uint8)
     bank.take(glyphs.reshape(-1), out=images.reshape(glyphs.size, -1))
-    inked, room = ink.reshape(-1, 4), max(0, recipe.stroke[1])
+    inked, room = ink.reshape(-1, 4), max(0, recipe.stroke[1]) + 1
     if recipe.warp._replace(stroke=Warp().stroke).is_plain:
-        cells, offsets = _with_room(images, room + 1)
+        cells = _paper_cells(glyphs.size, bank.height + 2 * room, bank.width + 2 * room)
+        cells[:, room : room + bank.height, room : room + bank.width] = images
+        offsets = np.full((glyphs.size, 2), -room, dtype=np.int32)
     else:
         matrices = inverse(values["slant"], values["rotate"], values["scale"])
-        tall, wide = windows(inked, matrices).max(axis=0) + 2 * room
-        cells, offsets = shape(images, inked, matrices, (int(tall), _rounded(int(wide))))
+        cells = _paper_cells(glyphs.size, *(windows(inked, matrices).max(axis=0) + 2 * room).tolist())
+        offsets = shape(images, inked, matrices, cells)
     stroke(cells, values["stroke"])
     boxes = ink_boxes(cells)
     largest = np.array(cell_size(recipe.warp, (recipe.ink_height, recipe.ink_width))[::-1])
@@ -136,18 +138,11 @@ def warp(
     return WarpedGlyphs(cells.reshape(count, length, *cells.shape[1:]), x, y, boxes.reshape(count, length, 4), sampled)
 
 
-def _with_room(images: NDArray[np.uint8], room: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Return glyphs as they are in cells with so many px of paper around, and the offsets of the cells, as `shape`."""
-    count, height, width = images.shape
-    cells = scratch("cells", (count, height + 2 * room, _rounded(width + 2 * room)), np.uint8)
+def _paper_cells(count: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Return cells without ink; they are whole words of eight bytes wide, in which ink boxes are found faster."""
+    cells = scratch("cells", (count, height, -(-width // 8) * 8), np.uint8)
     cells.fill(0)
-    cells[:, room : room + height, room : room + width] = images
-    return cells, np.full((count, 2), -room, dtype=np.int32)
-
-
-def _rounded(width: int) -> int:
-    """Return the next width of whole words of eight bytes, in which ink boxes are found faster."""
-    return -(-width // 8) * 8
+    return cells
 
 
 def _shrinks(matrices: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -162,68 +157,73 @@ def _map(
     boxes: NDArray[np.int32],
     halves: NDArray[np.int32],
     matrices: NDArray[np.int32],
-    out: NDArray[np.uint8],
-) -> None:
-    """Fill the cells of a block. `halves` is 1 where the centre of a cell is half a pixel further on."""
+    window: tuple[int, int],
+) -> NDArray[np.uint8]:
+    """Return what falls in the windows of a block: uint8 (height, n, width), row by row of all glyphs.
+
+    `halves` is 1 where the centre of a window is half a pixel further on.
+    """
     count, height, width = images.shape
-    _, tall, wide = out.shape
-    lines, stride = height + 2 * _MARGIN, width + 2 * _MARGIN
+    tall, wide = window
+    side = max(height, width) + 2 * _MARGIN
     across = 2 * np.arange(wide, dtype=np.int32) - (wide - 1) - halves[:, :1]
-    down = 2 * np.arange(tall, dtype=np.int32) - (tall - 1) - halves[:, 1:]
+    down = 2 * np.arange(tall, dtype=np.int32)[:, None] - (tall - 1) - halves[:, 1]
     centre = ((2 * boxes[:, :2] + boxes[:, 2:] - 1 + 2 * _MARGIN) << 15) + (1 << 7)  # half a 256th: to round
-    offsets, to_below, to_right, whole = (scratch(name, out.shape, np.int32) for name in ("offsets", "y", "x", "whole"))
-    for row, limit, point in ((1, lines - 2, to_below), (0, stride - 2, to_right)):
-        along = (matrices[:, 2 * row, None] * across) >> 1
-        beside = ((matrices[:, 2 * row + 1, None] * down) >> 1) + centre[:, row, None]
-        np.add(beside[:, :, None], along[:, None, :], out=point)
-        np.clip(point, 0, (limit + 1 << 16) - 1, out=point)
-        np.right_shift(point, 16, out=whole if row == 0 else offsets)
-        point >>= 8
-        point &= 255
-    offsets *= stride
-    offsets += whole
-    offsets += (np.arange(count, dtype=np.int32) * (lines * stride))[:, None, None]
-    places = scratch("places", out.shape, np.intp)
-    places[...] = offsets
-    squares = scratch("squares", out.shape, np.uint32)
-    _squares(images).take(places, out=squares, mode="clip")
-    _interpolate(squares, to_right.view(np.uint32), to_below.view(np.uint32), out)
+    shape = (2, tall, count, wide)  # x and y at once; glyphs within rows, so that NumPy's inner loops are long
+    points, whole = (scratch(name, shape, np.int32) for name in ("points", "whole"))
+    by_column, by_row = np.ascontiguousarray(matrices.T.reshape(2, 2, count).swapaxes(0, 1))
+    points[...] = (((by_row[:, None] * down) >> 1) + centre.T[:, None])[..., None]
+    points += ((by_column[:, :, None] * across) >> 1)[:, None]
+    np.clip(points, 0, (side - 1 << 16) - 1, out=points)
+    np.right_shift(points, 16, out=whole)
+    points >>= 8
+    points &= 255
+    x, y = whole
+    y *= side
+    y += x
+    y += np.repeat(np.arange(count, dtype=np.int32) * side**2, wide).reshape(count, wide)
+    places = scratch("places", y.shape, np.intp)
+    places[...] = y
+    squares, spare = whole.view(np.uint32)
+    _squares(images, side).take(places, out=squares, mode="clip")
+    to_right, to_below = points.view(np.uint32)
+    return _interpolated(squares, to_right, to_below, spare).astype(np.uint8)
 
 
-def _squares(images: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Return each pixel with its right, lower and lower right neighbour, lowest byte first: flat, with paper around."""
+def _squares(images: NDArray[np.uint8], side: int) -> NDArray[np.uint32]:
+    """Return each pixel with its right, lower and lower right neighbour, lowest byte first.
+
+    They are flat, from images with paper around that are `side` px high and wide.
+    """
     count, height, width = images.shape
-    stride = width + 2 * _MARGIN
-    padded = np.zeros((count, height + 2 * _MARGIN, stride), dtype=np.uint8)
-    padded[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN] = images
-    pairs, squares = (scratch(name, (padded.size,), kind) for name, kind in (("pairs", np.uint16), ("table", np.uint32)))
-    pairs[:-1] = padded.reshape(-1)[1:]
-    pairs[-1] = 0
+    padded = np.zeros((count, side, side), dtype=np.uint8)
+    padded[:, _MARGIN : _MARGIN + height, _MARGIN : _MARGIN + width] = images
+    pixels, pairs = padded.reshape(-1), scratch("pairs", (padded.size,), np.uint16)
+    pairs[:-1] = pixels[1:]
     pairs <<= 8
-    pairs |= padded.reshape(-1)
-    squares[:-stride] = pairs[stride:]
-    squares[-stride:] = 0
+    pairs |= pixels
+    squares = scratch("table", pairs.shape, np.uint32)
+    squares[:-side] = pairs[side:]
     squares <<= 16
     squares |= pairs
     return squares
 
 
-def _interpolate(
-    squares: NDArray[np.uint32], to_right: NDArray[np.uint32], to_below: NDArray[np.uint32], out: NDArray[np.uint8]
-) -> None:
-    """Fill `out` with values so many 256ths to the right and below the first pixel of each of `squares`.
+def _interpolated(
+    squares: NDArray[np.uint32], to_right: NDArray[np.uint32], to_below: NDArray[np.uint32], spare: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """Return the values so many 256ths to the right and below the first pixels of `squares`, in their memory.
 
     The upper and the lower pixels are each in a half of a word, so that one operation does for both: 255 × 256 fits.
     """
-    right = scratch("right", out.shape, np.uint32)
-    np.right_shift(squares, 8, out=right)
+    right = np.right_shift(squares, 8, out=spare)
     right &= _EVEN_BYTES
     squares &= _EVEN_BYTES
     right -= squares  # modulo 2**32, as all sums here, of which the last one fits
     right *= to_right
     squares <<= 8
     squares += right
-    lower = np.right_shift(squares, 16, out=right)
+    lower = np.right_shift(squares, 16, out=spare)
     squares &= 0xFFFF
     lower -= squares
     lower *= to_below
@@ -231,7 +231,7 @@ def _interpolate(
     squares += lower
     squares += ONE >> 1
     squares >>= 16
-    out[...] = squares
+    return squares
 
 
 def stroke(cells: NDArray[np.uint8], steps: NDArray[np.int64]) -> None:
@@ -245,7 +245,7 @@ def stroke(cells: NDArray[np.uint8], steps: NDArray[np.int64]) -> None:
     for step in range(1, int(np.abs(steps).max(initial=0)) + 1):
         for sign, spread in ((1, np.maximum), (-1, np.minimum)):
             chosen = np.flatnonzero(sign * steps >= step)
-            for rows in blocks(len(chosen), flat.shape[1], _STROKE):
+            for rows in blocks(len(chosen), flat.shape[1], _STROKED):
                 before = flat[chosen[rows]]
                 after = before.copy()
                 for by in (1, wide):
