@@ -22,21 +22,26 @@ from mnist_seq_cli.recipe.warp_bounds import ONE, STEPS, Warp, cell_size, cosine
 _MAPPED, _STROKED = 1 << 21, 1 << 17
 """Bytes of all that is computed at a time for glyphs that are mapped, and of those that are thickened: in the cache."""
 
+Angles = int | NDArray[np.int64]
+
 _MARGIN = 2
 """Pixels of paper around a glyph, so that what lies outside is paper on all four sides of a point."""
 
 _EVEN_BYTES = 0x00FF00FF
 
 
-def inverse(slant: NDArray[np.int64], rotate: NDArray[np.int64], scale: NDArray[np.int64]) -> NDArray[np.int64]:
+def inverse(slant: Angles, rotate: Angles, scale: Angles) -> NDArray[np.int64]:
     """Return the matrices that lead from points in a cell back to the glyph: int64 (n, 4), row by row, in 1/65536.
 
-    A glyph is scaled, then sheared, then rotated; so back it is rotated, sheared and scaled.
+    A glyph is scaled, then sheared, then rotated; so back it is rotated, sheared and scaled. What is one number is the
+    same for all glyphs.
     """
     cos, sin, shear = cosine(rotate), sine(rotate), tangent(slant)
     factor = (100 * STEPS << 16) // scale
-    rows = (cos + (shear * sin >> 16), (shear * cos >> 16) - sin, sin, cos)
-    return np.stack([row * factor >> 16 for row in rows], axis=-1)
+    matrices = np.empty((*np.broadcast(slant, rotate, scale).shape, 4), dtype=np.int64)
+    for number, row in enumerate((cos + (shear * sin >> 16), (shear * cos >> 16) - sin, sin, cos)):
+        matrices[..., number] = row * factor >> 16
+    return matrices
 
 
 def shape(
@@ -111,12 +116,16 @@ def warp(
     `ink` int32 (n, length, 4) is where their ink is in the bank.
     """
     count, length = glyphs.shape
-    values, sampled = {}, {}
+    values: dict[str, Any] = {}
+    sampled: dict[str, NDArray[Any]] = {}
     for name, (low, high) in recipe.warp._asdict().items():
         steps = 1 if name == "stroke" else STEPS
-        chosen = bounded_integers(words(recipe.seed, name, samples, length), (high - low) * steps + 1) + low * steps
-        values[name] = chosen.reshape(-1)
+        values[name] = low * steps  # one number for all, which costs nothing
+        if low < high:
+            random = words(recipe.seed, name, samples, length).reshape(-1)
+            values[name] = bounded_integers(random, (high - low) * steps + 1) + low * steps
         if name in recipe.sampled_ranges:
+            chosen = np.broadcast_to(values[name], glyphs.size).reshape(count, length)
             sampled[name] = chosen if name == "stroke" else (chosen * 100 // STEPS) / 100
     images = scratch("glyphs", (glyphs.size, bank.height, bank.width), np.uint8)
     bank.take(glyphs.reshape(-1), out=images.reshape(glyphs.size, -1))
@@ -126,10 +135,10 @@ def warp(
         cells[:, room : room + bank.height, room : room + bank.width] = images
         offsets = np.full((glyphs.size, 2), -room, dtype=np.int32)
     else:
-        matrices = inverse(values["slant"], values["rotate"], values["scale"])
+        matrices = np.broadcast_to(inverse(values["slant"], values["rotate"], values["scale"]), (glyphs.size, 4))
         cells = _paper_cells(glyphs.size, *(windows(inked, matrices).max(axis=0) + 2 * room).tolist())
         offsets = shape(images, inked, matrices, cells)
-    stroke(cells, values["stroke"])
+    stroke(cells, np.broadcast_to(values["stroke"], glyphs.size))
     boxes = ink_boxes(cells)
     largest = np.array(cell_size(recipe.warp, (recipe.ink_height, recipe.ink_width))[::-1])
     # Where a glyph has no ink, its box is the corner of the largest cell: a promise, too.
