@@ -86,7 +86,8 @@ def windows(boxes: NDArray[np.int32], matrices: NDArray[np.int64]) -> NDArray[np
 
 def _alike(sizes: NDArray[np.int64], rows: NDArray[np.intp], pixels: int) -> Iterator[NDArray[np.intp]]:
     """Yield `rows` in blocks of glyphs, of so many pixels, whose windows are about as large: little else is mapped."""
-    rows = rows[np.lexsort(sizes[rows].T)[::-1]]
+    if len(rows) > 1:
+        rows = rows[np.lexsort(sizes[rows].T)[::-1]]
     while len(rows):
         stop = max(1, _MAPPED // (24 * int(sizes[rows[0]].prod()) + 7 * pixels))
         yield rows[:stop]
