@@ -5,11 +5,12 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.warp import inverse, shape, stroke
+from mnist_seq_cli.engine.warp import inverse, shape, stroke, warp, windows
 from mnist_seq_cli.mnist.bank import Source, ink_boxes, load
 from mnist_seq_cli.recipe import warp_bounds
 from mnist_seq_cli.recipe.warp_bounds import STEPS, Warp, cell_size
@@ -196,6 +197,32 @@ def test_the_size_of_a_block_does_not_show() -> None:
         alone, place = mapped(images[number : number + 1], boxes[number : number + 1], plan[number : number + 1], cell)
         np.testing.assert_array_equal(alone[0], whole[number])
         np.testing.assert_array_equal(place[0], places[number])
+
+
+@pytest.mark.parametrize("grow", [-2, 1, 3])
+def test_stroke_alone_is_stroke_on_glyphs_that_are_mapped_onto_themselves(grow: int) -> None:
+    bank, ids = load(Source("test")), 60_000 + np.arange(40, dtype=np.int32)[:, None]
+    recipe = recipe_for(seed=1, length=1, stroke=(grow, grow), source="test")
+    warped = warp(recipe, bank, ids, bank.ink(ids), range(40))
+    images, boxes = bank.images(ids[:, 0]), bank.ink(ids[:, 0])
+    cells, places = mapped(images, boxes, matrices(0, 0, 100, 40), cell_size(recipe.warp, INK))
+    stroke(cells, np.full(40, grow))
+    offsets = np.stack([warped.x[:, 0], warped.y[:, 0]], axis=1)
+    np.testing.assert_array_equal(pasted(warped.cells[:, 0], offsets), pasted(cells, places))
+
+
+@given(slant=st.integers(-45, 45), rotate=st.integers(-90, 90), scale=st.integers(25, 400), seed=st.integers(0, 10**6))
+def test_nothing_falls_outside_of_the_window_of_a_glyph(slant: int, rotate: int, scale: int, seed: int) -> None:
+    """The ink of each is in its own window, about the middle of the ink that it had; blank and full glyphs, too."""
+    images, boxes = glyphs(6, seed)
+    images[0], boxes[0] = 0, 0
+    images[1, 4:24, 4:24], boxes[1] = 255, (4, 4, 20, 20)
+    plan = matrices(slant, rotate, scale, 6)
+    sizes = windows(boxes, plan)
+    together, places = mapped(images, boxes, plan, tuple((sizes.max(axis=0) + 40).tolist()))
+    ink = ink_boxes(together)
+    middles = 2 * (places + ink[:, :2]) + ink[:, 2:] - 2 * boxes[:, :2] - boxes[:, 2:]
+    assert (np.abs(middles) + ink[:, 2:] <= sizes[:, ::-1])[1:].all()
 
 
 def test_shapes_never_change() -> None:
