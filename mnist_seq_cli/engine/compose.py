@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_MASKED = 255
 """Digits of a sequence that a mask can tell apart."""
 
-_RUN, _SHORT_RUN = 16_384, 256
+_RUN, _SHORT_RUN, _SHORT_BYTES = 16_384, 256, 4 << 20
 """Samples computed at a time: a few megabytes; fewer of those that take far more than their pixels."""
 
 _THREADS_FROM = 2 * _RUN
@@ -117,7 +117,9 @@ def _joined(runs: Iterator[Annotations], count: int) -> Annotations:
 
 def _runs(recipe: Recipe, count: int) -> Iterator[slice]:
     """Yield the rows of `count` samples in runs that are computed at a time."""
-    size = _SHORT_RUN if recipe.is_warped or recipe.has_effects else _RUN
+    size = _RUN
+    if recipe.is_warped or recipe.has_effects:
+        size = max(1, min(_SHORT_RUN, _SHORT_BYTES // (recipe.length * recipe.height**2)))
     for start in range(0, count, size):
         yield slice(start, start + size)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.batch import PAPER, Annotations
+from mnist_seq_cli.engine.scratch import scratch
 from mnist_seq_cli.mnist.background_image import BackgroundImage
 from mnist_seq_cli.mnist.bank import Bank
 from mnist_seq_cli.recipe.recipe import Recipe
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _BLOCK = 512
 """Strips painted at a time: they and their glyphs stay in the processor's second-level cache."""
 
-_OVERLAY = 1 << 19
+_OVERLAY = 1 << 20
 """Bytes of canvas on which overlapping glyphs are laid at a time."""
 
 
@@ -109,8 +110,11 @@ def _overlay(
     for start in range(0, count, block):
         stop = min(start + block, count)
         canvases = [
-            np.zeros((stop - start, outer_height, outer_width), dtype=np.uint8) for _ in range(1 + (masks is not None))
+            scratch(name, (stop - start, outer_height, outer_width), np.uint8)
+            for name in ("canvas", "mask")[: 1 + (masks is not None)]
         ]
+        for canvas in canvases:
+            canvas.fill(0)
         items = [np.ndarray((canvas.size - wide + 1,), f"V{wide}", canvas, strides=(1,)) for canvas in canvases]
         for position in range(x.shape[1]):
             here = start + np.flatnonzero(shown.glyphs[start:stop, position] >= 0)

@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b, sha256
+from math import gcd
 from os import PathLike, fspath
 from pathlib import Path
 from threading import Lock
@@ -179,8 +180,15 @@ def ink_boxes(images: NDArray[np.uint8]) -> NDArray[np.int32]:
     All four are 0 for an image without ink.
     """
     boxes = np.zeros((len(images), 4), dtype=np.int32)
-    for number, axis in ((0, 1), (1, 2)):
-        inked = np.bitwise_or.reduce(images, axis=axis) != 0
+    size = gcd(images.shape[2], 8)
+    words = images.view(f"u{size}") if images.flags.c_contiguous else images  # so many pixels at once
+    rows = np.zeros(words.shape[:2], dtype=words.dtype)
+    for column in range(words.shape[2]):
+        rows |= words[:, :, column]
+    columns = images
+    while (tall := columns.shape[1]) > 1:  # one half over the other
+        columns = columns[:, : tall + 1 >> 1] | columns[:, tall >> 1 :]
+    for number, inked in ((0, columns[:, 0] != 0), (1, rows != 0)):
         first, last = inked.argmax(axis=1), inked.shape[1] - inked[:, ::-1].argmax(axis=1)
         some = inked.any(axis=1)
         boxes[:, number] = np.where(some, first, 0)

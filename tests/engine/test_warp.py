@@ -5,11 +5,12 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.warp import inverse, shape, stroke
+from mnist_seq_cli.engine.warp import inverse, shape, stroke, warp, windows
 from mnist_seq_cli.mnist.bank import Source, ink_boxes, load
 from mnist_seq_cli.recipe import warp_bounds
 from mnist_seq_cli.recipe.warp_bounds import STEPS, Warp, cell_size
@@ -27,6 +28,14 @@ def matrices(slant: object, rotate: object, scale: object, count: int) -> NDArra
     return inverse(
         *(np.broadcast_to(np.asarray(value) * STEPS, count).astype(np.int64) for value in (slant, rotate, scale))
     )
+
+
+def mapped(
+    images: NDArray[np.uint8], boxes: NDArray[np.int32], plan: NDArray[np.int64], cell: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return the glyphs in cells of this size, and the offsets of the cells."""
+    cells = np.zeros((len(images), *cell), dtype=np.uint8)
+    return cells, shape(images, boxes, plan, cells)
 
 
 def pasted(cells: NDArray[np.uint8], places: NDArray[np.int32], margin: int = 40) -> NDArray[np.uint8]:
@@ -51,7 +60,7 @@ def test_angles_have_their_sines_and_tangents() -> None:
 
 def test_a_hand_that_does_nothing_changes_nothing() -> None:
     images, boxes = glyphs(300)
-    cells, places = shape(images, boxes, matrices(0, 0, 100, 300), cell_size(Warp(), INK))
+    cells, places = mapped(images, boxes, matrices(0, 0, 100, 300), cell_size(Warp(), INK))
     np.testing.assert_array_equal(pasted(cells, places)[:, 40:68, 40:68], images)
     assert Warp().is_plain
     assert not Warp(scale=(100, 101)).is_plain
@@ -61,7 +70,7 @@ def test_a_quarter_turn_is_a_quarter_turn() -> None:
     images, boxes = glyphs(50)
     for angle, turns in ((90, 1), (-90, -1)):
         plan = Warp(rotate=(angle, angle))
-        cells, _ = shape(images, boxes, matrices(0, angle, 100, 50), cell_size(plan, INK))
+        cells, _ = mapped(images, boxes, matrices(0, angle, 100, 50), cell_size(plan, INK))
         for cell, image, (x, y, width, height) in zip(cells, images, boxes.tolist(), strict=True):
             turned = np.rot90(image[y : y + height, x : x + width], turns).astype(int)
             left, top, wide, tall = ink_boxes(cell[None])[0].tolist()
@@ -76,7 +85,7 @@ def test_a_glyph_is_mapped_as_the_formula_says(slant: int, rotate: int, scale: i
     """In floating point: scale, shear, turn about the centre of the ink, and mix the four pixels around."""
     images, boxes = glyphs(1, seed)
     cell = cell_size(Warp((slant, slant), (rotate, rotate), (scale, scale)), INK)
-    cells, places = shape(images, boxes, matrices(slant, rotate, scale, 1), cell)
+    cells, places = mapped(images, boxes, matrices(slant, rotate, scale, 1), cell)
     image, (left, top) = images[0].astype(float), places[0].tolist()
     x, y, width, height = boxes[0].tolist()
     centre_x, centre_y = x + (width - 1) / 2, y + (height - 1) / 2
@@ -109,7 +118,7 @@ def test_small_digits_keep_their_strokes(slant: int, rotate: int, scale: int) ->
     sizes = bank.ink(np.arange(70_000))[:, 2:].min(axis=1)
     ids = np.argsort(sizes, kind="stable")[:800]
     plan = Warp((slant, slant), (rotate, rotate), (scale, scale))
-    cells, _ = shape(bank.images(ids), bank.ink(ids), matrices(slant, rotate, scale, 800), cell_size(plan, INK))
+    cells, _ = mapped(bank.images(ids), bank.ink(ids), matrices(slant, rotate, scale, 800), cell_size(plan, INK))
     assert cells.any(axis=(1, 2)).all()
     left = cells.sum(axis=(1, 2)) / bank.images(ids).sum(axis=(1, 2)) / (scale / 100) ** 2
     assert abs(left.mean() - 1) < 0.25
@@ -134,7 +143,7 @@ def test_no_ink_leaves_its_cell(
         np.where(chance.random(count) < 0.5, chance.choice([low, high], count), chance.integers(low, high + 1, count))
         for low, high in (slant, rotate, scale)
     ]
-    cells, _ = shape(block, ink_boxes(block), matrices(*values, count), cell_size(plan, INK))
+    cells, _ = mapped(block, ink_boxes(block), matrices(*values, count), cell_size(plan, INK))
     stroke(cells, np.full(count, grow))
     assert not cells[:, [0, -1]].any()
     assert not cells[:, :, [0, -1]].any()
@@ -183,11 +192,37 @@ def test_the_size_of_a_block_does_not_show() -> None:
     values = [chance.integers(low, high, 150) for low, high in ((-20, 21), (-20, 21), (80, 121))]
     plan = matrices(*values, 150)
     cell = cell_size(Warp((-20, 20), (-20, 20), (80, 120)), INK)
-    whole, places = shape(images, boxes, plan, cell)
+    whole, places = mapped(images, boxes, plan, cell)
     for number in (0, 63, 64, 149):
-        alone, place = shape(images[number : number + 1], boxes[number : number + 1], plan[number : number + 1], cell)
+        alone, place = mapped(images[number : number + 1], boxes[number : number + 1], plan[number : number + 1], cell)
         np.testing.assert_array_equal(alone[0], whole[number])
         np.testing.assert_array_equal(place[0], places[number])
+
+
+@pytest.mark.parametrize("grow", [-2, 1, 3])
+def test_stroke_alone_is_stroke_on_glyphs_that_are_mapped_onto_themselves(grow: int) -> None:
+    bank, ids = load(Source("test")), 60_000 + np.arange(40, dtype=np.int32)[:, None]
+    recipe = recipe_for(seed=1, length=1, stroke=(grow, grow), source="test")
+    warped = warp(recipe, bank, ids, bank.ink(ids), range(40))
+    images, boxes = bank.images(ids[:, 0]), bank.ink(ids[:, 0])
+    cells, places = mapped(images, boxes, matrices(0, 0, 100, 40), cell_size(recipe.warp, INK))
+    stroke(cells, np.full(40, grow))
+    offsets = np.stack([warped.x[:, 0], warped.y[:, 0]], axis=1)
+    np.testing.assert_array_equal(pasted(warped.cells[:, 0], offsets), pasted(cells, places))
+
+
+@given(slant=st.integers(-45, 45), rotate=st.integers(-90, 90), scale=st.integers(25, 400), seed=st.integers(0, 10**6))
+def test_nothing_falls_outside_of_the_window_of_a_glyph(slant: int, rotate: int, scale: int, seed: int) -> None:
+    """The ink of each is in its own window, about the middle of the ink that it had; blank and full glyphs, too."""
+    images, boxes = glyphs(6, seed)
+    images[0], boxes[0] = 0, 0
+    images[1, 4:24, 4:24], boxes[1] = 255, (4, 4, 20, 20)
+    plan = matrices(slant, rotate, scale, 6)
+    sizes = windows(boxes, plan)
+    together, places = mapped(images, boxes, plan, tuple((sizes.max(axis=0) + 40).tolist()))
+    ink = ink_boxes(together)
+    middles = 2 * (places + ink[:, :2]) + ink[:, 2:] - 2 * boxes[:, :2] - boxes[:, 2:]
+    assert (np.abs(middles) + ink[:, 2:] <= sizes[:, ::-1])[1:].all()
 
 
 def test_shapes_never_change() -> None:
@@ -195,7 +230,7 @@ def test_shapes_never_change() -> None:
     images, boxes = load(Source("train")).images(np.arange(64)), load(Source("train")).ink(np.arange(64))
     steps = np.arange(64)
     plan = inverse(steps * 90 - 2880, 2880 - steps * 80, (70 + steps) * STEPS)
-    cells, _ = shape(images, boxes, plan, (48, 48))
+    cells, _ = mapped(images, boxes, plan, (48, 48))
     stroke(cells, steps % 4 - 2)
     assert sha256(cells.tobytes()).hexdigest() == GOLDEN
 

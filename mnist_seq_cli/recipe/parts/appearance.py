@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from mnist_seq_cli.errors import RequestError
@@ -59,17 +60,17 @@ class Appearance:
     )
     invert: bool = option(False, Flag(), "White ink on black, as in MNIST itself.", basic=True)
 
-    @property
+    @cached_property
     def warp(self) -> Warp:
         """How glyphs may be warped."""
         return Warp(self.slant, self.rotate, self.scale, self.stroke)
 
-    @property
+    @cached_property
     def is_warped(self) -> bool:
         """Whether glyphs are given another shape than they have in the bank."""
         return not self.warp.is_plain
 
-    @property
+    @cached_property
     def has_effects(self) -> bool:
         """Whether strips are more than ink on white: paler, noisy, or on another background."""
         return bool("contrast" in self.sampled_ranges or self.paper != "plain" or self.noise)
@@ -79,7 +80,7 @@ class Appearance:
         """Whether strips are on a picture, which the recipe knows by its content alone."""
         return self.paper not in PAPERS
 
-    @property
+    @cached_property
     def sampled_ranges(self) -> dict[str, Range]:
         """The ranges that something is sampled from, by name: those that are not the one that changes nothing."""
         ranges = {name: getattr(self, name) for name, each in _RANGES.items()}
