@@ -7,6 +7,7 @@ Layout of the archive: PKWARE's APPNOTE 6.3.9, with the 64-bit fields of section
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import zipfile
@@ -53,7 +54,7 @@ class Member(NamedTuple):
     @property
     def row_bytes(self) -> int:
         """Bytes of one sample's values."""
-        return int(np.prod(self.row_shape, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.row_shape) * self.dtype.itemsize
 
     @property
     def size(self) -> int:

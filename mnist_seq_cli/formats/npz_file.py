@@ -185,20 +185,20 @@ def _rows(file: BinaryIO, member: npz.Member, samples: Numbers, held: dict[str, 
             held[member.name] = _run(file, member, 0, member.rows)
         return held[member.name][samples]
     rows = np.empty((len(samples), member.row_bytes), np.uint8)
-    for row, sample in zip(rows, samples.tolist(), strict=True):
-        _fill(file, member, sample, row)
+    for row, offset in zip(rows, (member.start + samples * member.row_bytes).tolist(), strict=True):
+        _fill(file, offset, row)
     return rows.view(member.dtype).reshape(-1, *member.row_shape)
 
 
 def _run(file: BinaryIO, member: npz.Member, first: int, count: int) -> NDArray[Any]:
     """Return `count` rows of an array, from `first` on. Raises FormatError, OSError."""
     rows = np.empty((count, *member.row_shape), member.dtype)
-    _fill(file, member, first, rows)
+    _fill(file, member.start + first * member.row_bytes, rows)
     return rows
 
 
-def _fill(file: BinaryIO, member: npz.Member, first: int, rows: NDArray[Any]) -> None:
-    """Fill rows with those of an array, from `first` on. Raises FormatError, OSError."""
-    file.seek(member.start + first * member.row_bytes)
+def _fill(file: BinaryIO, offset: int, rows: NDArray[Any]) -> None:
+    """Fill rows with what is at an offset, in bytes. Raises FormatError, OSError."""
+    file.seek(offset)
     if file.readinto(rows) != rows.nbytes:  # type: ignore[attr-defined]  # which the files of io all have
         raise FormatError(f"{FILE_NAME} ends too early")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
+from io import BytesIO
 from itertools import product
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,7 +23,7 @@ from mnist_seq_cli import StoredDataset, formats, open_dataset
 from mnist_seq_cli.codecs import tar
 from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.dataset.build import build
-from mnist_seq_cli.engine.batch import Batch
+from mnist_seq_cli.engine.batch import Batch, joined
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.execution import serial
@@ -168,6 +169,21 @@ def test_a_tar_file_with_members_too_few_or_too_many_is_refused(tmp_path: Path) 
         path.write_bytes(changed)
         with pytest.raises(FormatError, match=r"00001.tar holds (19|21) files, and its samples have 20"):
             formats.get("webdataset").reader(spec, LocalStore(tmp_path).open).read(np.array([15]))
+
+
+@pytest.mark.parametrize("piece", [512, 1_000, 4_321])
+def test_wherever_the_pieces_of_a_tar_file_end_its_members_are_the_same(
+    piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_of("webdataset masks")
+    built(LocalStore(tmp_path), spec)
+    monkeypatch.setattr(tar, "PIECE", piece)
+    assert whole(spec).first_difference(joined(list(open_dataset(tmp_path).stream()))) is None
+    assert_reads(formats.get("webdataset").reader(spec, LocalStore(tmp_path).open), spec, [46, 0, 19, 20])
+    content = (tmp_path / "00001.tar").read_bytes()
+    for size in (700, len(content.rstrip(b"\0")) - 1, len(content.rstrip(b"\0"))):
+        with pytest.raises(FormatError, match="is truncated"):
+            list(tar.read_members(BytesIO(content[:size]), "x"))
 
 
 def test_large_arrays_are_read_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
