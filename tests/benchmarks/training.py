@@ -75,12 +75,14 @@ def stored(scratch: Path, samples: int) -> None:
 
 def loaders(scratch: Path) -> None:
     try:
+        import torch
         from torch.utils.data import DataLoader
 
         from mnist_seq_cli.torch import collate
     except ImportError:
         print("\nPyTorch is not installed: its loaders are left out")
         return
+    torch.set_num_threads(1)  # as workers have
     columns = ("no workers", "2, fork", "2, fork, persistent", "2, spawn, persistent")
     table("DataLoader of batches of 64, shuffled, µs a sample; with workers ≥ 1.5 × as fast", "samples", *columns)
     slanted = SequenceDataset(length=4, seed=1, samples=10_000, slant=(-10, 10), rotate=(-10, 10))
