@@ -10,13 +10,30 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_HELD = 128 << 20
+"""Bytes of an array that is held."""
+
 BLOCK = 4 << 20
 """Bytes of an array that are gone through at a time."""
+
+
+def array_in(file: BinaryIO, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int) -> NDArray[Any]:
+    """Return an array in a file, read-only: held up to 128 MiB, else as a `FileArray`, which has what callers use.
+
+    Raises OSError.
+    """
+    if dtype.itemsize * math.prod(shape) > MAX_HELD:
+        return cast("NDArray[Any]", FileArray(path, dtype, shape, offset))
+    values = np.empty(shape, dtype)
+    file.seek(offset)
+    read_into(file, values, path)
+    values.flags.writeable = False
+    return values
 
 
 class FileArray:

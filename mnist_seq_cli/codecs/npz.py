@@ -7,15 +7,18 @@ Layout of the archive: PKWARE's APPNOTE 6.3.9, with the 64-bit fields of section
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_seq_cli.codecs.file_array import array_in
 from mnist_seq_cli.errors import FormatError
 
 SIGNATURE = b"PK\3\4"
@@ -53,7 +56,7 @@ class Member(NamedTuple):
     @property
     def row_bytes(self) -> int:
         """Bytes of one sample's values."""
-        return int(np.prod(self.row_shape, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.row_shape) * self.dtype.itemsize
 
     @property
     def size(self) -> int:
@@ -106,7 +109,7 @@ def _central_header(member: Member, crc: int) -> bytes:
 def arrays_in(file: BinaryIO, where: str, dimensions: Mapping[str, int]) -> dict[str, NDArray[Any]]:
     """Return those of some arrays that are in an npz file, by name; with nothing believed that the file says.
 
-    They are mapped where the file is on disk. `dimensions` says of each array that is looked for how many it has.
+    Large ones stay in the file: see `array_in`. `dimensions` says of each array that is looked for how many it has.
     Raises FormatError, which names `where`, for what is no npz file that is stored as it is; OSError.
     """
     arrays: dict[str, NDArray[Any]] = {}
@@ -140,17 +143,4 @@ def _array_in(file: BinaryIO, where: str, member: zipfile.ZipInfo, dimensions: i
     whole = file.seek(0, os.SEEK_END)
     if dtype.hasobject or fortran or len(shape) != dimensions or min(shape) < 0 or offset + size > whole:
         raise FormatError(f"{where} has an array {member.filename!r} that cannot be")
-    if not size:  # there is nothing to map of no values, which are no fault: strips of one digit have no gaps
-        return np.empty(shape, dtype)
-    if _is_on_disk(file):
-        return np.memmap(file, dtype, "r", offset, shape)
-    file.seek(offset)
-    return np.frombuffer(file.read(size), dtype).reshape(shape)
-
-
-def _is_on_disk(file: BinaryIO) -> bool:
-    try:
-        file.fileno()
-    except OSError:
-        return False
-    return True
+    return array_in(file, Path(where), dtype, shape, offset)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 
 import numpy as np
 from isal import isal_zlib
@@ -112,10 +111,10 @@ def _checked(content: bytes) -> tuple[NDArray[np.uint8] | None, bytes]:
         return None, b"".join(chunks)
     line = 1 + (width * depth * _CHANNELS.get(colour, 0) + 7) // 8
     total = height * line
-    inflater = zlib.decompressobj()
+    inflater = isal_zlib.decompressobj()
     try:
         pixels = inflater.decompress(b"".join(data), total + 1)
-    except zlib.error:
+    except isal_zlib.error:  # type: ignore[misc]  # its stub takes the class for an exception
         raise FormatError("its pixels are damaged") from None
     if len(pixels) != total or not inflater.eof:
         raise FormatError(f"it has not the {total} bytes of pixels that it claims")

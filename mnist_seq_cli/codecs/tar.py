@@ -6,7 +6,9 @@ names), so that there is nothing to guard against. Layout of a header: POSIX.1-2
 
 from __future__ import annotations
 
+import os
 import re
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
@@ -19,7 +21,12 @@ END = bytes(2 * BLOCK)
 
 MAX_MEMBER = 64_000_000
 
-_NAME = re.compile(rb"[0-9]{8}\.(png|json|mask\.png)\0+", re.ASCII)
+PIECE = 1 << 20
+"""Bytes that are read at a time."""
+
+_NAME = re.compile(rb"([0-9]{8}\.(?:png|json|mask\.png))\0+", re.ASCII)
+_FIELDS = struct.Struct("100s24x11s21xs100x5s")
+"""Name, size in octal digits, type and magic number in a header."""
 _NO_NUMBER = b"00000000"
 _OWNER = b"0000644\0" + b"0000000\0" + b"0000000\0"
 _NO_SIZE = _NO_TIME = b"00000000000\0"
@@ -59,37 +66,56 @@ def _files(first: int, ending: str, contents: list[bytes]) -> tuple[list[bytes],
 
 def read_members(
     file: BinaryIO, where: str, needed: Callable[[str], bool] = lambda name: True
-) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, content) for each member of a tar file as `members` makes it; b"" for those that are not needed.
+) -> Iterator[tuple[str, bytes, int]]:
+    """Yield name, content, and the offset of what follows, in bytes, for each member of a file as `members` makes it.
 
-    Raises FormatError, which names `where`.
+    The content is b"" for those that are not needed. Raises FormatError, which names `where`.
     """
-    while (header := file.read(BLOCK)) and header != bytes(BLOCK):
-        name = _NAME.fullmatch(header[:100])
-        if name is None or len(header) != BLOCK or header[156:157] != b"0" or header[257:262] != b"ustar":
-            raise FormatError(f"{where} holds something else than PNG and JSON files of samples")
-        try:
-            size = int(header[124:135], 8)
-        except ValueError:
-            size = -1
-        if not 0 <= size <= MAX_MEMBER:
-            raise FormatError(f"{where} has a member of an impossible size")
-        text = header[:100].rstrip(b"\0").decode()
-        if needed(text):
-            content = file.read(size)
-            if len(content) != size:
+    piece, start, at = file.read(PIECE), 0, 0  # the offset of the piece in the file, that of the next header in it
+    while True:
+        if len(piece) - at < BLOCK:
+            piece, start, at = _piece(file, start + at), start + at, 0
+        if piece[at : at + BLOCK] in (b"", END[:BLOCK]):
+            break
+        name, size = _parsed(piece, at, where)
+        stop = at + BLOCK + size
+        content = b""
+        if needed(name):
+            if stop > len(piece):
+                piece, start, at, stop = _piece(file, start + at, BLOCK + size), start + at, 0, BLOCK + size
+            content = piece[at + BLOCK : stop]
+            if stop > len(piece):
                 raise FormatError(f"{where} is truncated")
-            file.seek(-size % BLOCK, 1)
-        else:
-            content = b""
-            if size:
-                file.seek(size + -size % BLOCK - 1, 1)
-                if not file.read(1):
-                    raise FormatError(f"{where} is truncated")
-        yield text, content
-    while rest := file.read(1 << 16):
+        at = stop + -size % BLOCK
+        yield name, content, start + at
+    if file.seek(0, os.SEEK_END) < start + at:
+        raise FormatError(f"{where} is truncated")
+    file.seek(start + at)
+    while rest := file.read(PIECE):
         if rest.strip(b"\0"):
             raise FormatError(f"{where} goes on after its end, as tar files do that were joined")
+
+
+def _piece(file: BinaryIO, offset: int, size: int = 0) -> bytes:
+    file.seek(offset)
+    return file.read(max(size, PIECE))
+
+
+def _parsed(piece: bytes, at: int, where: str) -> tuple[str, int]:
+    """Return the name of a member, and the size of its content in bytes, of a header at `at`. Raises FormatError."""
+    if len(piece) - at < BLOCK:
+        raise FormatError(f"{where} is truncated")
+    field, digits, kind, magic = _FIELDS.unpack_from(piece, at)
+    name = _NAME.fullmatch(field)
+    if name is None or kind != b"0" or magic != b"ustar":
+        raise FormatError(f"{where} holds something else than PNG and JSON files of samples")
+    try:
+        size = int(digits, 8)
+    except ValueError:
+        size = -1
+    if not 0 <= size <= MAX_MEMBER:
+        raise FormatError(f"{where} has a member of an impossible size")
+    return name[1].decode(), size
 
 
 def looks_like_tar(start: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Owns the formats: batches to the content of shards and back. A table of names, and the entry points of others.
 
     format          what a format is, with the defaults of "one file a shard"
+    reader          what reads any samples
     rows            annotations as rows of JSON and CSV, for those that have such files
     png_folder, folders, webdataset, npz_file, idx_files
 

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import Batch, spelled
+from mnist_seq_cli.engine.compose import spans
+from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.engine.writing import copies, sequences
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener
-from mnist_seq_cli.formats.png_folder import PngFolder, label_files, measured, read_named
+from mnist_seq_cli.formats.png_folder import NamedReader, PngFolder, label_files, measured
+from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
@@ -52,7 +55,7 @@ class LabelFolders(Format):
         return [entry.name for entry in _label_folders(files)]
 
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
-        return label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.first, known.texts))
+        return label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.samples, known.texts))
 
     def existing(self, spec: Spec, files: Files) -> Iterator[tuple[str, bool]]:
         """Yield every image with the name of a sample, and whether it is one of the plan; and folders without any."""
@@ -82,15 +85,19 @@ class LabelFolders(Format):
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         for batch in batches:
             contents = png.encode(batch.images, spec.compression, batch.widths)
-            yield from map(File, _named(spec.recipe, batch.first, batch.texts), contents)
+            yield from map(File, _named(spec.recipe, batch.samples, batch.texts), contents)
         return None
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
         """Return the content of the shard: the images with its names that are there. Raises OSError, FormatError."""
-        return measured(_that_are_files(_planned(spec.recipe, shard.first, shard.stop), files), files)
+        return measured(_that_are_files(_planned(spec.recipe, range(shard.first, shard.stop)), files), files)
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        yield from read_named(spec, shard, open_file, lambda first, stop: _planned(spec.recipe, first, stop))
+        for first, stop in spans(spec.recipe, shard.first, shard.stop):
+            yield self.reader(spec, open_file).read(range(first, stop))
+
+    def reader(self, spec: Spec, open_file: Opener) -> Reader:
+        return NamedReader(spec, open_file, lambda samples: _planned(spec.recipe, samples))
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
         return PngFolder().read_texts(spec, open_file)
@@ -140,15 +147,15 @@ def _that_are_files(names: list[str], files: Files) -> Iterator[str]:
             yield name
 
 
-def _planned(recipe: Recipe, first: int, stop: int) -> list[str]:
-    """Return the names of the images of samples `first` to `stop`."""
-    digits, lengths = sequences(recipe, range(first, stop))
-    return _named(recipe, first, spelled(digits.astype(np.uint8), lengths))
+def _planned(recipe: Recipe, samples: Numbers) -> list[str]:
+    """Return the names of the images of samples."""
+    digits, lengths = sequences(recipe, samples)
+    return _named(recipe, samples, spelled(digits.astype(np.uint8), lengths))
 
 
-def _named(recipe: Recipe, first: int, texts: list[str]) -> list[str]:
-    """Return the names of the images of samples `first` and on, of these sequences: 0042/0_0042.png."""
-    numbers = copies(recipe, range(first, first + len(texts))).tolist()
+def _named(recipe: Recipe, samples: Numbers, texts: list[str]) -> list[str]:
+    """Return the names of the images of samples of these sequences: 0042/0_0042.png."""
+    numbers = copies(recipe, samples).tolist()
     return [f"{text}/{number}_{text}.png" for number, text in zip(numbers, texts, strict=True)]
 
 
@@ -157,7 +164,7 @@ def _sums_of_names(spec: Spec) -> NDArray[np.uint64]:
     sums = np.empty(spec.samples, np.uint64)
     for first in range(0, spec.samples, _CHUNK):
         stop = min(first + _CHUNK, spec.samples)
-        sums[first:stop] = [_sum_of_name(name) for name in _planned(spec.recipe, first, stop)]
+        sums[first:stop] = [_sum_of_name(name) for name in _planned(spec.recipe, range(first, stop))]
     return sums
 
 

@@ -18,6 +18,7 @@ from typing import BinaryIO, ClassVar, NamedTuple
 from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.formats.reader import Reader, ShardReader
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import STATE_NAME, Entry, Files, FileSum, Region, pieces_of, sum_of
@@ -67,8 +68,8 @@ class Format(ABC):
     `SUFFIX` ends the name of the one file of a shard; it is empty where shards have no such file. `SEPARABLE` says
     whether the shards can be told apart in a complete dataset, to be checked one by one; `SMALL_FILES`, whether shards
     are many files of one piece; `ANY_WIDTH`, whether each image may have a different width; `MASKS`, whether there is
-    room for masks; `RANDOM_ACCESS`, whether a sample can be read alone. `READ` is a pattern of how the names of files
-    end that readers take for samples wherever they are.
+    room for masks; `RANDOM_ACCESS`, whether `reader` reads a sample without reading all of its shard before. `READ` is
+    a pattern of how the names of files end that readers take for samples wherever they are.
     """
 
     NAME: ClassVar[str]
@@ -163,11 +164,14 @@ class Format(ABC):
 
     @abstractmethod
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        """Yield the samples of the shard in batches of `compose.spans`, masks and all.
+        """Yield the samples of the shard in batches of `compose.spans`, masks and all. Raises FormatError, OSError.
 
-        With `RANDOM_ACCESS` the shard may be a part of one, read in time that does not grow with the rest. Raises
-        FormatError, OSError.
+        Where formats are not `SEPARABLE` it may be any run of samples.
         """
+
+    def reader(self, spec: Spec, open_file: Opener) -> Reader:
+        """Return what reads any samples, in any order; nothing is read yet. By default a shard is held."""
+        return ShardReader(spec.plan, lambda shard: self.read(spec, shard, open_file))
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
         """Return the sums of the shard as it is stored, to be compared with a record. Raises OSError, FormatError."""

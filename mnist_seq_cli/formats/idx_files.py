@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from isal import isal_zlib
+from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs.compression import LEVELS, Compression
-from mnist_seq_cli.engine.batch import ABSENT, Batch
+from mnist_seq_cli.engine.batch import ABSENT, ARRAYS, Batch
 from mnist_seq_cli.engine.compose import annotate, spans
+from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, Content, File, Format, Opener, Part
+from mnist_seq_cli.formats.reader import Reader, ShardReader
 from mnist_seq_cli.formats.rows import checked
 from mnist_seq_cli.mnist import bank, idx
 from mnist_seq_cli.mnist.bank import Source
@@ -34,6 +36,7 @@ IMAGES_NAME, LABELS_NAME, LENGTHS_NAME = "images-idx3-ubyte.gz", "labels-idx2-ub
 MASKS_NAME = "masks-idx3-ubyte.gz"
 
 _CHUNK = 10_000
+_HELD = idx.MAX_INFLATED
 _LAST_BLOCK = b"\x03\x00"
 
 
@@ -139,8 +142,57 @@ class IdxFiles(Format):
                 for file in opened:
                     file.end()
 
+    def reader(self, spec: Spec, open_file: Opener) -> Reader:
+        def read(shard: Shard) -> Iterator[Batch]:
+            return self.read(spec, shard, open_file)
+
+        size = sum(int(np.prod(_shape(spec, name), dtype=np.int64)) for name in self.joined(spec))
+        return _Whole(spec.samples, read) if size <= _HELD else _Parts(spec, size, read)
+
     def detect(self, start: bytes) -> bool:
         return idx.looks_like_idx(start[:16])
+
+
+class _Whole:
+    """Holds all samples, as far as they were asked for: read from front to end, at least twice as many each time."""
+
+    def __init__(self, samples: int, read: Callable[[Shard], Iterator[Batch]]) -> None:
+        self._samples, self._read, self._done = samples, read, 0
+        self._held: dict[str, NDArray[Any]] = {}
+
+    def read(self, samples: Numbers) -> Batch:
+        last = samples[-1] if isinstance(samples, range) else int(samples.max())
+        if last >= self._done:
+            self._fill(self._done, min(max(last + 1, 2 * self._done, _CHUNK), self._samples))
+        arrays: dict[str, Any] = {name: values[as_array(samples)] for name, values in self._held.items()}
+        return Batch(int(samples[0]), **arrays, chosen=None if isinstance(samples, range) else samples)
+
+    def _fill(self, done: int, stop: int) -> None:
+        for batch in self._read(Shard(0, done, stop)):
+            rows = slice(batch.first, batch.first + len(batch))
+            for name in (*ARRAYS, "images", *([] if batch.masks is None else ["masks"])):
+                values = getattr(batch, name)
+                if name not in self._held:
+                    self._held.setdefault(name, np.empty((self._samples, *values.shape[1:]), values.dtype))
+                self._held[name][rows] = values
+        self._done = stop
+
+
+class _Parts(ShardReader):
+    """Holds a shard at a time, of what is too large to be held."""
+
+    def __init__(self, spec: Spec, size: int, read: Callable[[Shard], Iterator[Batch]]) -> None:
+        super().__init__(spec.plan, read)
+        self._size, self._limit = size, spec.samples * _HELD // size
+
+    def read(self, samples: Numbers) -> Batch:
+        if not isinstance(samples, range) and np.ptp(samples) >= self._limit:
+            raise FormatError(
+                f"these samples are too far apart to be read at once: inflated, all are {self._size >> 20} MiB, and"
+                f" {_HELD >> 20} MiB at most are held",
+                hint="read them in order, or take the format npz",
+            )
+        return super().read(samples)
 
 
 def _shape(spec: Spec, name: str) -> tuple[int, ...]:
@@ -176,7 +228,7 @@ def _deflater(name: str, compression: Compression) -> Any:
 class _ArrayFile:
     """One of the files, read from front to end a few rows at a time."""
 
-    def __init__(self, file: gzip.GzipFile, name: str, shape: tuple[int, ...]) -> None:
+    def __init__(self, file: BinaryIO, name: str, shape: tuple[int, ...]) -> None:
         self._file = file
         self._name = name
         self._row_shape = shape[1:]
@@ -210,11 +262,11 @@ class _ArrayFile:
     def _some(self, size: int) -> bytes:
         try:
             return self._file.read(size)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except (EOFError, isal_zlib.error, gzip.BadGzipFile) as error:  # type: ignore[misc]  # as above
             raise FormatError(f"{self._name} is damaged ({error})") from None
 
 
 @contextmanager
 def _opened(open_file: Opener, name: str, spec: Spec) -> Iterator[_ArrayFile]:
-    with open_file(name) as packed, gzip.open(packed) as file:
+    with open_file(name) as packed, igzip.open(packed) as file:  # type: ignore[no-untyped-call]
         yield _ArrayFile(file, name, _shape(spec, name))

@@ -6,7 +6,7 @@ to its regions of it: workers share it, and nothing is copied or held.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Hashable, Iterable, Iterator
 from hashlib import sha256
 from typing import Any, BinaryIO
 
@@ -17,16 +17,21 @@ from numpy.typing import NDArray
 from mnist_seq_cli.codecs import npz
 from mnist_seq_cli.engine.batch import Batch, sampled_names
 from mnist_seq_cli.engine.compose import spans
+from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, Content, InPlaceFormat, Opener
+from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.formats.rows import checked
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import FileSum, Region
+from mnist_seq_cli.storage.store import FileSum, Region, identity
 
 FILE_NAME = "dataset.npz"
 
 _CHUNK = 10_000
+_HELD = 8 << 20
+"""Bytes of the largest array that is held: all but pixels, of 100,000 samples of four digits."""
+
 _FRACTIONS = {"slant", "rotate", "scale"}
 
 
@@ -116,19 +121,16 @@ class NpzFile(InPlaceFormat):
             members = _checked_members(spec, file, ("labels", "lengths"))
             for first in range(0, spec.samples, _CHUNK):
                 stop = min(first + _CHUNK, spec.samples)
-                labels, lengths = (_rows(file, member, first, stop).tolist() for member in members)
+                labels, lengths = (_run(file, member, first, stop - first).tolist() for member in members)
                 for digits, length in zip(labels, lengths, strict=True):
                     yield "".join(map(str, digits[:length]))
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        with open_file(FILE_NAME) as file:
-            members = _checked_members(spec, file)
-            for first, stop in spans(spec.recipe, shard.first, shard.stop):
-                here: dict[str, Any] = {member.name: _rows(file, member, first, stop) for member in members}
-                known = {name: here.pop(name) for name in ("images", "lengths", "glyphs", "x", "y", "boxes")}
-                known |= {"digits": here.pop("labels"), "masks": here.pop("masks", None)}
-                widths = np.full(stop - first, spec.recipe.width, dtype=np.int32)
-                yield checked(Batch(first, widths=widths, **known, sampled=here), FILE_NAME)
+        reader = self.reader(spec, open_file)
+        yield from (reader.read(range(*span)) for span in spans(spec.recipe, shard.first, shard.stop))
+
+    def reader(self, spec: Spec, open_file: Opener) -> Reader:
+        return _Reader(spec, open_file)
 
     def detect(self, start: bytes) -> bool:
         return start.startswith(npz.SIGNATURE)
@@ -152,10 +154,52 @@ def _checked_members(spec: Spec, file: BinaryIO, names: tuple[str, ...] = ()) ->
     return members
 
 
-def _rows(file: BinaryIO, member: npz.Member, first: int, stop: int) -> NDArray[Any]:
-    """Return rows `first` to `stop` of an array. Raises FormatError, OSError."""
-    file.seek(member.start + first * member.row_bytes)
-    content = bytearray((stop - first) * member.row_bytes)
-    if file.readinto(content) != len(content):  # type: ignore[attr-defined]  # which the files of io all have
+class _Reader:
+    """Reads rows at their offsets; arrays that are small are read whole when the first scattered rows are, and held."""
+
+    def __init__(self, spec: Spec, open_file: Opener) -> None:
+        self._spec, self._open_file, self._members = spec, open_file, layout(spec)
+        self._checked: tuple[Hashable, dict[str, NDArray[Any]]] | None = None
+        """The identity of the file that was checked, and the arrays of it that are held."""
+
+    def read(self, samples: Numbers) -> Batch:
+        with self._open_file(FILE_NAME) as file:
+            known = identity(file)
+            if self._checked is None or self._checked[0] != known:
+                _checked_members(self._spec, file)
+                self._checked = known, {}
+            held = self._checked[1]
+            here: dict[str, Any] = {member.name: _rows(file, member, samples, held) for member in self._members}
+        known_arrays = {name: here.pop(name) for name in ("images", "lengths", "glyphs", "x", "y", "boxes")}
+        known_arrays |= {"digits": here.pop("labels"), "masks": here.pop("masks", None)}
+        widths = np.full(len(samples), self._spec.recipe.width, dtype=np.int32)
+        chosen = None if isinstance(samples, range) else samples
+        return checked(Batch(int(samples[0]), widths=widths, **known_arrays, sampled=here, chosen=chosen), FILE_NAME)
+
+
+def _rows(file: BinaryIO, member: npz.Member, samples: Numbers, held: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """Return rows of an array, some of which is held. Raises FormatError, OSError."""
+    if isinstance(samples, range):
+        return _run(file, member, samples.start, len(samples))
+    if member.rows * member.row_bytes <= _HELD:
+        if member.name not in held:
+            held[member.name] = _run(file, member, 0, member.rows)
+        return held[member.name][samples]
+    rows = np.empty((len(samples), member.row_bytes), np.uint8)
+    for row, offset in zip(rows, (member.start + samples * member.row_bytes).tolist(), strict=True):
+        _fill(file, offset, row)
+    return rows.view(member.dtype).reshape(-1, *member.row_shape)
+
+
+def _run(file: BinaryIO, member: npz.Member, first: int, count: int) -> NDArray[Any]:
+    """Return `count` rows of an array, from `first` on. Raises FormatError, OSError."""
+    rows = np.empty((count, *member.row_shape), member.dtype)
+    _fill(file, member.start + first * member.row_bytes, rows)
+    return rows
+
+
+def _fill(file: BinaryIO, offset: int, rows: NDArray[Any]) -> None:
+    """Fill rows with what is at an offset, in bytes. Raises FormatError, OSError."""
+    file.seek(offset)
+    if file.readinto(rows) != rows.nbytes:  # type: ignore[attr-defined]  # which the files of io all have
         raise FormatError(f"{FILE_NAME} ends too early")
-    return np.frombuffer(content, member.dtype).reshape(stop - first, *member.row_shape)

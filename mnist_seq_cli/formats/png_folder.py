@@ -11,7 +11,6 @@ import errno
 import os
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from hashlib import sha256
-from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
@@ -20,14 +19,16 @@ from numpy.typing import NDArray
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.engine.compose import spans
+from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats import rows
 from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener
+from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.formats.rows import LABELS_HEADER, LABELS_NAME, METADATA_NAME, fits_canvas, rows_of, to_batch
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import Files, identity
+from mnist_seq_cli.storage.store import PIECE, Files, identity
 
 IMAGES_NAME = "images"
 MASKS_NAME = "masks"
@@ -116,8 +117,15 @@ class PngFolder(Format):
         return measured((name for name in expected if name in found), files)
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        # A part of a shard has its number, and so its folder.
-        yield from read_named(spec, shard, open_file, lambda first, stop: file_names(shard, first, stop))
+        for first, stop in spans(spec.recipe, shard.first, shard.stop):
+            yield self.reader(spec, open_file).read(range(first, stop))
+
+    def reader(self, spec: Spec, open_file: Opener) -> Reader:
+        def names(samples: Numbers) -> list[str]:
+            numbers, size = as_array(samples).tolist(), spec.shard_size
+            return [f"{IMAGES_NAME}/{sample // size:05d}/{sample:08d}.png" for sample in numbers]
+
+        return NamedReader(spec, open_file, names)
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
         with open_file(LABELS_NAME) as file:
@@ -151,51 +159,53 @@ def measured(names: Iterable[str], files: Files) -> Content:
     return Content(found, size, digest.hexdigest() if whole else "")
 
 
-def read_named(spec: Spec, shard: Shard, open_file: Opener, names: Callable[[int, int], list[str]]) -> Iterator[Batch]:
-    """Yield the samples of a shard, or of a part of it, whose images have these names. Raises FormatError, OSError."""
-    recipe, before = spec.recipe, shard.first - shard.number * spec.shard_size
-    keys = rows.strict_keys(recipe, "file_name", *(["mask_file_name"] if spec.masks else []))
-    with open_file(METADATA_NAME) as metadata:
-        offsets = _row_offsets(metadata, spec.shard_size)
-        if shard.number >= len(offsets):
-            raise FormatError(f"{METADATA_NAME} has no rows of shard {shard.number}")
-        metadata.seek(offsets[shard.number])
-        lines = islice(rows.lines_of(metadata), before, None)
-        for first, stop in spans(recipe, shard.first, shard.stop):
-            expected = names(first, stop)
-            images = [_read_image(spec, name, open_file) for name in expected]
-            known = []
-            for name, line in zip(expected, islice(lines, stop - first), strict=False):
-                row = rows.parse_row(line, f"a row of {METADATA_NAME}", keys)
-                if (row.file_name, row.mask_file_name) != (name, mask_name(name) if spec.masks else ""):
+class NamedReader:
+    """Reads images by their names, each with one open, and their rows at their offsets in metadata.jsonl."""
+
+    def __init__(self, spec: Spec, open_file: Opener, names: Callable[[Numbers], list[str]]) -> None:
+        self._spec, self._open_file, self._names = spec, open_file, names
+        self._keys = rows.strict_keys(spec.recipe, "file_name", *(["mask_file_name"] if spec.masks else []))
+
+    def read(self, samples: Numbers) -> Batch:
+        names, known = self._names(samples), []
+        with self._open_file(METADATA_NAME) as file:
+            offsets = _row_offsets(file)
+            for name, sample in zip(names, as_array(samples).tolist(), strict=True):
+                start, *stops = offsets[sample : sample + 2].tolist() or [0]
+                file.seek(start)
+                line = file.readline(rows.MAX_ROW)
+                if stops != [start + len(line)]:
+                    raise FormatError(f"{METADATA_NAME} has no row of {name}")
+                row = rows.parse_row(line, f"the row of {name} in {METADATA_NAME}", self._keys)
+                if (row.file_name, row.mask_file_name) != (name, mask_name(name) if self._spec.masks else ""):
                     raise FormatError(f"{METADATA_NAME} has no row of {name} where it should be")
                 known.append(row)
-            masks = [_read_image(spec, mask_name(name), open_file) for name in expected] if spec.masks else None
-            yield to_batch(recipe, first, known, images, masks)
+        images = [self._image(name) for name in names]
+        masks = [self._image(mask_name(name)) for name in names] if self._spec.masks else None
+        return to_batch(self._spec.recipe, samples, known, images, masks)
+
+    def _image(self, name: str) -> NDArray[np.uint8]:
+        with self._open_file(name) as file:
+            image = png.decode(file.read(), name=name)
+        if not fits_canvas(self._spec.recipe, image):
+            raise FormatError(f"{name} is {image.shape[1]}×{image.shape[0]} px, which is not what the recipe makes")
+        return image
 
 
-def _read_image(spec: Spec, name: str, open_file: Opener) -> NDArray[np.uint8]:
-    with open_file(name) as file:
-        image = png.decode(file.read(), name=name)
-    if not fits_canvas(spec.recipe, image):
-        raise FormatError(f"{name} is {image.shape[1]}×{image.shape[0]} px, which is not what the recipe makes")
-    return image
+_OFFSETS: dict[Hashable, NDArray[np.int64]] = {}
+"""The offsets of the rows of files that were read lately, by their identity."""
 
 
-_OFFSETS: dict[Hashable, list[int]] = {}
-
-
-def _row_offsets(file: BinaryIO, shard_size: int) -> list[int]:
-    """Return the offset of the rows of each shard, in a file of one line a sample. Raises OSError."""
+def _row_offsets(file: BinaryIO) -> NDArray[np.int64]:
+    """Return the offset of each row of a file, and that of its end, in bytes. Raises OSError."""
     known = identity(file)
-    if (known, shard_size) in _OFFSETS and known is not None:
-        return _OFFSETS[known, shard_size]
-    offsets, offset = [0], 0
-    for number, line in enumerate(rows.lines_of(file), 1):
-        offset += len(line)
-        if number % shard_size == 0:
-            offsets.append(offset)
+    if known is not None and known in _OFFSETS:
+        return _OFFSETS[known]
+    stops, offset = [np.zeros(1, dtype=np.int64)], 0
+    while piece := file.read(PIECE):
+        stops.append(np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("\n")) + (offset + 1))
+        offset += len(piece)
     if len(_OFFSETS) == 4:
         _OFFSETS.clear()
-    _OFFSETS[known, shard_size] = offsets
+    offsets = _OFFSETS[known] = np.concatenate(stops)
     return offsets

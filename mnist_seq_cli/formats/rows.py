@@ -9,14 +9,16 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.batch import ABSENT, PAPER, Annotations, Batch, sampled_names
+from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe.options.notation import parse_sequence
 from mnist_seq_cli.recipe.recipe import Recipe
@@ -178,36 +180,42 @@ def read_any_labels(file: BinaryIO, where: str) -> Iterator[tuple[str, str, str]
 
 def to_batch(
     recipe: Recipe,
-    first: int,
+    samples: Numbers,
     rows: Sequence[Row],
     images: Sequence[NDArray[np.uint8]],
     masks: Sequence[NDArray[np.uint8]] | None = None,
 ) -> Batch:
-    """Return strict rows, and the images and masks beside them, as a batch.
+    """Return strict rows of samples, and the images and masks beside them, as a batch.
 
     Images that are narrower than the canvas are filled up with background. Raises FormatError where not all of it fits.
     """
-    shape = (len(rows), recipe.length)
-    digits, lengths = np.zeros(shape, np.uint8), np.zeros(len(rows), np.int32)
-    glyphs, x, y = (np.full(shape, ABSENT, np.int32) for _ in range(3))
-    boxes = np.full((*shape, 4), ABSENT, np.int32)
-    for at, row in enumerate(rows):
-        count = len(row.text)
-        if count > recipe.length:
-            raise FormatError(f"the row of sample {first + at} does not fit the recipe")
-        lengths[at] = count
-        digits[at, :count] = [int(digit) for digit in row.text]
-        glyphs[at, :count], x[at, :count], boxes[at, :count] = row.glyphs, row.x, row.boxes
-        y[at, :count] = row.y or 0
+    texts = [row.text for row in rows]
+    lengths = np.array(list(map(len, texts)), dtype=np.int32)
+    if len(wrong := np.flatnonzero(lengths > recipe.length)):
+        raise FormatError(f"the row of sample {samples[wrong[0]]} does not fit the recipe")
     canvas, widths = _on_canvas(recipe, len(rows), images)
+    written = np.arange(recipe.length) < lengths[:, None]
+
+    def filled(values: Iterable[Iterable[object]], *shape: int) -> NDArray[np.int32]:
+        array = np.full((*written.shape, *shape), ABSENT, np.int32)
+        array[written] = np.array(list(chain.from_iterable(values)), np.int32).reshape(-1, *shape)
+        return array
+
+    digits = np.zeros(written.shape, np.uint8)
+    digits[written] = np.frombuffer("".join(texts).encode(), np.uint8) - ord("0")
+    glyphs, x = filled(row.glyphs for row in rows), filled(row.x for row in rows)
+    y = filled(row.y or (0,) * len(row.text) for row in rows)
+    boxes = filled((row.boxes for row in rows), 4)
     masked = None
     if masks is not None:
         masked = np.zeros_like(canvas)
         for at, (mask, image) in enumerate(zip(masks, images, strict=True)):
             if mask.shape != image.shape or mask.max() > lengths[at]:
-                raise FormatError(f"the mask of sample {first + at} does not fit its image and its sequence")
+                raise FormatError(f"the mask of sample {samples[at]} does not fit its image and its sequence")
             masked[at, :, : mask.shape[1]] = mask
-    return Batch(first, digits, lengths, glyphs, x, y, boxes, widths, canvas, masks=masked)
+    chosen = None if isinstance(samples, range) else samples
+    arrays = (digits, lengths, glyphs, x, y, boxes, widths)
+    return Batch(int(samples[0]), *arrays, canvas, masks=masked, chosen=chosen)
 
 
 def _on_canvas(

@@ -13,12 +13,12 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.codecs.file_array import FileArray, read_into
+from mnist_seq_cli.codecs.file_array import array_in
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.inputs import naming
 
@@ -26,8 +26,8 @@ TYPES: dict[int, str] = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D:
 """NumPy's name for each type code of the format."""
 
 MAX_DIMENSIONS = 8
-MAX_HELD, MAX_INFLATED = 128 << 20, 1 << 30
-"""Bytes of a plain file that is held, and those that a gzip file may inflate to."""
+MAX_INFLATED = 1 << 30
+"""Bytes that a gzip file may inflate to."""
 
 _LONGEST_HEADER = 4 + 4 * MAX_DIMENSIONS
 _BELIEVED, MAX_RATIO = 64 << 20, 500
@@ -72,12 +72,7 @@ def read(source: Path | bytes, *, name: str = "", mapped: bool = False) -> NDArr
             if isinstance(source, bytes) or mapped:
                 content = source if isinstance(source, bytes) else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 return _shaped(np.frombuffer(content, np.uint8, offset=header.size), header)
-            if size > MAX_HELD:
-                return cast("NDArray[Any]", FileArray(source, header.dtype, header.shape, header.size))
-            values = np.empty(size - header.size, np.uint8)
-            file.seek(header.size)
-            read_into(file, values, source)
-            return _shaped(values, header)
+            return array_in(file, source, header.dtype, header.shape, header.size)
     except FormatError as error:
         raise FormatError(f"{name} is not an IDX file: {error.args[0]}", hint=error.hint) from None
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.batch import ARRAYS, Batch, MaskedSample, Sample, nothing
+from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.permutation import permute
-from mnist_seq_cli.engine.random_words import Numbers
+from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.formats.rows import row_names
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, check_range
@@ -179,10 +180,12 @@ class RecipeSamples(Samples):
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield the samples with these numbers."""
-        for number in numbers:
-            batch = self._batch(self._run(number, number + 1))
-            (gaps,) = sampled_gaps(self.recipe, self._indices[number : number + 1], batch.lengths)
-            yield strip_of(batch, 0, number, gaps, invert=self.recipe.invert, glyph_width=self.glyph_width)
+        for start, stop in spans(self.recipe, 0, len(numbers)):
+            some = numbers[start:stop]
+            batch = self._batch(self._chosen(some))
+            gaps = sampled_gaps(self.recipe, as_array(batch.samples), batch.lengths)
+            for row, number in enumerate(some):
+                yield strip_of(batch, row, number, gaps[row], invert=self.recipe.invert, glyph_width=self.glyph_width)
 
     def images(self) -> Iterator[NamedImage]:
         """Yield the images of all samples as wide as the canvas, so that many can be read at once."""

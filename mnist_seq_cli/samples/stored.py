@@ -15,10 +15,11 @@ from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME
 from mnist_seq_cli.engine import compose
-from mnist_seq_cli.engine.batch import ABSENT, Batch, joined
+from mnist_seq_cli.engine.batch import ABSENT, Batch
 from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Format
+from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
@@ -36,9 +37,9 @@ _SHARDS = 20
 class StoredDataset(RecipeSamples):
     """The samples of a complete dataset directory, in the form that SequenceDataset gives them.
 
-    `recipe` and `spec` are the request; samples have masks where these were written, `transform` is as in
-    SequenceDataset. Formats without random access
-    (webdataset, idx) are read a shard at a time, and the last shard is held: go through them in order.
+    `recipe` and `spec` are the request; samples have masks where these were written; `transform` is as in
+    SequenceDataset. Any samples are read in about the time that neighbours take: `formats/README.md` says what is held
+    for that.
     """
 
     kind = "dataset"
@@ -84,11 +85,16 @@ class StoredDataset(RecipeSamples):
         elif (complete.recipe, complete.samples, self.done) != (spec.recipe.fingerprint, spec.samples, spec.samples):
             self.problems.append(f"{MANIFEST_NAME} and {RECIPE_NAME} are not about the same samples")
         super().__init__(spec.recipe, range(0 if self.problems else spec.samples), masks=spec.masks)
-        self._shard: tuple[int, Batch] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what loaders send to their workers: without the shard that is held."""
-        return {name: value for name, value in self.__dict__.items() if name != "_named_number"} | {"_shard": None}
+        """Return what loaders send to their workers: without what is held."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_named_number", "_reader")}
+
+    def __copy__(self) -> Self:
+        """Return what parts are made of: what is held is held once for all of them."""
+        copied = self.__new__(type(self))
+        copied.__dict__.update(self.__dict__, _reader=self._reader)
+        return copied
 
     @property
     def _format(self) -> Format:
@@ -98,37 +104,15 @@ class StoredDataset(RecipeSamples):
     def _is_part(self) -> bool:
         return self._indices != range(self.spec.samples)
 
+    @cached_property
+    def _reader(self) -> Reader:
+        return self._format.reader(self.spec, self.open_file)
+
     def _read(self, shard: Shard) -> Iterator[Batch]:
         return self._format.read(self.spec, shard, self.open_file)
 
     def _make(self, samples: Numbers) -> Batch:
-        if isinstance(samples, range):
-            return self._run_of(samples.start, samples.stop)
-        numbers, rows = np.unique(samples, return_inverse=True)
-        if self._format.RANDOM_ACCESS:
-            runs = [(shard.first, shard.stop) for shard, _ in self._passes(numbers.tolist())]
-            return joined([self._run_of(first, stop) for first, stop in runs]).take(rows)
-        parts = []
-        for number in np.unique(numbers // self.spec.shard_size).tolist():  # of which one is held at a time
-            shard = self.spec.plan[number]
-            here = numbers[(numbers >= shard.first) & (numbers < shard.stop)]
-            parts.append(self._run_of(shard.first, shard.stop).take(here - shard.first))
-        return joined(parts).take(rows)
-
-    def _run_of(self, first: int, stop: int) -> Batch:
-        """Return samples `first` to `stop`."""
-        size, random_access = self.spec.shard_size, self._format.RANDOM_ACCESS
-        parts: list[Batch] = []
-        for number in range(first // size, -(-stop // size)):
-            shard = self.spec.plan[number]
-            start, end = max(first, shard.first), min(stop, shard.stop)
-            if random_access:
-                parts += self._read(Shard(number, start, end))
-                continue
-            if self._shard is None or self._shard[0] != number:
-                self._shard = number, joined(list(self._read(shard)))
-            parts.append(self._shard[1].part(start - shard.first, end - shard.first))
-        return joined(parts)
+        return self._reader.read(samples)
 
     def stream(self) -> Iterator[Batch]:
         """Yield all samples in order, some at a time, and no more than these are held."""
@@ -176,7 +160,7 @@ class StoredDataset(RecipeSamples):
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
         """Yield samples as they are on disk, in one pass."""
-        if self._is_part:
+        if self._is_part or self._format.RANDOM_ACCESS:
             yield from super().strips(numbers)
             return
         for shard, here in self._passes(numbers):
@@ -185,11 +169,7 @@ class StoredDataset(RecipeSamples):
     def _passes(self, numbers: Sequence[int]) -> Iterator[tuple[Shard, list[int]]]:
         """Yield the shards, or parts of them, that are read for samples with these numbers, and the numbers in each."""
         size = self.spec.shard_size
-        if self._format.RANDOM_ACCESS:  # neighbours in a shard at once
-            for _, group in groupby(enumerate(numbers), lambda pair: (pair[1] // size, pair[1] - pair[0])):
-                here = [number for _, number in group]
-                yield Shard(here[0] // size, here[0], here[-1] + 1), here
-        elif self._format.SEPARABLE:
+        if self._format.SEPARABLE:
             for shard, run in groupby(numbers, lambda number: number // size):
                 yield self.spec.plan[shard], list(run)
         elif numbers:

@@ -1,8 +1,8 @@
 """Prints how fast mnistseq is, as ratios: each against something that everybody can run, in the same run.
 
-    python tests/benchmarks/bench.py            about three minutes
-    python tests/benchmarks/bench.py --quick    the same with a tenth of the samples
-    python tests/benchmarks/bench.py --million  adds cost and memory at 10^6 samples
+    PYTHONPATH=tests python tests/benchmarks/bench.py            about three minutes
+    PYTHONPATH=tests python tests/benchmarks/bench.py --quick    the same with a tenth of the samples
+    PYTHONPATH=tests python tests/benchmarks/bench.py --million  adds cost and memory at 10^6 samples
 
 Files are written to a memory file system (/dev/shm), since a disk says more about the disk. Every figure is the median
 of pairs that were run in turn, A B A B …, so that a machine whose speed drifts slows both sides. Run it on an idle one.

@@ -215,7 +215,7 @@ def test_stroke_alone_is_stroke_on_glyphs_that_are_mapped_onto_themselves(grow: 
 def test_nothing_falls_outside_of_the_window_of_a_glyph(slant: int, rotate: int, scale: int, seed: int) -> None:
     """The ink of each is in its own window, about the middle of the ink that it had; blank and full glyphs, too."""
     images, boxes = glyphs(6, seed)
-    images[0], boxes[0] = 0, 0
+    images[:2], boxes[0] = 0, 0
     images[1, 4:24, 4:24], boxes[1] = 255, (4, 4, 20, 20)
     plan = matrices(slant, rotate, scale, 6)
     sizes = windows(boxes, plan)

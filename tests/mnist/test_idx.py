@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from mnist_seq_cli.codecs import file_array
 from mnist_seq_cli.codecs.file_array import FileArray
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.mnist import bank, idx
@@ -199,7 +200,7 @@ def test_rows_of_a_large_file_are_those_of_an_array(tmp_path: Path, monkeypatch:
     path = tmp_path / "x"
     expected = np.arange(60, dtype=np.int32).reshape(10, 3, 2)
     path.write_bytes(idx.encode(expected))
-    monkeypatch.setattr(idx, "MAX_HELD", 0)
+    monkeypatch.setattr(file_array, "MAX_HELD", 0)
     monkeypatch.setattr("mnist_seq_cli.codecs.file_array.BLOCK", 50)
     array = pickle.loads(pickle.dumps(idx.read(path)))
     for rows in (3, -1, np.int64(2), slice(2, 7), slice(None), slice(8, 2), slice(9, 1, -3), np.array([5, 5, -2])):
@@ -223,7 +224,7 @@ def test_a_file_that_is_cut_while_it_is_read_is_one_line(
 ) -> None:
     path = tmp_path / "x"
     path.write_bytes(idx.encode(np.zeros((99, 20, 20), np.uint8)))
-    monkeypatch.setattr(idx, "MAX_HELD", held)
+    monkeypatch.setattr(file_array, "MAX_HELD", held)
     check_size = idx._check_size
 
     def cut(*sizes: Any) -> None:
@@ -248,7 +249,7 @@ def test_only_files_that_nobody_else_writes_to_are_mapped() -> None:
 def test_a_source_that_is_not_held_is_the_same_bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = [bank.bundled_directory() / file.name for file in bank.BUNDLED_FILES[2:]]
     held = bank.read(Source("own", *paths))
-    monkeypatch.setattr(idx, "MAX_HELD", 1 << 20)
+    monkeypatch.setattr(file_array, "MAX_HELD", 1 << 20)
     read = bank.read(Source("own", *paths))
     assert isinstance(read._parts[0], FileArray)
     assert (read.identity, read.sums()[:9], read.facts) == (held.identity, held.sums()[:9], held.facts)

@@ -133,6 +133,7 @@ def test_what_was_looked_at_travels_light(name: str, tmp_path: Path) -> None:
     data = open_dataset(tmp_path / "out")
     label = data[7].label
     assert data.number_of("7") == 7
+    assert len(data[[80, 3]]) == 2
     travelled = pickle.dumps(data)
     assert len(travelled) < 10_000
     assert pickle.loads(travelled)[7].label == label == data[7].label

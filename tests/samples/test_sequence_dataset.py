@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mnist_seq_cli import SequenceDataset, open_dataset
+from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.engine.batch import Batch, Sample
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, RequestError
@@ -434,21 +434,3 @@ def test_it_travels_with_the_users_own_glyphs(tmp_path: Path) -> None:
     packed = pickle.dumps(data)
     assert len(packed) < 2_000
     assert_same(pickle.loads(packed)[5], data[5])
-
-
-def test_of_a_format_that_is_read_a_shard_at_a_time_the_last_shard_is_held(
-    tmp_path: Path, mnistseq: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = ("-n", "9", "--len", "2", "--seed", "1", "--format", "webdataset", "--shard-size", "3")
-    assert mnistseq("dataset", *asked, "-o", tmp_path / "out")[0] == 0
-    data = open_dataset(tmp_path / "out")
-    read, plain = [], type(data)._read
-
-    def counted(self: Any, shard: Any) -> Any:
-        read.append(shard.number)
-        return plain(self, shard)
-
-    monkeypatch.setattr(type(data), "_read", counted)
-    same = SequenceDataset(length=2, seed=1)
-    assert [data[number].label for number in range(9)] == [same[number].label for number in range(9)]
-    assert read == [0, 1, 2]

@@ -99,7 +99,7 @@ class IdxFile(Arrays):
 
 
 class NpzFile(Arrays):
-    """The arrays of an npz file that are stored uncompressed, mapped; with nothing believed that the file says.
+    """The arrays of an npz file that are stored uncompressed; with nothing believed that the file says.
 
     Raises FormatError for one without images; when labels are asked for, for arrays that do not fit one another.
     """

@@ -84,7 +84,7 @@ class TarFile(Listed):
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     with local.open_regular(path) as file:
-        yield from tar.read_members(file, path.name)
+        yield from ((name, content) for name, content, _ in tar.read_members(file, path.name))
 
 
 class TarStream:
