@@ -73,6 +73,29 @@ def test_workers_are_started_in_any_way(torch: ModuleType, data: SequenceDataset
     assert_same(second, data, list(range(20, 40)))
 
 
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_workers_stay_for_the_next_epoch(torch: ModuleType, data: SequenceDataset, context: str) -> None:
+    loader = torch.utils.data.DataLoader(
+        data, 50, shuffle=True, num_workers=2, persistent_workers=True, multiprocessing_context=context
+    )
+    for _ in range(2):
+        assert sorted(torch.cat([batch.number for batch in loader]).tolist()) == list(range(len(data)))
+
+
+def test_distributed_samplers_share_the_samples_out(torch: ModuleType, data: SequenceDataset) -> None:
+    sampler = torch.utils.data.distributed.DistributedSampler
+    orders = []
+    for epoch in range(2):
+        seen = []
+        for rank in range(2):
+            mine = sampler(data, num_replicas=2, rank=rank, shuffle=True, seed=3)
+            mine.set_epoch(epoch)
+            seen.append(torch.cat([batch.number for batch in torch.utils.data.DataLoader(data, 25, sampler=mine)]))
+        assert sorted(torch.cat(seen).tolist()) == list(range(len(data)))
+        orders.append(seen[0].tolist())
+    assert orders[0] != orders[1]
+
+
 def test_a_part_of_the_samples_can_be_loaded(torch: ModuleType, data: SequenceDataset) -> None:
     part = data[10:50:3]
     (batch,) = torch.utils.data.DataLoader(part, batch_size=100)
