@@ -299,10 +299,10 @@ def test_what_is_no_picture_is_one_line(case: str, command: str, mnistseq: Run, 
 def test_a_file_that_cannot_be_read_is_a_failure(mnistseq: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     draw("scan.png")
 
-    def refuse(path: Path, mode: str) -> Any:
+    def refuse(path: Path) -> Any:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("mnist_seq_cli.mnist.background_image.open_named", refuse)
     done = mnistseq("generate", "12", "--paper", "scan.png", "-o", "out/")
     assert (done.code, done.out) == (1, "")
     assert done.err.endswith("scan.png: Permission denied\n")
