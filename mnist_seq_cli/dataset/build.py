@@ -17,12 +17,13 @@ from mnist_seq_cli.dataset.existing import check_store, clear, earlier_spec
 from mnist_seq_cli.dataset.finish import finish, prepare
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Journal, Location, Record
 from mnist_seq_cli.dataset.shards import Completed, Job, Task, process
+from mnist_seq_cli.dataset.shared_store import SharedStore, arrived
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, Terminated
 from mnist_seq_cli.execution import serial
-from mnist_seq_cli.execution.runner import Failure, Runner, Stop, worker_count
+from mnist_seq_cli.execution.runner import Failure, RemoteRunner, Runner, Stop, leave_import_of_script, worker_count
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
@@ -58,31 +59,41 @@ def build(
 
     An interrupted run of the same spec is finished, a complete one is checked and repaired, and one with fewer samples
     grows. `run` is the runner of shards; without it, they run on `workers` processes, 1 for none but this, or else on
-    as many as pay. `watch` is given the iterator of completed shards, as they are completed, and returns one: for a
+    as many as pay. Of a runner on other machines each worker has to see the store, which is found out before anything
+    is changed. `watch` is given the iterator of completed shards, as they are completed, and returns one: for a
     progress bar.
 
     With `overwrite` what is there goes first. Raises RequestError where something else is there, and changes nothing
     then; OutputError when shards failed, OSError when the file system did; Interrupted or Terminated when it was asked
     to stop. After any of these, running it again, without `overwrite`, does the rest.
     """
+    leave_import_of_script()
     len(spec.plan)  # which checks the numbers
     check_bank(spec.recipe, bank.load(source))
     compose.check_background(spec.recipe, background_image.load(source))
+    runner = run or _runner(worker_count(workers, spec.samples))
     store = open_store(location)
     check_store(store, spec)
+    shared = None
     with store.lock(), Stop() as stop:
         try:
             before = None if overwrite else earlier_spec(store, spec)
+            if isinstance(runner, RemoteRunner):
+                shared = SharedStore(store, source, runner)
+                store, runner = shared.store, shared.run
             if overwrite:
                 clear(store, spec)
-            runner = run or _runner(worker_count(workers, spec.samples))
-            summary = _build(Job(store, spec, source), before, runner, stop, watch)
+                if shared:
+                    shared.mark()
+            summary = _build(Job(store, spec, source), before, runner, stop, watch, shared is not None)
         except KeyboardInterrupt:
             if not stop:
                 raise
             raise stopped(stop, "stopped at once", overwrite) from None
         finally:
             with suppress(OSError):
+                if shared:
+                    shared.unmark()
                 store.clean()
     if summary.failures:
         raise _failed(summary, spec, overwrite)
@@ -110,7 +121,7 @@ def _runner(workers: int) -> Runner:
     return processes.on(workers)
 
 
-def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch) -> Summary:
+def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch, remote: bool) -> Summary:
     store, spec, journal = job.store, job.spec, Journal(job.store)
     sound = before == spec and not any(verify(store, run=run, stop=stop))
     if stop:
@@ -131,7 +142,7 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch)
     tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)
     to_make = spec.samples - sum(record.samples for record in known.values())
     with closing(run(partial(process, job), tasks, stop)) as outcomes:
-        for _ in watch(_recorded(outcomes, store, summary, to_make)):
+        for _ in watch(_recorded(arrived(outcomes, job) if remote else outcomes, store, summary, to_make)):
             pass
     if summary.samples == spec.samples:
         finish(store, spec)

@@ -3,7 +3,9 @@
     runner          the contract: Runner, Failure, Stop
     serial          in this process; the specification of the others
     processes       on processes, any of which may die at any time
-    quiet_server    what the server of these processes imports first
+    cluster         on the workers of a Dask cluster, which may come and go
+    runners         the names of runners, as `--runner` takes them
+    quiet_server    what processes import first that workers come from
 
 Imports `errors` alone. One more runner is one module with a function that has the signature of `Runner`; the suite in
 tests/execution runs over it, and `dataset.build` takes it as `run`.

@@ -21,11 +21,22 @@ from itertools import chain
 from multiprocessing import connection
 from typing import Any, Generic
 
-from mnist_seq_cli.errors import warn_once
+from mnist_seq_cli.errors import RequestError, warn_once
 from mnist_seq_cli.execution import serial
-from mnist_seq_cli.execution.runner import Failure, Result, Runner, Stop, Task, guarded
+from mnist_seq_cli.execution.runner import (
+    OUR_WORKERS,
+    UNGUARDED,
+    UNGUARDED_HINT,
+    Failure,
+    Result,
+    Runner,
+    Stop,
+    Task,
+    guarded,
+    leave_import_of_script,
+)
 
-_PRELOADED = [
+PRELOADED = [
     "mnist_seq_cli.execution.quiet_server",
     "mnist_seq_cli.cli.main",
     "mnist_seq_cli.dataset.build",
@@ -52,6 +63,7 @@ def run(
     alone in the end; if its process dies again, it is a Failure. Where not so many processes can be started, fewer do
     the work, or this one, and a warning says so.
     """
+    leave_import_of_script()
     source, again, suspects, deaths = iter(tasks), deque[Task](), list[Task](), Counter[Task]()
     ended: list[tuple[Task, Result | Failure]] = []
     pool: _Pool[Task, Result] = _Pool(work, workers, stop)
@@ -97,7 +109,9 @@ class _Worker(Generic[Task]):
         self.line, line = context.Pipe()
         try:
             with line, warnings.catch_warnings(action="ignore"):  # that the tracker of resources, unused, was killed
-                self.process = context.Process(target=_work_on_line, args=(work, line, cut), daemon=True)
+                self.process = context.Process(
+                    target=_work_on_line, args=(work, line, cut), name=f"{OUR_WORKERS[0]}-worker", daemon=True
+                )
                 self.process.start()
         except BaseException:
             self.line.close()
@@ -109,11 +123,13 @@ class _Worker(Generic[Task]):
         with suppress(ConnectionError):
             self.line.send(task)
 
-    def end(self) -> None:
-        """Wait for the end of the process, which has no task or is dead."""
+    def end(self) -> bool:
+        """Wait for the end of the process, which has no task or is dead; tell whether its script has no guard."""
         self.line.close()
         self.process.join()
+        unguarded: bool = self.process.exitcode == UNGUARDED
         self.process.close()
+        return unguarded
 
 
 class _Pool(Generic[Task, Result]):
@@ -178,7 +194,11 @@ class _Pool(Generic[Task, Result]):
                 outcome = worker.line.recv()
             except (EOFError, OSError):
                 self._workers.remove(worker)
-                worker.end()
+                if worker.end() and not worker.started:
+                    raise RequestError(
+                        "the script starts its work again when workers import it",
+                        hint=UNGUARDED_HINT,
+                    ) from None
                 if worker.task is not None:
                     self.lost.append((worker.task, worker.started))
                 if not worker.started:
@@ -217,7 +237,7 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods() or not _has_room_for_socket():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 

@@ -1,0 +1,90 @@
+"""Owns the proof that workers on other machines and this one see the same store, and the same glyphs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from mnist_seq_cli import formats
+from mnist_seq_cli.dataset.shards import Completed, Job, Task
+from mnist_seq_cli.errors import OutputError
+from mnist_seq_cli.execution.runner import Failure, RemoteRunner, guarded
+from mnist_seq_cli.formats.format import InPlaceFormat
+from mnist_seq_cli.mnist import background_image, bank
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.storage.local_store import LocalStore
+from mnist_seq_cli.storage.store import STATE_NAME, Store
+
+Outcomes = Iterable[tuple[Task, Completed | Failure]]
+
+
+class SharedStore:
+    """A store that workers on other machines write to: each has to read a marker there before it works.
+
+    `store` is the store as they are to know it, and `run` the runner on those that do. Raises OutputError when one sees
+    another store, or other glyphs.
+    """
+
+    NAME = f"{STATE_NAME}/marker"
+
+    def __init__(self, store: Store, source: Source, runner: RemoteRunner) -> None:
+        self.store = LocalStore(store.path.absolute()) if isinstance(store, LocalStore) else store
+        self._content = os.urandom(16)
+        self.mark()
+        try:
+            self.run = runner.requiring(partial(_look, self.store, self._content, source, _identities(source)))
+        except BaseException:
+            self.unmark()
+            raise
+
+    def mark(self) -> None:
+        """Put the marker. Raises OSError."""
+        self.store.put(self.NAME, [self._content])
+
+    def unmark(self) -> None:
+        """Remove the marker. Raises OSError."""
+        self.store.remove(self.NAME)
+
+
+def _identities(source: Source) -> tuple[str, str]:
+    background = background_image.load(source)
+    return bank.load(source).identity, background.identity if background else ""
+
+
+def _look(store: Store, content: bytes, source: Source, identities: tuple[str, str]) -> None:
+    """Raise OutputError unless this machine sees the marker in the store, and what sources should be."""
+    try:
+        with store.open(SharedStore.NAME) as file:
+            seen = file.read() == content
+    except OSError:
+        seen = False
+    if not seen:
+        raise OutputError(f"does not see what is in {store}", hint="give a directory that all machines share")
+    if _identities(source) != identities:
+        raise OutputError("has other glyphs or another background at the same path", hint="share these files, too")
+
+
+def arrived(outcomes: Outcomes, job: Job) -> Iterator[tuple[Task, Completed | Failure]]:
+    """Yield outcomes; a shard that is said to be complete and that this machine does not see is a Failure."""
+    for task, outcome in outcomes:
+        problem = None if isinstance(outcome, Failure) else guarded(partial(_check_arrived, job, outcome), task)
+        yield task, problem or outcome
+
+
+def _check_arrived(job: Job, completed: Completed, task: Task) -> None:
+    """Raise OutputError unless the files of a shard are as many, or as large, as its record says, and its parts exist.
+
+    What is written in place needs no look: a worker that does not see the file cannot write to it.
+    """
+    store, spec, format_, record = job.store, job.spec, formats.get(job.spec.format), completed.record
+    names = format_.shard_names(spec, task.shard)
+    seen = not names
+    if format_.SMALL_FILES and names:  # a folder came as a whole, and to list it costs far less than a size for each
+        seen = sum(1 for folder in names for _ in store.list(folder)) == record.files
+    elif names:
+        seen = sum(store.size(name) or 0 for name in names) == record.bytes
+    in_place = format_.FILE_NAME if isinstance(format_, InPlaceFormat) else None
+    parts = (format_.part_name(spec, name, task.shard) for name in format_.file_names(spec) if name != in_place)
+    if not seen or any(store.size(part) is None for part in parts):
+        raise OutputError(f"a worker has stored it where this machine does not see it, in {store}")
