@@ -17,13 +17,13 @@ from mnist_seq_cli.dataset.existing import check_store, clear, earlier_spec
 from mnist_seq_cli.dataset.finish import finish, prepare
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Journal, Location, Record
 from mnist_seq_cli.dataset.shards import Completed, Job, Task, process
-from mnist_seq_cli.dataset.shared_store import SharedStore, arrived
+from mnist_seq_cli.dataset.shared_store import SharedStore
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, Terminated
 from mnist_seq_cli.execution import serial
-from mnist_seq_cli.execution.runner import Failure, RemoteRunner, Runner, Stop, leave_import_of_script, worker_count
+from mnist_seq_cli.execution.runner import Failure, Runner, Stop, leave_import_of_script, worker_count
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
@@ -74,26 +74,19 @@ def build(
     runner = run or _runner(worker_count(workers, spec.samples))
     store = open_store(location)
     check_store(store, spec)
-    shared = None
-    with store.lock(), Stop() as stop:
+    with store.lock(), Stop() as stop, SharedStore(store, source, runner) as shared:
         try:
             before = None if overwrite else earlier_spec(store, spec)
-            if isinstance(runner, RemoteRunner):
-                shared = SharedStore(store, source, runner)
-                store, runner = shared.store, shared.run
             if overwrite:
                 clear(store, spec)
-                if shared:
-                    shared.mark()
-            summary = _build(Job(store, spec, source), before, runner, stop, watch, shared is not None)
+                shared.mark()
+            summary = _build(Job(shared.store, spec, source), before, shared, stop, watch)
         except KeyboardInterrupt:
             if not stop:
                 raise
             raise stopped(stop, "stopped at once", overwrite) from None
         finally:
             with suppress(OSError):
-                if shared:
-                    shared.unmark()
                 store.clean()
     if summary.failures:
         raise _failed(summary, spec, overwrite)
@@ -121,9 +114,9 @@ def _runner(workers: int) -> Runner:
     return processes.on(workers)
 
 
-def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch, remote: bool) -> Summary:
+def _build(job: Job, before: Spec | None, shared: SharedStore, stop: Stop, watch: Watch) -> Summary:
     store, spec, journal = job.store, job.spec, Journal(job.store)
-    sound = before == spec and not any(verify(store, run=run, stop=stop))
+    sound = before == spec and not any(verify(store, run=shared.run, stop=stop))
     if stop:
         raise stopped(stop, "stopped before anything was changed", False)
     if sound:
@@ -141,8 +134,8 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch,
     prepare(store, spec)
     tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)
     to_make = spec.samples - sum(record.samples for record in known.values())
-    with closing(run(partial(process, job), tasks, stop)) as outcomes:
-        for _ in watch(_recorded(arrived(outcomes, job) if remote else outcomes, store, summary, to_make)):
+    with closing(shared.run(partial(process, job), tasks, stop)) as outcomes:
+        for _ in watch(_recorded(shared.arrived(outcomes, job), store, summary, to_make)):
             pass
     if summary.samples == spec.samples:
         finish(store, spec)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
+from typing import Self
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset.shards import Completed, Job, Task
 from mnist_seq_cli.errors import OutputError
-from mnist_seq_cli.execution.runner import Failure, RemoteRunner, guarded
+from mnist_seq_cli.execution.runner import Failure, RemoteRunner, Runner, guarded
 from mnist_seq_cli.formats.format import InPlaceFormat
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
@@ -20,31 +22,47 @@ Outcomes = Iterable[tuple[Task, Completed | Failure]]
 
 
 class SharedStore:
-    """A store that workers on other machines write to: each has to read a marker there before it works.
+    """A store while it is worked on. Workers on other machines have to read a marker there before they work.
 
-    `store` is the store as they are to know it, and `run` the runner on those that do. Raises OutputError when one sees
-    another store, or other glyphs.
+    `store` is the store as workers are to know it, and `run` the runner on those that see it. For a runner on this
+    machine both are as they were, and nothing is marked.
     """
 
-    NAME = f"{STATE_NAME}/marker"
+    _MARKER = f"{STATE_NAME}/marker"
 
-    def __init__(self, store: Store, source: Source, runner: RemoteRunner) -> None:
-        self.store = LocalStore(store.path.absolute()) if isinstance(store, LocalStore) else store
-        self._content = os.urandom(16)
-        self.mark()
-        try:
-            self.run = runner.requiring(partial(_look, self.store, self._content, source, _identities(source)))
-        except BaseException:
-            self.unmark()
-            raise
+    def __init__(self, store: Store, source: Source, run: Runner) -> None:
+        self.store, self.run = store, run
+        self._source = source
+        self._content = os.urandom(16) if isinstance(run, RemoteRunner) else b""
+
+    def __enter__(self) -> Self:
+        """Let each worker look for the marker. Raises OutputError when one does not see it, or other glyphs."""
+        if isinstance(self.run, RemoteRunner):
+            if isinstance(self.store, LocalStore):
+                self.store = LocalStore(self.store.path.absolute())
+            self.mark()
+            try:
+                probe = partial(_look, self.store, self._content, self._source, _identities(self._source))
+                self.run = self.run.requiring(probe)
+            except BaseException as error:
+                self.__exit__(error)
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._content:
+            with suppress(OSError):
+                self.store.remove(self._MARKER)
+                self.store.prune(STATE_NAME)
 
     def mark(self) -> None:
-        """Put the marker. Raises OSError."""
-        self.store.put(self.NAME, [self._content])
+        """Put the marker, which whoever clears the store removes. Raises OSError."""
+        if self._content:
+            self.store.put(self._MARKER, [self._content])
 
-    def unmark(self) -> None:
-        """Remove the marker. Raises OSError."""
-        self.store.remove(self.NAME)
+    def arrived(self, outcomes: Outcomes, job: Job) -> Outcomes:
+        """Return outcomes; a shard from another machine that is not seen on this one is a Failure."""
+        return _checked(outcomes, job) if self._content else outcomes
 
 
 def _identities(source: Source) -> tuple[str, str]:
@@ -55,7 +73,7 @@ def _identities(source: Source) -> tuple[str, str]:
 def _look(store: Store, content: bytes, source: Source, identities: tuple[str, str]) -> None:
     """Raise OutputError unless this machine sees the marker in the store, and what sources should be."""
     try:
-        with store.open(SharedStore.NAME) as file:
+        with store.open(SharedStore._MARKER) as file:
             seen = file.read() == content
     except OSError:
         seen = False
@@ -65,8 +83,7 @@ def _look(store: Store, content: bytes, source: Source, identities: tuple[str, s
         raise OutputError("has other glyphs or another background at the same path", hint="share these files, too")
 
 
-def arrived(outcomes: Outcomes, job: Job) -> Iterator[tuple[Task, Completed | Failure]]:
-    """Yield outcomes; a shard that is said to be complete and that this machine does not see is a Failure."""
+def _checked(outcomes: Outcomes, job: Job) -> Iterator[tuple[Task, Completed | Failure]]:
     for task, outcome in outcomes:
         problem = None if isinstance(outcome, Failure) else guarded(partial(_check_arrived, job, outcome), task)
         yield task, problem or outcome

@@ -20,7 +20,7 @@ from typing import Any, Generic, Self
 import mnist_seq_cli
 from mnist_seq_cli.errors import OutputError, RequestError, one_line, warn_once
 from mnist_seq_cli.execution import local_cluster
-from mnist_seq_cli.execution.runner import Failure, Result, Runner, Stop, Task, guarded, leave_import_of_script
+from mnist_seq_cli.execution.runner import Failure, Result, Runner, Stop, Task, guarded
 
 AHEAD = 2
 """Tasks in flight for each thread of the workers: the one that runs, and the next."""
@@ -51,7 +51,6 @@ class Cluster:
 
     def __enter__(self) -> Self:
         """Connect. Raises RequestError where Dask is not installed, OutputError without a scheduler or a worker."""
-        leave_import_of_script()
         try:
             from distributed import Client
         except ImportError:

@@ -24,9 +24,8 @@ from typing import Any, Generic
 from mnist_seq_cli.errors import RequestError, warn_once
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import (
-    OUR_WORKERS,
     UNGUARDED,
-    UNGUARDED_HINT,
+    WORKER,
     Failure,
     Result,
     Runner,
@@ -109,9 +108,7 @@ class _Worker(Generic[Task]):
         self.line, line = context.Pipe()
         try:
             with line, warnings.catch_warnings(action="ignore"):  # that the tracker of resources, unused, was killed
-                self.process = context.Process(
-                    target=_work_on_line, args=(work, line, cut), name=f"{OUR_WORKERS[0]}-worker", daemon=True
-                )
+                self.process = context.Process(target=_work_on_line, args=(work, line, cut), name=WORKER, daemon=True)
                 self.process.start()
         except BaseException:
             self.line.close()
@@ -196,8 +193,8 @@ class _Pool(Generic[Task, Result]):
                 self._workers.remove(worker)
                 if worker.end() and not worker.started:
                     raise RequestError(
-                        "the script starts its work again when workers import it",
-                        hint=UNGUARDED_HINT,
+                        "workers import the script that starts them, and it would do its work again there",
+                        hint='put the work under `if __name__ == "__main__":`',
                     ) from None
                 if worker.task is not None:
                     self.lost.append((worker.task, worker.started))

@@ -28,10 +28,8 @@ AUTO_WORKERS_FROM = 20_000
 UNGUARDED = 75
 """The exit code of a worker whose script starts work wherever it is imported."""
 
-UNGUARDED_HINT = 'in a script, do it under `if __name__ == "__main__":`'
-
-OUR_WORKERS = ("mnistseq", "Dask Worker")
-"""How the names of processes of workers begin: of those of `processes`, and of Dask."""
+WORKER = "mnistseq-worker"
+"""The name of the processes of `processes`."""
 
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -105,7 +103,7 @@ def leave_import_of_script() -> None:
     """End this process, with UNGUARDED, if it is a worker that imports the script which started it, and works there."""
     process = sys.modules.get("multiprocessing.process")
     current: Any = process and process.current_process()
-    if getattr(current, "_inheriting", False) and current.name.startswith(OUR_WORKERS):
+    if getattr(current, "_inheriting", False) and current.name == WORKER:
         os._exit(UNGUARDED)
 
 
