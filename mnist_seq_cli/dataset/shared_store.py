@@ -53,7 +53,7 @@ class SharedStore:
         if self._content:
             with suppress(OSError):
                 self.store.remove(self._MARKER)
-                self.store.prune(STATE_NAME)
+                self.store.clean()
 
     def mark(self) -> None:
         """Put the marker, which whoever clears the store removes. Raises OSError."""

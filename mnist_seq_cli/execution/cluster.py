@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache, partial
+from itertools import islice
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Generic, Self
@@ -23,7 +24,13 @@ from mnist_seq_cli.execution import local_cluster
 from mnist_seq_cli.execution.runner import Failure, Result, Runner, Stop, Task, guarded
 
 AHEAD = 2
-"""Tasks in flight for each thread of the workers: the one that runs, and the next."""
+"""Batches of tasks in flight for each thread of the workers: the one that runs, and the next."""
+
+MOST = 8
+"""Tasks in a batch, at most."""
+
+_SECONDS = 0.15
+"""How long a batch is to take: a few milliseconds are lost on each."""
 
 PATIENCE = 10
 """Seconds to wait for the scheduler, and for a first worker."""
@@ -118,14 +125,14 @@ class Cluster:
         source = iter(tasks)
         try:
             while True:
-                while not stop and run.has_room and (task := next(source, None)) is not None:
-                    run.start(task)
+                while not stop and run.has_room and (batch := list(islice(source, run.size))):
+                    run.start(batch)
                 if not run.running:
                     break
                 yield from run.collect(stop)
             for task in run.suspects[:]:
                 if not stop:
-                    run.start(task)
+                    run.start([task])
                     while run.running:
                         yield from run.collect(stop, alone=True)
         except KeyboardInterrupt:
@@ -136,11 +143,15 @@ class Cluster:
 
 
 class _Run(Generic[Task, Result]):
-    """The tasks that are in flight, by the keys of their futures, and those that workers died of."""
+    """The batches of tasks that are in flight, by the keys of their futures, and the tasks that workers died of.
+
+    `size` is the tasks that go into the next batch, by what those that came back have taken.
+    """
 
     def __init__(self, cluster: Cluster, client: Any, probe: bytes, work: Callable[[Task], Result]) -> None:
-        self.running: dict[str, tuple[Any, Task]] = {}
+        self.running: dict[str, tuple[Any, list[Task]]] = {}
         self.suspects: list[Task] = []
+        self.size = 1
         self._cluster, self._client = cluster, client
         self._name = f"mnistseq-{os.urandom(8).hex()}"
         self._common = self._name, mnist_seq_cli.__version__, probe, _dumped(work)
@@ -151,7 +162,7 @@ class _Run(Generic[Task, Result]):
 
     @property
     def has_room(self) -> bool:
-        """Whether a task can be started."""
+        """Whether a batch can be started."""
         self._count()
         return len(self.running) < AHEAD * max(self._threads, 1)
 
@@ -166,16 +177,16 @@ class _Run(Generic[Task, Result]):
         elif now > self._had_workers + LONG:
             warn_once(f"{self._cluster} has no workers; waiting for some")
 
-    def start(self, task: Task) -> None:
-        """Send a task."""
+    def start(self, batch: list[Task]) -> None:
+        """Send tasks that one worker is to do, one after the other."""
         self._started += 1
         key = f"{self._name}-{self._started}"
-        future = self._cluster.ask(self._client.submit, _execute, *self._common, _dumped(task), key=key, pure=False)
-        self.running[key] = future, task
+        future = self._cluster.ask(self._client.submit, _execute, *self._common, _dumped(batch), key=key, pure=False)
+        self.running[key] = future, batch
         future.add_done_callback(self._done.put)
 
     def collect(self, stop: Stop, *, alone: bool = False) -> Iterator[tuple[Task, Result | Failure]]:
-        """Wait for news, and yield the task that has ended, if any, with its outcome."""
+        """Wait for news, and yield the tasks that have ended, if any, with their outcomes."""
         if stop and not self._dismissed:
             self._dismissed = True
             self._cluster.ask(self._client.run, _dismiss, self._name, on_error="ignore")
@@ -184,22 +195,20 @@ class _Run(Generic[Task, Result]):
         except Empty:
             self._count()
             return
-        _, task = self.running.pop(future.key)
+        _, batch = self.running.pop(future.key)
         if future.status == "finished":
-            begun, outcome = self._cluster.ask(future.result)
-            if begun:
-                yield task, outcome
+            outcomes, seconds = self._cluster.ask(future.result)
+            self.size = max(1, min(MOST, int(_SECONDS * len(outcomes) / max(seconds, 1e-9))))
+            yield from zip(batch, outcomes, strict=False)  # what was dismissed has none
         elif future.status == "error":
             error = self._cluster.ask(future.exception)
             if type(error).__name__ != "KilledWorker":
-                yield (
-                    task,
-                    Failure(f"a worker cannot run it ({one_line(f'{type(error).__name__}: {error}')})", fatal=True),
-                )
+                reason = one_line(f"{type(error).__name__}: {error}")
+                yield batch[0], Failure(f"a worker cannot run it ({reason})", fatal=True)
             elif alone:
-                yield task, Failure("its worker died 8 times, the last 4 times alone")
+                yield batch[0], Failure("its worker died 8 times, the last 4 times alone")
             else:
-                self.suspects.append(task)
+                self.suspects += batch
         else:
             raise self._cluster.lost()
 
@@ -260,15 +269,19 @@ def _refusal(version: str, probe: bytes) -> str:
     return outcome.message if isinstance(outcome, Failure) else ""
 
 
-def _execute(run: str, version: str, probe: bytes, work: bytes, task: bytes) -> tuple[bool, Any]:
-    """Run a task, and return whether it was begun and its outcome."""
+def _execute(run: str, version: str, probe: bytes, work: bytes, batch: bytes) -> tuple[list[Any], float]:
+    """Run tasks one after the other until they are dismissed, and return their outcomes and the seconds they took."""
     from distributed import get_worker
 
-    if run in _dismissed_runs:
-        return False, None
-    if refusal := _refusal(version, probe):
-        return True, Failure(_blamed(get_worker().address, refusal), fatal=True)
-    return True, guarded(lambda content: _loaded_once(work)(_loaded(content)), task)
+    outcomes, started = [], monotonic()
+    for task in _loaded(batch):
+        if run in _dismissed_runs:
+            break
+        if refusal := _refusal(version, probe):
+            outcomes.append(Failure(_blamed(get_worker().address, refusal), fatal=True))
+        else:
+            outcomes.append(guarded(lambda task: _loaded_once(work)(task), task))
+    return outcomes, monotonic() - started
 
 
 def _blamed(worker: str, reason: str) -> str:

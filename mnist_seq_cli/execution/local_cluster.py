@@ -17,6 +17,12 @@ from contextlib import contextmanager
 
 from mnist_seq_cli.errors import OutputError
 
+_SETTINGS = {
+    "distributed.deploy.lost-worker-timeout": "1000 days",  # one that starts again then would be given up
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "10 s",
+}
+
 
 @contextmanager
 def started(workers: int) -> Iterator[str]:
@@ -47,8 +53,7 @@ def _main(workers: int) -> None:
 
     from mnist_seq_cli.execution.processes import PRELOADED
 
-    # A worker that is dead after the timeout would be given up, though it may be about to be started again.
-    dask.config.set({"temporary-directory": scratch, "distributed.deploy.lost-worker-timeout": "1000 days"})
+    dask.config.set(_SETTINGS, temporary_directory=scratch)
     cluster = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,

@@ -22,7 +22,7 @@ from mnist_seq_cli.dataset.build import build
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.errors import OutputError
 from mnist_seq_cli.execution import cluster, processes, serial
-from mnist_seq_cli.execution.cluster import AHEAD, Cluster
+from mnist_seq_cli.execution.cluster import AHEAD, MOST, Cluster
 from mnist_seq_cli.execution.runner import Failure, Stop
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import Spec
@@ -40,7 +40,7 @@ def local() -> Iterator[Cluster]:
 
 
 class TestDask(RunnerSuite):
-    ahead = 2 * AHEAD
+    ahead = 2 * AHEAD * MOST
     lasting = True
 
     @pytest.fixture
