@@ -4,6 +4,7 @@
     serial          in this process; the specification of the others
     processes       on processes, any of which may die at any time
     cluster         on the workers of a Dask cluster, which may come and go
+    local_cluster   the process that holds such a cluster on this machine
     runners         the names of runners, as `--runner` takes them
     quiet_server    what processes import first that workers come from
 

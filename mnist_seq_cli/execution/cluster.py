@@ -7,6 +7,7 @@ lost, Dask runs its tasks on another; a result is waited for without a limit.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import os
 import warnings
@@ -38,7 +39,7 @@ PATIENCE = 10
 LONG = 60
 """Seconds without any worker after which a warning says so."""
 
-_GONE = (OSError, RuntimeError, ValueError, asyncio.CancelledError)
+_GONE = (OSError, RuntimeError, ValueError, asyncio.CancelledError, concurrent.futures.CancelledError)
 """What comes of calls when the scheduler is lost."""
 
 

@@ -6,6 +6,7 @@ process that started it is killed. In a session of its own it has no terminal, s
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from mnist_seq_cli.errors import OutputError
 
@@ -48,28 +50,35 @@ def _main(workers: int) -> None:
     """Hold a cluster until stdin ends."""
     scratch = tempfile.mkdtemp(prefix="mnistseq-")
     threading.Thread(target=_end_with_stdin, args=(scratch,), daemon=True).start()
-    import dask
-    from distributed import LocalCluster
+    try:
+        import dask
+        from distributed import LocalCluster
 
-    from mnist_seq_cli.execution.processes import PRELOADED
+        from mnist_seq_cli.execution.processes import PRELOADED
 
-    dask.config.set(_SETTINGS, temporary_directory=scratch)
-    cluster = LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        memory_limit=0,
-        dashboard_address=None,
-        local_directory=scratch,
-        preload=PRELOADED,
-    )
-    os.write(1, f"{cluster.scheduler_address}\n".encode())
-    threading.Event().wait()
+        dask.config.set(_SETTINGS, temporary_directory=scratch)
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address=None,
+            local_directory=scratch,
+            preload=PRELOADED,
+        )
+        os.write(1, f"{cluster.scheduler_address}\n".encode())
+        threading.Event().wait()
+    finally:
+        _end(scratch)
 
 
 def _end_with_stdin(scratch: str) -> None:
-    import multiprocessing
+    while os.read(0, 1):
+        pass
+    _end(scratch)
 
-    sys.stdin.buffer.read()
+
+def _end(scratch: str) -> NoReturn:
+    """End this process and all workers at once."""
     for process in multiprocessing.active_children():
         process.kill()
     shutil.rmtree(scratch, ignore_errors=True)

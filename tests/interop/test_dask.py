@@ -109,9 +109,10 @@ def scheduler(start: Start, tmp_path: Path) -> tuple[subprocess.Popen[bytes], st
 
 
 @pytest.fixture
-def worker(start: Start, scheduler: Any) -> Start:
+def worker(start: Start, scheduler: Any, tmp_path: Path) -> Start:
     """Start a worker of the scheduler, with options."""
-    return lambda *options, **more: start("worker", scheduler[1], "--nthreads", "1", "--no-nanny", *options, **more)
+    common = (scheduler[1], "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path))
+    return lambda *options, **more: start("worker", *common, *options, **more)
 
 
 def test_a_scheduler_that_is_lost_ends_a_run_in_a_line_and_the_next_does_the_rest(

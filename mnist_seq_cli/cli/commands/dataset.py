@@ -89,8 +89,8 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 )
 @declared_options(Writing, Placement, Appearance, Glyphs, Request)
 @click.option("--workers", metavar="auto|N", default="auto", help="Processes to use.  [default: auto]")
-@click.option(
-    "--runner", metavar="NAME", default="processes",
+@grouped(
+    "--runner", heading="Running", metavar="NAME", default="processes",
     help=f"Where to run: {', '.join(RUNNERS)}.  [default: processes]",
 )  # fmt: skip
 @click_option(FORM_OPTIONS["shard_size"], "Running")
