@@ -89,7 +89,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         def start(kind: str, *options: str, before: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
             command = [*before, sys.executable, "-m", f"distributed.cli.dask_{kind}", *options, "--no-dashboard"]
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
             started = subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True, **quiet)
             stack.callback(started.wait)
             stack.callback(lambda: alive(started.pid) and os.killpg(started.pid, signal.SIGKILL))
@@ -109,9 +109,9 @@ def scheduler(start: Start, tmp_path: Path) -> tuple[subprocess.Popen[bytes], st
 
 
 @pytest.fixture
-def worker(start: Start, scheduler: Any, tmp_path: Path) -> Start:
+def worker(start: Start, scheduler: Any) -> Start:
     """Start a worker of the scheduler, with options."""
-    common = (scheduler[1], "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path))
+    common = (scheduler[1], "--nthreads", "1", "--no-nanny")
     return lambda *options, **more: start("worker", *common, *options, **more)
 
 
