@@ -422,13 +422,13 @@ def test_the_table_of_all_options_is_what_they_declare() -> None:
     assert table.partition("\n\n")[0].strip() == shown
 
 
-OF_PYTEST = {"--cov", "--full", "--run-interop"}
+OF_OTHERS = {"--cov", "--full", "--run-interop", "--nthreads", "--nworkers"}  # of pytest and Dask
 
 
 @each_readme
 def test_every_option_that_is_named_exists(readme: Readme) -> None:
     everywhere = set().union(*(options_in(command) for command in all_commands()))
-    assert set(OPTION.findall(readme.text)) <= everywhere | OF_PYTEST
+    assert set(OPTION.findall(readme.text)) <= everywhere | OF_OTHERS
 
 
 @pytest.mark.parametrize("command", sorted(all_commands()))

@@ -17,12 +17,13 @@ from mnist_seq_cli.dataset.existing import check_store, clear, earlier_spec
 from mnist_seq_cli.dataset.finish import finish, prepare
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Journal, Location, Record
 from mnist_seq_cli.dataset.shards import Completed, Job, Task, process
+from mnist_seq_cli.dataset.shared_store import SharedStore
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, Terminated
 from mnist_seq_cli.execution import serial
-from mnist_seq_cli.execution.runner import Failure, Runner, Stop, worker_count
+from mnist_seq_cli.execution.runner import Failure, Runner, Stop, leave_import_of_script, worker_count
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
@@ -58,25 +59,28 @@ def build(
 
     An interrupted run of the same spec is finished, a complete one is checked and repaired, and one with fewer samples
     grows. `run` is the runner of shards; without it, they run on `workers` processes, 1 for none but this, or else on
-    as many as pay. `watch` is given the iterator of completed shards, as they are completed, and returns one: for a
+    as many as pay. Of a runner on other machines each worker has to see the store, which is found out before anything
+    is changed. `watch` is given the iterator of completed shards, as they are completed, and returns one: for a
     progress bar.
 
     With `overwrite` what is there goes first. Raises RequestError where something else is there, and changes nothing
     then; OutputError when shards failed, OSError when the file system did; Interrupted or Terminated when it was asked
     to stop. After any of these, running it again, without `overwrite`, does the rest.
     """
+    leave_import_of_script()
     len(spec.plan)  # which checks the numbers
     check_bank(spec.recipe, bank.load(source))
     compose.check_background(spec.recipe, background_image.load(source))
+    runner = run or _runner(worker_count(workers, spec.samples))
     store = open_store(location)
     check_store(store, spec)
-    with store.lock(), Stop() as stop:
+    with store.lock(), Stop() as stop, SharedStore(store, source, runner) as shared:
         try:
             before = None if overwrite else earlier_spec(store, spec)
             if overwrite:
                 clear(store, spec)
-            runner = run or _runner(worker_count(workers, spec.samples))
-            summary = _build(Job(store, spec, source), before, runner, stop, watch)
+                shared.mark()
+            summary = _build(Job(shared.store, spec, source), before, shared, stop, watch)
         except KeyboardInterrupt:
             if not stop:
                 raise
@@ -110,10 +114,10 @@ def _runner(workers: int) -> Runner:
     return processes.on(workers)
 
 
-def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch) -> Summary:
+def _build(job: Job, before: Spec | None, shared: SharedStore, stop: Stop, watch: Watch) -> Summary:
     store, spec, journal = job.store, job.spec, Journal(job.store)
     needs_labels = manifest.refers_to_labels(store) and not manifest.has_labels(store, spec)
-    sound = before == spec and not needs_labels and not any(verify(store, run=run, stop=stop))
+    sound = before == spec and not needs_labels and not any(verify(store, run=shared.run, stop=stop))
     if stop:
         raise stopped(stop, "stopped before anything was changed", False)
     if sound:
@@ -131,8 +135,8 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch)
     prepare(store, spec)
     tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)
     to_make = spec.samples - sum(record.samples for record in known.values())
-    with closing(run(partial(process, job), tasks, stop)) as outcomes:
-        for _ in watch(_recorded(outcomes, store, summary, to_make)):
+    with closing(shared.run(partial(process, job), tasks, stop)) as outcomes:
+        for _ in watch(_recorded(shared.arrived(outcomes, job), store, summary, to_make)):
             pass
     if summary.samples == spec.samples:
         finish(store, spec)

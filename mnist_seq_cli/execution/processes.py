@@ -21,11 +21,21 @@ from itertools import chain
 from multiprocessing import connection
 from typing import Any, Generic
 
-from mnist_seq_cli.errors import warn_once
+from mnist_seq_cli.errors import RequestError, warn_once
 from mnist_seq_cli.execution import fork_server, serial
-from mnist_seq_cli.execution.runner import Failure, Result, Runner, Stop, Task, guarded
+from mnist_seq_cli.execution.runner import (
+    UNGUARDED,
+    WORKER,
+    Failure,
+    Result,
+    Runner,
+    Stop,
+    Task,
+    guarded,
+    leave_import_of_script,
+)
 
-_PRELOADED = [
+PRELOADED = [
     "mnist_seq_cli.execution.quiet_server",
     "mnist_seq_cli.cli.main",
     "mnist_seq_cli.dataset.build",
@@ -52,6 +62,7 @@ def run(
     alone in the end; if its process dies again, it is a Failure. Where not so many processes can be started, fewer do
     the work, or this one, and a warning says so.
     """
+    leave_import_of_script()
     source, again, suspects, deaths = iter(tasks), deque[Task](), list[Task](), Counter[Task]()
     ended: list[tuple[Task, Result | Failure]] = []
     pool: _Pool[Task, Result] = _Pool(work, workers, stop)
@@ -99,7 +110,7 @@ class _Worker(Generic[Task]):
             with line, warnings.catch_warnings(action="ignore"):  # that the tracker of resources, unused, was killed
                 if context.get_start_method() == "forkserver":
                     fork_server.start()
-                self.process = context.Process(target=_work_on_line, args=(work, line, cut), daemon=True)
+                self.process = context.Process(target=_work_on_line, args=(work, line, cut), name=WORKER, daemon=True)
                 self.process.start()
         except BaseException:
             self.line.close()
@@ -111,11 +122,13 @@ class _Worker(Generic[Task]):
         with suppress(ConnectionError):
             self.line.send(task)
 
-    def end(self) -> None:
-        """Wait for the end of the process, which has no task or is dead."""
+    def end(self) -> bool:
+        """Wait for the end of the process, which has no task or is dead; tell whether its script has no guard."""
         self.line.close()
         self.process.join()
+        unguarded: bool = self.process.exitcode == UNGUARDED
         self.process.close()
+        return unguarded
 
 
 class _Pool(Generic[Task, Result]):
@@ -180,7 +193,11 @@ class _Pool(Generic[Task, Result]):
                 outcome = worker.line.recv()
             except (EOFError, OSError):
                 self._workers.remove(worker)
-                worker.end()
+                if worker.end() and not worker.started:
+                    raise RequestError(
+                        "workers import the script that starts them, and it would do its work again there",
+                        hint='put the work under `if __name__ == "__main__":`',
+                    ) from None
                 if worker.task is not None:
                     self.lost.append((worker.task, worker.started))
                 if not worker.started:
@@ -219,7 +236,7 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods() or not _has_room_for_socket():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Hashable, Iterable
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from mnist_seq_cli.errors import MnistseqError, one_line
 
@@ -23,6 +24,12 @@ Result = TypeVar("Result")
 
 AUTO_WORKERS_FROM = 20_000
 """Samples from which processes give more than they cost to start."""
+
+UNGUARDED = 75
+"""The exit code of a worker whose script starts work wherever it is imported."""
+
+WORKER = "mnistseq-worker"
+"""The name of the processes of `processes`."""
 
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -78,6 +85,26 @@ class Runner(Protocol):
     ) -> Generator[tuple[Task, Result | Failure]]:
         """Run each task once, and yield what it came to."""
         ...
+
+
+@runtime_checkable
+class RemoteRunner(Runner, Protocol):
+    """A runner on other machines, which may lack what this one has."""
+
+    def requiring(self, probe: Callable[[], None]) -> Runner:
+        """Return the runner on workers that pass the probe: each runs it before its first task.
+
+        Raises OutputError when one of those that are there now does not.
+        """
+        ...
+
+
+def leave_import_of_script() -> None:
+    """End this process, with UNGUARDED, if it is a worker that imports the script which started it, and works there."""
+    process = sys.modules.get("multiprocessing.process")
+    current: Any = process and process.current_process()
+    if getattr(current, "_inheriting", False) and current.name == WORKER:
+        os._exit(UNGUARDED)
 
 
 def worker_count(requested: int | None, samples: int) -> int:

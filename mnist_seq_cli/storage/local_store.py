@@ -20,6 +20,9 @@ from mnist_seq_cli.storage.store import STATE_NAME, Entry, FileSum, Region, Room
 
 _STAGE = "stage-"
 
+_MACHINE = os.urandom(4).hex()
+"""What keeps processes apart that have the same number on machines which share a directory."""
+
 
 class LocalStore:
     """The files in a directory. The directory is made when it is locked, or when the first file is put."""
@@ -110,7 +113,7 @@ class LocalStore:
     @contextmanager
     def _staged(self, name: str) -> Iterator[Path]:
         """Yield a path for what is half-written; it is gone when that is, and when something failed."""
-        worker = f"{os.getpid()}-{threading.get_ident()}"  # which stages one thing at a time
+        worker = f"{_MACHINE}-{os.getpid()}-{threading.get_ident()}"  # which stages one thing at a time
         staged = self._stage / f"{worker}~{name.replace('/', '~')}"
         local.make_directory(self._stage)
         local.remove(staged)

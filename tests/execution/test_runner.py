@@ -4,6 +4,8 @@ import errno
 import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -200,6 +202,30 @@ def test_nothing_is_left_open_however_often_it_runs() -> None:
         list(processes.run(chores.double, range(3), Stop(), 2))
     assert open_files() <= before
     assert threading.active_count() <= threads
+
+
+_SCRIPT = """
+from asked import recipe_for
+from mnist_seq_cli.dataset.build import build
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.spec import Spec
+
+spec = Spec(recipe=recipe_for(seed=2, length=2), samples=40, format="png", compression="fast", shard_size=10)
+build("out", spec, Source("train"), workers=2)
+"""
+
+
+def test_a_script_without_a_guard_is_told_to_have_one(tmp_path: Path) -> None:
+    """Processes import the script that starts them, as its functions may be needed there."""
+    (tmp_path / "script.py").write_text(_SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert sum(line.startswith("Traceback") for line in lines) == 1
+    assert lines[-1].startswith("mnist_seq_cli.errors.RequestError: workers import the script that starts them, and it")
+    assert lines[-1].endswith('; put the work under `if __name__ == "__main__":`')
 
 
 # Processes that cannot be started

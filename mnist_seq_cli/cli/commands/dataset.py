@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +24,8 @@ from mnist_seq_cli.cli.options import (
 )
 from mnist_seq_cli.cli.streams import typed_sequences, write_stdout
 from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.execution.runner import Runner
+from mnist_seq_cli.execution.runners import RUNNERS, check_runner, opened
 from mnist_seq_cli.recipe.layers import merged, parted
 from mnist_seq_cli.recipe.options.option import options_of
 from mnist_seq_cli.recipe.parts.appearance import PAPERS, Appearance
@@ -35,6 +39,9 @@ from mnist_seq_cli.storage.location import local_path
 
 if TYPE_CHECKING:
     from mnist_seq_cli.recipe.layers import Layer
+
+Running = Callable[[int], AbstractContextManager[Runner | None]]
+"""What opens the runner for so many samples."""
 
 _HEADINGS = headings_of(Form, Writing, Placement, Appearance, Glyphs, Request)
 _LAYERED = {*options_of(Request), *FORM_OPTIONS, "layout", "splits", "split_by"}
@@ -82,11 +89,15 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 )
 @declared_options(Writing, Placement, Appearance, Glyphs, Request)
 @click.option("--workers", metavar="auto|N", default="auto", help="Processes to use.  [default: auto]")
+@grouped(
+    "--runner", heading="Running", metavar="NAME", default="processes",
+    help=f"Where to run: {', '.join(RUNNERS)}.  [default: processes]",
+)  # fmt: skip
 @click_option(FORM_OPTIONS["shard_size"], "Running")
 @click.option("--overwrite", is_flag=True, help="Remove the dataset that is there, and begin anew.")
 @click.pass_context
 def dataset(
-    context: click.Context, /, output: str, workers: str, overwrite: bool, preset: str | None, show: bool,
+    context: click.Context, /, output: str, workers: str, runner: str, overwrite: bool, preset: str | None, show: bool,
     recipe_file: str | None, **_: Any,
 ) -> None:  # fmt: skip
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a
@@ -115,14 +126,20 @@ def dataset(
         layer["format"] = "png"
     words = merged(words, layer)
     _check(words, layer, output)
-    processes = _worker_count(workers)
-    _prepare(output, words, processes)
+    count = _worker_count(workers)
+    if runner != "processes":
+        check_runner(runner, count)
+        if output == "-":
+            raise RequestError("a stream is made by one process, without `runner`", hint="give a directory")
+    else:
+        _prepare(output, words, count)
+    running = partial(opened, runner, count)
     if "splits" in words:
-        _build_splits(local_path(output), words, processes, overwrite)
+        _build_splits(local_path(output), words, running, count, overwrite)
     elif output == "-":
         _stream(words)
     else:
-        _build(local_path(output), words, processes, overwrite)
+        _build(local_path(output), words, running, count, overwrite)
 
 
 def _layer(context: click.Context) -> dict[str, Any]:
@@ -201,7 +218,7 @@ def _prepare(output: str, words: Layer, workers: int | None) -> None:
         prepare()
 
 
-def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> None:
+def _build(output: Path, words: Layer, running: Running, workers: int | None, overwrite: bool) -> None:
     """Make one dataset, and report it."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset import build
@@ -212,8 +229,9 @@ def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> 
     spec = spec_of(output, request, form, source, overwrite=overwrite)
     terminal.say_unused(spec.recipe)
     watch = terminal.bar(spec.samples, "strips", lambda completed: completed.record.samples)
-    started = perf_counter()
-    summary = build.build(output, spec, source, workers=workers, overwrite=overwrite, watch=watch)
+    with running(spec.samples) as run:
+        started = perf_counter()
+        summary = build.build(output, spec, source, run=run, workers=workers, overwrite=overwrite, watch=watch)
     terminal.say(terminal.summary_text(output, [spec], [summary], perf_counter() - started))
 
 
@@ -231,7 +249,7 @@ def _stream(words: Layer) -> None:
     terminal.say(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
 
 
-def _build_splits(output: Path, words: dict[str, Any], workers: int | None, overwrite: bool) -> None:
+def _build_splits(output: Path, words: dict[str, Any], running: Running, workers: int | None, overwrite: bool) -> None:
     """Make the splits one after the other, under one bar, and report them together."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset import splits
@@ -243,9 +261,10 @@ def _build_splits(output: Path, words: dict[str, Any], workers: int | None, over
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
     terminal.say_unused(*(split.spec.recipe for split in planned))
-    started = perf_counter()
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
-    done = splits.build(output, whole, planned, workers=workers, overwrite=overwrite, watch=watch)
+    with running(max(sizes.values())) as run:
+        started = perf_counter()
+        done = splits.build(output, whole, planned, run=run, workers=workers, overwrite=overwrite, watch=watch)
     specs = [split.spec for split in planned]
     terminal.say(terminal.summary_text(output, specs, done, perf_counter() - started, whole))
 
