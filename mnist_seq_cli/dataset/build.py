@@ -112,6 +112,8 @@ def _runner(workers: int) -> Runner:
 
 def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch) -> Summary:
     store, spec, journal = job.store, job.spec, Journal(job.store)
+    if before is None and not manifest.put_spec(store, spec):
+        before = earlier_spec(store, spec)  # that of another run, which has begun meanwhile where there are no locks
     sound = before == spec and not any(verify(store, run=run, stop=stop))
     if stop:
         raise stopped(stop, "stopped before anything was changed", False)
@@ -125,7 +127,7 @@ def _build(job: Job, before: Spec | None, run: Runner, stop: Stop, watch: Watch)
     store.clean()
     journal.begin(known.values())
     store.remove(MANIFEST_NAME)
-    if before != spec or manifest.changed_text(store, RECIPE_NAME):
+    if before is not None and (before != spec or manifest.changed_text(store, RECIPE_NAME)):
         manifest.write_spec(store, spec)
     prepare(store, spec)
     tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)

@@ -106,7 +106,16 @@ def require_spec(location: Location) -> Spec:
 
 def write_spec(store: Store, spec: Spec) -> None:
     """Write recipe.json. Raises OSError."""
-    store.put(RECIPE_NAME, [(json.dumps(spec.to_json(), indent=2) + "\n").encode()])
+    store.put(RECIPE_NAME, [_text_of(spec)])
+
+
+def put_spec(store: Store, spec: Spec) -> bool:
+    """Write recipe.json where there is none, and tell whether it was written. Raises OSError."""
+    return store.put_new(RECIPE_NAME, _text_of(spec))
+
+
+def _text_of(spec: Spec) -> bytes:
+    return (json.dumps(spec.to_json(), indent=2) + "\n").encode()
 
 
 def read_manifest(location: Location) -> Manifest | None:
@@ -164,16 +173,18 @@ class Journal:
         """Add a record. Raises OSError."""
         self._store.append(_JOURNAL, _line(record))
 
-    def in_order(self, shards: int) -> Iterator[Record]:
+    def in_order(self, spec: Spec) -> Iterator[Record]:
         """Yield the records of all shards in their order; no more than the offsets of lines are held.
 
         Raises FormatError where one is missing, OSError.
         """
-        offsets = array("q", [-1]) * shards
+        plan, fingerprint = spec.plan, spec.recipe.fingerprint
+        offsets = array("q", [-1]) * len(plan)
         with self._store.open(_JOURNAL) as file:
             offset = 0
             while line := file.readline(_MAX_LINE):
-                if (record := _record_in(line)) is not None and record.shard < shards:
+                record = _record_in(line)
+                if record is not None and record.shard < len(plan) and record.of(plan[record.shard], fingerprint):
                     offsets[record.shard] = offset
                 offset += len(line)
             for number, offset in enumerate(offsets):

@@ -35,7 +35,15 @@ def read(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path} is not a file")
     content = read_once(path, MAX_FILE)
     is_toml = path.suffix.lower() == ".toml" or (path.is_fifo() and not content.lstrip().startswith(b"{"))
-    values = _toml(path, content) if is_toml else parse_json(content, str(path))
+    return _asked_by(_toml(path, content) if is_toml else parse_json(content, str(path)), str(path))
+
+
+def parse(content: bytes, name: str) -> dict[str, Any]:
+    """Return what a recipe.json asks for. Raises FormatError, which names it."""
+    return _asked_by(parse_json(content, name), name)
+
+
+def _asked_by(values: object, path: str) -> dict[str, Any]:
     try:
         return _words(values)
     except MnistseqError as error:
