@@ -60,6 +60,18 @@ def whole(spec: Spec) -> dict[str, bytes]:
     return memory.files
 
 
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Return a list that grows with each range that is read: the name of the object, and the bytes."""
+    ranges, real = list[tuple[str, int]](), ObjectStore.read_range
+
+    def read_range(store: ObjectStore, name: str, start: int, stop: int, etag: str | None) -> bytes:
+        ranges.append((name, stop - start))
+        return real(store, name, start, stop, etag)
+
+    monkeypatch.setattr(ObjectStore, "read_range", read_range)
+    return ranges
+
+
 @pytest.mark.parametrize("name", ["webdataset", "idx"])
 def test_datasets_are_built_resumed_and_repaired(name: str, store: ObjectStore) -> None:
     spec = replace(SPEC, format=name)
@@ -79,7 +91,7 @@ def test_datasets_are_built_resumed_and_repaired(name: str, store: ObjectStore) 
 
 @pytest.mark.parametrize("name", ["png", "folders", "npz"])
 def test_formats_that_are_no_objects_are_refused_with_what_to_take(name: str, store: ObjectStore) -> None:
-    with pytest.raises(RequestError, match="s3://bkt/out.*; take `format=webdataset`"):
+    with pytest.raises(RequestError, match=r"s3://bkt/out.*; take `format=webdataset`"):
         build(store, replace(SPEC, format=name, compression=formats.get(name).COMPRESSION), SOURCE)
     assert objects_in(store) == {}
 
@@ -87,13 +99,9 @@ def test_formats_that_are_no_objects_are_refused_with_what_to_take(name: str, st
 def test_a_run_that_goes_on_reads_no_shard(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     build(store, replace(SPEC, samples=6), SOURCE, run=serial.run)
     store.put("00000.tar", [b"damaged"])
-    read = list[str]()
-    real = ObjectStore.read_range
-    monkeypatch.setattr(
-        ObjectStore, "read_range", lambda self, name, *more: read.append(name) or real(self, name, *more)
-    )
+    ranges = requests(monkeypatch)
     assert build(store, SPEC, SOURCE, run=serial.run).made == 5
-    assert not any(name.endswith(".tar") for name in read)
+    assert not any(name.endswith(".tar") for name, _ in ranges)
     assert objects_in(store) == whole(SPEC)
 
 
@@ -127,7 +135,7 @@ def test_a_run_of_another_recipe_that_was_quicker_is_left_alone(
     quicker = replace(SPEC, recipe=recipe_for(seed=3, length=2))
     real = manifest.put_spec
     monkeypatch.setattr(manifest, "put_spec", lambda store, spec: real(store, quicker) and real(store, spec))
-    with pytest.raises(RequestError, match="s3://bkt/out holds another dataset: seed 3 instead of 2"):
+    with pytest.raises(RequestError, match="s3://bkt/out holds another dataset: seed 2 instead of 3"):
         build(store, SPEC, SOURCE, run=serial.run)
     assert list(objects_in(store)) == ["recipe.json"]
 
@@ -155,20 +163,16 @@ def test_any_part_of_an_object_is_read_in_any_order(store: ObjectStore, monkeypa
 
 def test_what_is_read_in_order_takes_few_requests(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.put("a", [bytes(20 << 20)])
-    ranges = list[int]()
-    real = ObjectStore.read_range
-    monkeypatch.setattr(
-        ObjectStore, "read_range", lambda self, name, *ends: ranges.append(ends[1] - ends[0]) or real(self, name, *ends)
-    )
+    ranges = requests(monkeypatch)
     with store.open("a") as file:
         while file.read(512):
             pass
-    assert sum(ranges) == 20 << 20
+    assert sum(size for _, size in ranges) == 20 << 20
     assert len(ranges) < 12
     with store.open("a") as file:
         file.seek(1 << 20)
         file.read(2000)
-    assert ranges[-1] <= object_store._FIRST, "a single sample does not cost megabytes"
+    assert ranges[-1][1] <= object_store._FIRST, "a single sample does not cost megabytes"
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_no_mixture(store: ObjectStore) -> None:
@@ -198,7 +202,7 @@ def test_it_goes_to_other_processes_by_its_name_but_not_by_a_fork(
     assert str(pickle.loads(pickle.dumps(store / "train"))) == "s3://bkt/out/train"
     assert (store / "train").name == "train"
     monkeypatch.setattr(object_store, "_processes", {1})
-    with pytest.raises(OutputError, match="s3://bkt/out cannot be used in a process that was forked .*forkserver"):
+    with pytest.raises(OutputError, match=r"s3://bkt/out cannot be used in a process that was forked .*forkserver"):
         store.open("a")
 
 
