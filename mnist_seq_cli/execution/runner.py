@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 AUTO_WORKERS_FROM = 20_000
 """Samples from which processes give more than they cost to start."""
 
-_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENXIO, errno.EHOSTUNREACH, errno.EPERM}
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,12 @@ def _az(where: str) -> Settings:
     return settings
 
 
+def was_cut_off(error: Exception) -> bool:
+    """Return whether a connection broke off in a way that the library does not try again: in a list, in a deletion."""
+    text = str(error)
+    return "HTTP error" in text and "kind: Timeout" not in text and not re.search("after [0-9]+ retries", text)
+
+
 def os_error(error: Exception, where: str) -> OSError:
     """Return the error of the library as one of the system, about the object `where`, with a line that says what to do.
 

@@ -100,10 +100,14 @@ class ObjectStore:
         from obstore.exceptions import BaseError
 
         client = self._client(size)
-        try:
-            return _interruptibly(lambda: call(client, name, *arguments, **options))
-        except (BaseError, OSError, ValueError) as error:
-            raise object_client.os_error(error, f"{self}/{name}" if name else str(self)) from None
+        for pause in (0.1, 1, 3, None):
+            try:
+                return _interruptibly(lambda: call(client, name, *arguments, **options))
+            except (BaseError, OSError, ValueError) as error:
+                if pause is None or not object_client.was_cut_off(error):
+                    raise object_client.os_error(error, f"{self}/{name}" if name else str(self)) from None
+                time.sleep(pause)
+        return None
 
     def open(self, name: str) -> BinaryIO:
         """Open an object, to be read at any offset; a file that was appended to is read as a whole."""
