@@ -43,7 +43,7 @@ def spec_of(directory: Location, request: Request, form: Form, source: Source, *
     format_ = formats.get(form.format)
     before = None
     if not overwrite:
-        with suppress(FormatError, OSError):
+        with suppress(FormatError, NotADirectoryError):
             before = manifest.read_spec(directory)
     shard_size, compression = form.shard_size, form.compression
     if before is not None:

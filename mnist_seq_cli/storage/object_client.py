@@ -152,7 +152,7 @@ def _gs(where: str) -> Settings:
     """Return settings for Google Cloud Storage: environment, the file that gcloud writes, the role of the machine."""
     if host := _set("STORAGE_EMULATOR_HOST"):
         endpoint = host if "://" in host else f"http://{host}"
-        return {"allow_endpoint": endpoint, "base_url": endpoint, "skip_signature": True}
+        return {"allow_endpoint": endpoint, "base_url": endpoint, "bearer_token": "emulator"}
     file = Path(_set("APPDATA") or "~/.config", "gcloud", "application_default_credentials.json")
     names = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH")
     more = ("GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_BEARER_TOKEN", "GOOGLE_SKIP_SIGNATURE")

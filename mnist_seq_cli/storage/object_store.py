@@ -33,7 +33,7 @@ _LARGEST = 5_000_000_000
 _FIRST, _AHEAD = 128 << 10, 4 << 20
 """Bytes that are read at once: at first, and at most, once they are read one after the other."""
 
-_SECONDS, _SLOWEST = 20, 1_000_000
+_SECONDS, _SLOWEST = 15, 1_000_000
 """Seconds that a request may take, and bytes a second at least, for which it gets more."""
 
 _AT_ONCE = 16
@@ -153,26 +153,28 @@ class ObjectStore:
 
     def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
-            digest, digest_5, size = sha256(), md5(usedforsecurity=False), 0
+            digest, size = sha256(), 0
             for piece in pieces:
                 digest.update(piece)
-                digest_5.update(piece)
                 size += file.write(piece)
             if size > _LARGEST:
                 reason = f"{size} bytes are too many for one object; take webdataset, with smaller shards"
                 raise OSError(errno.EFBIG, reason, f"{self}/{name}")
-            self._put(name, _buffer_of(file, size), digest.hexdigest(), digest_5.hexdigest())
+            self._put(name, _buffer_of(file, size), digest.hexdigest())
         return FileSum(size, digest.hexdigest())
 
-    def _put(self, name: str, content: Any, checksum: str, checksum_5: str) -> None:
+    def _put(self, name: str, content: Any, checksum: str) -> None:
         """Put an object, and check that the store has what was sent. Raises OSError."""
         import obstore
 
-        size, about = len(content), {"sha256": checksum}
+        size, about, digest = len(content), {"sha256": checksum}, md5(usedforsecurity=False)
+        summing = threading.Thread(target=digest.update, args=(content,), daemon=True)
+        summing.start()
         put = self._ask(obstore.put, name, content, size=size, use_multipart=False, attributes=about)
         etag = _MD5.fullmatch(put["e_tag"] or "")
         if etag and self._etags_are_md5:
-            if etag[1] == checksum_5:
+            summing.join()
+            if etag[1] == digest.hexdigest():
                 return
             with self.open(name) as file:  # where a key of one's own encrypts, an ETag only looks like an MD5
                 if sha256(file.read()).hexdigest() == checksum:

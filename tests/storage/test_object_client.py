@@ -76,7 +76,11 @@ def test_a_profile_that_needs_botocore_says_so(machine: Path) -> None:
         (
             "gs",
             {"STORAGE_EMULATOR_HOST": "localhost:4443"},
-            {"allow_endpoint": "http://localhost:4443", "base_url": "http://localhost:4443", "skip_signature": True},
+            {
+                "allow_endpoint": "http://localhost:4443",
+                "base_url": "http://localhost:4443",
+                "bearer_token": "emulator",
+            },
         ),
         (
             "az",
