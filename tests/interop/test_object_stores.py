@@ -14,6 +14,8 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from email.utils import formatdate
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -147,7 +149,7 @@ def faults(server: int, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Iterato
         retries = {
             **object_client._RETRIES,
             "max_retries": 2,
-            "backoff": {"init_backoff": object_client.timedelta(0, 0, 1)},
+            "backoff": {"init_backoff": timedelta(microseconds=1)},
         }
         monkeypatch.setattr(object_client, "_RETRIES", retries)
         monkeypatch.setattr(object_store, "_SECONDS", 1)

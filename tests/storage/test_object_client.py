@@ -75,10 +75,10 @@ def test_a_profile_that_needs_botocore_says_so(machine: Path) -> None:
         ("gs", {"GOOGLE_APPLICATION_CREDENTIALS": "x.json"}, {"allow_endpoint": ""}),
         (
             "gs",
-            {"STORAGE_EMULATOR_HOST": "localhost:4443"},
+            {"STORAGE_EMULATOR_HOST": "here:4443"},
             {
-                "allow_endpoint": "http://localhost:4443",
-                "base_url": "http://localhost:4443",
+                "allow_endpoint": "http://here:4443",
+                "base_url": "http://here:4443",
                 "bearer_token": "emulator",
             },
         ),
