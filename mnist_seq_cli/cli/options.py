@@ -15,7 +15,7 @@ from mnist_seq_cli.recipe.options.kinds import Choice, Flag, Integer, IntegerOr,
 from mnist_seq_cli.recipe.options.option import Option, options_of
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, Glyphs
 from mnist_seq_cli.recipe.request import Request
-from mnist_seq_cli.storage.location import local_path
+from mnist_seq_cli.storage.location import local_path, located
 
 if TYPE_CHECKING:
     from mnist_seq_cli.mnist.bank import Source
@@ -99,15 +99,19 @@ def format_of(layer: dict[str, Any]) -> dict[str, Any]:
 
 
 class LocalPath(click.Path):
-    """A path on this machine, which is to be read or to be written to; s3://bucket/out is refused."""
+    """A path on this machine, which is to be read or to be written to; s3://bucket/out is refused.
 
-    def __init__(self, action: str = "read") -> None:
+    With `or_store` it may be the place of a dataset in an object store.
+    """
+
+    def __init__(self, action: str = "read", *, or_store: bool = False) -> None:
         super().__init__(path_type=Path)
-        self._action = action
+        self._action, self._parse = action, located if or_store else local_path
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path. Raises RequestError for one that is elsewhere."""
-        return super().convert(local_path(value, self._action), param, ctx)
+        """Return the path, or the object store. Raises RequestError for one that is elsewhere."""
+        found = self._parse(value, self._action)
+        return super().convert(found, param, ctx) if isinstance(found, Path) else found
 
 
 class _FormatChoice(click.Choice[str]):

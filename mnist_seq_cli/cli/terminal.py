@@ -13,8 +13,6 @@ from mnist_seq_cli.errors import one_line, printable
 from mnist_seq_cli.inspection.figures import first_of, size_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
     from rich.console import Console
@@ -64,7 +62,7 @@ def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[I
 
 
 def summary_text(
-    directory: Path, specs: Sequence[Spec], summaries: Sequence[Summary], seconds: float, splits: Splits | None = None
+    directory: object, specs: Sequence[Spec], summaries: Sequence[Summary], seconds: float, splits: Splits | None = None
 ) -> str:
     """Return the lines that are printed when a dataset is done, or all `splits` of a directory are."""
     recipe, what = specs[0].recipe, "strips and masks" if specs[0].masks else "strips"

@@ -116,6 +116,8 @@ def _runner(workers: int) -> Runner:
 
 def _build(job: Job, before: Spec | None, shared: SharedStore, stop: Stop, watch: Watch) -> Summary:
     store, spec, journal = job.store, job.spec, Journal(job.store)
+    if before is None and not manifest.put_spec(store, spec):
+        before = earlier_spec(store, spec)  # that of another run, which has begun meanwhile where there are no locks
     needs_labels = manifest.refers_to_labels(store) and not manifest.has_labels(store, spec)
     sound = before == spec and not needs_labels and not any(verify(store, run=shared.run, stop=stop))
     if stop:
@@ -130,7 +132,7 @@ def _build(job: Job, before: Spec | None, shared: SharedStore, stop: Stop, watch
     store.clean()
     journal.begin(known.values())
     store.remove(MANIFEST_NAME)
-    if before != spec or needs_labels or manifest.changed_text(store, RECIPE_NAME):
+    if before is not None and (before != spec or needs_labels or manifest.changed_text(store, RECIPE_NAME)):
         manifest.write_spec(store, spec)
     prepare(store, spec)
     tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)

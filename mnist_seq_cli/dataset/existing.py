@@ -23,6 +23,9 @@ def check_store(store: Store, spec: Spec) -> None:
     """
     format_ = formats.get(spec.format)
     format_.check(spec)
+    if format_.SMALL_FILES and not store.small_files:
+        reason = f"{store} is no place for a file an image: each would be an object, which is slow and costs"
+        raise RequestError(reason, hint="take `format=webdataset`, an object a shard")
     if isinstance(format_, InPlaceFormat):
         in_place(store, format_)
     shards = () if format_.SMALL_FILES else [name for name, planned in format_.existing(spec, store) if planned]

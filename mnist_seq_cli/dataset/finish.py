@@ -8,8 +8,9 @@ from itertools import repeat
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset.existing import unexpected
-from mnist_seq_cli.dataset.manifest import Journal, Record, write_manifest
+from mnist_seq_cli.dataset.manifest import Journal, Record, read_manifest, write_manifest
 from mnist_seq_cli.dataset.shards import in_place
+from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, Format, InPlaceFormat, Part
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
@@ -35,13 +36,18 @@ def prepare(store: Store, spec: Spec) -> None:
 
 def finish(store: Store, spec: Spec) -> None:
     """Complete a dataset whose shards are all in the journal. Raises OSError."""
-    plan, journal, format_ = spec.plan, Journal(store), formats.get(spec.format)
-    records = partial(journal.in_order, len(plan))
-    sums = join(store, format_, spec, plan, lambda: (record.crcs for record in records()))
-    for name in unexpected(store, spec):
-        store.remove(name)
-        store.prune(name.rpartition("/")[0])
-    write_manifest(store, spec, records() if format_.SEPARABLE else map(Record.without_content, records()), sums)
+    format_, records = formats.get(spec.format), partial(Journal(store).in_order, spec)
+    try:
+        sums = join(store, format_, spec, spec.plan, lambda: (record.crcs for record in records()))
+        for name in unexpected(store, spec):
+            store.remove(name)
+            store.prune(name.rpartition("/")[0])
+        write_manifest(store, spec, records() if format_.SEPARABLE else map(Record.without_content, records()), sums)
+    except (FormatError, FileNotFoundError):
+        # Where there are no locks, another run of the same recipe may have finished, and removed the journal.
+        complete = read_manifest(store)
+        if complete is None or (complete.recipe, complete.samples) != (spec.recipe.fingerprint, spec.samples):
+            raise
     store.remove(STATE_NAME)
 
 

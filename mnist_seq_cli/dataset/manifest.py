@@ -135,7 +135,23 @@ def require_spec(location: Location) -> Spec:
 
 def write_spec(store: Store, spec: Spec) -> None:
     """Write recipe.json, and labels.txt after it, where it refers to that. Raises OSError."""
-    store.put(RECIPE_NAME, [(json.dumps(spec.to_json(), indent=2) + "\n").encode()])
+    store.put(RECIPE_NAME, [_text_of(spec)])
+    _put_labels(store, spec)
+
+
+def put_spec(store: Store, spec: Spec) -> bool:
+    """Write them where there is no recipe.json, and tell whether they were written. Raises OSError."""
+    is_new = store.put_new(RECIPE_NAME, _text_of(spec))
+    if is_new:
+        _put_labels(store, spec)
+    return is_new
+
+
+def _text_of(spec: Spec) -> bytes:
+    return (json.dumps(spec.to_json(), indent=2) + "\n").encode()
+
+
+def _put_labels(store: Store, spec: Spec) -> None:
     if spec.recipe.sequences.are_many:
         store.put(LABELS_NAME, spec.recipe.sequences.text())
 
@@ -211,16 +227,18 @@ class Journal:
         """Add a record. Raises OSError."""
         self._store.append(_JOURNAL, _line(record))
 
-    def in_order(self, shards: int) -> Iterator[Record]:
+    def in_order(self, spec: Spec) -> Iterator[Record]:
         """Yield the records of all shards in their order; no more than the offsets of lines are held.
 
         Raises FormatError where one is missing, OSError.
         """
-        offsets = array("q", [-1]) * shards
+        plan, fingerprint = spec.plan, spec.recipe.fingerprint
+        offsets = array("q", [-1]) * len(plan)
         with self._store.open(_JOURNAL) as file:
             offset = 0
             while line := file.readline(_MAX_LINE):
-                if (record := _record_in(line)) is not None and record.shard < shards:
+                record = _record_in(line)
+                if record is not None and record.shard < len(plan) and record.of(plan[record.shard], fingerprint):
                     offsets[record.shard] = offset
                 offset += len(line)
             for number, offset in enumerate(offsets):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
+from mnist_seq_cli.dataset.manifest import Location
 from mnist_seq_cli.engine.compose import check_masks
 from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import FormatError, RequestError
@@ -34,7 +34,7 @@ def resolved(request: Request, source: Source) -> Recipe:
     return recipe
 
 
-def spec_of(directory: Path, request: Request, form: Form, source: Source, *, overwrite: bool = False) -> Spec:
+def spec_of(directory: Location, request: Request, form: Form, source: Source, *, overwrite: bool = False) -> Spec:
     """Return the spec for a request; what it leaves open comes from the dataset that is there, or from the format.
 
     Without `samples`, everything that the recipe lists is written once. An interrupted run is continued with its own
@@ -43,7 +43,7 @@ def spec_of(directory: Path, request: Request, form: Form, source: Source, *, ov
     format_ = formats.get(form.format)
     before = None
     if not overwrite:
-        with suppress(FormatError, OSError):
+        with suppress(FormatError, NotADirectoryError):
             before = manifest.read_spec(directory, request.sequences)
     shard_size, compression = form.shard_size, form.compression
     if before is not None:

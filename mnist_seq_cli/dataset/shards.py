@@ -75,7 +75,10 @@ def composed(spec: Spec, source: Source, first: int, stop: int) -> Iterator[Batc
 
 def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
     """Tell whether a shard is stored as its record has it."""
+    names = format_.shard_names(spec, shard)
     try:
+        if len(names) == 1 and not format_.SMALL_FILES and (known := store.stored_sum(names[0])) is not None:
+            return known == (record.bytes, record.sha256)
         found = format_.measure(spec, shard, store)
     except (OSError, FormatError):
         return False
@@ -85,7 +88,8 @@ def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Reco
 def in_place(store: Store, format_: InPlaceFormat) -> RandomAccessStore:
     """Return the store, which has to be able to do what the format needs. Raises RequestError."""
     if not isinstance(store, RandomAccessStore):
-        raise RequestError(f"the format {format_.NAME} is written in place, and {store} cannot do that")
+        reason = f"the format {format_.NAME} is written in place, and {store} cannot do that"
+        raise RequestError(reason, hint="take `format=webdataset`")
     return store
 
 

@@ -41,7 +41,7 @@ from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, draw_seed
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Form, Spec
 from mnist_seq_cli.storage import local
-from mnist_seq_cli.storage.location import open_store
+from mnist_seq_cli.storage.location import PathOrStore, open_store
 from mnist_seq_cli.storage.store import STATE_NAME
 
 By = Literal["glyph", "label", "both"]
@@ -58,7 +58,7 @@ _DEVICES = re.compile(r"con|prn|aux|nul|com[0-9]|lpt[0-9]")
 class Split(NamedTuple):
     """One of several datasets: where it goes, what is asked of it, and where its glyphs are."""
 
-    directory: Path
+    directory: PathOrStore
     spec: Spec
     source: Source
 
@@ -179,7 +179,7 @@ def _label_pools(sizes: Mapping[str, int], recipe: Recipe) -> dict[str, Pool]:
 
 
 def plan(
-    directory: Path,
+    directory: PathOrStore,
     sizes: dict[str, int],
     by: By,
     request: Request,
@@ -228,7 +228,7 @@ def plan(
     return splits, planned
 
 
-def _check_lost(directory: Path, planned: Iterable[Split]) -> None:
+def _check_lost(directory: PathOrStore, planned: Iterable[Split]) -> None:
     """Raise RequestError where splits.json is lost, and datasets are there that are not those of the plan."""
     for path, spec, _ in planned:
         before = None
@@ -243,7 +243,7 @@ def _check_lost(directory: Path, planned: Iterable[Split]) -> None:
 
 
 def build(
-    directory: Path,
+    directory: PathOrStore,
     splits: Splits,
     planned: Sequence[Split],
     *,
@@ -263,7 +263,8 @@ def build(
         try:
             if not overwrite and _read_sound(store) not in (None, splits):
                 raise RequestError(f"another mnistseq has begun other splits in {directory}")
-            local.clear_partial(directory)
+            if isinstance(directory, Path):
+                local.clear_partial(directory)
             store.put(SPLITS_NAME, [(json.dumps(splits.to_json(), indent=2) + "\n").encode()])
             for each, spec, _ in planned if overwrite else ():
                 split = open_store(each)
@@ -345,12 +346,11 @@ def _pools_apart(one: Pool, other: Pool) -> bool:
     return high * all_of <= first * whole or last * whole <= low * all_of
 
 
-def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool) -> Splits:
+def _continued(directory: PathOrStore, splits: Splits, any_seed: bool, overwrite: bool) -> Splits:
     """Return the splits with the seed of an earlier run, where the request has none. Raises RequestError."""
     elsewhere = "`overwrite` starts anew, or choose another directory"
-    if not directory.is_dir():
-        return splits
-    if (directory / RECIPE_NAME).exists():
+    names = {entry.name for entry in open_store(directory).list()}
+    if RECIPE_NAME in names:
         raise RequestError(f"{directory} holds a dataset, and splits would be in it", hint="choose another directory")
     try:
         before, damage = read(directory), ""
@@ -358,15 +358,15 @@ def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool)
         before, damage = None, f"{directory} holds splits that cannot be continued: {error}"
     if before is None:
         ours = (STATE_NAME, f".{SPLITS_NAME}.")  # as an earlier version called what it had half written
-        others = sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith(ours))
-        begun = any((directory / name / RECIPE_NAME).is_file() for name in splits.sizes)
+        others = sorted(name for name in names if not name.startswith(ours))
+        begun = any(open_store(directory / name).size(RECIPE_NAME) is not None for name in splits.sizes)
         if overwrite or not others or (begun and splits.sizes.keys() >= set(others) - {SPLITS_NAME}):
             return splits
         damage = damage or f"{directory} is not empty, and holds no splits of ours: {others[0]!r}"
         raise RequestError(damage, hint=elsewhere)
     if overwrite:
         for name in before.sizes:
-            if name not in splits.sizes and (directory / name).exists():
+            if name not in splits.sizes and name in names:
                 raise RequestError(f"{directory / name} is a split of an earlier run", hint="remove it")
         return splits
     if any_seed:

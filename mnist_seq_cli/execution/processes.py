@@ -12,6 +12,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
@@ -170,9 +171,15 @@ class _Pool(Generic[Task, Result]):
     def _new_worker(self) -> _Worker[Task]:
         if self._listener is None:
             self._listener, self._cut = self._context.Pipe(duplex=False)
-        with suppress(*_CANNOT_START):
-            return _Worker(self._context, self._work, self._listener)
-        return _Worker(self._context, self._work, self._listener)  # there is a new server where the first was killed
+        for pause in (0.0, 0.1, 1.0):
+            try:
+                return _Worker(self._context, self._work, self._listener)
+            except ConnectionRefusedError:  # by a server that was killed, and whose end may not be seen yet
+                time.sleep(pause)
+            except _CANNOT_START:
+                if pause:
+                    raise
+        return _Worker(self._context, self._work, self._listener)
 
     def _shrink(self, reason: str) -> None:
         if self._stop:  # the signal may have been for all processes of a job, the server among them

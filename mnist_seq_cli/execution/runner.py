@@ -31,7 +31,7 @@ UNGUARDED = 75
 WORKER = "mnistseq-worker"
 """The name of the processes of `processes`."""
 
-_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENXIO, errno.EHOSTUNREACH, errno.EPERM}
 
 
 @dataclass(frozen=True, slots=True)

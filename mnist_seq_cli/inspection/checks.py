@@ -17,6 +17,7 @@ from mnist_seq_cli.inspection.reports import DatasetReport, Report
 from mnist_seq_cli.inspection.splits_report import SplitsReport
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
+from mnist_seq_cli.storage.location import PathOrStore, located, open_store
 
 _OURS = (RECIPE_NAME, MANIFEST_NAME, SPLITS_NAME)
 
@@ -51,12 +52,12 @@ class Checked:
 
 
 @contextmanager
-def damage_found(path: Path | None, *, verify: bool) -> Iterator[None]:
+def damage_found(path: PathOrStore | None, *, verify: bool) -> Iterator[None]:
     """Raise CheckError where verification was asked for, and files of a dataset or of splits cannot even be read."""
     try:
         yield
     except FormatError as error:
-        if not verify or path is None or not any((path / name).exists() for name in _OURS):
+        if not verify or path is None or not any(open_store(path).size(name) is not None for name in _OURS):
             raise
         hint = "the dataset command that made it, with its `seed`, writes it again"
         raise CheckError(str(error), hint=hint) from None
@@ -71,7 +72,7 @@ def check(report: Report, asked: Checks) -> Checked:
     if report.kind == "mnist" and not asked.regenerate:
         checked.passed.extend(["every file is as the manifest says"] * asked.verify)
     elif isinstance(report, DatasetReport):
-        path = Path(report.path)
+        path = located(report.path, "read")
         if asked.verify:
             checked.damage.extend(verify(path, watch=asked.watch))
             checked.repairs.extend([f"repair it: {report.repair}"] * bool(checked.damage))
@@ -89,7 +90,7 @@ def check(report: Report, asked: Checks) -> Checked:
 
 def check_splits(report: SplitsReport, asked: Checks) -> Checked:
     """Return the outcome of checks of the splits that are complete, each line with the name of its split."""
-    checked, path = Checked(), Path(report.path)
+    checked, path = Checked(), located(report.path, "read")
     if asked.verify:
         _verify_splits(report, asked, checked)
     for name in report.complete_names if asked.regenerate else ():
@@ -102,7 +103,7 @@ def check_splits(report: SplitsReport, asked: Checks) -> Checked:
 
 def _verify_splits(report: SplitsReport, asked: Checks, checked: Checked) -> None:
     """Add what verification finds of splits, and how each that is damaged or incomplete is repaired."""
-    path, as_a_whole = Path(report.path), []
+    path, as_a_whole = located(report.path, "read"), []
     if problem := changed_text(path, SPLITS_NAME):
         checked.damage.append(problem)
         as_a_whole.append(SPLITS_NAME)

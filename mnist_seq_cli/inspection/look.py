@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -32,9 +31,10 @@ from mnist_seq_cli.samples.sources.folder import Folder
 from mnist_seq_cli.samples.stored import StoredDataset
 from mnist_seq_cli.samples.strip import Strip
 from mnist_seq_cli.storage import local
+from mnist_seq_cli.storage.location import PathOrStore
 
 
-def look(path: Path | None, samples: Samples) -> Report:
+def look(path: PathOrStore | None, samples: Samples) -> Report:
     """Return the report on the samples at a path, or, with no path, on the bundled MNIST.
 
     Raises FormatError for samples that are not what they should be, OSError.
@@ -111,7 +111,7 @@ def _look_at_dataset(samples: StoredDataset) -> DatasetReport:
     )
 
 
-def _look_at_samples(path: Path, samples: Samples) -> SamplesReport:
+def _look_at_samples(path: PathOrStore, samples: Samples) -> SamplesReport:
     counts, problems = count(samples), list[str]()
     if counts.ink and counts.ink["unreadable"]:
         try:
@@ -152,7 +152,7 @@ def _look_at_strip(samples: ReadImage) -> StripReport:
     )
 
 
-def _look_at_idx(path: Path, array: NDArray[Any]) -> IdxReport:
+def _look_at_idx(path: PathOrStore, array: NDArray[Any]) -> IdxReport:
     counts = None
     if array.ndim == 1 and array.dtype == np.uint8 and array.max() <= 9:
         counts = np.bincount(array, minlength=10).tolist()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -18,7 +17,8 @@ from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Bank, Source
 from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
-from mnist_seq_cli.samples.stored import StoredDataset, open_dataset
+from mnist_seq_cli.samples.stored import StoredDataset
+from mnist_seq_cli.storage.location import PathOrStore
 
 Kind = Literal["glyph", "label", "image"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -90,8 +90,8 @@ def listed(examples: list[Any]) -> str:
 
 
 def compare(
-    path: Path,
-    against: Path,
+    path: PathOrStore,
+    against: PathOrStore,
     *,
     sources: Sequence[Source] = (),
     may_share: Sequence[str] = (),
@@ -104,7 +104,7 @@ def compare(
     bytes is kept for each image, and each different sequence; of the larger one nothing that grows with it. Raises
     FormatError for what is no complete dataset, RequestError for a source of neither, OSError.
     """
-    one, other = open_dataset(path), open_dataset(against)
+    one, other = StoredDataset(path), StoredDataset(against)
     swapped = len(other) < len(one)
     banks = _banks([one, other], sources)
     names = _names(*banks) if sources else (None, None)

@@ -15,6 +15,7 @@ from mnist_seq_cli.inspection import description
 from mnist_seq_cli.inspection.figures import size_text
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
 from mnist_seq_cli.samples.stored import StoredDataset
+from mnist_seq_cli.storage.location import PathOrStore, open_store
 
 State = Literal["complete", "incomplete", "missing", "damaged", "other"]
 
@@ -80,14 +81,14 @@ class SplitsReport:
         return asdict(self)
 
 
-def splits_at(path: Path) -> Splits | None:
+def splits_at(path: PathOrStore) -> Splits | None:
     """Return the splits that a directory holds; None for anything else. Raises FormatError."""
-    if not is_directory(path) or (path / RECIPE_NAME).exists():
+    if (isinstance(path, Path) and not is_directory(path)) or open_store(path).size(RECIPE_NAME) is not None:
         return None
     return splits.read(path)
 
 
-def look_at_splits(path: Path, asked: Splits) -> SplitsReport:
+def look_at_splits(path: PathOrStore, asked: Splits) -> SplitsReport:
     """Return the report on a directory of splits, from their recipes and manifests alone. Raises OSError."""
     reports, recipes, problems = [], {}, []
     for name, samples in asked.sizes.items():
@@ -112,7 +113,7 @@ def look_at_splits(path: Path, asked: Splits) -> SplitsReport:
     )
 
 
-def _look_at_split(path: Path, samples: int, seed: int) -> tuple[StoredDataset | None, State, str]:
+def _look_at_split(path: PathOrStore, samples: int, seed: int) -> tuple[StoredDataset | None, State, str]:
     """Return the dataset of a split, if there is one, its state, and what is wrong."""
     try:
         stored = StoredDataset.found_at(path)

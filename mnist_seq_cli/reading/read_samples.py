@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +21,12 @@ from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.sources.image import ImageFile
 from mnist_seq_cli.samples.sources.listed import Listed
 from mnist_seq_cli.samples.strip import NO_GAP, Labels, NamedImage, Strip, on_white
+from mnist_seq_cli.storage.location import PathOrStore
 
 _MNIST = Source("all")
 
 
-def open_samples(path: Path | None) -> Samples:
+def open_samples(path: PathOrStore | None) -> Samples:
     """Return the samples at a path, read where their digits are not known; with no path, the bundled MNIST.
 
     Raises FormatError for what holds nothing of that kind, RequestError where there is nothing, OSError.

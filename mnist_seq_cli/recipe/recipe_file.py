@@ -6,9 +6,10 @@ What such a file asks for is a layer (see `layers`): the fields of a recipe, at 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mnist_seq_cli import inputs
 from mnist_seq_cli.codecs.compression import COMPRESSIONS
@@ -37,18 +38,27 @@ def read(path: Path) -> dict[str, Any]:
     content = inputs.read_once(path, MAX_FILE)
     is_toml = path.suffix.lower() == ".toml" or (path.is_fifo() and not content.lstrip().startswith(b"{"))
     values = _toml(path, content) if is_toml else parse_json(content, str(path))
+    return _asked_by(values, str(path), lambda name: inputs.open_once(path.with_name(name)))
+
+
+def parse(content: bytes, name: str, open_beside: Callable[[str], BinaryIO]) -> dict[str, Any]:
+    """Return what a recipe.json asks for; files beside it are opened by their names. Raises FormatError, OSError."""
+    return _asked_by(parse_json(content, name), name, open_beside)
+
+
+def _asked_by(values: object, path: str, open_beside: Callable[[str], BinaryIO]) -> dict[str, Any]:
     try:
-        return _words(_with_labels(path, values))
+        return _words(_with_labels(values, path.rpartition("/")[0] or ".", open_beside))
     except MnistseqError as error:
         hint = error.hint or "names and values are as in a recipe.json"
         raise FormatError(f"{path} is no recipe: {error.args[0]}", hint=hint) from None
 
 
-def _with_labels(path: Path, values: object) -> object:
+def _with_labels(values: object, where: str, open_beside: Callable[[str], BinaryIO]) -> object:
     """Return values with the sequences in place of references to them. Raises FormatError, OSError."""
     known = Sequences()
     for part in (values, values.get("recipe"), values.get("request")) if isinstance(values, dict) else ():
-        refer(part, lambda name: inputs.open_once(path.with_name(name)), str(path.parent), known)
+        refer(part, open_beside, where, known)
         known = part["sequences"] if isinstance(part, dict) and "sequences" in part else known
     return values
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
 
 from numpy.typing import NDArray
 
@@ -24,18 +24,28 @@ from mnist_seq_cli.samples.sources.mnist import MnistDigits
 from mnist_seq_cli.samples.sources.tar_file import TarFile, TarStream, images_in
 from mnist_seq_cli.samples.stored import StoredDataset
 from mnist_seq_cli.samples.strip import NamedImage
+from mnist_seq_cli.storage.location import PathOrStore, located
+
+if TYPE_CHECKING:
+    from mnist_seq_cli.storage.object_store import ObjectStore
 
 
-def open_samples(path: Path | None, name: str = "") -> Samples:
+def open_samples(path: PathOrStore | None, name: str = "") -> Samples:
     """Return the samples at a path; with no path, the bundled MNIST. `name` stands for the path in messages.
+
+    An object store holds a dataset.
 
     Raises FormatError for what holds nothing of that kind, RequestError where there is nothing, OSError.
     """
     if path is None:
         return MnistDigits()
-    if is_directory(path):
+    if not isinstance(path, Path) or is_directory(path):
         dataset = StoredDataset.found_at(path)
-        return open_folder(path) if dataset is None else dataset
+        if dataset is not None:
+            return dataset
+        if isinstance(path, Path):
+            return open_folder(path)
+        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
     require_file(path)
     with open_named(path) as file:
         start = file.read(ENOUGH)
@@ -62,9 +72,13 @@ class Images(NamedTuple):
 def open_images(name: str) -> Images | NDArray[Any]:
     """Return the images at a path, and in a directory those of all folders in it; or the array in an IDX file.
 
+    In an object store they are those of a dataset, or of all datasets in it.
+
     Raises RequestError where there is nothing, FormatError for what is none of these, OSError.
     """
-    path = Path(name)
+    path = located(name, "read")
+    if not isinstance(path, Path):
+        return Images(_images_in(path))
     if is_directory(path):
         return Images(_images_under(path))
     samples = open_samples(path, name)
@@ -90,6 +104,19 @@ def images_from(stream: BinaryIO, name: str, limit: int) -> Images | NDArray[Any
     if kind is None and b"\0" not in content:
         raise FormatError(f"{name} is text, not an image", hint="names of files go through xargs mnistseq decode")
     return Images(iter([named_image(content, name)]), is_one=True)
+
+
+def _images_in(store: ObjectStore) -> Iterator[NamedImage]:
+    """Yield the images of the dataset in an object store, or else of those in its folders. Raises RequestError."""
+    if StoredDataset.found_at(store) is not None:
+        yield from StoredDataset(store).images()
+        return
+    folders = sorted(entry.name for entry in store.list() if entry.kind == "folder")
+    stores = [store / name for name in folders if (store / name).size(RECIPE_NAME) is not None]
+    if not stores:
+        raise RequestError(f"{store} holds no dataset", hint="give the path of one, or of splits")
+    for each in stores:
+        yield from StoredDataset(each).images()
 
 
 def _images_under(path: Path) -> Iterator[NamedImage]:

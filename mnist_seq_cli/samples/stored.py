@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import groupby, islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -28,7 +28,10 @@ from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.samples.recipe_samples import RecipeSamples, Transform
 from mnist_seq_cli.samples.samples import LABELS_AT_ONCE
 from mnist_seq_cli.samples.strip import NO_GAP, Labels, Strip, sampled_gaps, strip_of
-from mnist_seq_cli.storage.location import open_store
+from mnist_seq_cli.storage.location import PathOrStore, located, open_store
+
+if TYPE_CHECKING:
+    from mnist_seq_cli.storage.object_store import ObjectStore
 
 _SHARDS = 20
 """Shards from which samples are selected where these cannot be read alone."""
@@ -44,14 +47,14 @@ class StoredDataset(RecipeSamples):
 
     kind = "dataset"
 
-    def __init__(self, path: str | PathLike[str], *, transform: Transform | None = None) -> None:
-        open_store(path, "read")
-        path = Path(path)
-        if path.exists() and not path.is_dir():
+    def __init__(self, path: str | PathLike[str] | ObjectStore, *, transform: Transform | None = None) -> None:
+        path = located(path, "read")
+        if isinstance(path, Path) and path.exists() and not path.is_dir():
             raise FormatError(f"{path} is not a directory", hint="a dataset is opened by its directory")
         spec = manifest.read_spec(path)
         if spec is None:
-            hint = "it holds splits: take one of them" if (path / SPLITS_NAME).is_file() else ""
+            has_splits = open_store(path).size(SPLITS_NAME) is not None
+            hint = "it holds splits: take one of them" if has_splits else ""
             raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}", hint=hint)
         self._open(path, spec)
         if not self.is_complete:
@@ -62,8 +65,8 @@ class StoredDataset(RecipeSamples):
         self.transform = transform
 
     @classmethod
-    def found_at(cls, path: Path) -> Self | None:
-        """Return the dataset in a directory, without samples if it is incomplete, or None. Raises FormatError."""
+    def found_at(cls, path: PathOrStore) -> Self | None:
+        """Return the dataset that is there, without samples if it is incomplete, or None. Raises FormatError."""
         spec = manifest.read_spec(path)
         if spec is None:
             return None
@@ -71,7 +74,7 @@ class StoredDataset(RecipeSamples):
         data._open(path, spec)
         return data
 
-    def _open(self, path: Path, spec: Spec) -> None:
+    def _open(self, path: PathOrStore, spec: Spec) -> None:
         complete = manifest.read_manifest(path)
         records = complete.records if complete else manifest.read_records(path, spec.recipe.fingerprint)
         self.path, self.spec, self.open_file = path, spec, open_store(path, "read").open
@@ -189,7 +192,7 @@ class StoredDataset(RecipeSamples):
                 return
 
     def _name_of(self, number: int) -> str:
-        return str(self.path / f"{self._indices[number]:08d}")
+        return f"{self.path}/{self._indices[number]:08d}"
 
     def number_of(self, name: str) -> int | None:
         """Return the number of the sample of this name, as its format has it, or of this number."""
@@ -229,7 +232,7 @@ class StoredDataset(RecipeSamples):
 
 
 def open_dataset(path: str | PathLike[str], *, transform: Transform | None = None) -> StoredDataset:
-    """Return the samples in a dataset directory, whatever its format; nothing is read yet.
+    """Return the samples in a dataset directory, or at s3://, gs:// or az://, of any format; nothing is read yet.
 
     `transform` is called with the image of each sample, uint8 (height, width), and gives what the sample has in place
     of it (`StoredDataset`).

@@ -19,6 +19,8 @@ from mnist_seq_cli.storage.store import Entry, FileSum, Region, Room
 class MemoryStore:
     """Files in memory, by name."""
 
+    small_files = True
+
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self._locked = False
@@ -57,6 +59,9 @@ class MemoryStore:
 
     def size(self, name: str) -> int | None:
         return len(self.files[name]) if name in self.files else None
+
+    def stored_sum(self, name: str) -> FileSum | None:
+        return None
 
     def remove(self, name: str) -> None:
         for found in [each for each in self.files if each == name or each.startswith(f"{name}/")]:

@@ -61,6 +61,9 @@ class Files(Protocol):
 class Store(Files, Protocol):
     """Where the files of a dataset are. All methods raise OSError for what the store cannot do."""
 
+    small_files: bool
+    """Whether it is a place for millions of small files."""
+
     def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
         """Give a file this content, all or nothing, and return its sum; what was there is replaced.
 
@@ -85,6 +88,10 @@ class Store(Files, Protocol):
 
     def size(self, name: str) -> int | None:
         """Return the bytes of a file; None where there is none, or something else."""
+        ...
+
+    def stored_sum(self, name: str) -> FileSum | None:
+        """Return the sum of a file where the store itself keeps it; None where the file has to be read for it."""
         ...
 
     def remove(self, name: str) -> None:

@@ -133,12 +133,16 @@ def test_a_manifest_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_a_journal_gives_its_records_in_order_the_last_one_of_each_shard() -> None:
     journal = Journal(MemoryStore())
-    journal.begin([replace(RECORD, shard=2), replace(RECORD, shard=0, bytes=1)])
-    for record in (replace(RECORD, shard=1), replace(RECORD, shard=0), replace(RECORD, shard=7)):
+    first, second, third = (
+        replace(RECORD, shard=shard.number, first=shard.first, samples=shard.samples) for shard in SPEC.plan
+    )
+    others = [replace(first, recipe="0" * 64), replace(third, samples=3), replace(third, shard=7)]
+    journal.begin([third, replace(first, bytes=1)])
+    for record in (second, first, *others):
         journal.add(record)
-    assert list(journal.in_order(3)) == [replace(RECORD, shard=number) for number in range(3)]
+    assert list(journal.in_order(SPEC)) == [first, second, third]
     with pytest.raises(FormatError, match="has no record of shard 3"):
-        list(journal.in_order(4))
+        list(journal.in_order(replace(SPEC, samples=10)))
 
 
 def test_a_recipe_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:

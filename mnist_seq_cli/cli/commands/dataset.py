@@ -35,10 +35,11 @@ from mnist_seq_cli.recipe.parts.writing import Writing
 from mnist_seq_cli.recipe.presets import PRESET_NAMES, PRESETS
 from mnist_seq_cli.recipe.request import Request
 from mnist_seq_cli.recipe.spec import FORM_OPTIONS, Form
-from mnist_seq_cli.storage.location import local_path
+from mnist_seq_cli.storage.location import located, open_store
 
 if TYPE_CHECKING:
     from mnist_seq_cli.recipe.layers import Layer
+    from mnist_seq_cli.storage.location import PathOrStore
 
 Running = Callable[[int], AbstractContextManager[Runner | None]]
 """What opens the runner for so many samples."""
@@ -61,7 +62,9 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 
 @click.command(cls=GroupedCommand, headings=_HEADINGS)
 @click_option(FORM_OPTIONS["samples"], "Output", "-n", "--samples")
-@_output_option("-o", "--output", required=True, basic=True, metavar="DIR|-", help="Directory, or - for a tar stream.")
+@_output_option(
+    "-o", "--output", required=True, basic=True, metavar="DIR|-", help="Directory, s3://bucket/path, or - for tar."
+)
 @format_option
 @layout_option
 @click_option(FORM_OPTIONS["compression"], "Output")
@@ -119,9 +122,7 @@ def dataset(
     if layer.get("format") == "png" and words.get("format") == "folders":
         del layer["format"]  # folders hold PNG files
     if recipe_file is not None:
-        words = merged(
-            words, _of_file(local_path(recipe_file, "read"), layer, bool(layer.get("splits", words.get("splits"))))
-        )
+        words = merged(words, _of_file(recipe_file, layer, bool(layer.get("splits", words.get("splits")))))
     if layer.pop("layout", None) and words.get("format") == "folders":
         layer["format"] = "png"
     words = merged(words, layer)
@@ -135,11 +136,11 @@ def dataset(
         _prepare(output, words, count)
     running = partial(opened, runner, count)
     if "splits" in words:
-        _build_splits(local_path(output), words, running, count, overwrite)
+        _build_splits(located(output), words, running, count, overwrite)
     elif output == "-":
         _stream(words)
     else:
-        _build(local_path(output), words, running, count, overwrite)
+        _build(located(output), words, running, count, overwrite)
 
 
 def _layer(context: click.Context) -> dict[str, Any]:
@@ -166,12 +167,25 @@ def _of_preset(context: click.Context, name: str | None) -> Layer:
     return _layer(context)
 
 
-def _of_file(path: Path, layer: Layer, has_splits: bool) -> Layer:
+def _read_recipe(name: str) -> dict[str, Any]:
+    """Return what a recipe in a file, or beside a dataset in an object store, asks for."""
+    from mnist_seq_cli.recipe import recipe_file
+    from mnist_seq_cli.recipe.options.bounds import MAX_FILE
+
+    path = located(name, "read")
+    if isinstance(path, Path):
+        return recipe_file.read(path)
+    folder, _, last = name.rpartition("/")
+    store = open_store(folder)
+    with store.open(last) as file:
+        return recipe_file.parse(file.read(MAX_FILE), name, store.open)
+
+
+def _of_file(path: str, layer: Layer, has_splits: bool) -> Layer:
     """Return the layer of a recipe in a file. Raises RequestError for custom files that `layer` does not name."""
     from mnist_seq_cli.mnist import background_image, bank
-    from mnist_seq_cli.recipe import recipe_file
 
-    words = recipe_file.read(path)
+    words = _read_recipe(path)
     if words.get("paper", "plain") not in PAPERS:
         if "paper" not in layer:
             raise RequestError(f"{path} is about a custom background", hint="give the picture with `paper`")
@@ -218,7 +232,7 @@ def _prepare(output: str, words: Layer, workers: int | None) -> None:
         prepare()
 
 
-def _build(output: Path, words: Layer, running: Running, workers: int | None, overwrite: bool) -> None:
+def _build(output: PathOrStore, words: Layer, running: Running, workers: int | None, overwrite: bool) -> None:
     """Make one dataset, and report it."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset import build
@@ -249,7 +263,9 @@ def _stream(words: Layer) -> None:
     terminal.say(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
 
 
-def _build_splits(output: Path, words: dict[str, Any], running: Running, workers: int | None, overwrite: bool) -> None:
+def _build_splits(
+    output: PathOrStore, words: dict[str, Any], running: Running, workers: int | None, overwrite: bool
+) -> None:
     """Make the splits one after the other, under one bar, and report them together."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset import splits

@@ -18,7 +18,7 @@ from mnist_seq_cli.cli.options import LocalPath, grouped, own_source, source_opt
 from mnist_seq_cli.cli.streams import MAX_PATH, print_lines, stdin
 from mnist_seq_cli.errors import DONE, EXIT_CODES, FAILED, FormatError, MnistseqError, RequestError, one_line
 from mnist_seq_cli.recipe.options.notation import format_sequence
-from mnist_seq_cli.storage.location import local_path
+from mnist_seq_cli.storage.location import local_path, located
 
 if TYPE_CHECKING:
     from mnist_seq_cli.reading.transcribing import Transcript
@@ -32,9 +32,9 @@ _HEADINGS = {
 }
 
 
-def _on_this_machine(_context: click.Context, _parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+def _known_places(_context: click.Context, _parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        local_path(name, "read")
+        located(name, "read")
     return names
 
 
@@ -47,7 +47,7 @@ _LEAST = "Least chance of being right for strips that are read approximately; 1 
 
 
 @click.command(cls=GroupedCommand, headings=_HEADINGS)
-@click.argument("names", metavar="FILE|DIR...", nargs=-1, required=True, callback=_on_this_machine)
+@click.argument("names", metavar="FILE|DIR...", nargs=-1, required=True, callback=_known_places)
 @_rows("-o", "--output", basic=True, metavar="DIR|FILE", type=LocalPath("write to"), help=_OUTPUT)
 @_rows("--as", "form", basic=True, type=click.Choice(_FORMS), metavar="FORM", help=_FORM)
 @_rows("--labels", metavar="LABELS", type=LocalPath(), help="IDX labels of the rows.")
@@ -225,7 +225,7 @@ def _repair_labels(asked: _Asked) -> int:
 
     if asked.is_for_rows or asked.is_for_strips or len(asked.names) > 1:
         raise RequestError("`repair_labels` goes with one dataset, `source` and `source_labels` only")
-    done = relabel.repair(Path(asked.names[0]), own_source(asked.source, asked.source_labels))
+    done = relabel.repair(local_path(asked.names[0], "repair"), own_source(asked.source, asked.source_labels))
     print_lines(map(str, done.paths))
     for note in done.notes:
         terminal.say(note)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.inspection.scores.score import Score
     from mnist_seq_cli.mnist.bank import Source
     from mnist_seq_cli.samples.samples import Samples
+    from mnist_seq_cli.storage.location import PathOrStore
 
 _HEADINGS = {
     "Looking": "What is shown of the samples, and where.",
@@ -43,11 +44,12 @@ _scoring = partial(grouped, heading="Scoring")
 _comparing = partial(grouped, heading="Comparing")
 _SHOW = "Strips to draw.  [default: 3 on a terminal, 40 on a sheet]"
 _PREDICTIONS = "Score what a model read, from a file; given twice, compare two models."
+_DATASET = LocalPath(or_store=True)
 _KINDS = click.Choice(("glyph", "label", "image"))
 
 
 @click.command(cls=GroupedCommand, headings=_HEADINGS)
-@click.argument("path", required=False, type=LocalPath())
+@click.argument("path", required=False, type=_DATASET)
 @_looking("--json", "as_json", is_flag=True, help="Print JSON.")
 @_looking("--show", type=click.IntRange(0, 1000), metavar="N", help=_SHOW)
 @_looking("--index", metavar="I,J", help="Draw these samples instead; all of a single one.")
@@ -58,7 +60,7 @@ _KINDS = click.Choice(("glyph", "label", "image"))
 @_scoring("--pad-zeros", is_flag=True, help="Give readings the zeros that they have lost at their beginning.")
 @_checking("--verify", is_flag=True, help="Check every byte against the manifest.")
 @_checking("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
-@_comparing("--against", basic=True, metavar="PATH", type=LocalPath(), help="Find what two datasets share.")
+@_comparing("--against", basic=True, metavar="PATH", type=_DATASET, help="Find what two datasets share.")
 @_comparing("--may-share", type=_KINDS, multiple=True, help="What they may share, with --against.")
 @partial(source_options, multiple=True)
 @grouped("--paper", metavar="FILE", help="Picture that a dataset is on, for --regenerate.")
@@ -110,7 +112,7 @@ def inspect(**options: Any) -> int:
 class _Asked:
     """The options of the command."""
 
-    path: Path | None
+    path: PathOrStore | None
     as_json: bool
     show: int | None
     index: str | None
@@ -121,7 +123,7 @@ class _Asked:
     pad_zeros: bool
     verify: bool
     regenerate: int | None
-    against: Path | None
+    against: PathOrStore | None
     may_share: tuple[str, ...]
     source: tuple[str, ...]
     source_labels: tuple[str, ...]
@@ -246,7 +248,7 @@ def _write(asked: _Asked, findings: Findings) -> Iterator[str]:
         yield f"{one_line(str(asked.html), 200)}: open it in a browser"
 
 
-def _inspect_splits(asked: _Asked, path: Path, splits: Splits) -> int:
+def _inspect_splits(asked: _Asked, path: PathOrStore, splits: Splits) -> int:
     """Look at a directory of splits, check them one by one, and show the report."""
     from mnist_seq_cli.cli.views import show_splits
     from mnist_seq_cli.inspection.checks import check_splits
@@ -271,7 +273,7 @@ def _inspect_splits(asked: _Asked, path: Path, splits: Splits) -> int:
     return _end(problems, [], checked.passed + look_at_one, checked.repairs)
 
 
-def _compare(asked: _Asked, against: Path) -> int:
+def _compare(asked: _Asked, against: PathOrStore) -> int:
     """Show what two datasets have in common."""
     from mnist_seq_cli.cli.terminal import bar
     from mnist_seq_cli.cli.views import show_comparison

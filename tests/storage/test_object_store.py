@@ -1,0 +1,212 @@
+"""The store of objects: the contract of all stores, reading by ranges, and runs that meet, on the library's memory."""
+
+import io
+import pickle
+import random
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from asked import recipe_for
+from store_suite import StoreSuite, content_of, names_in
+
+from mnist_seq_cli import formats
+from mnist_seq_cli.dataset import manifest
+from mnist_seq_cli.dataset.build import build
+from mnist_seq_cli.dataset.regenerate import regenerate
+from mnist_seq_cli.dataset.verify import verify
+from mnist_seq_cli.errors import OutputError, RequestError
+from mnist_seq_cli.execution import serial
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.samples.stored import open_dataset
+from mnist_seq_cli.storage import object_store
+from mnist_seq_cli.storage.memory import MemoryStore
+from mnist_seq_cli.storage.object_store import ObjectStore
+
+library = pytest.importorskip("obstore.store", reason="obstore is not installed: pip install obstore")
+
+SOURCE = Source("train")
+SPEC = Spec(
+    recipe=recipe_for(seed=2, length=2), samples=8, format="webdataset", compression="fast", shard_size=3, masks=False
+)
+
+
+@pytest.fixture
+def store() -> ObjectStore:
+    return ObjectStore("s3://bkt/out", library.MemoryStore())
+
+
+class TestObjectStore(StoreSuite):
+    @pytest.fixture
+    def store(self) -> ObjectStore:
+        return ObjectStore("s3://bkt/out", library.MemoryStore())
+
+    def test_one_run_holds_it_at_a_time(self, store: Any) -> None:
+        """Runs may hold it together: they do no harm."""
+        with store.lock(), store.lock():
+            pass
+
+
+def objects_in(store: ObjectStore) -> dict[str, bytes]:
+    return {name: content_of(store, name) for name in names_in(store)}
+
+
+def whole(spec: Spec) -> dict[str, bytes]:
+    memory = MemoryStore()
+    build(memory, spec, SOURCE, run=serial.run)
+    return memory.files
+
+
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Return a list that grows with each range that is read: the name of the object, and the bytes."""
+    ranges, real = list[tuple[str, int]](), ObjectStore.read_range
+
+    def read_range(store: ObjectStore, name: str, start: int, stop: int, etag: str | None) -> bytes:
+        ranges.append((name, stop - start))
+        return real(store, name, start, stop, etag)
+
+    monkeypatch.setattr(ObjectStore, "read_range", read_range)
+    return ranges
+
+
+@pytest.mark.parametrize("name", ["webdataset", "idx"])
+def test_datasets_are_built_resumed_and_repaired(name: str, store: ObjectStore) -> None:
+    spec = replace(SPEC, format=name)
+    build(store, replace(spec, samples=5), SOURCE, run=serial.run)
+    assert build(store, spec, SOURCE, run=serial.run).made == (5 if name == "webdataset" else 8)
+    assert objects_in(store) == whole(spec)
+    assert {entry.name for entry in store.list()} == names_in(store), "nothing is left of the journal"
+    assert list(verify(store)) == []
+    assert regenerate(store, shards=9) == (3, [])
+    victim = min(objects_in(store))
+    store.put(victim, [objects_in(store)[victim][:-1]])
+    assert list(verify(store)) != []
+    assert build(store, spec, SOURCE, run=serial.run).repaired
+    assert objects_in(store) == whole(spec)
+    assert open_dataset(store)[7].text == open_dataset(store)[[7]].texts[0]
+
+
+@pytest.mark.parametrize("name", ["png", "folders", "npz"])
+def test_formats_that_are_no_objects_are_refused_with_what_to_take(name: str, store: ObjectStore) -> None:
+    with pytest.raises(RequestError, match=r"s3://bkt/out.*; take `format=webdataset`"):
+        build(store, replace(SPEC, format=name, compression=formats.get(name).COMPRESSION), SOURCE)
+    assert objects_in(store) == {}
+
+
+def test_a_run_that_goes_on_reads_no_shard(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(store, replace(SPEC, samples=6), SOURCE, run=serial.run)
+    store.put("00000.tar", [b"damaged"])
+    ranges = requests(monkeypatch)
+    assert build(store, SPEC, SOURCE, run=serial.run).made == 5
+    assert not any(name.endswith(".tar") for name, _ in ranges)
+    assert objects_in(store) == whole(SPEC)
+
+
+def meeting(other: Callable[[], Any], before: int) -> Any:
+    """Return a runner during whose work, when so many shards are done, something else happens."""
+
+    def run(work: Any, tasks: Any, stop: Any) -> Iterator[Any]:
+        with closing(serial.run(work, tasks, stop)) as outcomes:
+            for number, outcome in enumerate(outcomes):
+                if number == before:
+                    other()
+                yield outcome
+
+    return run
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+@pytest.mark.parametrize("name", ["webdataset", "idx"])
+def test_a_run_that_another_one_of_the_same_recipe_overtakes_ends_well(
+    name: str, before: int, store: ObjectStore
+) -> None:
+    spec = replace(SPEC, format=name)
+    other = meeting(lambda: build(store, spec, SOURCE, run=serial.run), before)
+    assert build(store, spec, SOURCE, run=other).samples == 8
+    assert objects_in(store) == whole(spec)
+
+
+def test_a_run_of_another_recipe_that_was_quicker_is_left_alone(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quicker = replace(SPEC, recipe=recipe_for(seed=3, length=2))
+    real = manifest.put_spec
+    monkeypatch.setattr(manifest, "put_spec", lambda store, spec: real(store, quicker) and real(store, spec))
+    with pytest.raises(RequestError, match="s3://bkt/out holds another dataset: seed 2 instead of 3"):
+        build(store, SPEC, SOURCE, run=serial.run)
+    assert list(objects_in(store)) == ["recipe.json"]
+
+
+# Reading
+
+
+def test_any_part_of_an_object_is_read_in_any_order(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "_FIRST", 500)
+    monkeypatch.setattr(object_store, "_AHEAD", 4000)
+    chance = random.Random(1)
+    content = chance.randbytes(30_000)
+    store.put("a", [content])
+    expected = io.BytesIO(content)
+    with store.open("a") as file:
+        for _ in range(200):
+            offset, size = chance.randrange(31_000), chance.choice((1, 40, 1000, 9000))
+            assert file.seek(offset) == expected.seek(offset)
+            assert file.read(size) == expected.read(size)
+            assert file.tell() == offset + len(content[offset : offset + size])
+        assert (file.seek(-10, 2), file.read()) == (29_990, content[-10:])
+        file.seek(0)
+        assert file.read() == content
+
+
+def test_what_is_read_in_order_takes_few_requests(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put("a", [bytes(20 << 20)])
+    ranges = requests(monkeypatch)
+    with store.open("a") as file:
+        while file.read(512):
+            pass
+    assert sum(size for _, size in ranges) == 20 << 20
+    assert len(ranges) < 12
+    with store.open("a") as file:
+        file.seek(1 << 20)
+        file.read(2000)
+    assert ranges[-1][1] <= object_store._FIRST, "a single sample does not cost megabytes"
+
+
+def test_an_object_that_is_replaced_while_it_is_read_is_no_mixture(store: ObjectStore) -> None:
+    store.put("a", [bytes(1 << 20)])
+    with store.open("a") as file:
+        file.read(1)
+        store.put("a", [b"\1" * (1 << 20)])
+        with pytest.raises(OSError, match="it was replaced while it was read"):
+            file.read()
+
+
+def test_a_large_object_waits_in_a_temporary_file(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "_IN_MEMORY", 1000)
+    assert store.put("a", [b"xyz" * 300] * 4) == store.stored_sum("a")
+    assert content_of(store, "a") == b"xyz" * 1200
+    monkeypatch.setattr(object_store, "_LARGEST", 2000)
+    with pytest.raises(OSError, match="3600 bytes are too many for one object; take webdataset"):
+        store.put("b", [b"xyz" * 300] * 4)
+
+
+# Processes
+
+
+def test_it_goes_to_other_processes_by_its_name_but_not_by_a_fork(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert str(pickle.loads(pickle.dumps(store / "train"))) == "s3://bkt/out/train"
+    assert (store / "train").name == "train"
+    monkeypatch.setattr(object_store, "_processes", {1})
+    with pytest.raises(OutputError, match=r"s3://bkt/out cannot be used in a process that was forked .*forkserver"):
+        store.open("a")
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///a", "gs://b//c", "az://b/../c", "s3://b/./c"])
+def test_what_names_no_bucket_is_refused(url: str) -> None:
+    with pytest.raises(RequestError, match="does not name a bucket"):
+        ObjectStore(url)
