@@ -61,7 +61,7 @@ def declared_options(*parts: type, without: tuple[str, ...] = ()) -> Callable[[C
             inherited = set().union(*(options_of(base) for base in part.__bases__ if base is not object))
             for name, declared in reversed(options_of(part).items()):
                 if declared.flag and name not in inherited and name not in without:
-                    heading = Glyphs.HEADING[0] if name == "source_labels" else part.HEADING[0]  # type: ignore[attr-defined]
+                    heading = (Glyphs if part is Request and name != "seed" else part).HEADING[0]  # type: ignore[attr-defined]
                     command = click_option(declared, heading)(command)
         return command
 
@@ -143,9 +143,10 @@ layout_option = grouped(
 
 
 def source_options(command: Command, *, multiple: bool = False) -> Command:
-    """Add --source and --source-labels, as the commands have them that read."""
-    labels = options_of(Request)["source_labels"]
-    command = grouped("--source-labels", multiple=multiple, metavar=labels.metavar, help=labels.help)(command)
+    """Add --source, --source-labels and --writers, as the commands have them that read."""
+    for name in ("writers", "source_labels"):
+        declared = options_of(Request)[name]
+        command = grouped(declared.flag, multiple=multiple, metavar=declared.metavar, help=declared.help)(command)
     return grouped(
         "--source",
         multiple=multiple,
@@ -154,8 +155,9 @@ def source_options(command: Command, *, multiple: bool = False) -> Command:
     )(command)
 
 
-def own_source(source: str | None, labels: str | None) -> Source | None:
+def own_source(source: str | None, labels: str | None, writers: str | None) -> Source | None:
     """Return the source that was typed, or None."""
     from mnist_seq_cli.mnist import bank
 
-    return None if source is None and labels is None else bank.find(source or "train", labels)
+    typed = (source, labels, writers)
+    return None if typed == (None, None, None) else bank.find(source or "train", labels, writers=writers)

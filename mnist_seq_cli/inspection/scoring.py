@@ -18,7 +18,7 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inspection.counts import tally
 from mnist_seq_cli.inspection.figures import RateChart, binned
 from mnist_seq_cli.inspection.predictions import Row
-from mnist_seq_cli.mnist.bank import MISLABELED
+from mnist_seq_cli.mnist.bank import MISLABELED, STUDENTS, TEST_SIZE, TRAIN_SIZE, bundled_writers
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import NO_GAP, Labels
@@ -37,7 +37,9 @@ class Score:
     `lengths` has by number of digits: samples, exact ones, digits and errors. `gaps` has by px how many `pairs` of
     neighbours have that gap, and how many of them have an error in one of both digits or between them.
     `confusion[a][b]` is how often a digit a was read as b. `glyphs` are the worst: id, digit, how often it was `seen`
-    and read `wrong`, as what, and whether its MNIST label is known to be wrong. `worst` are numbers of samples with
+    and read `wrong`, as what, and whether its MNIST label is known to be wrong. `writers` are those whose digits are
+    read wrongly most often: number, digits `seen` and `wrong`; `groups` has these of census employees and students.
+    `worst` are numbers of samples with
     their label (`truth`), prediction and errors, most errors first.
     """
 
@@ -61,6 +63,8 @@ class Score:
     inserted: list[int] = field(default_factory=lambda: [0] * 10)
     glyphs: list[dict[str, Any]] = field(default_factory=list)
     known_wrong: dict[str, int] = field(default_factory=lambda: {"seen": 0, "wrong": 0})
+    writers: list[dict[str, int]] = field(default_factory=list)
+    groups: dict[str, dict[str, int]] = field(default_factory=dict)
     worst: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -80,7 +84,7 @@ class Score:
         return {**rates, **asdict(self)}
 
     def charts(self, bars: int) -> list[RateChart]:
-        """Return errors by position, length and gap, as charts of at most about `bars` rows."""
+        """Return errors by position, length, gap and writer, as charts of at most about `bars` rows."""
 
         def rated(errors: dict[str, int], totals: dict[str, int]) -> list[tuple[str, int, int, float]]:
             pairs = zip(binned(errors, bars), binned(totals, bars), strict=True)
@@ -93,14 +97,18 @@ class Score:
         wrong = {key: counts["substituted"] + counts["deleted"] for key, counts in positions.items()}
         by_length = rated(column(self.lengths, "errors"), column(self.lengths, "digits"))
         by_gap = rated(column(self.gaps, "errors"), column(self.gaps, "pairs"))
+        groups = [(name, of["wrong"], of["seen"], of["wrong"] / of["seen"]) for name, of in self.groups.items()]
+        hands = [(str(of["writer"]), of["wrong"], of["seen"], of["wrong"] / of["seen"]) for of in self.writers[:bars]]
         return [
             RateChart("digits read wrongly, by position", "position", rated(wrong, column(positions, "digits"))),
             RateChart("character errors, by length", "length", by_length),
             RateChart("neighbours with an error, by their gap", "px", by_gap),
+            RateChart("digits read wrongly, by who wrote them", "", groups),
+            RateChart("digits read wrongly, by writer: the worst", "writer", hands),
         ]
 
 
-MOST_GLYPHS = 30
+MOST_GLYPHS = MOST_WRITERS = 30
 KEPT = 300
 """Worst samples that a score names, unless it is asked for more."""
 
@@ -297,7 +305,28 @@ class _Scorer:
             "seen": sum(self._seen[glyph] for glyph in marked),
             "wrong": sum(wrong.get(glyph, 0) for glyph in marked),
         }
+        if self._source in BUNDLED_SOURCES:
+            _add_writers(result, self._seen, wrong)
         result.worst = [
             {"sample": number, "truth": label, "prediction": read, "errors": -errors}
             for errors, number, label, read in sorted(self._worst)[: self._keep]
         ]
+
+
+def _add_writers(result: Score, seen: Counter[int], wrong: dict[int, int]) -> None:
+    """Put the writers of glyphs of MNIST into a score, by how often each glyph was seen and read wrongly."""
+    numbers, glyphs = bundled_writers(), range(TRAIN_SIZE + TEST_SIZE)
+    size = int(numbers.max()) + 1
+    by_writer = [
+        np.bincount(numbers[ids := [glyph for glyph in counts if glyph in glyphs]], [counts[id_] for id_ in ids], size)
+        for counts in (seen, wrong)
+    ]
+    shown, misread = (counts.astype(np.int64) for counts in by_writer)
+    ranked = sorted(np.flatnonzero(misread).tolist(), key=lambda writer: (-misread[writer], shown[writer], writer))
+    result.writers = [
+        {"writer": writer, "seen": int(shown[writer]), "wrong": int(misread[writer])}
+        for writer in ranked[:MOST_WRITERS]
+    ]
+    for name, part in (("census employees", slice(STUDENTS)), ("students", slice(STUDENTS, None))):
+        if total := int(shown[part].sum()):
+            result.groups[name] = {"seen": total, "wrong": int(misread[part].sum())}

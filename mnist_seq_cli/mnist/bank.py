@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b, sha256
 from os import PathLike, fspath
 from pathlib import Path
@@ -31,7 +31,7 @@ label errors in test sets destabilize machine learning benchmarks", NeurIPS 2021
 
 
 class BundledFile(NamedTuple):
-    """One of the four MNIST files: its name, its size in bytes, and the SHA-256 that it was published with."""
+    """One of the bundled files: its name, its size in bytes, and the SHA-256 that it was published with."""
 
     name: str
     size: int
@@ -48,19 +48,29 @@ BUNDLED_FILES = (
     ),
     BundledFile("t10k-labels-idx1-ubyte", 10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 )
+"""The four files of MNIST."""
+
+WRITERS_FILE = BundledFile(
+    "writers-idx1-short.gz", 65_195, "111f6285faea61d11f9ce8d6af4f60030397047e85ef693812c7b0d67d9eddac"
+)
+"""The number of the writer of each glyph, by id."""
+
+STUDENTS = 2_100
+"""The first number of a student; below are those of census employees (the partitions of NIST's Special Database 19)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where glyphs come from: `name` for the bundled MNIST, or two IDX files of a custom source.
 
-    `background` is a picture that strips lie on, if they do.
+    `background` is a picture that strips lie on, if they do; `writers` tells who wrote each digit of a custom source.
     """
 
     name: str = "train"
     images: Path | None = None
     labels: Path | None = None
     background: Path | None = None
+    writers: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.images is None) != (self.labels is None):
@@ -78,11 +88,18 @@ class Bank:
     `height` and `width` are those of a glyph in px; `labels` uint8 (n,); `counts` int64 (10,), the glyphs of each
     digit; `identity` names the content in a recipe: "train", "test", "all" or "sha256:…". Glyph ids are
     `first_id` to `first_id` + n - 1; `by_digit` int32 holds them sorted by digit, those of a digit from `starts` int64
-    (10,) on, in order. `name` stands for the bank in messages.
+    (10,) on, in order. `writers`, which is called when they are needed, returns who wrote each glyph, int32 (n,).
+    `name` stands for the bank in messages.
     """
 
     def __init__(
-        self, images: Sequence[NDArray[np.uint8]], labels: NDArray[np.uint8], *, identity: str, first_id: int = 0
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        labels: NDArray[np.uint8],
+        *,
+        identity: str,
+        first_id: int = 0,
+        writers: Callable[[], NDArray[np.int32]] | None = None,
     ) -> None:
         self._parts = [part.reshape(len(part), -1) for part in images]
         self.height, self.width = (int(size) for size in images[0].shape[1:])
@@ -94,6 +111,7 @@ class Bank:
         self.by_digit = np.argsort(labels, kind="stable").astype(np.int32) + np.int32(first_id)
         self._ink = np.full((len(labels), 4), _UNKNOWN, dtype=np.int32)
         self._ink_lock = Lock()
+        self._writers = writers
         self.name = "the source"
 
     def narrowed(self, glyphs: Sequence[NDArray[np.int32]], name: str) -> Self:
@@ -153,6 +171,25 @@ class Bank:
                 boxes = self._ink.take(rows, axis=0)
         return boxes
 
+    @property
+    def knows_writers(self) -> bool:
+        """Whether it is known who wrote the glyphs."""
+        return self._writers is not None
+
+    @cached_property
+    def writers(self) -> NDArray[np.int32]:
+        """The number of the writer of each glyph, int32 (n,). Raises RequestError where that is not known."""
+        if self._writers is None:
+            raise RequestError(
+                "it is not known who wrote the digits of a custom source",
+                hint="tell it with `writers`, an IDX file with a number for each image",
+            )
+        return self._writers()
+
+    def written_by(self, glyphs: NDArray[Any]) -> NDArray[np.int32]:
+        """Return the writers of the glyphs with these ids: int32, of the same shape. Raises RequestError."""
+        return self.writers.take(np.asarray(glyphs) - self.first_id)
+
     def sums(self) -> list[bytes]:
         """Return a sum of 16 bytes of each image and its size, in order: equal for equal images, in practice only."""
         size = b"%d:" % self.width
@@ -192,12 +229,18 @@ def find(
     source: str | PathLike[str],
     labels: str | PathLike[str] | None = None,
     paper: str | PathLike[str] = "plain",
+    writers: str | PathLike[str] | None = None,
 ) -> Source:
     """Return the source that goes by this name, or that is in these two IDX files. Raises RequestError.
 
-    `paper` is a kind of background, which is none of the source's, or a picture.
+    `paper` is a kind of background, which is none of the source's, or a picture; `writers` is a third IDX file.
     """
     background = None if paper in PAPERS else Path(paper).absolute()
+    if writers is not None and source in BUNDLED_SOURCES:
+        raise RequestError(
+            f"`writers` {fspath(writers)} is for a custom source, and `source` is {fspath(source)}",
+            hint="leave it out: who wrote MNIST's digits is known",
+        )
     if labels is None:
         return Source(fspath(source), background=background)
     if source in BUNDLED_SOURCES:
@@ -205,7 +248,8 @@ def find(
             f"`source_labels` {fspath(labels)} is for a custom source, and `source` is {fspath(source)}",
             hint=f"give the images with `source`; a file of that name is ./{fspath(source)}",
         )
-    return Source("own", Path(source).absolute(), Path(labels).absolute(), background)
+    hands = None if writers is None else Path(writers).absolute()
+    return Source("own", Path(source).absolute(), Path(labels).absolute(), background, hands)
 
 
 def load(source: Source) -> Bank:
@@ -234,23 +278,45 @@ def read(source: Source) -> Bank:
             np.concatenate([labels for _, labels in pairs]),
             identity=source.name,
             first_id=TRAIN_SIZE if source.name == "test" else 0,
+            writers=lambda: bundled_writers()[_ROWS[source.name]],
         )
     images, labels = _read_pair(source.images, source.labels)
+    writers = None if source.writers is None else _read_writers(source.writers, len(images))
     digest = sha256(f"{images.shape}".encode())
-    for array in (images, labels):
+    for array in (images, labels, *([] if writers is None else [writers.astype("<i4")])):
         for block in blocks_of(array):
             digest.update(block.data)
-    return Bank([images], labels, identity=f"sha256:{digest.hexdigest()}")
+    known = None if writers is None else lambda: writers
+    return Bank([images], labels, identity=f"sha256:{digest.hexdigest()}", writers=known)
 
 
 _read_once = lru_cache(maxsize=4)(read)
+_ROWS = {"train": slice(TRAIN_SIZE), "test": slice(TRAIN_SIZE, None), "all": slice(None)}
+
+
+@lru_cache(maxsize=1)
+def bundled_writers() -> NDArray[np.int32]:
+    """Return the number of the writer of each glyph of MNIST, by id: int32 (70000,). Raises as `read` does."""
+    return _read_writers(bundled_directory() / WRITERS_FILE.name, TRAIN_SIZE + TEST_SIZE)
+
+
+def _read_writers(path: Path, count: int) -> NDArray[np.int32]:
+    """Return the numbers in a file of writers, int32 (n,); also one of QMNIST's labels, whose third column they are."""
+    writers = np.asarray(idx.read(path))
+    if writers.ndim == 2 and writers.shape[1] == 8:
+        writers = writers[:, 2]
+    if writers.ndim != 1 or writers.dtype.kind not in "iu":
+        raise FormatError(f"{path} holds {_describe(writers)}", hint="writers are whole numbers with one dimension")
+    if len(writers) != count:
+        raise FormatError(f"{path} holds {len(writers)} writers, and there are {count} images")
+    return np.ascontiguousarray(writers, dtype=np.int32)
 
 
 def bundled_directory() -> Path:
     """Return the directory of the MNIST files: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     for directory in (package / "data", package.parent / "data"):
-        if all((directory / file.name).is_file() for file in BUNDLED_FILES):
+        if all((directory / file.name).is_file() for file in (*BUNDLED_FILES, WRITERS_FILE)):
             return directory
     raise OutputError("the MNIST files that belong to mnistseq are missing", hint="install it again")
 

@@ -35,6 +35,9 @@ class Request(Glyphs, Appearance, Placement, Writing):
     source_labels: str | None = option(
         None, NameOrPath("LABELS"), "IDX label file that belongs to a custom image file."
     )
+    writers: str | None = option(
+        None, NameOrPath("FILE"), "IDX file that has the number of the writer of each custom image."
+    )
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -154,4 +157,6 @@ def _height(request: Request, needed: int) -> int:
 
 def with_source(request: Request, recipe: Recipe) -> Request:
     """Return the request as it is kept beside its recipe: with the seed, and files known by their content."""
-    return replace(request, seed=recipe.seed, source=recipe.source, paper=recipe.paper, source_labels=None)
+    return replace(
+        request, seed=recipe.seed, source=recipe.source, paper=recipe.paper, source_labels=None, writers=None
+    )

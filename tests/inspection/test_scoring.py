@@ -21,7 +21,7 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inspection import scoring
 from mnist_seq_cli.inspection.predictions import Row, read, read_stream
 from mnist_seq_cli.inspection.scoring import score
-from mnist_seq_cli.mnist.bank import MISLABELED
+from mnist_seq_cli.mnist.bank import MISLABELED, bundled_writers
 from mnist_seq_cli.reading.read_samples import open_samples
 
 Run = Callable[..., tuple[int, str, str]]
@@ -500,3 +500,25 @@ def test_a_line_without_an_end_is_refused_at_once() -> None:
         list(read_stream(io.BufferedReader(file), "stdin"))
     assert file.taken < 3 << 20
     assert [row.text for row in read_stream(io.BytesIO(b"12\r\n\n3"), "x")] == ["12", "", "3"]
+
+
+def test_writers_are_scored_and_census_employees_apart_from_students(place: Path, data: SequenceDataset) -> None:
+    texts, readings = texts_of(data), [re.sub("[37]", "1", text) for text in texts_of(data)]
+    rows = (Row(line, None, text) for line, text in enumerate(readings, 1))
+    result = score(open_samples(place / "npz"), rows, "readings")
+    seen, wrong = Counter[int](), Counter[int]()
+    for sample, text in zip(data, texts, strict=True):
+        for writer, digit in zip(bundled_writers()[sample.glyphs[: sample.length]].tolist(), text, strict=True):
+            seen[writer] += 1
+            wrong[writer] += digit in "37"
+    ranked = sorted((writer for writer in wrong if wrong[writer]), key=lambda one: (-wrong[one], seen[one], one))
+    assert result.writers == [{"writer": one, "seen": seen[one], "wrong": wrong[one]} for one in ranked[:30]]
+    assert result.groups == {
+        name: {"seen": sum(seen[one] for one in part), "wrong": sum(wrong[one] for one in part)}
+        for name, part in (
+            ("census employees", [one for one in seen if one < 2_100]),
+            ("students", [one for one in seen if one >= 2_100]),
+        )
+    }
+    titles = [chart.title for chart in result.charts(12)]
+    assert titles[-2:] == ["digits read wrongly, by who wrote them", "digits read wrongly, by writer: the worst"]

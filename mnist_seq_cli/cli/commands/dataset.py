@@ -64,8 +64,8 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 )
 @_output_option(
     "--split-by",
-    type=click.Choice(("glyph", "label", "both")),
-    help="What no two splits share: glyphs, sequences, or both.  [default: glyph]",
+    type=click.Choice(("glyph", "writer", "label", "both")),
+    help="What no two splits share; both: glyphs and sequences.  [default: glyph]",
 )
 @_output_option(
     "--preset",
@@ -167,10 +167,10 @@ def _of_file(path: Path, layer: Layer, has_splits: bool) -> Layer:
         raise RequestError(f"{path} is about custom images", hint="give them with `source` and `source_labels`")
     if custom and "source_labels" in layer:
         name = layer["source"]
-        if bank.load(bank.find(name, layer["source_labels"])).identity != words["source"]:
+        if bank.load(bank.find(name, layer["source_labels"], writers=layer.get("writers"))).identity != words["source"]:
             raise RequestError(f"{path} is about other images than those in {name}", hint="give the same files")
     if has_splits:
-        for name in ("pool", "label_pool"):
+        for name in ("pool", "writer_pool", "label_pool"):
             if words.get(name, EVERYTHING) != EVERYTHING:
                 raise RequestError(f"{path} takes a part already, with {name}", hint="leave it out for `splits`")
         words.pop("source", None)
@@ -211,6 +211,7 @@ def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> 
     source = source_of(request)
     spec = spec_of(output, request, form, source, overwrite=overwrite)
     terminal.say_unused(spec.recipe)
+    terminal.say_left_out((spec.recipe, source))
     watch = terminal.bar(spec.samples, "strips", lambda completed: completed.record.samples)
     started = perf_counter()
     summary = build.build(output, spec, source, workers=workers, overwrite=overwrite, watch=watch)
@@ -227,6 +228,7 @@ def _stream(words: Layer) -> None:
     source = source_of(request)
     spec = spec_of(Path("-"), request, form, source, overwrite=True)
     terminal.say_unused(spec.recipe)
+    terminal.say_left_out((spec.recipe, source))
     write_stdout(stream(spec, source), "tar")
     terminal.say(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
 
@@ -243,6 +245,7 @@ def _build_splits(output: Path, words: dict[str, Any], workers: int | None, over
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
     terminal.say_unused(*(split.spec.recipe for split in planned))
+    terminal.say_left_out(*((split.spec.recipe, split.source) for split in planned))
     started = perf_counter()
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     done = splits.build(output, whole, planned, workers=workers, overwrite=overwrite, watch=watch)

@@ -40,7 +40,7 @@ _looking = partial(grouped, heading="Looking", basic=True)
 _checking = partial(grouped, heading="Checking", basic=True)
 _comparing = partial(grouped, heading="Comparing")
 _SHOW = "Strips to draw.  [default: 3 on a terminal, 40 on a sheet]"
-_KINDS = click.Choice(("glyph", "label", "image"))
+_KINDS = click.Choice(("glyph", "label", "image", "writer"))
 
 
 @click.command(cls=GroupedCommand, headings=_HEADINGS)
@@ -83,7 +83,7 @@ def inspect(**options: Any) -> int:
     compares_custom = asked.against is not None and asked.source and asked.source_labels and asked.paper is None
     if asked.names_files and not asked.regenerate and not compares_custom:
         raise RequestError(
-            "`source`, `source_labels` and `paper` are for `regenerate`, and the first two for `against`",
+            "`source`, `source_labels`, `writers` and `paper` are for `regenerate`, and all but the last for `against`",
             hint="give it, or leave them out",
         )
     if asked.against is not None:
@@ -115,6 +115,7 @@ class _Asked:
     may_share: tuple[str, ...]
     source: tuple[str, ...]
     source_labels: tuple[str, ...]
+    writers: tuple[str, ...]
     paper: str | None
 
     @property
@@ -125,13 +126,13 @@ class _Asked:
     @property
     def names_files(self) -> bool:
         """Whether options name the files that a dataset was made of."""
-        return bool(self.source or self.source_labels) or self.paper is not None
+        return bool(self.source or self.source_labels or self.writers) or self.paper is not None
 
     @property
     def sources(self) -> list[Source]:
         """The sources that options name. Raises RequestError."""
-        pairs = zip_longest(self.source, self.source_labels)
-        return [source for images, labels in pairs if (source := own_source(images, labels))]
+        files = zip_longest(self.source, self.source_labels, self.writers)
+        return [source for names in files if (source := own_source(*names))]
 
     @property
     def numbers(self) -> list[int] | None:
