@@ -143,7 +143,9 @@ layout_option = grouped(
 
 
 def source_options(command: Command, *, multiple: bool = False) -> Command:
-    """Add --source, --source-labels and --writers, as the commands have them that read."""
+    """Add --source and the other options about custom glyphs, as the commands have them that read."""
+    transposed = options_of(Request)["source_transposed"]
+    command = grouped(transposed.flag, is_flag=True, help=transposed.help)(command)
     for name in ("writers", "source_labels"):
         declared = options_of(Request)[name]
         command = grouped(declared.flag, multiple=multiple, metavar=declared.metavar, help=declared.help)(command)
@@ -151,13 +153,16 @@ def source_options(command: Command, *, multiple: bool = False) -> Command:
         "--source",
         multiple=multiple,
         metavar="|".join((*BUNDLED_SOURCES, "IMAGES")),
-        help="MNIST file that glyphs come from, or a custom IDX image file.  [default: as made; to read: all]",
+        help="MNIST file that glyphs come from, or custom ones.  [default: as made; to read: all]",
     )(command)
 
 
-def own_source(source: str | None, labels: str | None, writers: str | None) -> Source | None:
+def own_source(
+    source: str | None, labels: str | None, writers: str | None, *, transposed: bool = False
+) -> Source | None:
     """Return the source that was typed, or None."""
     from mnist_seq_cli.mnist import bank
 
-    typed = (source, labels, writers)
-    return None if typed == (None, None, None) else bank.find(source or "train", labels, writers=writers)
+    if not (source or labels or writers or transposed):
+        return None
+    return bank.find(source or "train", labels, writers=writers, transposed=transposed)

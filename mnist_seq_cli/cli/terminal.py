@@ -100,8 +100,18 @@ def say_unused(*asked: Glyphs) -> None:
         )
 
 
-def say_left_out(*asked: tuple[Recipe, Source]) -> None:
-    """Print how many writers lack a digit, where all digits of a sequence are to be by one hand."""
+def say_of_glyphs(*asked: tuple[Recipe, Source]) -> None:
+    """Print what there is to know of glyphs: how many writers lack a digit, where all of a sequence are to be by one.
+
+    And custom images that look transposed.
+    """
+    if asked and asked[0][1].images is not None:
+        from mnist_seq_cli.mnist import bank
+
+        if bank.looks_transposed(bank.load(asked[0][1])):
+            turned = asked[0][1].transposed
+            hint = "leave out --source-transposed" if turned else "--source-transposed turns them, as EMNIST's"
+            say(f"the images of {asked[0][1].images} look transposed: {hint}")
     if not (pairs := dict.fromkeys(pair for pair in asked if pair[0].writer == "same")):
         return
     from mnist_seq_cli.engine.glyphs import check_bank

@@ -84,6 +84,7 @@ class SequenceDataset(RecipeSamples):
         invert: bool = False,
         source: str | PathLike[str] = "train",
         source_labels: str | PathLike[str] | None = None,
+        source_transposed: bool = False,
         writers: str | PathLike[str] | None = None,
         glyphs: GlyphRule = "any",
         writer: WriterRule = "any",

@@ -110,7 +110,7 @@ OTHER: dict[str, tuple[Any, list[str]]] = {
     "exclude_mislabeled": (True, ["--exclude-mislabeled"]),
     "seed": (77, ["--seed", "77"]),
 }
-NOT_TYPED = {"sequences", "source_labels", "writers", "pool", "writer_pool", "label_pool"}
+NOT_TYPED = {"sequences", "source_labels", "source_transposed", "writers", "pool", "writer_pool", "label_pool"}
 """Options whose values are files, and fields that are no options."""
 
 UNDER = {

@@ -165,9 +165,10 @@ def _of_file(path: Path, layer: Layer, has_splits: bool) -> Layer:
     custom = words.get("source", "train") not in BUNDLED_SOURCES
     if custom and "source" not in layer:
         raise RequestError(f"{path} is about custom images", hint="give them with `source` and `source_labels`")
-    if custom and "source_labels" in layer:
-        name = layer["source"]
-        if bank.load(bank.find(name, layer["source_labels"], writers=layer.get("writers"))).identity != words["source"]:
+    if custom and layer["source"] not in BUNDLED_SOURCES:
+        name, labels, writers = layer["source"], layer.get("source_labels"), layer.get("writers")
+        given = bank.find(name, labels, writers=writers, transposed=layer.get("source_transposed", False))
+        if bank.load(given).identity != words["source"]:
             raise RequestError(f"{path} is about other images than those in {name}", hint="give the same files")
     if has_splits:
         for name in ("pool", "writer_pool", "label_pool"):
@@ -211,7 +212,7 @@ def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> 
     source = source_of(request)
     spec = spec_of(output, request, form, source, overwrite=overwrite)
     terminal.say_unused(spec.recipe)
-    terminal.say_left_out((spec.recipe, source))
+    terminal.say_of_glyphs((spec.recipe, source))
     watch = terminal.bar(spec.samples, "strips", lambda completed: completed.record.samples)
     started = perf_counter()
     summary = build.build(output, spec, source, workers=workers, overwrite=overwrite, watch=watch)
@@ -228,7 +229,7 @@ def _stream(words: Layer) -> None:
     source = source_of(request)
     spec = spec_of(Path("-"), request, form, source, overwrite=True)
     terminal.say_unused(spec.recipe)
-    terminal.say_left_out((spec.recipe, source))
+    terminal.say_of_glyphs((spec.recipe, source))
     write_stdout(stream(spec, source), "tar")
     terminal.say(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
 
@@ -245,7 +246,7 @@ def _build_splits(output: Path, words: dict[str, Any], workers: int | None, over
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
     terminal.say_unused(*(split.spec.recipe for split in planned))
-    terminal.say_left_out(*((split.spec.recipe, split.source) for split in planned))
+    terminal.say_of_glyphs(*((split.spec.recipe, split.source) for split in planned))
     started = perf_counter()
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     done = splits.build(output, whole, planned, workers=workers, overwrite=overwrite, watch=watch)

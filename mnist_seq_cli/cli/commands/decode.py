@@ -106,6 +106,7 @@ class _Asked:
     source: str | None
     source_labels: str | None
     writers: str | None
+    source_transposed: bool
 
     @property
     def is_for_rows(self) -> bool:
@@ -117,7 +118,7 @@ class _Asked:
     @property
     def glyphs(self) -> Source | None:
         """The source that options name. Raises RequestError."""
-        return own_source(self.source, self.source_labels, self.writers)
+        return own_source(self.source, self.source_labels, self.writers, transposed=self.source_transposed)
 
     @property
     def is_for_strips(self) -> bool:

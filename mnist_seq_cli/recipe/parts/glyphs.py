@@ -48,7 +48,7 @@ class Glyphs:
     source: str = option(
         "train",
         NameOrPath("|".join((*BUNDLED_SOURCES, "IMAGES"))),
-        "MNIST file that glyphs come from, or a custom IDX image file.  [default: train]",
+        "MNIST file that glyphs come from, or custom ones: IDX, npz, folder.  [default: train]",
         basic=True,
     )
     glyphs: GlyphRule = option(
