@@ -18,10 +18,11 @@ from PIL import Image
 import mnist_seq_cli
 from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.mnist import bank
-from mnist_seq_cli.mnist.bank import BUNDLED_FILES
+from mnist_seq_cli.mnist.bank import BUNDLED_FILES, WRITERS_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "mnist_seq_cli"
+FILES = (*BUNDLED_FILES, WRITERS_FILE)
 
 
 class Installed(NamedTuple):
@@ -71,7 +72,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 def test_the_wheel_holds_every_module_and_the_data_and_nothing_else(wheel: Path) -> None:
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / PACKAGE).rglob("*.py")}
-    data = {f"{PACKAGE}/data/{name}" for name in ("README.md", *(file.name for file in BUNDLED_FILES))}
+    data = {f"{PACKAGE}/data/{name}" for name in ("README.md", *(file.name for file in FILES))}
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert names == modules | data | {f"{PACKAGE}/py.typed", f"{PACKAGE}/inspection/views/report.html"}
@@ -79,7 +80,7 @@ def test_the_wheel_holds_every_module_and_the_data_and_nothing_else(wheel: Path)
 
 def test_the_data_in_the_wheel_is_mnist_as_published(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        for file in BUNDLED_FILES:
+        for file in FILES:
             content = archive.read(f"{PACKAGE}/data/{file.name}")
             assert (len(content), hashlib.sha256(content).hexdigest()) == (file.size, file.sha256)
         readme = archive.read(f"{PACKAGE}/data/README.md")

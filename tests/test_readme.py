@@ -106,7 +106,7 @@ def run_line(mnistseq: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 # What is typed
 
 PRINTED = {
-    "mnistseq generate 3-1-4-1-5-9 --min 4 --seed 5 -o tests/readme/": "tests/readme/3-1-4-1-5-9.png\n",
+    "mnistseq generate 3-1-4-1-5-9 --writer same --min 4 --seed 7 -o tests/readme/": "tests/readme/3-1-4-1-5-9.png\n",
     "mnistseq generate 1-2-3 --min 0 --max 10 --width 100": "1-2-3.png\n",
     "mnistseq generate 2025 --max 6 --seed 7 -o year.png": "year.png\n",
     "mnistseq generate 0-7 --count 3 -o sevens/": "sevens/0-7_0.png\nsevens/0-7_1.png\nsevens/0-7_2.png\n",

@@ -61,7 +61,7 @@ def declared_options(*parts: type, without: tuple[str, ...] = ()) -> Callable[[C
             inherited = set().union(*(options_of(base) for base in part.__bases__ if base is not object))
             for name, declared in reversed(options_of(part).items()):
                 if declared.flag and name not in inherited and name not in without:
-                    heading = Glyphs.HEADING[0] if name == "source_labels" else part.HEADING[0]  # type: ignore[attr-defined]
+                    heading = (Glyphs if part is Request and name != "seed" else part).HEADING[0]  # type: ignore[attr-defined]
                     command = click_option(declared, heading)(command)
         return command
 
@@ -147,19 +147,26 @@ layout_option = grouped(
 
 
 def source_options(command: Command, *, multiple: bool = False) -> Command:
-    """Add --source and --source-labels, as the commands have them that read."""
-    labels = options_of(Request)["source_labels"]
-    command = grouped("--source-labels", multiple=multiple, metavar=labels.metavar, help=labels.help)(command)
+    """Add --source and the other options about custom glyphs, as the commands have them that read."""
+    transposed = options_of(Request)["source_transposed"]
+    command = grouped(transposed.flag, is_flag=True, help=transposed.help)(command)
+    for name in ("writers", "source_labels"):
+        declared = options_of(Request)[name]
+        command = grouped(declared.flag, multiple=multiple, metavar=declared.metavar, help=declared.help)(command)
     return grouped(
         "--source",
         multiple=multiple,
         metavar="|".join((*BUNDLED_SOURCES, "IMAGES")),
-        help="MNIST file that glyphs come from, or a custom IDX image file.  [default: as made; to read: all]",
+        help="MNIST file that glyphs come from, or custom ones.  [default: as made; to read: all]",
     )(command)
 
 
-def own_source(source: str | None, labels: str | None) -> Source | None:
+def own_source(
+    source: str | None, labels: str | None, writers: str | None, *, transposed: bool = False
+) -> Source | None:
     """Return the source that was typed, or None."""
     from mnist_seq_cli.mnist import bank
 
-    return None if source is None and labels is None else bank.find(source or "train", labels)
+    if not (source or labels or writers or transposed):
+        return None
+    return bank.find(source or "train", labels, writers=writers, transposed=transposed)

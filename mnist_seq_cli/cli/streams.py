@@ -64,8 +64,12 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def typed_sequences(path: str) -> Sequences:
-    """Return the sequences in a text file or a pipe, or in stdin for `-`. Raises RequestError, FormatError, OSError."""
+    """Return the sequences in a text file or a pipe, or in stdin for `-`: one a line, a table, or JSON lines.
+
+    Raises RequestError, FormatError, OSError.
+    """
     from mnist_seq_cli.inputs import open_once
+    from mnist_seq_cli.recipe.options.label_files import as_plain
     from mnist_seq_cli.recipe.options.sequences import blocks_in, read_sequences
     from mnist_seq_cli.storage.location import local_path
 
@@ -81,7 +85,7 @@ def typed_sequences(path: str) -> Sequences:
 
     try:
         with nullcontext(stdin()) if path == "-" else open_once(local_path(path, "read")) as file:
-            return read_sequences(blocks(file))
+            return read_sequences(as_plain(blocks(file)))
     except UnicodeDecodeError:
         raise FormatError(f"{name} is not text", hint="give one sequence a line") from None
 

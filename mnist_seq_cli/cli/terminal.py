@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from mnist_seq_cli.dataset.build import Summary
     from mnist_seq_cli.dataset.splits import Splits
+    from mnist_seq_cli.mnist.bank import Bank, Source
     from mnist_seq_cli.recipe.parts.glyphs import Glyphs
+    from mnist_seq_cli.recipe.recipe import Recipe
     from mnist_seq_cli.recipe.spec import Spec
 
 Item = TypeVar("Item")
@@ -94,6 +96,33 @@ def say_unused(*asked: Glyphs) -> None:
             "--exclude-mislabeled changes nothing: the known wrong labels are in MNIST's test file, "
             "and these images are made of its train file"
         )
+
+
+def say_of_glyphs(*asked: tuple[Recipe, Source]) -> None:
+    """Print what there is to know of glyphs: how many writers lack a digit, where all of a sequence are to be by one.
+
+    And custom images that look transposed.
+    """
+    if asked and asked[0][1].images is not None:
+        from mnist_seq_cli.mnist import bank
+
+        if bank.looks_transposed(bank.load(asked[0][1])):
+            turned = asked[0][1].transposed
+            hint = "leave out --source-transposed" if turned else "--source-transposed turns them, as EMNIST's"
+            say(f"the images of {asked[0][1].images} look transposed: {hint}")
+    if not (pairs := dict.fromkeys(pair for pair in asked if pair[0].writer == "same")):
+        return
+    from mnist_seq_cli.engine.glyphs import check_bank
+    from mnist_seq_cli.engine.writers import writers_of
+    from mnist_seq_cli.engine.writing import possible_digits
+    from mnist_seq_cli.mnist import bank
+
+    digits: dict[Bank, set[int]] = {}
+    for recipe, source in pairs:
+        digits.setdefault(check_bank(recipe, bank.load(source)), set()).update(possible_digits(recipe))
+    if missing := sum(writers_of(allowed).missing(some) for allowed, some in digits.items()):
+        whole = sum(len(writers_of(allowed).numbers) for allowed in digits)
+        say(f"{missing:,} of {whole:,} writers lack a digit: they write none of the sequences that have it")
 
 
 def on_terminal() -> bool:

@@ -11,11 +11,9 @@ from mnist_seq_cli.inspection.figures import Chart, chance, rate_text
 from mnist_seq_cli.inspection.look import examples, origins
 from mnist_seq_cli.inspection.overlap import listed
 from mnist_seq_cli.inspection.reports import KINDS, MnistReport
+from mnist_seq_cli.mnist.bank import bundled_writers
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from mnist_seq_cli.inspection.counts import Counts
     from mnist_seq_cli.inspection.findings import Findings
     from mnist_seq_cli.inspection.overlap import ComparisonReport
@@ -43,7 +41,7 @@ def show_findings(findings: Findings, asked: int | None) -> None:
     elif findings.score is not None:
         show_score(findings.score)
     if chosen is not None and len(chosen) == 1:
-        show_sample(chosen[0], origins(chosen[0], samples.source))
+        show_sample(chosen[0], samples.source)
     elif findings.score is not None:
         for strip, reading in findings.shown(count):
             known = "" if reading is None else f", read as {'-'.join(reading) or 'nothing'}"
@@ -58,7 +56,7 @@ def _show_strips(findings: Findings, count: int) -> None:
     samples = findings.samples
     if findings.report.kind == "strip":
         (strip,) = samples.chosen([0])
-        show_sample(strip, origins(strip, samples.source), drawn=count > 0)
+        show_sample(strip, samples.source, drawn=count > 0)
     elif findings.chosen is not None:
         for strip in findings.chosen:
             print_strip(strip.image, strip.caption)
@@ -135,14 +133,16 @@ def _show_chart(chart: Chart) -> None:
     print_table(chart.title, (chart.unit, "count", ""), rows)
 
 
-def show_sample(strip: Strip, glyphs: NDArray[np.uint8] | None, *, drawn: bool = True) -> None:
-    """Print one sample: its strip, what is known of each digit, and the MNIST digits that it is made of.
+def show_sample(strip: Strip, source: str, *, drawn: bool = True) -> None:
+    """Print one sample: its strip, what is known of each digit, and the digits of the `source` that it is made of.
 
     Both pictures are left out where nothing is `drawn`. Of one that was read approximately, it has how sure each is.
     """
     if drawn:
         print_strip(strip.image, strip.caption + (f", {strip.name}" if strip.name else ""))
+    glyphs = origins(strip, source)
     if strip.glyphs:
+        writers = [] if glyphs is None or strip.confidences else bundled_writers()[list(strip.glyphs)].tolist()
         columns: list[tuple[str, Sequence[str]]] = [
             ("digit", strip.text or ""),
             *([("sure", list(map(chance, strip.confidences)))] if strip.confidences else []),
@@ -151,6 +151,7 @@ def show_sample(strip: Strip, glyphs: NDArray[np.uint8] | None, *, drawn: bool =
             *([("gap", ["", *map(str, strip.gaps)])] if strip.gaps else []),
             ("ink at", [f"{box.x}, {box.y}" for box in strip.boxes]),
             ("ink", [f"{box.width}×{box.height}" for box in strip.boxes]),
+            *([("writer", list(map(str, writers)))] if writers else []),
         ]
         rows = zip(*(values for _, values in columns), strict=True)
         print_table("its digits, from left to right", [name for name, _ in columns], rows)

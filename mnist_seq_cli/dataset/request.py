@@ -20,7 +20,8 @@ from mnist_seq_cli.recipe.spec import Form, Spec
 
 def source_of(request: Request) -> Source:
     """Return the source of the glyphs and the background that a request names. Raises RequestError."""
-    return bank.find(request.source, request.source_labels, request.paper)
+    files = (request.source, request.source_labels, request.paper, request.writers)
+    return bank.find(*files, transposed=request.source_transposed)
 
 
 def resolved(request: Request, source: Source) -> Recipe:

@@ -1,10 +1,10 @@
-"""Owns splits: several datasets of one request, side by side, which share no glyph, or no sequence, or neither.
+"""Owns splits: several datasets of one request, side by side, which share no glyph, no writer, or no sequence.
 
     out/splits.json         what was asked for: the seed, the names and sizes, and what is not shared
     out/train/, out/val/    a dataset each, with metadata files of its own
 
-Nothing is compared to keep them apart: each split has its own part of the glyphs or the sequences, in proportion to its
-size, and parts do not overlap.
+Nothing is compared to keep them apart: each split has its own part of the glyphs, the writers or the sequences, in
+proportion to its size, and parts do not overlap.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from mnist_seq_cli.dataset.build import Summary, Watch
 from mnist_seq_cli.dataset.existing import check_store, clear
 from mnist_seq_cli.dataset.manifest import SPLITS_NAME, Location
 from mnist_seq_cli.dataset.request import resolved, source_of, spec_of
+from mnist_seq_cli.engine import writers
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.writing import possible_digits
 from mnist_seq_cli.errors import FormatError, RequestError
@@ -44,7 +45,7 @@ from mnist_seq_cli.storage import local
 from mnist_seq_cli.storage.location import PathOrStore, open_store
 from mnist_seq_cli.storage.store import STATE_NAME
 
-By = Literal["glyph", "label", "both"]
+By = Literal["glyph", "writer", "label", "both"]
 BY: tuple[By, ...] = get_args(By)
 
 MAX_SPLITS = 1_000
@@ -135,19 +136,27 @@ def _parts(sizes: Mapping[str, int], whole: int) -> dict[str, Pool]:
     if len(set(ends)) < len(ends):
         if whole < len(sizes):
             raise RequestError(
-                f"{len(sizes)} splits need as many sequences, or glyphs of each digit, and there are only {whole}",
+                f"{len(sizes)} splits need as many sequences, writers or glyphs of a digit, and there are only {whole}",
                 hint="fewer splits",
             )
         ends = [number + (whole - len(sizes)) * end // total for number, end in enumerate(low)]
     return {name: (first, last, whole) for name, first, last in zip(sizes, ends, ends[1:], strict=False)}
 
 
-def _glyph_pools(sizes: Mapping[str, int], recipe: Recipe, source: Source, *, has_test: bool) -> dict[str, Pool]:
-    """Return the part of the glyphs that each split takes; with `has_test` the split of that name has its own file."""
-    counts = bank.load(source).counts
+def _glyph_pools(
+    sizes: Mapping[str, int], recipe: Recipe, source: Source, by: By, *, has_test: bool
+) -> dict[str, Pool]:
+    """Return the part of the glyphs, or of the writers, that each split takes.
+
+    With `has_test` the split of that name has its own file.
+    """
+    glyphs = bank.load(source)
+    counts = [int(glyphs.counts[digit]) for digit in possible_digits(recipe)]
+    if by == "writer":
+        counts = [int(np.count_nonzero(writers.complete(glyphs)))]
     shared = {name: size for name, size in sizes.items() if not (has_test and name == "test")}
     own = dict.fromkeys(sizes, EVERYTHING)
-    return own | pools(shared, (int(counts[digit]) for digit in possible_digits(recipe))) if shared else own
+    return own | pools(shared, counts) if shared else own
 
 
 def _label_pools(sizes: Mapping[str, int], recipe: Recipe) -> dict[str, Pool]:
@@ -191,9 +200,10 @@ def plan(
     """Return the spec of each split of a request. Nothing is written.
 
     By "glyph", a split named `test` samples from MNIST's test file, and the others from parts of its train file; where
-    a source was asked for (`has_source`) all of them sample from parts of that. By "label", parts of the sequences are
-    written, with any glyphs of the source; by "both", both. Without a seed that of an earlier run is taken, or one is
-    sampled. Raises RequestError for what cannot be, and for a directory that holds something else.
+    a source was asked for (`has_source`) all of them sample from parts of that. By "writer", parts have other writers.
+    By "label", parts of the sequences are written, with any glyphs of the source; by "both", both. Without a seed that
+    of an earlier run is taken, or one is sampled. Raises RequestError for what cannot be, and for a directory that
+    holds something else.
     """
     seed = draw_seed() if request.seed is None else request.seed
     splits = _continued(directory, Splits(seed, by, sizes), request.seed is None, overwrite)
@@ -203,21 +213,22 @@ def plan(
         request = replace(request, source="train")
     recipe = resolved(request, whole := source_of(request))
     everything = dict.fromkeys(sizes, EVERYTHING)
-    labels = everything if by == "glyph" else _label_pools(sizes, recipe)
-    glyphs = everything if by == "label" else _glyph_pools(sizes, recipe, whole, has_test=has_test)
+    labels = _label_pools(sizes, recipe) if by in ("label", "both") else everything
+    glyphs = everything if by == "label" else _glyph_pools(sizes, recipe, whole, by, has_test=has_test)
     planned = []
     for name, size in sizes.items():
         listed, label_pool = request.sequences, request.label_pool
-        if by != "glyph" and listed:
+        if by in ("label", "both") and listed:
             listed = _part_of(listed, labels[name])
-        elif by != "glyph":
+        elif by in ("label", "both"):
             label_pool = labels[name]
         one = replace(
             request,
             source=names[name],
             seed=seed_of(splits.seed, name),
             sequences=listed,
-            pool=glyphs[name],
+            pool=EVERYTHING if by == "writer" else glyphs[name],
+            writer_pool=glyphs[name] if by == "writer" else EVERYTHING,
             label_pool=label_pool,
         )
         source = source_of(one)
@@ -317,9 +328,10 @@ def shared(by: By, recipes: Mapping[str, Recipe]) -> list[str]:
     written = {name: recipe.sequences for name, recipe in recipes.items()}
     found = []
     for one, other in combinations(recipes, 2):
-        if by != "label" and not _glyphs_apart(recipes[one], recipes[other]):
-            found.append(f"{one} and {other} may share glyphs: their recipes draw from the same ones")
-        if by != "glyph" and not (
+        if by != "label" and not _glyphs_apart(recipes[one], recipes[other], by):
+            what = "writers" if by == "writer" else "glyphs"
+            found.append(f"{one} and {other} may share {what}: their recipes draw from the same ones")
+        if by in ("label", "both") and not (
             written[one].isdisjoint(written[other])
             if written[one] and written[other]
             else _sequences_apart(recipes[one], recipes[other])
@@ -328,10 +340,11 @@ def shared(by: By, recipes: Mapping[str, Recipe]) -> list[str]:
     return found
 
 
-def _glyphs_apart(one: Recipe, other: Recipe) -> bool:
+def _glyphs_apart(one: Recipe, other: Recipe, by: By) -> bool:
     if one.source != other.source:
-        return {one.source, other.source} == {"train", "test"}
-    return _pools_apart(one.pool, other.pool)
+        return {one.source, other.source} == {"train", "test"}  # which no writer has both been in
+    apart = _pools_apart(one.writer_pool, other.writer_pool)
+    return apart if by == "writer" else apart or _pools_apart(one.pool, other.pool)
 
 
 def _sequences_apart(one: Recipe, other: Recipe) -> bool:

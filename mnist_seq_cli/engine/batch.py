@@ -199,7 +199,8 @@ class Batch(Annotations):
 
 def sampled_names(recipe: Recipe) -> tuple[str, ...]:
     """Return the names in `Annotations.sampled`: what differs from sample to sample, beside glyphs and boxes."""
-    return (*(["gaps"] if recipe.min_gap < recipe.max_gap else []), *recipe.sampled_ranges)
+    gaps, writer = recipe.min_gap < recipe.max_gap, recipe.writer == "same"
+    return (*["gaps"] * gaps, *recipe.sampled_ranges, *["writer"] * writer)
 
 
 def nothing(recipe: Recipe, first: int, *, masks: bool = False) -> Batch:

@@ -138,7 +138,7 @@ def _each(made: Callable[[slice], Annotations], runs: Iterator[slice], samples: 
 def _run(recipe: Recipe, bank: Bank, samples: Numbers) -> tuple[Annotations, WarpedGlyphs | None]:
     """Return the annotations of a run of samples, and the glyphs where their shapes are not those of the bank."""
     digits, lengths = sequences(recipe, samples)
-    glyphs = choose(recipe, bank, digits, samples)
+    glyphs = choose(recipe, bank, digits, lengths, samples)
     ink, gaps = bank.ink(glyphs), placement.gaps(recipe, samples)
     sampled: dict[str, NDArray[Any]] = {"gaps": gaps} if recipe.min_gap < recipe.max_gap else {}
     warped = None
@@ -169,6 +169,8 @@ def _run(recipe: Recipe, bank: Bank, samples: Numbers) -> tuple[Annotations, War
         from mnist_seq_cli.engine.background import contrasts
 
         sampled["contrast"] = contrasts(recipe, samples)
+    if recipe.writer == "same":
+        sampled["writer"] = bank.written_by(glyphs[:, 0])
     chosen = None if isinstance(samples, range) else samples
     arrays = (digits.astype(np.uint8), lengths, glyphs, x, y, boxes, widths)
     return Annotations(int(samples[0]), *arrays, sampled=sampled, chosen=chosen), warped

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.random_words import Numbers, bounded_integers, words
+from mnist_seq_cli.engine.writers import by_one_writer, of_writers, require_writer
 from mnist_seq_cli.engine.writing import occurrences, possible_digits
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.bank import MISLABELED, Bank
@@ -18,8 +19,12 @@ from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, Pool
 from mnist_seq_cli.recipe.recipe import Recipe
 
 
-def choose(recipe: Recipe, bank: Bank, digits: NDArray[np.int64], samples: Numbers) -> NDArray[np.int32]:
-    """Return the id of a glyph for each digit of samples: int32 (n, length), as `digits`."""
+def choose(
+    recipe: Recipe, bank: Bank, digits: NDArray[np.int64], lengths: NDArray[np.int32], samples: Numbers
+) -> NDArray[np.int32]:
+    """Return the id of a glyph for each digit of samples: int32 (n, length), as `digits`, of which `lengths` count."""
+    if recipe.writer == "same":
+        return by_one_writer(recipe, bank, digits, lengths, samples)
     if recipe.glyphs == "once":
         return without_replacement(bank, digits, occurrences(recipe, samples), recipe.seed)
     return pick(bank, digits, words(recipe.seed, "glyph", samples, recipe.length))
@@ -75,10 +80,13 @@ def check_bank(recipe: Recipe, bank: Bank) -> Bank:
                 f"the recipe is for ink of at most {recipe.ink_height}×{recipe.ink_width} px, "
                 f"and the source has {height}×{width} px"
             )
-    allowed = part(bank, recipe.pool)
+    allowed = of_writers(part(bank, recipe.pool), bank, recipe.writer_pool)
     if recipe.exclude_mislabeled:
         allowed = without(allowed, MISLABELED)
-    require(allowed, possible_digits(recipe))
+    digits = possible_digits(recipe)
+    require(allowed, digits)
+    if recipe.writer == "same":
+        require_writer(allowed, digits)
     return allowed
 
 

@@ -47,7 +47,7 @@ def layout(spec: Spec) -> list[npz.Member]:
         "y": ("<i4", (recipe.length,)),
         "boxes": ("<i4", (recipe.length, 4)),
     }
-    shapes: dict[str, tuple[int, ...]] = {"gaps": (recipe.length - 1,), "contrast": ()}
+    shapes: dict[str, tuple[int, ...]] = {"gaps": (recipe.length - 1,), "contrast": (), "writer": ()}
     for name in sampled_names(recipe):
         arrays[name] = "<f4" if name in _FRACTIONS else "<i4", shapes.get(name, (recipe.length,))
     if spec.masks:

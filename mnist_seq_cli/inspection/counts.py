@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inspection.figures import Chart, binned
+from mnist_seq_cli.mnist.bank import TEST_SIZE, TRAIN_SIZE, bundled_writers
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import NO_GAP, Strip
 
@@ -28,10 +30,11 @@ class Counts(NamedTuple):
 
     `lengths` counts samples by number of digits, `digits` counts digits, `positions` counts them by position. `gaps`
     counts the gaps that were sampled by their width in px, and is None where none is known. `glyphs` are how many
-    `different` ones `samples` samples use, how many are used so many times (`times`), and which are used `most` (id,
-    times). `ink` is the part of a strip that is ink over `samples` samples, of which some may be `unreadable`, and
-    their number by whole `percent`; `sizes` are the different (height, width) of these, in px. `ctc_steps` are the
-    fewest steps in which CTC can write every label: a digit each, and a blank between equal neighbours.
+    `different` ones `samples` samples use, by how many `writers` (None where these are not known), how many are used so
+    many times (`times`), and which are used `most` (id, times). `ink` is the part of a strip that is ink over `samples`
+    samples, of which some may be `unreadable`, and their number by whole `percent`; `sizes` are the different (height,
+    width) of these, in px. `ctc_steps` are the fewest steps in which CTC can write every label: a digit each, and a
+    blank between equal neighbours.
     """
 
     samples: int
@@ -60,7 +63,8 @@ class Counts(NamedTuple):
             part = "" if glyphs["samples"] == self.samples else f" in {glyphs['samples']:,} samples"
             times = max(map(int, glyphs["times"]))
             often = {1: "once", 2: "up to twice"}.get(times, f"up to {times:,} times")
-            facts.append(("glyphs", f"{glyphs['different']:,} different ones{part}, each used {often}"))
+            writers = "" if glyphs["writers"] is None else f" by {glyphs['writers']:,} writers"
+            facts.append(("glyphs", f"{glyphs['different']:,} different ones{writers}{part}, each used {often}"))
         return facts
 
     def charts(self, bars: int) -> list[Chart]:
@@ -103,7 +107,7 @@ def count(samples: Samples) -> Counts:
         digits=labels.positions.sum(axis=0).tolist(),
         positions=labels.positions.tolist(),
         gaps={str(gap): n for gap, n in sorted(gaps.items())} or None,
-        glyphs=glyphs.to_json() if glyphs.samples else None,
+        glyphs=glyphs.to_json(samples.source) if glyphs.samples else None,
         ink=ink.to_json() if ink.values or ink.unreadable else None,
         ctc_steps=labels.steps,
     )
@@ -159,13 +163,15 @@ class _GlyphUse:
         uses[: len(self._uses)] += self._uses
         self._uses = uses
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts as JSON values."""
+    def to_json(self, source: str) -> dict[str, Any]:
+        """Return the counts as JSON values; `source` names the bank that the glyphs are of, where that is known."""
         used = self._uses[self._uses > 0]
+        known = source in BUNDLED_SOURCES and len(self._uses) == TRAIN_SIZE + TEST_SIZE
         most = np.argsort(-self._uses, kind="stable")[: min(_MOST, len(used))]
         return {
             "samples": self.samples,
             "different": len(used),
+            "writers": len(np.unique(bundled_writers()[self._uses > 0])) if known else None,
             "times": {str(times): n for times, n in tally(used).items()},
             "most": [[int(glyph), int(self._uses[glyph])] for glyph in most],
         }

@@ -9,7 +9,7 @@ from mnist_seq_cli import formats
 from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.recipe.options.option import options_of
 from mnist_seq_cli.recipe.parts.appearance import RANGE_UNITS
-from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, EVERYTHING
 from mnist_seq_cli.recipe.parts.placement import FULL
 from mnist_seq_cli.recipe.recipe import Recipe
 
@@ -20,7 +20,7 @@ IN_WORDS = {
     *("seed", "length", "lengths", "digits", "repeat", "sequences", "shuffle", "pattern", "per_label", "check"),
     *("spacing", "min_gap", "max_gap", "width", "source", "glyph_height", "glyph_width", "invert"),
     *("crop", "height", "fit", "align", "margin", "jitter_x", "jitter_y", "paper", "noise", *RANGE_UNITS),
-    *("ink_height", "ink_width", "exclude_mislabeled", "glyphs", "pool", "label_pool"),
+    *("ink_height", "ink_width", "exclude_mislabeled", "glyphs", "writer", "pool", "writer_pool", "label_pool"),
 }
 """The fields of a recipe that have words of their own here; any other is shown as it was declared."""
 
@@ -124,9 +124,11 @@ def source(recipe: Recipe) -> str:
     text = recipe.source
     if size != (28, 28):
         text += f", glyphs of {size[0]}×{size[1]} px, ink of at most {recipe.ink_width}×{recipe.ink_height} px"
-    for (low, high, whole), what in ((recipe.pool, "glyphs"), (recipe.label_pool, "sequences")):
+    pools = {"glyphs": recipe.pool, "writers": recipe.writer_pool, "sequences": recipe.label_pool}
+    for what, (low, high, whole) in pools.items():
         text += f", {what} {low / whole:.1%} to {high / whole:.1%}" if (low, high) != (0, whole) else ""
     text += ", without known wrong labels" if recipe.exclude_mislabeled else ""
+    text += ", each sequence by one hand" if recipe.writer == "same" else ""
     return text + (", each glyph once" if recipe.glyphs == "once" else "")
 
 
@@ -143,6 +145,7 @@ def command(spec: Spec, directory: str, output: str = "again/") -> str:
     words = ["mnistseq", "dataset", "--recipe", f"{directory.rstrip('/')}/recipe.json", "-n", str(spec.samples)]
     if spec.recipe.source not in BUNDLED_SOURCES:
         words += ["--source", "IMAGES", "--source-labels", "LABELS"]
+        words += ["--writers", "WRITERS"] * (spec.recipe.writer == "same" or spec.recipe.writer_pool != EVERYTHING)
     words += ["--paper", "PICTURE"] * spec.recipe.has_custom_background
     words += [*formats.option(spec.format).split(), "--compression", spec.compression]
     words += ["--shard-size", str(spec.shard_size), *(["--masks"] if spec.masks else [])]

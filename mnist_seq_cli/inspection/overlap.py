@@ -16,11 +16,11 @@ from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Bank, Source
 from mnist_seq_cli.recipe.options.notation import format_sequence
-from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, EVERYTHING
 from mnist_seq_cli.samples.stored import StoredDataset
 from mnist_seq_cli.storage.location import PathOrStore
 
-Kind = Literal["glyph", "label", "image"]
+Kind = Literal["glyph", "label", "image", "writer"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 EXAMPLES = 10
@@ -33,8 +33,9 @@ Watch = Callable[[Iterable[Batch]], Iterable[Batch]]
 class Shared:
     """How many things of a kind are in both datasets, each counted once, and the first of them.
 
-    Glyphs are listed by id, sequences as 0-0-4-2, images as [number of a sample in one, in the other]. `known` is false
-    where it is not known, for glyphs of different files or without ids; then `shared` is 0.
+    Glyphs are listed by id, writers by number, sequences as 0-0-4-2, images as [number of a sample in one, in the
+    other]. `known` is false where it is not known, for glyphs of different files or without ids, and for writers of
+    custom glyphs; then `shared` is 0.
     """
 
     shared: int
@@ -44,7 +45,10 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonReport:
-    """What two datasets have in common; `may_share` are the kinds of which that is no problem."""
+    """What two datasets have in common; `may_share` are the kinds of which that is no problem.
+
+    That they share writers is one where their recipes are about different parts of them.
+    """
 
     kind: ClassVar[Literal["comparison"]] = "comparison"
     path: str
@@ -53,6 +57,7 @@ class ComparisonReport:
     glyphs: Shared
     labels: Shared
     images: Shared
+    writers: Shared
     may_share: list[str]
 
     @property
@@ -62,6 +67,7 @@ class ComparisonReport:
             ("glyph", "glyphs", self.glyphs),
             ("label", "sequences", self.labels),
             ("image", "identical images", self.images),
+            ("writer", "writers", self.writers),
         ]
 
     @property
@@ -108,8 +114,9 @@ def compare(
     swapped = len(other) < len(one)
     banks = _banks([one, other], sources)
     names = _names(*banks) if sources else (None, None)
-    known = _space(one) == _space(other) or (bool(sources) and None not in banks)
-    stored = [_Stored(*each) for each in zip((one, other), banks, names, strict=True)]
+    of_one_space = _space(one) == _space(other)
+    known = of_one_space or (bool(sources) and None not in banks)
+    stored = [_Stored(*each, set()) for each in zip((one, other), banks, names, strict=True)]
     comparison = _Comparison()
     smaller = True
     for batch in watch(_batches(*(reversed(stored) if swapped else stored))):
@@ -118,6 +125,7 @@ def compare(
             comparison.compare(batch)
         else:
             comparison.add(batch)
+    by_recipe = any(data.recipe.writer_pool != EVERYTHING for data in (one, other))
     return ComparisonReport(
         path=str(path),
         against=str(against),
@@ -125,7 +133,8 @@ def compare(
         glyphs=comparison.glyphs() if known else Shared(0, [], known=False),
         labels=comparison.labels(),
         images=comparison.images(swapped),
-        may_share=[kind for kind in KINDS if kind in may_share],
+        writers=_writers(*stored) if of_one_space else Shared(0, [], known=False),
+        may_share=[kind for kind in KINDS if kind in may_share or (kind == "writer" and not by_recipe)],
     )
 
 
@@ -135,11 +144,15 @@ def _space(data: StoredDataset) -> str:
 
 
 class _Stored(NamedTuple):
-    """A dataset, the bank of its glyphs where that is known, and the name of each image of the bank, int64 (n,)."""
+    """A dataset, the bank of its glyphs where that is known, and the name of each image of the bank, int64 (n,).
+
+    `writers` are those of the glyphs that were seen.
+    """
 
     data: StoredDataset
     bank: Bank | None
     names: NDArray[np.int64] | None
+    writers: set[int]
 
 
 def _banks(stored: Sequence[StoredDataset], sources: Sequence[Source]) -> list[Bank | None]:
@@ -172,17 +185,27 @@ def _batches(*stored: _Stored) -> Iterator[Batch]:
 
     Where images of glyphs have names, these are in place of their ids. Raises FormatError for ids of no image.
     """
-    for data, glyphs, names in stored:
+    for data, glyphs, names, writers in stored:
         for batch in data.stream():
             ids = batch.glyphs
             if glyphs is not None and (ids < 0).all():
                 ids = compose.annotate(data.recipe, glyphs, batch.first, batch.first + len(batch)).glyphs
+            if glyphs is not None and glyphs.knows_writers:
+                writers.update(np.unique(glyphs.written_by(ids[ids >= 0])).tolist())
             if glyphs is not None and names is not None:
                 rows = ids.astype(np.int64) - glyphs.first_id
                 if rows.max() >= len(names) or (rows[ids >= 0] < 0).any():
                     raise FormatError(f"{data.path} has glyphs that its source does not have")
                 ids = np.where(ids >= 0, names[rows.clip(0)], ABSENT)
             yield batch if ids is batch.glyphs else replace(batch, glyphs=ids)
+
+
+def _writers(one: _Stored, other: _Stored) -> Shared:
+    """Return the writers in both."""
+    if not (one.writers and other.writers):
+        return Shared(0, [], known=False)
+    both = sorted(one.writers & other.writers)
+    return Shared(len(both), both[:EXAMPLES])
 
 
 class _Comparison:

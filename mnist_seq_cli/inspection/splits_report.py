@@ -63,6 +63,7 @@ class SplitsReport:
         """Return the facts on the splits as a whole, in words."""
         kept, lost = {
             "glyph": ("no glyph is", "glyphs"),
+            "writer": ("no writer is", "writers"),
             "label": ("no sequence is", "sequences"),
             "both": ("no glyph and no sequence is", "glyphs or sequences"),
         }[self.by]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b, sha256
 from math import gcd
 from os import PathLike, fspath
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs.file_array import blocks_of
-from mnist_seq_cli.errors import FormatError, OutputError, RequestError
-from mnist_seq_cli.mnist import idx
+from mnist_seq_cli.errors import OutputError, RequestError
+from mnist_seq_cli.mnist import custom
+from mnist_seq_cli.mnist.custom import read_pair, read_writers
 from mnist_seq_cli.recipe.parts.appearance import PAPERS
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, GlyphFacts
 
@@ -32,7 +33,7 @@ label errors in test sets destabilize machine learning benchmarks", NeurIPS 2021
 
 
 class BundledFile(NamedTuple):
-    """One of the four MNIST files: its name, its size in bytes, and the SHA-256 that it was published with."""
+    """One of the bundled files: its name, its size in bytes, and the SHA-256 that it was published with."""
 
     name: str
     size: int
@@ -49,19 +50,31 @@ BUNDLED_FILES = (
     ),
     BundledFile("t10k-labels-idx1-ubyte", 10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
 )
+"""The four files of MNIST."""
+
+WRITERS_FILE = BundledFile(
+    "writers-idx1-short.gz", 65_195, "111f6285faea61d11f9ce8d6af4f60030397047e85ef693812c7b0d67d9eddac"
+)
+"""The number of the writer of each glyph, by id."""
+
+STUDENTS = 2_100
+"""The first number of a student; below are those of census employees (the partitions of NIST's Special Database 19)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where glyphs come from: `name` for the bundled MNIST, or two IDX files of a custom source.
 
-    `background` is a picture that strips lie on, if they do.
+    An npz file is both, and `name` the part of it, "train" or "test". `background` is a picture that strips lie on, if
+    they do; `writers` tells who wrote each digit of a custom source. Its images may be `transposed`.
     """
 
     name: str = "train"
     images: Path | None = None
     labels: Path | None = None
     background: Path | None = None
+    writers: Path | None = None
+    transposed: bool = False
 
     def __post_init__(self) -> None:
         if (self.images is None) != (self.labels is None):
@@ -69,7 +82,7 @@ class Source:
         if self.images is None and self.name not in BUNDLED_SOURCES:
             raise RequestError(
                 f"no bundled source is called {self.name!r}",
-                hint=f"take {', '.join(BUNDLED_SOURCES)}, or give an IDX image file and its label file",
+                hint=f"take {', '.join(BUNDLED_SOURCES)}, or give an IDX image file, a folder of them or an npz file",
             )
 
 
@@ -79,14 +92,25 @@ class Bank:
     `height` and `width` are those of a glyph in px; `labels` uint8 (n,); `counts` int64 (10,), the glyphs of each
     digit; `identity` names the content in a recipe: "train", "test", "all" or "sha256:…". Glyph ids are
     `first_id` to `first_id` + n - 1; `by_digit` int32 holds them sorted by digit, those of a digit from `starts` int64
-    (10,) on, in order. `name` stands for the bank in messages.
+    (10,) on, in order. With `transposed` the rows of `images` are the columns of glyphs. `writers`, which is called
+    when they are needed, returns who wrote each glyph, int32 (n,).
+    `name` stands for the bank in messages.
     """
 
     def __init__(
-        self, images: Sequence[NDArray[np.uint8]], labels: NDArray[np.uint8], *, identity: str, first_id: int = 0
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        labels: NDArray[np.uint8],
+        *,
+        identity: str,
+        first_id: int = 0,
+        writers: Callable[[], NDArray[np.int32]] | None = None,
+        transposed: bool = False,
     ) -> None:
         self._parts = [part.reshape(len(part), -1) for part in images]
-        self.height, self.width = (int(size) for size in images[0].shape[1:])
+        sizes = [int(size) for size in images[0].shape[1:]]
+        self.height, self.width = reversed(sizes) if transposed else sizes
+        self._transposed = transposed
         self.labels = labels
         self.identity = identity
         self.first_id = first_id
@@ -95,6 +119,7 @@ class Bank:
         self.by_digit = np.argsort(labels, kind="stable").astype(np.int32) + np.int32(first_id)
         self._ink = np.full((len(labels), 4), _UNKNOWN, dtype=np.int32)
         self._ink_lock = Lock()
+        self._writers = writers
         self.name = "the source"
 
     def narrowed(self, glyphs: Sequence[NDArray[np.int32]], name: str) -> Self:
@@ -128,6 +153,8 @@ class Bank:
             here = np.flatnonzero((rows >= start) & (rows < start + len(part)))
             out[here] = part[rows[here] - start]
             start += len(part)
+        if self._transposed:
+            out[:] = out.reshape(-1, self.width, self.height).swapaxes(1, 2).reshape(out.shape)
 
     def images(self, glyphs: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the images of the glyphs with these ids, ink 255 on paper 0: uint8 (n, height, width)."""
@@ -154,11 +181,31 @@ class Bank:
                 boxes = self._ink.take(rows, axis=0)
         return boxes
 
+    @property
+    def knows_writers(self) -> bool:
+        """Whether it is known who wrote the glyphs."""
+        return self._writers is not None
+
+    @cached_property
+    def writers(self) -> NDArray[np.int32]:
+        """The number of the writer of each glyph, int32 (n,). Raises RequestError where that is not known."""
+        if self._writers is None:
+            raise RequestError(
+                "it is not known who wrote the digits of a custom source",
+                hint="tell it with `writers`, an IDX file with a number for each image",
+            )
+        return self._writers()
+
+    def written_by(self, glyphs: NDArray[Any]) -> NDArray[np.int32]:
+        """Return the writers of the glyphs with these ids: int32, of the same shape. Raises RequestError."""
+        return self.writers.take(np.asarray(glyphs) - self.first_id)
+
     def sums(self) -> list[bytes]:
         """Return a sum of 16 bytes of each image and its size, in order: equal for equal images, in practice only."""
         size = b"%d:" % self.width
-        rows = (row for part in self._parts for block in blocks_of(part) for row in block)
-        return [blake2b(size + row.tobytes(), digest_size=16).digest() for row in rows]
+        ids = range(self.first_id, self.first_id + len(self))
+        blocks = (self.images(np.array(ids[start : start + 4096])) for start in range(0, len(ids), 4096))
+        return [blake2b(size + image.tobytes(), digest_size=16).digest() for block in blocks for image in block]
 
     @property
     def facts(self) -> GlyphFacts:
@@ -200,20 +247,35 @@ def find(
     source: str | PathLike[str],
     labels: str | PathLike[str] | None = None,
     paper: str | PathLike[str] = "plain",
+    writers: str | PathLike[str] | None = None,
+    *,
+    transposed: bool = False,
 ) -> Source:
-    """Return the source that goes by this name, or that is in these two IDX files. Raises RequestError.
+    """Return the source that goes by this name, or that is in these two IDX files. Raises RequestError, OSError.
 
-    `paper` is a kind of background, which is none of the source's, or a picture.
+    Without `labels` it may be a folder, an npz file, or images with their labels beside (`custom.files_at`). `paper` is
+    a kind of background, which is none of the source's, or a picture; `writers` is a third IDX file.
     """
     background = None if paper in PAPERS else Path(paper).absolute()
+    if writers is not None and source in BUNDLED_SOURCES:
+        raise RequestError(
+            f"`writers` {fspath(writers)} is for a custom source, and `source` is {fspath(source)}",
+            hint="leave it out: who wrote MNIST's digits is known",
+        )
+    if transposed and source in BUNDLED_SOURCES:
+        raise RequestError("`source_transposed` is for a custom source", hint="MNIST's own digits are upright")
+    hands = None if writers is None else Path(writers).absolute()
     if labels is None:
-        return Source(fspath(source), background=background)
+        path, part = custom.parted(fspath(source))
+        if source in BUNDLED_SOURCES or not path.exists():
+            return Source(fspath(source), background=background)
+        return Source(part, *custom.files_at(path, part), background, hands, transposed)
     if source in BUNDLED_SOURCES:
         raise RequestError(
             f"`source_labels` {fspath(labels)} is for a custom source, and `source` is {fspath(source)}",
             hint=f"give the images with `source`; a file of that name is ./{fspath(source)}",
         )
-    return Source("own", Path(source).absolute(), Path(labels).absolute(), background)
+    return Source("own", Path(source).absolute(), Path(labels).absolute(), background, hands, transposed)
 
 
 def load(source: Source) -> Bank:
@@ -234,7 +296,7 @@ def read(source: Source) -> Bank:
         directory = bundled_directory()
         files = {"train": BUNDLED_FILES[:2], "test": BUNDLED_FILES[2:], "all": BUNDLED_FILES}[source.name]
         pairs = [
-            _read_pair(directory / images.name, directory / labels.name, mapped=True)
+            read_pair(directory / images.name, directory / labels.name, mapped=True)[:2]
             for images, labels in zip(files[::2], files[1::2], strict=True)
         ]
         return Bank(
@@ -242,46 +304,52 @@ def read(source: Source) -> Bank:
             np.concatenate([labels for _, labels in pairs]),
             identity=source.name,
             first_id=TRAIN_SIZE if source.name == "test" else 0,
+            writers=lambda: bundled_writers()[_ROWS[source.name]],
         )
-    images, labels = _read_pair(source.images, source.labels)
-    digest = sha256(f"{images.shape}".encode())
-    for array in (images, labels):
+    images, labels, writers = read_pair(source.images, source.labels, source.name)
+    if source.writers is not None:
+        writers = read_writers(source.writers, len(images))
+    digest = sha256(f"{images.shape}{' transposed' * source.transposed}".encode())
+    for array in (images, labels, *([] if writers is None else [writers.astype("<i4")])):
         for block in blocks_of(array):
             digest.update(block.data)
-    return Bank([images], labels, identity=f"sha256:{digest.hexdigest()}")
+    known = None if writers is None else lambda: writers
+    identity = f"sha256:{digest.hexdigest()}"
+    return Bank([images], labels, identity=identity, writers=known, transposed=source.transposed)
 
 
 _read_once = lru_cache(maxsize=4)(read)
+_ROWS = {"train": slice(TRAIN_SIZE), "test": slice(TRAIN_SIZE, None), "all": slice(None)}
+
+
+@lru_cache(maxsize=1)
+def bundled_writers() -> NDArray[np.int32]:
+    """Return the number of the writer of each glyph of MNIST, by id: int32 (70000,). Raises as `read` does."""
+    return read_writers(bundled_directory() / WRITERS_FILE.name, TRAIN_SIZE + TEST_SIZE)
+
+
+def looks_transposed(bank: Bank) -> bool:
+    """Return whether the images of a custom bank look as if their rows were columns, as those of EMNIST do.
+
+    The mean of each digit is held against that of MNIST.
+    """
+    if bank.identity in BUNDLED_SOURCES or (bank.height, bank.width) != (28, 28):
+        return False
+    shared = np.flatnonzero(bank.counts)
+    means, known = (
+        np.stack([each.images(each.glyphs_of(digit)[:200]).mean(axis=0) for digit in shared.tolist()])
+        for each in (bank, load(Source("train")))
+    )
+    upright, turned = (
+        np.corrcoef(means.reshape(-1), other.reshape(-1))[0, 1] for other in (known, known.swapaxes(1, 2))
+    )
+    return bool(turned > upright + 0.1)
 
 
 def bundled_directory() -> Path:
     """Return the directory of the MNIST files: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     for directory in (package / "data", package.parent / "data"):
-        if all((directory / file.name).is_file() for file in BUNDLED_FILES):
+        if all((directory / file.name).is_file() for file in (*BUNDLED_FILES, WRITERS_FILE)):
             return directory
     raise OutputError("the MNIST files that belong to mnistseq are missing", hint="install it again")
-
-
-def _read_pair(
-    image_path: Path, label_path: Path, *, mapped: bool = False
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    images, labels = idx.read(image_path, mapped=mapped), np.asarray(idx.read(label_path, mapped=mapped))
-    if images.ndim == 1 and labels.ndim == 3:
-        raise FormatError(
-            f"{image_path} holds labels and {label_path} holds images", hint="give them the other way round"
-        )
-    if images.ndim != 3 or images.dtype != np.uint8:
-        raise FormatError(f"{image_path} holds {_describe(images)}", hint="images are uint8 with three dimensions")
-    if labels.ndim != 1 or labels.dtype != np.uint8:
-        raise FormatError(f"{label_path} holds {_describe(labels)}", hint="labels are uint8 with one dimension")
-    if len(images) != len(labels):
-        raise FormatError(f"{image_path} holds {len(images)} images, and {label_path} {len(labels)} labels")
-    if labels.max() > 9:
-        row = int(np.argmax(labels > 9))
-        raise FormatError(f"{label_path} has the label {labels[row]} at {row}", hint="digits are 0 to 9")
-    return images, labels
-
-
-def _describe(array: NDArray[Any]) -> str:
-    return f"{array.dtype.newbyteorder('=')} values of shape {'×'.join(map(str, array.shape))}"

@@ -178,11 +178,18 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
         return len(self.sequences) or None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as JSON values, every field of it, so that nothing depends on a later default.
+        """Return the recipe as JSON values, so that nothing depends on a later default.
+
+        Fields that are younger than the first version are there where they differ from the value that they were born
+        with: a new option changes neither the file nor the fingerprint of a recipe that there is.
 
         From 10,000 `sequences` on these are a reference to a file with them: `sequences.text()`.
         """
-        values = {name: each.json_of(getattr(self, name)) for name, each in options_of(type(self)).items()}
+        values = {
+            name: each.json_of(getattr(self, name))
+            for name, each in options_of(type(self)).items()
+            if each.since == 1 or getattr(self, name) != each.default
+        }
         return {"version": RECIPE_VERSION, "seed": values.pop("seed"), **values}
 
     @classmethod
@@ -203,15 +210,8 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
 
     @cached_property
     def fingerprint(self) -> str:
-        """The SHA-256 of the canonical JSON, in hexadecimal: equal for equal recipes.
-
-        Fields that are younger than the first version count where they differ from the value that they were born with,
-        so that a new option changes the fingerprint of no recipe that there is.
-        """
+        """The SHA-256 of the canonical JSON, in hexadecimal: equal for equal recipes."""
         values = self.to_json()
-        for name, each in options_of(type(self)).items():
-            if each.since > 1 and getattr(self, name) == each.default:
-                del values[name]
         if not self.sequences.are_many:
             return sha256(canonical_json(values).encode()).hexdigest()
         before, _, after = canonical_json(values | {"sequences": None}).partition('"sequences":null')

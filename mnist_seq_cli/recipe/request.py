@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe import canvas
 from mnist_seq_cli.recipe.options.bounds import MAX_SEED, MAX_WIDTH
-from mnist_seq_cli.recipe.options.kinds import Integer, NameOrPath
+from mnist_seq_cli.recipe.options.kinds import Flag, Integer, NameOrPath
 from mnist_seq_cli.recipe.options.notation import Lengths
 from mnist_seq_cli.recipe.options.option import check_options, normalized, option, options_of
 from mnist_seq_cli.recipe.parts.appearance import Appearance
@@ -34,6 +34,10 @@ class Request(Glyphs, Appearance, Placement, Writing):
     )
     source_labels: str | None = option(
         None, NameOrPath("LABELS"), "IDX label file that belongs to a custom image file."
+    )
+    source_transposed: bool = option(False, Flag(), "Custom images have rows for columns, as EMNIST's.")
+    writers: str | None = option(
+        None, NameOrPath("FILE"), "IDX file that has the number of the writer of each custom image."
     )
 
     @classmethod
@@ -154,4 +158,5 @@ def _height(request: Request, needed: int) -> int:
 
 def with_source(request: Request, recipe: Recipe) -> Request:
     """Return the request as it is kept beside its recipe: with the seed, and files known by their content."""
-    return replace(request, seed=recipe.seed, source=recipe.source, paper=recipe.paper, source_labels=None)
+    known = replace(request, seed=recipe.seed, source=recipe.source, paper=recipe.paper)
+    return replace(known, source_labels=None, source_transposed=False, writers=None)

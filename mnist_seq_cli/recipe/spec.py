@@ -93,7 +93,8 @@ class Spec:
 
     def differences(self, other: Spec) -> list[str]:
         """Return, field by field, where `other` asks for something else: `max_gap 7 instead of 0` and the like."""
-        mine, theirs = ({"masks": False, **spec.to_json()} for spec in (self, other))
+        young = {name: each.json_of(each.default) for name, each in options_of(Recipe).items() if each.since > 1}
+        mine, theirs = ({"masks": False, **young, **spec.to_json()} for spec in (self, other))
         mine |= mine.pop("recipe")
         theirs |= theirs.pop("recipe")
         return [

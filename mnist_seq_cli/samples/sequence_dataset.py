@@ -16,7 +16,7 @@ from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, check_range
 from mnist_seq_cli.recipe.options.notation import Digits, Lengths, Range
 from mnist_seq_cli.recipe.options.option import options_of
-from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING, GlyphRule, Pool
+from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING, GlyphRule, Pool, WriterRule
 from mnist_seq_cli.recipe.parts.placement import Align, Crop, Spacing
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request
@@ -84,9 +84,13 @@ class SequenceDataset(RecipeSamples):
         invert: bool = False,
         source: str | PathLike[str] = "train",
         source_labels: str | PathLike[str] | None = None,
+        source_transposed: bool = False,
+        writers: str | PathLike[str] | None = None,
         glyphs: GlyphRule = "any",
+        writer: WriterRule = "any",
         exclude_mislabeled: bool = False,
         pool: Pool = EVERYTHING,
+        writer_pool: Pool = EVERYTHING,
         label_pool: Pool = EVERYTHING,
         seed: int | None = None,
         samples: int | None = None,

@@ -468,7 +468,7 @@ def test_files_of_the_users_own_that_are_not_what_they_should_be(generate: Gener
     given = ("12", "-o", "out", "--source")
     assert_refused(generate(*given, images, "--source-labels", text), "text is not an IDX file")
     assert_refused(generate(*given, labels, "--source-labels", images), "give them the other way round")
-    assert_refused(generate(*given, images), "take train, test, all, or give an IDX image file and its label file")
+    assert_refused(generate(*given, images), "there are no labels beside ")
     assert_refused(generate(*given, images, "--source-labels", f"{text}s"), "texts: No such file", code=1)
     assert not (tmp_path / "out").exists()
 

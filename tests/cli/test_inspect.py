@@ -31,6 +31,7 @@ from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import Sample
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import idx
+from mnist_seq_cli.mnist.bank import bundled_writers
 
 Run = Callable[..., tuple[int, str, str]]
 Terminal = Callable[..., tuple[int, str]]
@@ -155,7 +156,7 @@ def package(tmp_path: Path) -> Path:
     """A copy of the package, with links to the data beside it."""
     shutil.copytree(ROOT / "mnist_seq_cli", tmp_path / "mnist_seq_cli", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "data").mkdir()
-    for path in DATA.glob("*-ubyte"):
+    for path in DATA.glob("*idx*"):
         (tmp_path / "data" / path.name).symlink_to(path)
     return tmp_path
 
@@ -223,6 +224,7 @@ def slow_numbers(samples: Iterable[Sample], *, looked_at: int) -> dict[str, Any]
         "glyphs": {
             "samples": len(inks),
             "different": len(glyphs),
+            "writers": len({int(bundled_writers()[glyph]) for glyph in glyphs}),
             "times": {str(number): times[number] for number in sorted(times)},
             "most": [[glyph, number] for glyph, number in most],
         },
@@ -966,10 +968,10 @@ def test_samples_of_glyphs_of_ones_own_are_made_again(name: str, here: Path, mni
 
 
 def test_what_a_check_does_not_use_is_refused(out: Path, mnistseq: Run) -> None:
-    for options in (("--source", "test"), ("--source-labels", "l"), ("--paper", "x.png")):
+    for options in (("--source", "test"), ("--source-labels", "l"), ("--writers", "w"), ("--paper", "x.png")):
         for path in ([out], [], [out, "--against", out]):
             refused = mnistseq("inspect", *path, *options)
-            assert_refused(refused, "--source, --source-labels and --paper are for --regenerate")
+            assert_refused(refused, "--source, --source-labels, --writers and --paper are for --regenerate")
     assert_refused(mnistseq("inspect", "--regenerate", "1"), "only datasets can be made again, and MNIST is")
 
 
@@ -1032,7 +1034,7 @@ def test_a_strip_as_a_table(here: Path, mnistseq: Run) -> None:
     for place, (x, y, width, height) in enumerate(sample.boxes.tolist()):
         gap = ["8"] if place else []
         places = [str(sample.glyphs[place]), str(36 * place), *gap, f"{x},", str(y), f"{width}×{height}"]
-        assert rows[str(place + 1)] == places
+        assert rows[str(place + 1)] == [*places, str(bundled_writers()[sample.glyphs[place]])]
     assert "a.png" in text
     drawn = mnistseq("inspect", "a.png", "--show", "2").out.splitlines()
     with Image.open("a.png") as image:

@@ -106,10 +106,11 @@ OTHER: dict[str, tuple[Any, list[str]]] = {
     "invert": (False, ["--no-invert"]),
     "source": ("test", ["--source", "test"]),
     "glyphs": ("once", ["--glyphs", "once"]),
+    "writer": ("same", ["--writer", "same"]),
     "exclude_mislabeled": (True, ["--exclude-mislabeled"]),
     "seed": (77, ["--seed", "77"]),
 }
-NOT_TYPED = {"sequences", "source_labels", "pool", "label_pool"}
+NOT_TYPED = {"sequences", "source_labels", "source_transposed", "writers", "pool", "writer_pool", "label_pool"}
 """Options whose values are files, and fields that are no options."""
 
 UNDER = {

@@ -71,6 +71,7 @@ COUNTS = Counts(
         "different": 70_000,
         "times": {str(MANY + times): MANY for times in range(20)},
         "most": [[69_999, MANY]] * 10,
+        "writers": 836,
     },
     ink={
         "samples": MANY - 5,
@@ -154,6 +155,6 @@ def test_other_reports_keep_to_their_columns_whatever_the_numbers(capfd: pytest.
     )
     shared = Shared(MANY, [[MANY, MANY]] * 10)
     views.show_comparison(
-        ComparisonReport("p" * 100, "q" * 100, [MANY, MANY], Shared(0, [], known=False), shared, shared, [])
+        ComparisonReport("p" * 100, "q" * 100, [MANY, MANY], Shared(0, [], known=False), shared, shared, shared, [])
     )
     narrow(capfd.readouterr().out)

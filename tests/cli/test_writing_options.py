@@ -228,3 +228,67 @@ def test_workers_change_nothing(mnistseq: Run, place: Path) -> None:
         options = ["--len", "2:1,12:3", "-n", "40", "--seed", "5", "--shard-size", "10", "--workers", workers]
         assert mnistseq("dataset", *options, "-o", workers).code == 0
     assert tree(place / "1") == tree(place / "2")
+
+
+# Labels in the files that people have
+
+TABLES = {
+    "CSV": 'file_name,label\n"a,b.png",0-0-4\nb.png,"1,2"\n\n# a comment\nc.png,7\n',
+    "CSV of Windows": "\ufeffLabel\r\n0-0-4\r\n12\r\n7\r\n",
+    "TSV": "path\twords\tscore\na\t004\t1\nb\t1 2\t0.5\nc\t7\t0",
+    "semicolons": "# made by hand\nid;text\n1;004\n2;12\n3;7\n",
+    "label before text": "text,label\n9,004\n9,12\n9,7\n",
+    "JSON lines": '{"text": "004", "x": 1}\n\n{"sequence": [1, 2]}\n{"label": "7", "text": "9"}\n',
+    "one a line": "# the first\n'004'\n  \"1-2\"  # the second\n7#\n",
+}
+
+
+@pytest.mark.parametrize("text", TABLES.values(), ids=TABLES.keys())
+def test_labels_are_read_from_tables_json_lines_and_lists(text: str, tmp_path: Path) -> None:
+    from mnist_seq_cli.cli.streams import typed_sequences
+
+    (tmp_path / "labels").write_bytes(text.encode())
+    assert tuple(typed_sequences(str(tmp_path / "labels"))) == ((0, 0, 4), (1, 2), (7,))
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("text", TABLES.values(), ids=TABLES.keys())
+def test_blocks_of_any_size_are_the_same_labels(text: str, size: int) -> None:
+    from mnist_seq_cli.recipe.options.label_files import as_plain
+    from mnist_seq_cli.recipe.options.sequences import read_sequences
+
+    content = text.encode()
+    blocks = (content[at : at + size] for at in range(0, len(content), size))
+    assert tuple(read_sequences(as_plain(blocks))) == ((0, 0, 4), (1, 2), (7,))
+
+
+WRONG_TABLES = {
+    "label,x\n1,2\n1\n": "line 3: 1 columns, and the first row names 2",
+    "label,x\n1,2\n,2\n": "line 3: '' is not a sequence of digits; write it like 1-2-3 or 123",
+    'label,x\n"1\n2",2\n': "line 3: '1\\n2' is not a sequence of digits",
+    "label,x\n\n#\n1-x,2\n": "line 4: '1-x' is not a sequence of digits",
+    "label,x\n1--2,2\n": "line 2: '1--2' is not a sequence of digits",
+    "name,value\na,2\n": "a table of labels begins with 'name,value', which names none of the columns label, ",
+    '{"text": "1"}\n{"text": 42}\n': 'line 2: the label is 42; give text, as in "0042"',
+    '{"text": "1"}\n{"txt": "1"}\n': "line 2: not an object of JSON with label or text or words or sequence",
+    '{"text": "1"}\n{\n': "line 2: not an object of JSON",
+    "label\n" + "1" * 70_000: "line 2: more than 65536 characters are too long for a label",
+    "label\n" + "1" * 2_000: "line 2: a sequence of 2000 digits is too long; 1000 digits at most",
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), WRONG_TABLES.items(), ids=lambda text: text[:20])
+def test_what_is_wrong_with_a_table_is_one_line(text: str, problem: str, mnistseq: Any, tmp_path: Path) -> None:
+    (tmp_path / "labels").write_text(text)
+    done = mnistseq("dataset", "--labels", tmp_path / "labels", "-o", tmp_path / "out")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert problem in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_labels_of_a_dataset_are_written_again_in_another_style(mnistseq: Any, tmp_path: Path) -> None:
+    assert mnistseq("dataset", "-n", "40", "--len", "1-4", "--seed", "2", "-o", tmp_path / "one").code == 0
+    for table in ("labels.csv", "metadata.jsonl"):
+        labels, other = tmp_path / "one" / table, tmp_path / table
+        assert mnistseq("dataset", "--labels", labels, "--slant", "20", "--seed", "3", "-o", other).code == 0
+        assert (other / "labels.csv").read_bytes() == (tmp_path / "one/labels.csv").read_bytes()

@@ -294,7 +294,7 @@ REFUSED = [
     ),
     (
         [*("--split", "a=5", "--split", "b=5", "--split", "c=900000"), "--split-by", "label", "--digits", "0"],
-        "3 splits need as many sequences, or glyphs of each digit, and there are only 1; fewer splits",
+        "3 splits need as many sequences, writers or glyphs of a digit, and there are only 1; fewer splits",
     ),
     (
         ["--split", "train=64", "--split-by", "label", "--per-label", "5"],
@@ -540,7 +540,7 @@ def test_splits_are_told_as_a_whole(by: str, more: list[str], mnistseq: Run) -> 
         }
     done = mnistseq("inspect", "out")
     assert (done.code, done.err) == (0, "look at one: mnistseq inspect out/train\n")
-    kept = {"glyph": "no glyph is", "label": "no sequence is", "both": "no glyph and no sequence is"}[by]
+    kept = {"label": "no sequence is", "both": "no glyph and no sequence is"}.get(by, f"no {by} is")
     assert f"{kept} in two of them" in done.out
     for part in report["splits"]:
         assert [part["name"], str(part["samples"]), "complete"] in [line.split()[:3] for line in done.out.splitlines()]
@@ -576,8 +576,9 @@ def test_a_split_that_is_another_one_shares_what_it_should_not(by: str, mnistseq
     assert (report["complete"], report["apart"]) == (False, False)
     assert [part["state"] for part in report["splits"]] == ["complete", "other"]
     expected = ["val: it is another dataset than splits.json asks for"]
-    expected += ["train and val may share glyphs: their recipes draw from the same ones"] * (by != "label")
-    expected += ["train and val may share sequences: their recipes write some of the same"] * (by != "glyph")
+    what = "writers" if by == "writer" else "glyphs"
+    expected += [f"train and val may share {what}: their recipes draw from the same ones"] * (by != "label")
+    expected += ["train and val may share sequences: their recipes write some of the same"] * (by in ("label", "both"))
     assert report["problems"] == expected
     done = mnistseq("inspect", "out")
     assert done.code == 1

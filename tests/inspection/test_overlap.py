@@ -14,6 +14,7 @@ from mnist_seq_cli import open_dataset
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.inspection import overlap
 from mnist_seq_cli.mnist import idx
+from mnist_seq_cli.mnist.bank import bundled_writers
 
 Run = Callable[..., Any]
 
@@ -217,3 +218,24 @@ def test_what_is_no_complete_dataset_is_refused(mnistseq: Run) -> None:
 )
 def test_what_does_not_go_together_is_refused(arguments: list[str], message: str, mnistseq: Run) -> None:
     assert mnistseq("inspect", *arguments) == (2, "", f"mnistseq: {message}\n")
+
+
+def test_shared_writers_are_counted_and_matter_where_they_are_parted(mnistseq: Run) -> None:
+    made = ["dataset", "--len", "2", "--seed", "3", "--split", "train=300", "--split", "val=60", "--split", "test=40"]
+    assert mnistseq(*made, "--split-by", "writer", "-o", "apart").code == 0
+    assert mnistseq(*made, "-o", "mixed").code == 0
+    for first, second in (("train", "val"), ("train", "test"), ("test", "val")):
+        done = mnistseq("inspect", f"apart/{first}", "--against", f"apart/{second}", "--may-share", "label", "--json")
+        report = json.loads(done.out)
+        assert done.code == 0, done.err
+        assert report["writers"] == {"shared": 0, "examples": [], "known": True}
+    assert json.loads(mnistseq("inspect", "apart", "--json").out)["apart"]
+    done = mnistseq("inspect", "mixed/train", "--against", "mixed/val", "--may-share", "label", "--json")
+    writers = [bundled_writers()[open_dataset(f"mixed/{name}").batch(0, 60).glyphs] for name in ("train", "val")]
+    report = json.loads(done.out)
+    assert done.code == 0  # which is no problem of splits by glyph
+    assert report["writers"]["shared"] >= len({*writers[0].flat} & {*writers[1].flat}) > 10
+    allowed = ["--may-share", "glyph", "--may-share", "label"]
+    done = mnistseq("inspect", "apart/val", "--against", "mixed/train", *allowed)
+    assert (done.code, done.err.startswith("mnistseq: apart/val and mixed/train share ")) == (1, True)
+    assert " writers: " in done.err.splitlines()[-1]

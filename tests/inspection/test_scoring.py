@@ -25,7 +25,7 @@ from mnist_seq_cli.inspection.prediction_files import read_stream
 from mnist_seq_cli.inspection.predictions import read
 from mnist_seq_cli.inspection.scores import scoring
 from mnist_seq_cli.inspection.scores.scoring import score
-from mnist_seq_cli.mnist.bank import MISLABELED
+from mnist_seq_cli.mnist.bank import MISLABELED, bundled_writers
 from mnist_seq_cli.reading.read_samples import open_samples
 
 Run = Callable[..., tuple[int, str, str]]
@@ -665,3 +665,27 @@ def test_two_models_are_compared_on_what_both_have_read(tmp_path: Path, place: P
     again = json.loads(mnistseq(*command[:4], "--predictions", tmp_path / "first", "--json").out)["comparison"]
     assert (again["p_value"], again["only_first"], again["only_second"]) == (1.0, 0, 0)
     assert mnistseq(*command, "--predictions", tmp_path / "first").code == 2
+
+
+# Writers
+
+
+def test_writers_are_scored_and_census_employees_apart_from_students(place: Path, data: SequenceDataset) -> None:
+    texts, readings = texts_of(data), [re.sub("[37]", "1", text) for text in texts_of(data)]
+    result = score(open_dataset(place / "npz"), readings)
+    seen, wrong = Counter[int](), Counter[int]()
+    for sample, text in zip(data, texts, strict=True):
+        for writer, digit in zip(bundled_writers()[sample.glyphs[: sample.length]].tolist(), text, strict=True):
+            seen[writer] += 1
+            wrong[writer] += digit in "37"
+    ranked = sorted((writer for writer in wrong if wrong[writer]), key=lambda one: (-wrong[one], seen[one], one))
+    assert result.writers == [{"writer": one, "seen": seen[one], "wrong": wrong[one]} for one in ranked[:30]]
+    assert result.groups == {
+        name: {"seen": sum(seen[one] for one in part), "wrong": sum(wrong[one] for one in part)}
+        for name, part in (
+            ("census employees", [one for one in seen if one < 2_100]),
+            ("students", [one for one in seen if one >= 2_100]),
+        )
+    }
+    titles = [chart.title for chart in result.charts(12)]
+    assert titles[-2:] == ["digits read wrongly, by who wrote them", "digits read wrongly, by writer: the worst"]

@@ -807,6 +807,8 @@ def test_the_fingerprint_differs_with_every_field() -> None:
         "ink_width": 19,
         "exclude_mislabeled": True,
         "glyphs": "once",
+        "writer": "same",
+        "writer_pool": (0, 1, 2),
         "pool": (0, 1, 2),
         "label_pool": (0, 1, 2),
         "invert": True,

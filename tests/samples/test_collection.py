@@ -26,6 +26,7 @@ from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError
 from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.inspection import counts, look
 from mnist_seq_cli.mnist import idx
+from mnist_seq_cli.mnist.bank import bundled_writers
 from mnist_seq_cli.reading.read_samples import open_samples
 from mnist_seq_cli.samples.samples import Samples
 from mnist_seq_cli.samples.strip import NO_GAP, Strip
@@ -415,7 +416,7 @@ def test_one_sample_is_told_to_the_last(made: Path, mnistseq: Run) -> None:
         gap = [] if place == 0 else [str(int(sample.x[place] - sample.x[place - 1]) - 28)]
         assert told[place] == [
             *(sample.label[2 * place], str(sample.glyphs[place]), str(sample.x[place]), *gap),
-            *(f"{box[0]},", str(box[1]), f"{box[2]}×{box[3]}"),
+            *(f"{box[0]},", str(box[1]), f"{box[2]}×{box[3]}", str(bundled_writers()[sample.glyphs[place]])),
         ]
     assert "the MNIST digits that it is made of" in lines
     origins = look.origins(open_samples(made / "png").chosen([number])[0], "train")

@@ -74,8 +74,8 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 )
 @_output_option(
     "--split-by",
-    type=click.Choice(("glyph", "label", "both")),
-    help="What no two splits share: glyphs, sequences, or both.  [default: glyph]",
+    type=click.Choice(("glyph", "writer", "label", "both")),
+    help="What no two splits share; both: glyphs and sequences.  [default: glyph]",
 )
 @_output_option(
     "--preset",
@@ -196,12 +196,13 @@ def _of_file(path: str, layer: Layer, has_splits: bool) -> Layer:
     custom = words.get("source", "train") not in BUNDLED_SOURCES
     if custom and "source" not in layer:
         raise RequestError(f"{path} is about custom images", hint="give them with `source` and `source_labels`")
-    if custom and "source_labels" in layer:
-        name = layer["source"]
-        if bank.load(bank.find(name, layer["source_labels"])).identity != words["source"]:
+    if custom and layer["source"] not in BUNDLED_SOURCES:
+        name, labels, writers = layer["source"], layer.get("source_labels"), layer.get("writers")
+        given = bank.find(name, labels, writers=writers, transposed=layer.get("source_transposed", False))
+        if bank.load(given).identity != words["source"]:
             raise RequestError(f"{path} is about other images than those in {name}", hint="give the same files")
     if has_splits:
-        for name in ("pool", "label_pool"):
+        for name in ("pool", "writer_pool", "label_pool"):
             if words.get(name, EVERYTHING) != EVERYTHING:
                 raise RequestError(f"{path} takes a part already, with {name}", hint="leave it out for `splits`")
         words.pop("source", None)
@@ -242,6 +243,7 @@ def _build(output: PathOrStore, words: Layer, running: Running, workers: int | N
     source = source_of(request)
     spec = spec_of(output, request, form, source, overwrite=overwrite)
     terminal.say_unused(spec.recipe)
+    terminal.say_of_glyphs((spec.recipe, source))
     watch = terminal.bar(spec.samples, "strips", lambda completed: completed.record.samples)
     with running(spec.samples) as run:
         started = perf_counter()
@@ -259,6 +261,7 @@ def _stream(words: Layer) -> None:
     source = source_of(request)
     spec = spec_of(Path("-"), request, form, source, overwrite=True)
     terminal.say_unused(spec.recipe)
+    terminal.say_of_glyphs((spec.recipe, source))
     write_stdout(stream(spec, source), "tar")
     terminal.say(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
 
@@ -277,6 +280,7 @@ def _build_splits(
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
     terminal.say_unused(*(split.spec.recipe for split in planned))
+    terminal.say_of_glyphs(*((split.spec.recipe, split.source) for split in planned))
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     with running(max(sizes.values())) as run:
         started = perf_counter()

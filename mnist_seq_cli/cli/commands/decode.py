@@ -21,6 +21,7 @@ from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.storage.location import local_path, located
 
 if TYPE_CHECKING:
+    from mnist_seq_cli.mnist.bank import Source
     from mnist_seq_cli.reading.transcribing import Transcript
     from mnist_seq_cli.samples.registry import Images
 
@@ -104,6 +105,8 @@ class _Asked:
     repair_labels: bool
     source: str | None
     source_labels: str | None
+    writers: str | None
+    source_transposed: bool
 
     @property
     def is_for_rows(self) -> bool:
@@ -111,6 +114,11 @@ class _Asked:
         return any(option is not None for option in (self.output, self.labels, self.digit, self.form)) or bool(
             self.span
         )
+
+    @property
+    def glyphs(self) -> Source | None:
+        """The source that options name. Raises RequestError."""
+        return own_source(self.source, self.source_labels, self.writers, transposed=self.source_transposed)
 
     @property
     def is_for_strips(self) -> bool:
@@ -152,7 +160,7 @@ def _read_strips(asked: _Asked, group: Iterator[tuple[str, Images]]) -> int:
         )
     strips = chain(first.images, chain.from_iterable(content.images for _, content in group))
     threshold = transcribing.MIN_CONFIDENCE if asked.min_confidence is None else asked.min_confidence
-    transcripts = transcribing.transcribe(strips, bank.find(asked.source or "all", asked.source_labels), threshold)
+    transcripts = transcribing.transcribe(strips, asked.glyphs or bank.find("all"), threshold)
     named = asked.with_names or len(asked.names) > 1 or not first.is_one
     return _print_transcripts(transcripts, {*asked.names, "stdin"}, as_json=asked.as_json, named=named)
 
@@ -162,7 +170,7 @@ def _export_rows(asked: _Asked, name: str, array: Any, labels: Any) -> None:
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.samples import idx_export
 
-    if asked.is_for_strips or asked.source is not None or asked.source_labels is not None:
+    if asked.is_for_strips or asked.glyphs is not None:
         hint = "`with_names`, `as_json`, `min_confidence` and `source` are for strips"
         raise RequestError(f"{one_line(name)} holds rows, not strips", hint=hint)
     rows = idx_export.select(array, name, asked.span, labels, asked.digit)
@@ -225,7 +233,7 @@ def _repair_labels(asked: _Asked) -> int:
 
     if asked.is_for_rows or asked.is_for_strips or len(asked.names) > 1:
         raise RequestError("`repair_labels` goes with one dataset, `source` and `source_labels` only")
-    done = relabel.repair(local_path(asked.names[0], "repair"), own_source(asked.source, asked.source_labels))
+    done = relabel.repair(local_path(asked.names[0], "repair"), asked.glyphs)
     print_lines(map(str, done.paths))
     for note in done.notes:
         terminal.say(note)

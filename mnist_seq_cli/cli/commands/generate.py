@@ -44,7 +44,7 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
       seq -w 0 99 | mnistseq generate - -o pairs/
       mnistseq generate 1-2-3 -o - | mnistseq decode -
     """
-    from mnist_seq_cli.cli.terminal import say, say_unused
+    from mnist_seq_cli.cli.terminal import say, say_of_glyphs, say_unused
     from mnist_seq_cli.recipe.options.notation import parse_sequence
     from mnist_seq_cli.recipe.options.option import options_of
     from mnist_seq_cli.samples import single_images
@@ -56,6 +56,7 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
     request = Request.of(asked)
     prepared = single_images.prepare(sequences, request, count=count)
     say_unused(request)
+    say_of_glyphs(*((image.recipe, prepared.source) for image in prepared.images))
     if output == "-":
         if len(prepared.images) > 1:
             raise RequestError(

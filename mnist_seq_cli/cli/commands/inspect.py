@@ -17,6 +17,7 @@ from mnist_seq_cli.cli.help import GroupedCommand
 from mnist_seq_cli.cli.options import LocalPath, grouped, own_source, source_options
 from mnist_seq_cli.cli.streams import stdin
 from mnist_seq_cli.errors import DONE, FAILED, RequestError, one_line
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 
 if TYPE_CHECKING:
     from mnist_seq_cli.dataset.splits import Splits
@@ -45,7 +46,7 @@ _comparing = partial(grouped, heading="Comparing")
 _SHOW = "Strips to draw.  [default: 3 on a terminal, 40 on a sheet]"
 _PREDICTIONS = "Score what a model read, from a file; given twice, compare two models."
 _DATASET = LocalPath(or_store=True)
-_KINDS = click.Choice(("glyph", "label", "image"))
+_KINDS = click.Choice(("glyph", "label", "image", "writer"))
 
 
 @click.command(cls=GroupedCommand, headings=_HEADINGS)
@@ -87,10 +88,10 @@ def inspect(**options: Any) -> int:
     from mnist_seq_cli.inspection.splits_report import splits_at
 
     asked = _Asked(**options)
-    compares_custom = asked.against is not None and asked.source and asked.source_labels and asked.paper is None
+    compares_custom = asked.against and asked.paper is None and {*asked.source} - {*BUNDLED_SOURCES}
     if asked.names_files and not asked.regenerate and not compares_custom:
         raise RequestError(
-            "`source`, `source_labels` and `paper` are for `regenerate`, and the first two for `against`",
+            "`source`, `source_labels`, `writers` and `paper` are for `regenerate`, and all but the last for `against`",
             hint="give it, or leave them out",
         )
     if asked.pad_zeros and not asked.predictions:
@@ -127,6 +128,8 @@ class _Asked:
     may_share: tuple[str, ...]
     source: tuple[str, ...]
     source_labels: tuple[str, ...]
+    writers: tuple[str, ...]
+    source_transposed: bool
     paper: str | None
 
     @property
@@ -137,13 +140,15 @@ class _Asked:
     @property
     def names_files(self) -> bool:
         """Whether options name the files that a dataset was made of."""
-        return bool(self.source or self.source_labels) or self.paper is not None
+        options = (self.source, self.source_labels, self.writers, self.source_transposed)
+        return any(options) or self.paper is not None
 
     @property
     def sources(self) -> list[Source]:
         """The sources that options name. Raises RequestError."""
-        pairs = zip_longest(self.source, self.source_labels)
-        return [source for images, labels in pairs if (source := own_source(images, labels))]
+        flag = self.source_transposed
+        files = [*zip_longest(self.source, self.source_labels, self.writers)] or [(None, None, None)] * flag
+        return [source for names in files if (source := own_source(*names, transposed=flag))]
 
     @property
     def numbers(self) -> list[int] | None:

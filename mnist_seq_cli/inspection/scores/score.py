@@ -22,8 +22,10 @@ class Score:
     neighbours have that gap, and how many of them have an error in one of both digits or between them.
     `confusion[a][b]` is how often a digit a was read as b, `other[a]` as what is no digit. `inserted_other` counts
     insertions of what is no digit. `glyphs` are the worst: id, digit, how often it was `seen` and read `wrong`, as
-    what, and whether its MNIST label is known to be wrong. `worst` are numbers of samples with their label (`truth`),
-    prediction and errors, most errors first. `problems` says what is wrong with the predictions as such, in words.
+    what, and whether its MNIST label is known to be wrong. `writers` are those whose digits are read wrongly most
+    often: number, digits `seen` and `wrong`; `groups` has these of census employees and students. `worst` are numbers
+    of samples with their label (`truth`), prediction and errors, most errors first. `problems` says what is wrong with
+    the predictions as such, in words.
     """
 
     samples: int = 0
@@ -49,6 +51,8 @@ class Score:
     inserted_other: int = 0
     glyphs: list[dict[str, Any]] = field(default_factory=list)
     known_wrong: dict[str, int] = field(default_factory=lambda: {"seen": 0, "wrong": 0})
+    writers: list[dict[str, int]] = field(default_factory=list)
+    groups: dict[str, dict[str, int]] = field(default_factory=dict)
     worst: list[dict[str, Any]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -84,7 +88,7 @@ class Score:
         return [*map(str, range(10)), "none"], [row[:10] + row[11:] for row in rows]
 
     def charts(self, bars: int) -> list[RateChart]:
-        """Return errors by position, length and gap, as charts of at most about `bars` rows."""
+        """Return errors by position, length, gap and writer, as charts of at most about `bars` rows."""
 
         def rated(errors: dict[str, int], totals: dict[str, int]) -> list[tuple[str, int, int, float]]:
             pairs = zip(binned(errors, bars), binned(totals, bars), strict=True)
@@ -97,8 +101,12 @@ class Score:
         wrong = {key: counts["substituted"] + counts["deleted"] for key, counts in positions.items()}
         by_length = rated(column(self.lengths, "errors"), column(self.lengths, "digits"))
         by_gap = rated(column(self.gaps, "errors"), column(self.gaps, "pairs"))
+        groups = [(name, of["wrong"], of["seen"], of["wrong"] / of["seen"]) for name, of in self.groups.items()]
+        hands = [(str(of["writer"]), of["wrong"], of["seen"], of["wrong"] / of["seen"]) for of in self.writers[:bars]]
         return [
             RateChart("digits read wrongly, by position", "position", rated(wrong, column(positions, "digits"))),
             RateChart("character errors, by length", "length", by_length),
             RateChart("neighbours with an error, by their gap", "px", by_gap),
+            RateChart("digits read wrongly, by who wrote them", "", groups),
+            RateChart("digits read wrongly, by writer: the worst", "writer", hands),
         ]

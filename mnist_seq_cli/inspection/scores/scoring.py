@@ -20,6 +20,7 @@ from mnist_seq_cli.inspection.prediction_files import read_file
 from mnist_seq_cli.inspection.predictions import row_of
 from mnist_seq_cli.inspection.scores.matched import Matched
 from mnist_seq_cli.inspection.scores.score import Score
+from mnist_seq_cli.inspection.scores.writers import add_writers
 from mnist_seq_cli.mnist.bank import MISLABELED
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.samples.samples import Samples
@@ -240,6 +241,8 @@ class _Scorer:
             "seen": sum(self._seen[glyph] for glyph in marked),
             "wrong": sum(wrong.get(glyph, 0) for glyph in marked),
         }
+        if self._source in BUNDLED_SOURCES:
+            add_writers(result, self._seen, wrong)
         result.worst = [
             {"sample": number, "truth": label, "prediction": read, "errors": -errors}
             for errors, number, label, read in sorted(self._worst)[: self._keep]

@@ -27,7 +27,7 @@ LABELS_NAME = "labels.txt"
 MANY = 10_000
 """Sequences from which on a recipe.json refers to a file with them."""
 
-_BLOCK, _PIECE, _MAX_LINE = 1 << 20, 10_000, 1 << 16
+_BLOCK, _PIECE, MAX_LINE = 1 << 20, 10_000, 1 << 16
 """Bytes that are read at a time, sequences whose text is made at a time, and bytes of a line."""
 
 
@@ -171,7 +171,7 @@ class Sequences(Sequence[Digits]):
 
 
 def read_sequences(blocks: Iterable[bytes]) -> Sequences:
-    """Return the sequences of a text that comes in blocks, one a line; blank lines are passed over.
+    """Return the sequences of a text that comes in blocks, one a line; blank lines and comments (#) are passed over.
 
     Raises RequestError, with the number of the line, for anything else, UnicodeDecodeError.
     """
@@ -184,8 +184,8 @@ def read_sequences(blocks: Iterable[bytes]) -> Sequences:
         if lines and not _add_plain(lines, digits, bounds):
             _add_any(lines, number, digits, bounds)
         number += lines.count(b"\n")
-        if len(rest) > _MAX_LINE:
-            problem = f"line {number}: a sequence of more than {_MAX_LINE} characters is too long"
+        if len(rest) > MAX_LINE:
+            problem = f"line {number}: a sequence of more than {MAX_LINE} characters is too long"
             raise RequestError(problem, hint=f"{MAX_LENGTH} digits at most")
     return Sequences(bytes(digits), bounds)
 
@@ -213,12 +213,16 @@ def _add_plain(lines: bytes, digits: bytearray, bounds: array[int]) -> bool:
 def _add_any(lines: bytes, number: int, digits: bytearray, bounds: array[int]) -> None:
     """Append the sequences of lines of which the first has this number. Raises RequestError, UnicodeDecodeError."""
     for each, line in enumerate(lines.decode().split("\n"), number):
-        if line.strip():
+        text = line.partition("#")[0].strip(" \t\r")
+        if text.strip():
             try:
-                digits += bytes(parse_sequence(line))
+                digits += bytes(parse_sequence(text[1:-1] if text[0] == text[-1] and text[0] in _QUOTES else text))
             except RequestError as error:
                 raise RequestError(f"line {each}: {error.args[0]}", hint=error.hint) from None
             bounds.append(len(digits))
+
+
+_QUOTES = "\"'"
 
 
 def blocks_in(file: BinaryIO) -> Iterator[bytes]:

@@ -11,6 +11,8 @@ from mnist_seq_cli.recipe.options.option import option
 
 GlyphRule = Literal["any", "once"]
 GLYPH_RULES: tuple[GlyphRule, ...] = get_args(GlyphRule)
+WriterRule = Literal["any", "same"]
+WRITER_RULES: tuple[WriterRule, ...] = get_args(WriterRule)
 BUNDLED_SOURCES = ("train", "test", "all")
 
 Pool = tuple[int, int, int]
@@ -36,9 +38,9 @@ class GlyphFacts(NamedTuple):
 class Glyphs:
     """Which glyphs strips are made of: any of its digit, all alike likely; or with `glyphs` "once" each once a round.
 
-    `exclude_mislabeled` leaves out MNIST's known wrong labels. `pool` is the part (low, high, whole) of each digit's
-    glyphs that may be used, and `label_pool` that of the sequences: parts that do not overlap have nothing in common,
-    whatever the seed.
+    With `writer` "same" all digits of a sequence are by one hand. `exclude_mislabeled` leaves out MNIST's known wrong
+    labels. `pool` is the part (low, high, whole) of each digit's glyphs that may be used, `writer_pool` that of the
+    writers, `label_pool` that of the sequences: parts that do not overlap have nothing in common, whatever the seed.
     """
 
     HEADING: ClassVar = ("Glyphs", "Which handwritten digits the images are made of.")
@@ -46,19 +48,28 @@ class Glyphs:
     source: str = option(
         "train",
         NameOrPath("|".join((*BUNDLED_SOURCES, "IMAGES"))),
-        "MNIST file that glyphs come from, or a custom IDX image file.  [default: train]",
+        "MNIST file that glyphs come from, or custom ones: IDX, npz, folder.  [default: train]",
         basic=True,
     )
     glyphs: GlyphRule = option(
         "any", Choice(GLYPH_RULES), "Any glyph each time, or each once before one comes again.  [default: any]"
     )
+    writer: WriterRule = option(
+        "any", Choice(WRITER_RULES), "Digits by anyone, or all of a sequence by one hand.  [default: any]", since=2
+    )
     exclude_mislabeled: bool = option(False, Flag(), "Leave out the 15 known wrong labels of MNIST's test file.")
     pool: Pool = option(EVERYTHING, PartOf(), flag="")
+    writer_pool: Pool = option(EVERYTHING, PartOf(), flag="", since=2)
     label_pool: Pool = option(EVERYTHING, PartOf(), flag="")
 
 
 def check_source(glyphs: Glyphs) -> None:
-    """Raise RequestError for what a custom source does not have."""
+    """Raise RequestError for what a custom source does not have, and for rules that contradict each other."""
+    if glyphs.glyphs == "once" and glyphs.writer == "same":
+        raise RequestError(
+            "`glyphs=once` uses all glyphs of all writers, and `writer=same` those of one at a time",
+            hint="leave one of them out",
+        )
     if glyphs.exclude_mislabeled and glyphs.source not in BUNDLED_SOURCES:
         raise RequestError(
             "`exclude_mislabeled` leaves out known wrong labels of MNIST's test file, and the source is a custom one",

@@ -30,7 +30,7 @@ class Writing:
     sequences: Sequences = option(
         Sequences(),
         SequenceList("FILE|-"),
-        "Sequences to write, one a line, in order, and then again.",
+        "Sequences to write, in order, and then again: lines, CSV or JSON.",
         flag="--labels",
         basic=True,
     )

@@ -1,0 +1,149 @@
+"""Owns whose digits strips are made of: the writers of a bank, the part of them that a recipe may use, one a strip."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli.engine.permutation import permute
+from mnist_seq_cli.engine.random_words import Numbers, bounded_integers, words
+from mnist_seq_cli.engine.writing import possible_digits
+from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.mnist.bank import Bank
+from mnist_seq_cli.recipe.parts.glyphs import Pool
+from mnist_seq_cli.recipe.recipe import Recipe
+
+_DIGITS = 10
+
+
+class Writers(NamedTuple):
+    """The writers of the glyphs of a bank.
+
+    `numbers` int32 (w,) are theirs, in order; `glyphs` int32 are ids by writer, and of a writer by digit. Those of
+    writer i and digit d are `counts[10 * i + d]`, from `starts[10 * i + d]` on; `written` int64 (w,) has bit d where
+    there is one.
+    """
+
+    numbers: NDArray[np.int32]
+    glyphs: NDArray[np.int32]
+    counts: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    written: NDArray[np.int64]
+
+    def missing(self, digits: Collection[int]) -> int:
+        """Return how many of the writers lack at least one of these digits."""
+        return int(np.count_nonzero(~self.written & sum(1 << digit for digit in digits)))
+
+
+@lru_cache(maxsize=16)
+def writers_of(bank: Bank) -> Writers:
+    """Return the writers of a bank. Raises RequestError where they are not known."""
+    numbers, which = np.unique(bank.written_by(bank.by_digit), return_inverse=True)
+    cells = which.reshape(-1) * _DIGITS + np.repeat(np.arange(_DIGITS), bank.counts)
+    counts = np.bincount(cells, minlength=len(numbers) * _DIGITS)
+    written = (counts.reshape(-1, _DIGITS) > 0) @ (1 << np.arange(_DIGITS))
+    glyphs = bank.by_digit[np.argsort(cells, kind="stable")]
+    return Writers(numbers, glyphs, counts, np.cumsum(counts) - counts, written)
+
+
+def by_one_writer(
+    recipe: Recipe, bank: Bank, digits: NDArray[np.int64], lengths: NDArray[np.int32], samples: Numbers
+) -> NDArray[np.int32]:
+    """Return glyphs for each sample of one writer, who is any of those that have all its digits: int32 (n, length).
+
+    A digit that comes again gets another glyph until the writer has no more. What is beyond `lengths` means nothing.
+    """
+    hands = writers_of(bank)
+    bits = (1 << digits) * (np.arange(recipe.length) < lengths[:, None])
+    asked = np.bitwise_or.reduce(bits, axis=1)
+    able, starts, counts = _able(bank, sum(1 << digit for digit in possible_digits(recipe)))
+    random = words(recipe.seed, "writer", samples, 1)[:, 0]
+    writer = able.take(starts.take(asked) + bounded_integers(random, counts[asked]))
+    cells = writer[:, None] * _DIGITS + digits
+    sizes = np.maximum(hands.counts.take(cells), 1)
+    random = np.take_along_axis(words(recipe.seed, "writer/glyph", samples, _DIGITS), digits, axis=1)
+    offsets, before = bounded_integers(random, sizes), _occurrences(digits)
+    if (again := np.flatnonzero(before)).size:
+        sizes, random = sizes.take(again), random.take(again)
+        steps = _coprime(bounded_integers(random << np.uint64(32), np.maximum(sizes - 1, 1)) + 1, sizes)
+        offsets.put(again, (offsets.take(again) + before.take(again) * steps) % sizes)
+    return hands.glyphs.take(hands.starts.take(cells) + offsets, mode="clip")
+
+
+def _occurrences(digits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how often each digit has come before in its own sample: int64, of the shape of `digits`."""
+    before, rows = np.empty_like(digits), np.arange(len(digits)) * _DIGITS
+    seen = np.zeros(len(digits) * _DIGITS, dtype=np.int64)
+    for position in range(digits.shape[1]):
+        cells = rows + digits[:, position]
+        before[:, position] = seen.take(cells)
+        seen[cells] += 1
+    return before
+
+
+def _coprime(steps: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the next numbers that have no divisor in common with `sizes`: steps of that kind go through all of them.
+
+    They are below the size, or 1.
+    """
+    while (shared := np.gcd(steps, sizes) > 1).any():
+        steps += shared
+    return steps
+
+
+@lru_cache(maxsize=16)
+def _able(bank: Bank, digits: int) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each set of some digits, as bits, which writers have all of it.
+
+    These are one list, int64, and int64 (1024,): where those of each set begin, and how many they are.
+    """
+    written, lists = writers_of(bank).written, dict[int, NDArray[np.intp]]()
+    for some in range(1, 1 << _DIGITS):
+        if some & digits == some:
+            lists[some] = np.flatnonzero(written & some == some)
+    counts = np.array([len(lists.get(some, ())) for some in range(1 << _DIGITS)])
+    return np.concatenate(list(lists.values())), np.cumsum(counts) - counts, counts
+
+
+def require_writer(bank: Bank, digits: Collection[int]) -> None:
+    """Raise RequestError unless a writer of the bank has all of `digits`, and so any sequence of them."""
+    hands = writers_of(bank)
+    if hands.missing(digits) == len(hands.numbers):
+        listed = ", ".join(map(str, sorted(digits)))
+        raise RequestError(
+            f"none of {len(hands.numbers)} writers of {bank.name} wrote all of {listed}",
+            hint="fewer digits, or leave `writer` out",
+        )
+
+
+def complete(bank: Bank) -> NDArray[np.bool_]:
+    """Return which writers of a bank wrote every digit that is in it: bool (w,)."""
+    written = writers_of(bank).written
+    full: NDArray[np.bool_] = written == np.bitwise_or.reduce(written)
+    return full
+
+
+@lru_cache(maxsize=16)
+def of_writers(allowed: Bank, bank: Bank, pool: Pool) -> Bank:
+    """Return the bank `allowed` with the glyphs of a part of the writers of `bank`, of which it is a part.
+
+    Parts that do not overlap share no writer, and parts that leave no gap leave out none; those who wrote every digit
+    are shared out, and then the others, so that each part has some of both. The same arguments give the same object.
+    """
+    low, high, whole = pool
+    if (low, high) == (0, whole):
+        return allowed
+    inside = np.zeros(len(writers_of(bank).numbers), dtype=bool)
+    for group in (np.flatnonzero(complete(bank)), np.flatnonzero(~complete(bank))):
+        size = len(group)
+        chosen = np.arange(size * low // whole, size * high // whole)
+        inside[group[permute(0, "writer_pool", size, chosen)]] = True
+    numbers = writers_of(bank).numbers[inside]
+    listed = [allowed.glyphs_of(digit) for digit in range(_DIGITS)]
+    return allowed.narrowed(
+        [ids[np.isin(allowed.written_by(ids), numbers)] for ids in listed], "that part of the source"
+    )
