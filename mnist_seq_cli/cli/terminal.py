@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mnist_seq_cli.dataset.build import Summary
     from mnist_seq_cli.dataset.splits import Splits
     from mnist_seq_cli.recipe.parts.glyphs import Glyphs
+    from mnist_seq_cli.recipe.plan import Slice
     from mnist_seq_cli.recipe.spec import Spec
 
 Item = TypeVar("Item")
@@ -75,8 +76,9 @@ def summary_text(
     samples, made = sum(spec.samples for spec in specs), sum(summary.made for summary in summaries)
     size = size_text(sum(summary.bytes for summary in summaries))
     if made:
-        reused = f"; reused {samples - made:,}" if made < samples else ""
-        work = f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{reused}"
+        work = _work_text(made, samples, seconds)
+    elif any(summary.vouched for summary in summaries):
+        work = "all of it was made, and has the right sizes; inspect --verify reads every byte"
     elif any(summary.repaired for summary in summaries):
         work = "all samples were there; the rest was repaired"
     else:
@@ -87,6 +89,20 @@ def summary_text(
         f"seed {seed}: with --seed {seed} the same {whole} {'come' if splits else 'comes'} again\n"
         f"look at {it}: mnistseq inspect {shlex.quote(str(directory))}"
     )
+
+
+def slice_text(directory: Path, spec: Spec, part: Slice, summary: Summary, seconds: float) -> str:
+    """Return the lines that are printed when a slice is done."""
+    return (
+        f"{directory}: slice {part}, {summary.samples:,} of {spec.samples:,} strips, {size_text(summary.bytes)}\n"
+        f"{_work_text(summary.made, summary.samples, seconds)}\n"
+        "when all slices are made, the same command without --slice completes the dataset"
+    )
+
+
+def _work_text(made: int, samples: int, seconds: float) -> str:
+    reused = f"; reused {samples - made:,}" if made < samples else ""
+    return f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{reused}"
 
 
 def say_unused(*asked: Glyphs) -> None:

@@ -48,11 +48,12 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
             raise RequestError(f"{store} holds a dataset that cannot be continued: {error}", hint=overwrite) from None
     if before is None:
         others = sorted(entry.name for entry in store.list() if not entry.name.startswith(STATE_NAME))
-        if others:
+        if others and (before := manifest.read_spec(store, spec.recipe.sequences)) is None:
             raise RequestError(
                 f"{store} is not empty, and holds no dataset of ours: {some_of(others)}",
                 hint="choose another directory; `overwrite` writes beside what is there",
             )
+    if before is None:  # and if there was none a moment ago, a slice has begun meanwhile
         return None
     differences = [entry for entry in before.differences(spec) if not entry.startswith("samples ")]
     if differences:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset.existing import unexpected
-from mnist_seq_cli.dataset.manifest import Journal, Record, write_manifest
+from mnist_seq_cli.dataset.manifest import write_manifest
+from mnist_seq_cli.dataset.records import Record, read_records
 from mnist_seq_cli.dataset.shards import in_place
+from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, Format, InPlaceFormat, Part
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
@@ -34,9 +35,15 @@ def prepare(store: Store, spec: Spec) -> None:
 
 
 def finish(store: Store, spec: Spec) -> None:
-    """Complete a dataset whose shards are all in the journal. Raises OSError."""
-    plan, journal, format_ = spec.plan, Journal(store), formats.get(spec.format)
-    records = partial(journal.in_order, len(plan))
+    """Complete a dataset whose shards are all in journals. Raises FormatError where one is not, OSError."""
+    plan, known, format_ = spec.plan, read_records(store, spec), formats.get(spec.format)
+
+    def records() -> Iterator[Record]:
+        for number, record in enumerate(known.in_order(range(len(plan)))):
+            if record is None:
+                raise FormatError(f"{store} has no record of shard {number}")
+            yield record
+
     sums = join(store, format_, spec, plan, lambda: (record.crcs for record in records()))
     for name in unexpected(store, spec):
         store.remove(name)

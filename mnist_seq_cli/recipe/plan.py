@@ -1,33 +1,47 @@
-"""Owns the plan: how samples are divided into shards."""
+"""Owns the plan: how samples are divided into shards, and shards into slices."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, MAX_SHARD_SIZE, MAX_SHARDS, check_range
+from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, MAX_SHARD_SIZE, MAX_SHARDS, MAX_SLICES, check_range
 
 
 class Shard(NamedTuple):
-    """A run of consecutive samples, `first` to `stop` (exclusive): the unit of work, commit, retry and verification."""
+    """A run of consecutive samples, `first` to `stop` (exclusive): the unit of work, commit, retry and verification.
+
+    `digits` are those that numbers of shards and of samples have in names at least: so many that names sort as numbers.
+    """
 
     number: int
     first: int
     stop: int
+    digits: tuple[int, int] = (5, 8)
 
     @property
     def samples(self) -> int:
         """How many samples it holds."""
         return self.stop - self.first
 
+    @property
+    def name(self) -> str:
+        """Its number as names have it: 00007."""
+        return f"{self.number:0{self.digits[0]}d}"
+
+    def sample_name(self, sample: int) -> str:
+        """Return the number of a sample as names have it: 00007042."""
+        return f"{sample:0{self.digits[1]}d}"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`samples` samples in shards of `shard_size`, the last one shorter where it has to be.
 
-    Raises RequestError for no samples, more than 10^8 of them, or more than 10^5 shards: names have room for these.
+    Raises RequestError for no samples, more than 10^12 of them, or more than 10^7 shards.
     """
 
     samples: int
@@ -42,6 +56,15 @@ class Plan:
                 hint=f"`shard_size={-(-self.samples // MAX_SHARDS)}` or more keeps them to {MAX_SHARDS}",
             )
 
+    @property
+    def digits(self) -> tuple[int, int]:
+        """The digits that numbers of shards and of samples have in names at least."""
+        return max(5, len(str(len(self) - 1))), max(8, len(str(self.samples - 1)))
+
+    def samples_of(self, shards: range) -> int:
+        """Return how many samples shards that follow each other hold together."""
+        return self[shards[-1]].stop - self[shards[0]].first if shards else 0
+
     def __len__(self) -> int:
         return -(-self.samples // self.shard_size)
 
@@ -49,7 +72,35 @@ class Plan:
         if not 0 <= number < len(self):
             raise IndexError(number)
         first = number * self.shard_size
-        return Shard(number, first, min(first + self.shard_size, self.samples))
+        return Shard(number, first, min(first + self.shard_size, self.samples), self.digits)
 
     def __iter__(self) -> Iterator[Shard]:
         return (self[number] for number in range(len(self)))
+
+
+class Slice(NamedTuple):
+    """The `number`-th, from 0 on, `of` so many equal parts of the shards of a plan: what one machine of many makes."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the slice K/N. Raises RequestError."""
+        written = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text, re.ASCII)
+        if not written or not 0 <= int(written[1]) < int(written[2]) <= MAX_SLICES:
+            hint = f"it is K/N, with K from 0 to N - 1 and N at most {MAX_SLICES}: 0/8 to 7/8 are the eighths"
+            raise RequestError(f"`part` is {text!r}", hint=hint)
+        return cls(int(written[1]), int(written[2]))
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    @property
+    def name(self) -> str:
+        """The slice as names of files have it."""
+        return f"{self.number}-of-{self.of}"
+
+    def shards(self, plan: Plan) -> range:
+        """Return the numbers of its shards; there may be none."""
+        return range(self.number * len(plan) // self.of, (self.number + 1) * len(plan) // self.of)

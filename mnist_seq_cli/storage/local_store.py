@@ -29,6 +29,7 @@ class LocalStore:
         self._prefix = f"{path}{os.sep}"
         self._state = path / STATE_NAME
         self._stage = self._state / f"{_STAGE}{os.urandom(4).hex()}"
+        self._is_shared = False
 
     def __str__(self) -> str:
         return str(self.path)
@@ -167,14 +168,24 @@ class LocalStore:
         return Room(4096, shutil.disk_usage(self.path).free)  # pragma: no cover
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, part: str = "") -> Iterator[None]:
         """Hold the directory, which is made where it is not there. Raises RequestError, OSError."""
         local.make_directory(self.path)
-        with locked(self.path):
-            yield
+        with locked(self.path, part):
+            self._is_shared = bool(part)
+            try:
+                yield
+            finally:
+                self._is_shared = False
 
     def clean(self) -> None:
-        """Remove what is half-written, and the state folder if nothing else is in it. Raises OSError."""
+        """Remove what is half-written, and the state folder if nothing else is in it. Raises OSError.
+
+        Beside others that hold parts it is what this run has half-written.
+        """
+        if self._is_shared:
+            local.remove(self._stage)
+            return
         for path in self._state.glob(f"{_STAGE}*"):
             local.remove(path)
         local.remove_if_empty(self._state)

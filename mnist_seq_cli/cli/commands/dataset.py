@@ -28,6 +28,7 @@ from mnist_seq_cli.recipe.parts.appearance import PAPERS, Appearance
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, EVERYTHING, Glyphs
 from mnist_seq_cli.recipe.parts.placement import Placement
 from mnist_seq_cli.recipe.parts.writing import Writing
+from mnist_seq_cli.recipe.plan import Slice
 from mnist_seq_cli.recipe.presets import PRESET_NAMES, PRESETS
 from mnist_seq_cli.recipe.request import Request
 from mnist_seq_cli.recipe.spec import FORM_OPTIONS, Form
@@ -83,11 +84,14 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 @declared_options(Writing, Placement, Appearance, Glyphs, Request)
 @click.option("--workers", metavar="auto|N", default="auto", help="Processes to use.  [default: auto]")
 @click_option(FORM_OPTIONS["shard_size"], "Running")
+@click.option(
+    "--slice", "part", metavar="K/N", help="Make part K of N of the shards, K from 0 on, as one of N machines."
+)
 @click.option("--overwrite", is_flag=True, help="Remove the dataset that is there, and begin anew.")
 @click.pass_context
 def dataset(
-    context: click.Context, /, output: str, workers: str, overwrite: bool, preset: str | None, show: bool,
-    recipe_file: str | None, **_: Any,
+    context: click.Context, /, output: str, workers: str, part: str | None, overwrite: bool, preset: str | None,
+    show: bool, recipe_file: str | None, **_: Any,
 ) -> None:  # fmt: skip
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a
     directory: L random digits, the sequences of a file, or those of a pattern.
@@ -116,13 +120,14 @@ def dataset(
     words = merged(words, layer)
     _check(words, layer, output)
     processes = _worker_count(workers)
+    slice_ = None if part is None else _slice(part, words, output)
     _prepare(output, words, processes)
     if "splits" in words:
         _build_splits(local_path(output), words, processes, overwrite)
     elif output == "-":
         _stream(words)
     else:
-        _build(local_path(output), words, processes, overwrite)
+        _build(local_path(output), words, processes, slice_, overwrite)
 
 
 def _layer(context: click.Context) -> dict[str, Any]:
@@ -190,6 +195,18 @@ def _check(words: Layer, layer: Layer, output: str) -> None:
         raise RequestError("it is not said what to write", hint="give `length`, `sequences` or `pattern`")
 
 
+def _slice(text: str, words: Layer, output: str) -> Slice:
+    """Return the slice in K/N. Raises RequestError for a request that machines cannot share."""
+    part = Slice.parse(text)
+    if "splits" in words or output == "-":
+        raise RequestError(
+            f"`part` does not go with {'`splits`' if 'splits' in words else 'stdout'}", hint="leave it out"
+        )
+    if words.get("seed") is None:
+        raise RequestError("`part` needs a seed: each machine would sample another one", hint="give `seed`")
+    return part
+
+
 def _prepare(output: str, words: Layer, workers: int | None) -> None:
     """Start the server that workers come from, where there are to be several; it loads while this process is busy."""
     from mnist_seq_cli.execution.runner import worker_count
@@ -201,7 +218,7 @@ def _prepare(output: str, words: Layer, workers: int | None) -> None:
         prepare()
 
 
-def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> None:
+def _build(output: Path, words: Layer, workers: int | None, part: Slice | None, overwrite: bool) -> None:
     """Make one dataset, and report it."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset import build
@@ -211,17 +228,21 @@ def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> 
     source = source_of(request)
     spec = spec_of(output, request, form, source, overwrite=overwrite)
     terminal.say_unused(spec.recipe)
-    watch = terminal.bar(spec.samples, "strips", lambda completed: completed.record.samples)
+    samples = spec.samples if part is None else spec.plan.samples_of(part.shards(spec.plan))
+    watch = terminal.bar(samples, "strips", lambda completed: completed.record.samples)
     started = perf_counter()
-    summary = build.build(output, spec, source, workers=workers, overwrite=overwrite, watch=watch)
-    terminal.say(terminal.summary_text(output, [spec], [summary], perf_counter() - started))
+    summary = build.build(output, spec, source, workers=workers, part=part, overwrite=overwrite, watch=watch)
+    text = terminal.summary_text(output, [spec], [summary], perf_counter() - started)
+    if part is not None:
+        text = terminal.slice_text(output, spec, part, summary, perf_counter() - started)
+    terminal.say(text)
 
 
 def _stream(words: Layer) -> None:
     """Write one dataset to stdout as a tar file."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset.request import source_of, spec_of
-    from mnist_seq_cli.dataset.stream import stream
+    from mnist_seq_cli.dataset.shards import stream
 
     request, form = parted(words)
     source = source_of(request)
