@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mnist_seq_cli.dataset.build import Summary
+    from mnist_seq_cli.dataset.estimate import Estimate
     from mnist_seq_cli.dataset.splits import Splits
     from mnist_seq_cli.recipe.parts.glyphs import Glyphs
     from mnist_seq_cli.recipe.plan import Slice
@@ -98,6 +99,31 @@ def slice_text(directory: Path, spec: Spec, part: Slice, summary: Summary, secon
         f"{_work_text(summary.made, summary.samples, seconds)}\n"
         "when all slices are made, the same command without --slice completes the dataset"
     )
+
+
+def estimate_text(directory: Path, spec: Spec, estimate: Estimate, workers: int) -> str:
+    """Return the lines that are printed for a dataset that is not made."""
+    recipe, size, room = spec.recipe, size_text(estimate.bytes), estimate.room
+    stored = size_text(estimate.stored)
+    disk = f", {stored} on this disk" if stored != size else ""
+    free = f"; only {size_text(room.free)} are free" if room and room.free < estimate.stored else ""
+    rate, seconds = estimate.samples / max(estimate.seconds, 1e-9), estimate.seconds / workers
+    return (
+        f"{directory}: {estimate.samples:,} strips, {recipe.width}×{recipe.height} px, as {spec.format}, about\n"
+        f"{estimate.shards:,} shards, {estimate.files:,} files, {size}{disk}{free}\n"
+        f"{_duration(seconds)} with {workers} process{'es' * (workers > 1)} here, of {rate:,.0f} a second each, "
+        "without what the disk takes\n"
+        + (f"{size_text(estimate.memory)} of memory a process\n" if estimate.memory else "")
+        + "this was a dry run: nothing is written"
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _work_text(made: int, samples: int, seconds: float) -> str:

@@ -7,6 +7,7 @@
     records         what each shard came out as, in the manifest and in the journals of runs and slices
     verify          whether it is what its manifest says; regenerate, what its recipe makes
     splits          several at once
+    estimate        what it would take
 
 Imports rooms up to `formats`. What it does is written once, and holds for every format, store and runner.
 """

@@ -160,12 +160,15 @@ class LocalStore:
                 raise RequestError(f"{each} is a directory where a file should be", hint="remove it")
 
     def room(self) -> Room | None:
+        """Return how much can still be stored, in the directory or where it would be."""
+        path = self.path.absolute()
+        path = next(each for each in (path, *path.parents) if each.is_dir())
         if hasattr(os, "statvfs"):
-            disk = os.statvfs(self.path)
+            disk = os.statvfs(path)
             return Room(disk.f_frsize, disk.f_bavail * disk.f_frsize)
         import shutil  # pragma: no cover: tested on Linux
 
-        return Room(4096, shutil.disk_usage(self.path).free)  # pragma: no cover
+        return Room(4096, shutil.disk_usage(path).free)  # pragma: no cover
 
     @contextmanager
     def lock(self, part: str = "") -> Iterator[None]:

@@ -65,7 +65,7 @@ def test_each_shard_is_in_one_slice() -> None:
     "text", ["", "1", "3/3", "-1/3", "1/0", "1/10001", "1/2/3", "a/b", "1 /2", "\u0663/4", "0/1e3"]
 )
 def test_what_is_no_slice_is_refused(text: str) -> None:
-    with pytest.raises(RequestError, match="`part` is .*it is K/N"):
+    with pytest.raises(RequestError, match=r"`part` is .*it is K/N"):
         Slice.parse(text)
 
 

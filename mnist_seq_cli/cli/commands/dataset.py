@@ -84,14 +84,13 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 @declared_options(Writing, Placement, Appearance, Glyphs, Request)
 @click.option("--workers", metavar="auto|N", default="auto", help="Processes to use.  [default: auto]")
 @click_option(FORM_OPTIONS["shard_size"], "Running")
-@click.option(
-    "--slice", "part", metavar="K/N", help="Make part K of N of the shards, K from 0 on, as one of N machines."
-)
+@grouped("--slice", "part", heading="Running", metavar="K/N", help="Make part K of N of the shards, K from 0 on.")
+@grouped("--dry-run", heading="Running", is_flag=True, help="Make one shard in memory, and print what all would take.")
 @click.option("--overwrite", is_flag=True, help="Remove the dataset that is there, and begin anew.")
 @click.pass_context
 def dataset(
-    context: click.Context, /, output: str, workers: str, part: str | None, overwrite: bool, preset: str | None,
-    show: bool, recipe_file: str | None, **_: Any,
+    context: click.Context, /, output: str, workers: str, part: str | None, dry_run: bool, overwrite: bool,
+    preset: str | None, show: bool, recipe_file: str | None, **_: Any,
 ) -> None:  # fmt: skip
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a
     directory: L random digits, the sequences of a file, or those of a pattern.
@@ -121,6 +120,9 @@ def dataset(
     _check(words, layer, output)
     processes = _worker_count(workers)
     slice_ = None if part is None else _slice(part, words, output)
+    if dry_run:
+        _estimate(output, words, processes, slice_, overwrite)
+        return
     _prepare(output, words, processes)
     if "splits" in words:
         _build_splits(local_path(output), words, processes, overwrite)
@@ -236,6 +238,23 @@ def _build(output: Path, words: Layer, workers: int | None, part: Slice | None, 
     if part is not None:
         text = terminal.slice_text(output, spec, part, summary, perf_counter() - started)
     terminal.say(text)
+
+
+def _estimate(output: str, words: Layer, workers: int | None, part: Slice | None, overwrite: bool) -> None:
+    """Print what a dataset would take. Raises RequestError for several of them, and a stream."""
+    from mnist_seq_cli.cli import terminal
+    from mnist_seq_cli.dataset.estimate import estimate
+    from mnist_seq_cli.dataset.request import source_of, spec_of
+    from mnist_seq_cli.execution.runner import worker_count
+
+    if "splits" in words or output == "-":
+        other = "`splits`" if "splits" in words else "stdout"
+        raise RequestError(f"`dry_run` does not go with {other}", hint="ask for one dataset in a directory")
+    (request, form), path = parted(words), local_path(output)
+    source = source_of(request)
+    spec = spec_of(path, request, form, source, overwrite=overwrite)
+    found = estimate(path, spec, source, part=part)
+    terminal.say(terminal.estimate_text(path, spec, found, worker_count(workers, found.samples)))
 
 
 def _stream(words: Layer) -> None:
