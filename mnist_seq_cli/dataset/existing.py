@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
@@ -25,10 +26,11 @@ def check_store(store: Store, spec: Spec) -> None:
     format_.check(spec)
     if isinstance(format_, InPlaceFormat):
         in_place(store, format_)
-    shards = () if format_.SMALL_FILES else [name for name, planned in format_.existing(spec, store) if planned]
+    exist = () if format_.SMALL_FILES else format_.existing(spec, store)
+    shards = (name for name, planned in exist if planned)
     labels = [LABELS_NAME] if spec.recipe.sequences.are_many else []
-    files = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec), *shards)
-    store.check(format_.folders(spec, store), files)
+    files = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec))
+    store.check(format_.folders(spec, store), chain(files, shards))
     others = labels and store.size(LABELS_NAME) is not None and not manifest.has_labels(store, spec)
     if others and not manifest.refers_to_labels(store):
         raise RequestError(f"{store}/{LABELS_NAME} is in the way: it would be written anew", hint="move it away")
@@ -60,6 +62,11 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
         raise RequestError(f"{store} holds another dataset: {', '.join(differences)}", hint=overwrite)
     if spec.samples < before.samples:
         raise RequestError(f"{store} holds {before.samples} samples, and {spec.samples} were asked for", hint=overwrite)
+    if before.plan.digits != spec.plan.digits:
+        names = (
+            f"names of {before.plan.digits.of_shards} digits for shards and {before.plan.digits.of_samples} for samples"
+        )
+        raise RequestError(f"{store} has {names}, and {spec.samples} samples need longer ones", hint=overwrite)
     return before
 
 

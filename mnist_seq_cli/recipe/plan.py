@@ -12,29 +12,31 @@ from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, MAX_SHARD_SIZE, MAX
 
 
 class Shard(NamedTuple):
-    """A run of consecutive samples, `first` to `stop` (exclusive): the unit of work, commit, retry and verification.
-
-    `digits` are those that numbers of shards and of samples have in names at least: so many that names sort as numbers.
-    """
+    """A run of consecutive samples, `first` to `stop` (exclusive): the unit of work, commit, retry and verification."""
 
     number: int
     first: int
     stop: int
-    digits: tuple[int, int] = (5, 8)
 
     @property
     def samples(self) -> int:
         """How many samples it holds."""
         return self.stop - self.first
 
-    @property
-    def name(self) -> str:
-        """Its number as names have it: 00007."""
-        return f"{self.number:0{self.digits[0]}d}"
 
-    def sample_name(self, sample: int) -> str:
+class Digits(NamedTuple):
+    """The digits that numbers have in names at least: so many that names sort as numbers."""
+
+    of_shards: int = 5
+    of_samples: int = 8
+
+    def shard(self, number: int) -> str:
+        """Return the number of a shard as names have it: 00007."""
+        return f"{number:0{self.of_shards}d}"
+
+    def sample(self, number: int) -> str:
         """Return the number of a sample as names have it: 00007042."""
-        return f"{sample:0{self.digits[1]}d}"
+        return f"{number:0{self.of_samples}d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,9 @@ class Plan:
             )
 
     @property
-    def digits(self) -> tuple[int, int]:
-        """The digits that numbers of shards and of samples have in names at least."""
-        return max(5, len(str(len(self) - 1))), max(8, len(str(self.samples - 1)))
+    def digits(self) -> Digits:
+        """The digits of numbers in names: the same for all plans of up to 100,000 shards and 10^8 samples."""
+        return Digits(max(5, len(str(len(self) - 1))), max(8, len(str(self.samples - 1))))
 
     def samples_of(self, shards: range) -> int:
         """Return how many samples shards that follow each other hold together."""
@@ -72,7 +74,7 @@ class Plan:
         if not 0 <= number < len(self):
             raise IndexError(number)
         first = number * self.shard_size
-        return Shard(number, first, min(first + self.shard_size, self.samples), self.digits)
+        return Shard(number, first, min(first + self.shard_size, self.samples))
 
     def __iter__(self) -> Iterator[Shard]:
         return (self[number] for number in range(len(self)))

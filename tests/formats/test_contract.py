@@ -17,6 +17,7 @@ from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import build
 from mnist_seq_cli.dataset.records import Journal
 from mnist_seq_cli.dataset.regenerate import regenerate
+from mnist_seq_cli.dataset.shards import composed, write
 from mnist_seq_cli.dataset.verify import foreign, verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Batch, joined
@@ -160,6 +161,33 @@ def test_a_dataset_grows(form: str, store: Store) -> None:
     assert contents(store) == whole(spec_of(form))
     with pytest.raises(RequestError, match="holds 17 samples, and 10 were asked for"):
         build(store, spec_of(form, 10), SOURCE, run=serial.run)
+
+
+@pytest.mark.parametrize("form", ["png", "png masks", "webdataset", "webdataset masks"])
+def test_names_are_as_long_as_the_last_one_needs(form: str) -> None:
+    spec, store = replace(spec_of(form, 10**9 + 7), shard_size=1_000), MemoryStore()
+    format_, shard = formats.get(spec.format), spec.plan[10**6]
+    content = write(store, format_, spec, shard, composed(spec, SOURCE, shard.first, shard.stop))
+    assert format_.measure(spec, shard, store) == content
+    existing = [name for name, planned in format_.existing(spec, store) if planned]
+    assert existing == list(format_.shard_names(spec, shard))
+        format_.shard_names(spec, shard)
+    )
+    (name, *_) = sorted(store.files)
+    if spec.format == "webdataset":
+        assert name == "1000000.tar"
+        assert b"1000000006.png\0" in store.files[name]
+        made = compose.compose(RECIPE, bank.load(SOURCE), shard.first, shard.stop, masks=spec.masks)
+        assert made.first_difference(joined(list(format_.read(spec, shard, store.open)))) is None
+    else:
+        assert name == "images/1000000/1000000000.png"
+
+
+def test_a_dataset_does_not_grow_out_of_its_names() -> None:
+    store, spec = MemoryStore(), replace(spec_of("webdataset", 10**8), shard_size=10_000)
+    manifest.write_spec(store, spec)
+    with pytest.raises(RequestError, match="has names of 5 digits for shards and 8 for samples, and 100000001 samples"):
+        build(store, replace(spec, samples=10**8 + 1), SOURCE, run=serial.run)
 
 
 @each_form
