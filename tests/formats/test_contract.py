@@ -171,8 +171,6 @@ def test_names_are_as_long_as_the_last_one_needs(form: str) -> None:
     assert format_.measure(spec, shard, store) == content
     existing = [name for name, planned in format_.existing(spec, store) if planned]
     assert existing == list(format_.shard_names(spec, shard))
-        format_.shard_names(spec, shard)
-    )
     (name, *_) = sorted(store.files)
     if spec.format == "webdataset":
         assert name == "1000000.tar"
