@@ -82,7 +82,7 @@ def build(
     check_bank(spec.recipe, bank.load(source))
     compose.check_background(spec.recipe, background_image.load(source))
     store = open_store(location)
-    check_store(store, spec)
+    check_store(store, spec, shards=part is None)
     if part is not None:
         _check_slice(store, spec, overwrite)
     with store.lock(part.name) if part else store.lock(), Stop() as stop:
@@ -148,7 +148,7 @@ def _build(job: Job, part: Slice | None, before: Spec | None, run: Runner, stop:
     else:
         _begin_slice(store, spec, part, before)
         summary, shards = Summary(), part.shards(plan)
-    known = read_records(store, spec)
+    known = read_records(store, spec, None if part is None else [Journal(store, part).name])
     to_make = plan.samples_of(shards) - sum(plan[number].samples for number in shards if known.file_of(number))
     rest: Sequence[int] = shards
     reused: Iterable[tuple[Task, Completed]] = ()
@@ -189,7 +189,8 @@ def _begin(store: Store, spec: Spec, before: Spec | None) -> None:
     if before is None:
         journal.begin(())
     else:
-        known, complete = read_records(store, spec, slices=in_manifest), _complete_records(store, spec)
+        known = read_records(store, spec, None if in_manifest else [journal.name])
+        complete = _complete_records(store, spec)
         journal.begin(younger or older for younger, older in zip(known.in_order(shards), complete, strict=False))
     if before is None or in_manifest:  # what was complete once is not taken on trust any more
         for name in slice_journals(store):
@@ -221,7 +222,9 @@ def _begin_slice(store: Store, spec: Spec, part: Slice, before: Spec | None) -> 
             f"{store} is to hold {before.samples if before else 0} samples, and this is a slice of {spec.samples}",
             hint="give the number of the other slices; a run without `part` can add samples",
         )
-    Journal(store, part).begin(read_records(store, spec).in_order(part.shards(spec.plan)))
+    journal = Journal(store, part)
+    known = read_records(store, spec, [journal.name, Journal(store).name])
+    journal.begin(known.in_order(part.shards(spec.plan)))
 
 
 def _vouched(
@@ -264,7 +267,7 @@ def _check_room(store: Store, record: Record, samples: int) -> None:
     """Raise OutputError when there is no room for that many more samples, going by the first shard that was made."""
     if (room := store.room()) is None:
         return
-    per_file = -(-record.bytes // (record.files * room.block)) * room.block
+    per_file = -(-record.bytes // (max(1, record.files) * room.block)) * room.block
     needed = samples * per_file * record.files // record.samples
     if needed > room.free:
         need, free = _apart(needed, room.free)

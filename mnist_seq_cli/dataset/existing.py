@@ -17,20 +17,20 @@ from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.store import STATE_NAME, Store
 
 
-def check_store(store: Store, spec: Spec) -> None:
+def check_store(store: Store, spec: Spec, *, shards: bool = True) -> None:
     """Raise RequestError where something is in the way, and for what the format cannot do, before anything is written.
 
-    Raises FormatError, too.
+    With `shards` each of these that exists is looked at. Raises FormatError, too.
     """
     format_ = formats.get(spec.format)
     format_.check(spec)
     if isinstance(format_, InPlaceFormat):
         in_place(store, format_)
-    exist = () if format_.SMALL_FILES else format_.existing(spec, store)
-    shards = (name for name, planned in exist if planned)
+    exist = format_.existing(spec, store) if shards and not format_.SMALL_FILES else ()
+    files = (name for name, planned in exist if planned)
     labels = [LABELS_NAME] if spec.recipe.sequences.are_many else []
-    files = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec))
-    store.check(format_.folders(spec, store), chain(files, shards))
+    of_whole = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec))
+    store.check(format_.folders(spec, store), chain(of_whole, files))
     others = labels and store.size(LABELS_NAME) is not None and not manifest.has_labels(store, spec)
     if others and not manifest.refers_to_labels(store):
         raise RequestError(f"{store}/{LABELS_NAME} is in the way: it would be written anew", hint="move it away")

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from os import PathLike
 
 from mnist_seq_cli.dataset.records import Record, Records, line_of, ordered
@@ -31,6 +32,9 @@ SPLITS_NAME = "splits.json"
 MANIFEST_VERSION = 1
 
 _HEAD = re.compile(rb'\{"version": [0-9]{1,9}, "recipe": "[0-9a-f]{64}", "samples": [0-9]{1,18}, "shards": \[\n')
+_AT_ONCE = 1_000
+"""Records that are written at a time."""
+
 _REST = 1 << 20
 """Bytes that the files of the whole do not take in a manifest."""
 
@@ -161,8 +165,10 @@ def write_manifest(store: Store, spec: Spec, records: Iterable[Record], sums: Ma
     def pieces() -> Iterator[bytes]:
         head = {"version": MANIFEST_VERSION, "recipe": spec.recipe.fingerprint, "samples": spec.samples}
         yield (json.dumps(head)[:-1] + ', "shards": [').encode()
-        for number, record in enumerate(records):
-            yield (b",\n" if number else b"\n") + line_of(record)
+        lines, end = map(line_of, records), b"\n"
+        while some := b",\n".join(islice(lines, _AT_ONCE)):
+            yield end + some
+            end = b",\n"
         rest = {name: total._asdict() for name, total in sums.items()}
         yield f'\n], "files": {json.dumps(rest)}}}\n'.encode()
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, BinaryIO, Self
 
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.recipe.json_values import typed_fields
-from mnist_seq_cli.recipe.plan import Shard, Slice
+from mnist_seq_cli.recipe.plan import Plan, Shard, Slice
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import STATE_NAME, Store
 
@@ -114,6 +114,18 @@ def record_in(line: bytes) -> Record | None:
         return None
 
 
+def _shard_of(line: bytes, plan: Plan, recipe: bytes) -> int | None:
+    """Return the shard of a plan that the record in a line is of; None where it is of none, or of another recipe."""
+    written = _LINE.fullmatch(line)
+    if written is None or (written[6] is None) != (written[8] is None):
+        record = record_in(line)
+        written = None if record is None else _LINE.fullmatch(line_of(record))
+    if written is None or written[7] != recipe:
+        return None
+    shard, first, samples = int(written[1]), int(written[2]), int(written[3])
+    return shard if shard < len(plan) and plan[shard] == (shard, first, first + samples) else None
+
+
 class Records(Mapping[int, Record]):
     """Records of shards by number, in files of a store; each is read when it is asked for. A later one counts.
 
@@ -126,19 +138,19 @@ class Records(Mapping[int, Record]):
         self._files = array("H", [0]) * shards
         self._offsets = array("q", [-1]) * shards
 
-    def add_from(self, name: str, belongs: Callable[[Record], bool]) -> None:
-        """Add those of the records in a file that belong here. Raises OSError.
+    def add_from(self, name: str, plan: Plan, fingerprint: str) -> None:
+        """Add those of the records in a file that are of the shards of a plan and of a recipe. Raises OSError.
 
         A line that is damaged, as the last one of a killed run can be, counts for nothing.
         """
         self._names.append(name)
-        offset, file_number = 0, len(self._names) - 1
+        offset, file_number, recipe = 0, len(self._names) - 1, fingerprint.encode()
         with suppress(FileNotFoundError), self._store.open(name) as file:
             while line := file.readline(_MAX_LINE):
-                record = record_in(line.rstrip(b"\n"))
-                if record is not None and record.shard < len(self._offsets) and belongs(record):
-                    self._size += self._offsets[record.shard] < 0
-                    self._offsets[record.shard], self._files[record.shard] = offset, file_number
+                shard = _shard_of(line.removesuffix(b"\n"), plan, recipe)
+                if shard is not None:
+                    self._size += self._offsets[shard] < 0
+                    self._offsets[shard], self._files[shard] = offset, file_number
                 offset += len(line)
 
     def add_all(self, name: str, file: BinaryIO) -> bytes:
@@ -226,13 +238,14 @@ def slice_journals(store: Store) -> list[str]:
     return sorted(entry.name for entry in store.list(STATE_NAME) if journal.fullmatch(entry.name))
 
 
-def read_records(store: Store, spec: Spec, *, slices: bool = True) -> Records:
-    """Return the records that runs, and `slices`, have left of the shards of a plan; the last one of each counts.
+def read_records(store: Store, spec: Spec, journals: Iterable[str] | None = None) -> Records:
+    """Return the records of the shards of a plan in some journals, or in those of all slices and of the whole.
 
-    Those that a run has made count more than those of slices: it made anew what slices had made. Raises OSError.
+    The last one of each shard counts, and the whole, which makes anew what slices have made, comes last. Raises
+    OSError.
     """
     plan, fingerprint = spec.plan, spec.recipe.fingerprint
     records = Records(store, len(plan))
-    for name in [*(slice_journals(store) if slices else ()), Journal(store).name]:
-        records.add_from(name, lambda record: record.of(plan[record.shard], fingerprint))
+    for name in [*slice_journals(store), Journal(store).name] if journals is None else journals:
+        records.add_from(name, plan, fingerprint)
     return records

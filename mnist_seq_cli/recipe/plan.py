@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import NamedTuple, Self
 
 from mnist_seq_cli.errors import RequestError
@@ -39,7 +40,7 @@ class Digits(NamedTuple):
         return f"{number:0{self.of_samples}d}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """`samples` samples in shards of `shard_size`, the last one shorter where it has to be.
 
@@ -58,7 +59,7 @@ class Plan:
                 hint=f"`shard_size={-(-self.samples // MAX_SHARDS)}` or more keeps them to {MAX_SHARDS}",
             )
 
-    @property
+    @cached_property
     def digits(self) -> Digits:
         """The digits of numbers in names: the same for all plans of up to 100,000 shards and 10^8 samples."""
         return Digits(max(5, len(str(len(self) - 1))), max(8, len(str(self.samples - 1))))
@@ -78,6 +79,10 @@ class Plan:
 
     def __iter__(self) -> Iterator[Shard]:
         return (self[number] for number in range(len(self)))
+
+
+plan_of = lru_cache(typed=True)(Plan)
+"""Return a plan; of the same one once, as it is asked for with each of millions of shards."""
 
 
 class Slice(NamedTuple):

@@ -6,6 +6,7 @@ What is half-written is in a folder of its own, `.mnistseq/stage-…`, from wher
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -133,8 +134,15 @@ class LocalStore:
         local.append(self.path / name, content)
 
     def size(self, name: str) -> int | None:
-        path = self.path / name
-        return path.stat().st_size if path.is_file() and not path.is_symlink() else None
+        found = self._look(name)
+        return found.st_size if found and stat.S_ISREG(found.st_mode) else None
+
+    def _look(self, name: str) -> os.stat_result | None:
+        """Return what is there of that name, a link for itself; a Path for each of millions of files takes its time."""
+        try:
+            return os.lstat(self._prefix + name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def remove(self, name: str) -> None:
         local.remove(self.path / name)
@@ -155,9 +163,9 @@ class LocalStore:
         for each in inside:
             if each.exists() and not each.is_dir():
                 raise RequestError(f"{each} is a file where a directory should be", hint="remove it")
-        for each in (path / name for name in files):
-            if each.is_dir() and not each.is_symlink():
-                raise RequestError(f"{each} is a directory where a file should be", hint="remove it")
+        for name in files:
+            if (found := self._look(name)) and stat.S_ISDIR(found.st_mode):
+                raise RequestError(f"{path / name} is a directory where a file should be", hint="remove it")
 
     def room(self) -> Room | None:
         """Return how much can still be stored, in the directory or where it would be."""
