@@ -83,7 +83,7 @@ def summary_text(
     elif any(summary.repaired for summary in summaries):
         work = "all samples were there; the rest was repaired"
     else:
-        work = "all of it was there and is sound"
+        work = _work_text(made, samples, seconds)
     return (
         f"{directory}: {samples:,} {what}{names}, {recipe.width}×{recipe.height} px, {size}\n"
         f"{work}\n"
@@ -127,6 +127,8 @@ def _duration(seconds: float) -> str:
 
 
 def _work_text(made: int, samples: int, seconds: float) -> str:
+    if not made:
+        return "all of it was there and is sound"
     reused = f"; reused {samples - made:,}" if made < samples else ""
     return f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{reused}"
 
