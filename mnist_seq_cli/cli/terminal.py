@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mnist_seq_cli.dataset.build import Summary
+    from mnist_seq_cli.dataset.estimate import Estimate
     from mnist_seq_cli.dataset.splits import Splits
     from mnist_seq_cli.mnist.bank import Bank, Source
     from mnist_seq_cli.recipe.parts.glyphs import Glyphs
+    from mnist_seq_cli.recipe.plan import Slice
     from mnist_seq_cli.recipe.recipe import Recipe
     from mnist_seq_cli.recipe.spec import Spec
+    from mnist_seq_cli.storage.location import PathOrStore
 
 Item = TypeVar("Item")
 
@@ -75,18 +78,60 @@ def summary_text(
     samples, made = sum(spec.samples for spec in specs), sum(summary.made for summary in summaries)
     size = size_text(sum(summary.bytes for summary in summaries))
     if made:
-        reused = f"; reused {samples - made:,}" if made < samples else ""
-        work = f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{reused}"
+        work = _work_text(made, samples, seconds)
+    elif any(summary.vouched for summary in summaries):
+        work = "all of it was made, and has the right sizes; inspect --verify reads every byte"
     elif any(summary.repaired for summary in summaries):
         work = "all samples were there; the rest was repaired"
     else:
-        work = "all of it was there and is sound"
+        work = _work_text(made, samples, seconds)
     return (
         f"{directory}: {samples:,} {what}{names}, {recipe.width}×{recipe.height} px, {size}\n"
         f"{work}\n"
         f"seed {seed}: with --seed {seed} the same {whole} {'come' if splits else 'comes'} again\n"
         f"look at {it}: mnistseq inspect {shlex.quote(str(directory))}"
     )
+
+
+def slice_text(directory: PathOrStore, spec: Spec, part: Slice, summary: Summary, seconds: float) -> str:
+    """Return the lines that are printed when a slice is done."""
+    return (
+        f"{directory}: slice {part}, {summary.samples:,} of {spec.samples:,} strips, {size_text(summary.bytes)}\n"
+        f"{_work_text(summary.made, summary.samples, seconds)}\n"
+        "when all slices are made, the same command without --slice completes the dataset"
+    )
+
+
+def estimate_text(directory: PathOrStore, spec: Spec, estimate: Estimate, workers: int) -> str:
+    """Return the lines that are printed for a dataset that is not made."""
+    recipe, size, room = spec.recipe, size_text(estimate.bytes), estimate.room
+    stored = size_text(estimate.stored)
+    disk = f", {stored} on this disk" if stored != size else ""
+    free = f"; only {size_text(room.free)} are free" if room and room.free < estimate.stored else ""
+    rate, seconds = estimate.samples / max(estimate.seconds, 1e-9), estimate.seconds / workers
+    return (
+        f"{directory}: {estimate.samples:,} strips, {recipe.width}×{recipe.height} px, as {spec.format}, about\n"
+        f"{estimate.shards:,} shards, {estimate.files:,} files, {size}{disk}{free}\n"
+        f"{_duration(seconds)} with {workers} process{'es' * (workers > 1)} here, of {rate:,.0f} a second each, "
+        "without what the disk takes\n"
+        + (f"{size_text(estimate.memory)} of memory a process\n" if estimate.memory else "")
+        + "this was a dry run: nothing is written"
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _work_text(made: int, samples: int, seconds: float) -> str:
+    if not made:
+        return "all of it was there and is sound"
+    reused = f"; reused {samples - made:,}" if made < samples else ""
+    return f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{reused}"
 
 
 def say_unused(*asked: Glyphs) -> None:

@@ -24,41 +24,39 @@ MAX_MEMBER = 64_000_000
 PIECE = 1 << 20
 """Bytes that are read at a time."""
 
-_NAME = re.compile(rb"([0-9]{8}\.(?:png|json|mask\.png))\0+", re.ASCII)
+_NAME = re.compile(rb"([0-9]{8,12}\.(?:png|json|mask\.png))\0+", re.ASCII)
 _FIELDS = struct.Struct("100s24x11s21xs100x5s")
 """Name, size in octal digits, type and magic number in a header."""
-_NO_NUMBER = b"00000000"
 _OWNER = b"0000644\0" + b"0000000\0" + b"0000000\0"
 _NO_SIZE = _NO_TIME = b"00000000000\0"
 _NO_SUM = b"000000\0 "
 _REST = b"0" + bytes(100) + b"ustar\x0000" + bytes(BLOCK - 265)
-_NUMBER, _SIZE, _SUM = slice(0, 8), slice(124, 135), slice(148, 154)
-_TENS = 10 ** np.arange(7, -1, -1)
+_SIZE, _SUM = slice(124, 135), slice(148, 154)
 _OCTAL = 3 * np.arange(10, -1, -1)
 """How far the octal digits of a number are to be shifted."""
 
 
-def members(first: int, columns: Sequence[tuple[str, list[bytes]]]) -> bytes:
+def members(first: int, columns: Sequence[tuple[str, list[bytes]]], digits: int = 8) -> bytes:
     """Return samples as members of a tar file: of each (ending, contents), one of sample `first` and on after another.
 
-    The members of a sample follow each other: 00000007.png, 00000007.json, 00000008.png, …
+    The members of a sample follow each other: 00000007.png, 00000007.json, 00000008.png, …; numbers have `digits`.
     """
-    pieces = [column for ending, contents in columns for column in _files(first, ending, contents)]
+    pieces = [column for ending, contents in columns for column in _files(first, ending, contents, digits)]
     return b"".join(piece for sample in zip(*pieces, strict=True) for piece in sample)
 
 
-def _files(first: int, ending: str, contents: list[bytes]) -> tuple[list[bytes], list[bytes], list[bytes]]:
+def _files(first: int, ending: str, contents: list[bytes], digits: int) -> tuple[list[bytes], list[bytes], list[bytes]]:
     """Return headers, contents and the rest of their last blocks, for files of samples `first` and on."""
     sizes = np.array(list(map(len, contents)))
-    name = _NO_NUMBER + ending.encode()
+    name = b"0" * digits + ending.encode()
     template = name + bytes(100 - len(name)) + _OWNER + _NO_SIZE + _NO_TIME + _NO_SUM
     headers = np.tile(np.frombuffer(template + _REST, dtype=np.uint8), (len(contents), 1))
-    numbers = np.arange(first, first + len(contents))[:, None] // _TENS % 10
+    numbers = np.arange(first, first + len(contents))[:, None] // 10 ** np.arange(digits - 1, -1, -1) % 10
     lengths = sizes[:, None] >> _OCTAL & 7
     # The sum is taken as if there were spaces in its place.
     sums = sum(template) + sum(_REST) + 8 * ord(" ") - sum(_NO_SUM) + numbers.sum(axis=1) + lengths.sum(axis=1)
-    for field, digits in ((_NUMBER, numbers), (_SIZE, lengths), (_SUM, sums[:, None] >> _OCTAL[-6:] & 7)):
-        headers[:, field] += digits.astype(np.uint8)
+    for field, values in ((slice(0, digits), numbers), (_SIZE, lengths), (_SUM, sums[:, None] >> _OCTAL[-6:] & 7)):
+        headers[:, field] += values.astype(np.uint8)
     joined = headers.tobytes()
     filling = [bytes(size) for size in (-sizes % BLOCK).tolist()]
     return [joined[at : at + BLOCK] for at in range(0, len(joined), BLOCK)], contents, filling

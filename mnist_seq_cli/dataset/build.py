@@ -7,25 +7,31 @@ temporary name, renamed, and recorded. A run processes every shard, so that the 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
+from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.existing import check_store, clear, earlier_spec
 from mnist_seq_cli.dataset.finish import finish, prepare
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Journal, Location, Record
-from mnist_seq_cli.dataset.shards import Completed, Job, Task, process
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Location
+from mnist_seq_cli.dataset.records import Journal, Record, Records, ordered, read_records, slice_journals
+from mnist_seq_cli.dataset.shards import Completed, Job, Task, process, vouched
 from mnist_seq_cli.dataset.shared_store import SharedStore
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.glyphs import check_bank
-from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, Terminated
+from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, RequestError, Terminated
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Runner, Stop, leave_import_of_script, worker_count
+from mnist_seq_cli.formats.format import InPlaceFormat
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.plan import Slice
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.store import STATE_NAME, Store
@@ -33,11 +39,15 @@ from mnist_seq_cli.storage.store import STATE_NAME, Store
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did: samples and bytes of the shards that are there, how many of the samples it made."""
+    """What a run did: samples and bytes of the shards that are there, how many of the samples it made.
+
+    Samples that are `vouched` for by slices had the right size, and were not read.
+    """
 
     samples: int = 0
     bytes: int = 0
     made: int = 0
+    vouched: int = 0
     repaired: bool = False
     failures: dict[int, Failure] = field(default_factory=dict)
 
@@ -52,6 +62,7 @@ def build(
     *,
     run: Runner | None = None,
     workers: int | None = None,
+    part: Slice | None = None,
     overwrite: bool = False,
     watch: Watch = iter,
 ) -> Summary:
@@ -63,24 +74,29 @@ def build(
     is changed. `watch` is given the iterator of completed shards, as they are completed, and returns one: for a
     progress bar.
 
-    With `overwrite` what is there goes first. Raises RequestError where something else is there, and changes nothing
-    then; OutputError when shards failed, OSError when the file system did; Interrupted or Terminated when it was asked
-    to stop. After any of these, running it again, without `overwrite`, does the rest.
+    With `part` the shards of that slice are made, while others make other slices; a run without it completes the
+    dataset. With `overwrite` what is there goes first. Raises RequestError where something else is there, and changes
+    nothing then; OutputError when shards failed, OSError when the file system did; Interrupted or Terminated when it
+    was asked to stop. After any of these, running it again, without `overwrite`, does the rest.
     """
     leave_import_of_script()
-    len(spec.plan)  # which checks the numbers
+    shards = range(len(spec.plan)) if part is None else part.shards(spec.plan)  # which checks the numbers
+    samples = spec.plan.samples_of(shards)
     check_bank(spec.recipe, bank.load(source))
     compose.check_background(spec.recipe, background_image.load(source))
-    runner = run or _runner(worker_count(workers, spec.samples))
+    runner = run or _runner(worker_count(workers, samples))
     store = open_store(location)
-    check_store(store, spec)
-    with store.lock(), Stop() as stop, SharedStore(store, source, runner) as shared:
+    check_store(store, spec, shards=part is None)
+    if part is not None:
+        _check_slice(store, spec, overwrite)
+    lock = store.lock(part.name) if part else store.lock()
+    with lock, Stop() as stop, SharedStore(store, source, runner) as shared:
         try:
             before = None if overwrite else earlier_spec(store, spec)
             if overwrite:
                 clear(store, spec)
                 shared.mark()
-            summary = _build(Job(shared.store, spec, source), before, shared, stop, watch)
+            summary = _build(Job(shared.store, spec, source), part, before, shared, stop, watch)
         except KeyboardInterrupt:
             if not stop:
                 raise
@@ -89,10 +105,22 @@ def build(
             with suppress(OSError):
                 store.clean()
     if summary.failures:
-        raise _failed(summary, spec, overwrite)
-    if summary.samples < spec.samples:
-        raise stopped(stop, f"stopped with {summary.samples} of {spec.samples} samples done", overwrite)
+        raise _failed(summary, spec, shards, overwrite)
+    if summary.samples < samples:
+        raise stopped(stop, f"stopped with {summary.samples} of {samples} samples done", overwrite)
     return summary
+
+
+def _check_slice(store: Store, spec: Spec, overwrite: bool) -> None:
+    """Raise RequestError for what a slice cannot be a part of."""
+    if overwrite:
+        reason = "`overwrite` does not go with `part`: it would remove what other slices make"
+        raise RequestError(reason, hint="remove the directory before the first one")
+    if isinstance(formats.get(spec.format), InPlaceFormat):
+        reason = f"`format={spec.format}` is one file, which is written in place, and `part` needs files of its own"
+        raise RequestError(reason, hint="take png, webdataset or idx")
+    if store.size(MANIFEST_NAME) is not None:
+        raise RequestError(f"{store} is complete", hint="the same command without `part` checks and repairs it")
 
 
 def stopped(stop: Stop, message: str, overwrite: bool) -> MnistseqError:
@@ -114,42 +142,117 @@ def _runner(workers: int) -> Runner:
     return processes.on(workers)
 
 
-def _build(job: Job, before: Spec | None, shared: SharedStore, stop: Stop, watch: Watch) -> Summary:
-    store, spec, journal = job.store, job.spec, Journal(job.store)
+def _build(job: Job, part: Slice | None, before: Spec | None, shared: SharedStore, stop: Stop, watch: Watch) -> Summary:
+    store, spec, plan = job.store, job.spec, job.spec.plan
     if before is None and not manifest.put_spec(store, spec):
-        before = earlier_spec(store, spec)  # that of another run, which has begun meanwhile where there are no locks
-    needs_labels = manifest.refers_to_labels(store) and not manifest.has_labels(store, spec)
-    sound = before == spec and not needs_labels and not any(verify(store, run=shared.run, stop=stop))
-    if stop:
-        raise stopped(stop, "stopped before anything was changed", False)
-    if sound:
-        complete = manifest.read_manifest(store)
-        assert complete is not None
-        store.remove(STATE_NAME)  # which a run that was killed at its very end has left
-        return Summary(spec.samples, complete.bytes)
-    summary = Summary(repaired=before == spec and store.size(MANIFEST_NAME) is not None)
-    known = {} if before is None else _known_records(store, spec)
-    store.clean()
-    journal.begin(known.values())
-    store.remove(MANIFEST_NAME)
-    if before is not None and (before != spec or needs_labels or manifest.changed_text(store, RECIPE_NAME)):
-        manifest.write_spec(store, spec)
-    prepare(store, spec)
-    tasks = (Task(shard, known.get(shard.number)) for shard in spec.plan)
-    to_make = spec.samples - sum(record.samples for record in known.values())
+        before = earlier_spec(store, spec)  # of a slice, or a run where there are no locks, which has begun meanwhile
+    if part is None:
+        if (sound := _sound(store, spec, before, shared.run, stop)) is not None:
+            return sound
+        summary = Summary(repaired=before == spec and store.size(MANIFEST_NAME) is not None)
+        _begin(store, spec, before)
+        shards = range(len(plan))
+    else:
+        _begin_slice(store, spec, part, before)
+        summary, shards = Summary(), part.shards(plan)
+    known = read_records(store, spec, None if part is None else [Journal(store, part).name])
+    to_make = plan.samples_of(shards) - sum(plan[number].samples for number in shards if known.file_of(number))
+    rest: Sequence[int] = shards
+    reused: Iterable[tuple[Task, Completed]] = ()
+    if part is None and slice_journals(store):
+        rest = array("q")
+        reused = _vouched(job, known, rest, summary, stop)
+    tasks = (Task(plan[number], record) for number, record in zip(rest, known.in_order(rest), strict=True))
     with closing(shared.run(partial(process, job), tasks, stop)) as outcomes:
-        for _ in watch(_recorded(shared.arrived(outcomes, job), store, summary, to_make)):
+        done = chain(reused, shared.arrived(outcomes, job))
+        for _ in watch(_recorded(done, Journal(store, part), store, summary, to_make)):
             pass
-    if summary.samples == spec.samples:
+    if part is None and summary.samples == spec.samples:
         finish(store, spec)
     return summary
 
 
+def _sound(store: Store, spec: Spec, before: Spec | None, run: Runner, stop: Stop) -> Summary | None:
+    """Return what there is when it is complete and sound, after every byte of it was read; None otherwise."""
+    sound = before == spec and not _needs_labels(store, spec) and not any(verify(store, run=run, stop=stop))
+    if stop:
+        raise stopped(stop, "stopped before anything was changed", False)
+    if not sound:
+        return None
+    complete = manifest.read_manifest(store)
+    assert complete is not None
+    store.remove(STATE_NAME)  # which a run that was killed at its very end has left
+    return Summary(samples=spec.samples, bytes=complete.bytes)
+
+
+def _needs_labels(store: Store, spec: Spec) -> bool:
+    return manifest.refers_to_labels(store) and not manifest.has_labels(store, spec)
+
+
+def _begin(store: Store, spec: Spec, before: Spec | None) -> None:
+    """Begin the journal with what is known of the shards, and make everything ready for them."""
+    journal, shards = Journal(store), range(len(spec.plan))
+    in_manifest = store.size(MANIFEST_NAME) is not None
+    store.clean()
+    if before is None:
+        journal.begin(())
+    else:
+        known = read_records(store, spec, None if in_manifest else [journal.name])
+        complete = _complete_records(store, spec)
+        journal.begin(younger or older for younger, older in zip(known.in_order(shards), complete, strict=False))
+    if before is None or in_manifest:  # what was complete once is not taken on trust any more
+        for name in slice_journals(store):
+            store.remove(name)
+    needs_labels = _needs_labels(store, spec)
+    store.remove(MANIFEST_NAME)
+    if before is not None and (before != spec or needs_labels or manifest.changed_text(store, RECIPE_NAME)):
+        manifest.write_spec(store, spec)
+    prepare(store, spec)
+
+
+def _complete_records(store: Store, spec: Spec) -> Iterator[Record | None]:
+    """Yield the records that the manifest has of the shards of this plan."""
+    plan, fingerprint, complete = spec.plan, spec.recipe.fingerprint, None
+    with suppress(FormatError):
+        complete = manifest.read_manifest(store)
+    records = ordered({} if complete is None else complete.records, range(len(plan)))
+    for shard, record in zip(plan, records, strict=True):
+        yield record if record is not None and record.of(shard, fingerprint) else None
+
+
+def _begin_slice(store: Store, spec: Spec, part: Slice, before: Spec | None) -> None:
+    """Begin the journal of a slice. Raises RequestError where others make slices of something else."""
+    if before not in (None, spec):
+        raise RequestError(
+            f"{store} is to hold {before.samples if before else 0} samples, and this is a slice of {spec.samples}",
+            hint="give the number of the other slices; a run without `part` can add samples",
+        )
+    if _needs_labels(store, spec):
+        manifest.write_spec(store, spec)
+    journal = Journal(store, part)
+    known = read_records(store, spec, [journal.name, Journal(store).name])
+    journal.begin(known.in_order(part.shards(spec.plan)))
+
+
+def _vouched(
+    job: Job, known: Records, rest: array[int], summary: Summary, stop: Stop
+) -> Iterator[tuple[Task, Completed]]:
+    """Yield the shards that slices have made and that look as they recorded them; add the others to `rest`."""
+    store, spec, format_, own = job.store, job.spec, formats.get(job.spec.format), Journal(job.store).name
+    for shard, record in zip(spec.plan, known.in_order(range(len(spec.plan))), strict=True):
+        if stop:
+            return
+        if record and known.file_of(shard.number) != own and vouched(store, format_, spec, shard, record):
+            summary.vouched += shard.samples
+            yield Task(shard, record), Completed(record, reused=True)
+        else:
+            rest.append(shard.number)
+
+
 def _recorded(
-    outcomes: Iterable[tuple[Task, Completed | Failure]], store: Store, summary: Summary, to_make: int
+    outcomes: Iterable[tuple[Task, Completed | Failure]], journal: Journal, store: Store, summary: Summary, to_make: int
 ) -> Iterator[Completed]:
     """Yield shards as they are completed, each recorded first; note those that failed."""
-    journal = Journal(store)
     for task, outcome in outcomes:
         if isinstance(outcome, Failure):
             summary.failures[task.shard.number] = outcome
@@ -171,7 +274,7 @@ def _check_room(store: Store, record: Record, samples: int) -> None:
     """Raise OutputError when there is no room for that many more samples, going by the first shard that was made."""
     if (room := store.room()) is None:
         return
-    per_file = -(-record.bytes // (record.files * room.block)) * room.block
+    per_file = -(-record.bytes // (max(1, record.files) * room.block)) * room.block
     needed = samples * per_file * record.files // record.samples
     if needed > room.free:
         need, free = _apart(needed, room.free)
@@ -190,27 +293,13 @@ def _apart(*sizes: int) -> list[str]:
     return texts
 
 
-def _failed(summary: Summary, spec: Spec, overwrite: bool) -> OutputError:
+def _failed(summary: Summary, spec: Spec, shards: range, overwrite: bool) -> OutputError:
     number, failure = min(summary.failures.items())
     error = OutputError(
-        f"{len(summary.failures)} of {len(spec.plan)} shards failed, "
+        f"{len(summary.failures)} of {len(shards)} shards failed, "
         f"shard {number} ({spec.plan[number].first} to {spec.plan[number].stop - 1}) with: {failure.message}",
-        hint=f"{summary.samples} of {spec.samples} samples are done; {_rest(overwrite)}",
+        hint=f"{summary.samples} of {spec.plan.samples_of(shards)} samples are done; {_rest(overwrite)}",
     )
     if failure.details:
         error.add_note(failure.details)
     return error
-
-
-def _known_records(store: Store, spec: Spec) -> dict[int, Record]:
-    """Return the records that earlier runs left of the shards of this plan; those of the last run count."""
-    fingerprint, plan = spec.recipe.fingerprint, spec.plan
-    records = manifest.read_records(store, fingerprint)
-    with suppress(FormatError):
-        if (complete := manifest.read_manifest(store)) is not None:
-            records = {**complete.records, **records}
-    return {
-        number: record
-        for number, record in records.items()
-        if number < len(plan) and record.of(plan[number], fingerprint)
-    }

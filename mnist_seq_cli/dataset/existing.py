@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
@@ -16,10 +17,10 @@ from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.store import STATE_NAME, Store
 
 
-def check_store(store: Store, spec: Spec) -> None:
+def check_store(store: Store, spec: Spec, *, shards: bool = True) -> None:
     """Raise RequestError where something is in the way, and for what the format cannot do, before anything is written.
 
-    Raises FormatError, too.
+    With `shards` each of these that exists is looked at. Raises FormatError, too.
     """
     format_ = formats.get(spec.format)
     format_.check(spec)
@@ -28,10 +29,11 @@ def check_store(store: Store, spec: Spec) -> None:
         raise RequestError(reason, hint="take `format=webdataset`, an object a shard")
     if isinstance(format_, InPlaceFormat):
         in_place(store, format_)
-    shards = () if format_.SMALL_FILES else [name for name, planned in format_.existing(spec, store) if planned]
+    exist = format_.existing(spec, store) if shards and not format_.SMALL_FILES else ()
+    files = (name for name, planned in exist if planned)
     labels = [LABELS_NAME] if spec.recipe.sequences.are_many else []
-    files = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec), *shards)
-    store.check(format_.folders(spec, store), files)
+    of_whole = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec))
+    store.check(format_.folders(spec, store), chain(of_whole, files))
     others = labels and store.size(LABELS_NAME) is not None and not manifest.has_labels(store, spec)
     if others and not manifest.refers_to_labels(store):
         raise RequestError(f"{store}/{LABELS_NAME} is in the way: it would be written anew", hint="move it away")
@@ -51,17 +53,23 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
             raise RequestError(f"{store} holds a dataset that cannot be continued: {error}", hint=overwrite) from None
     if before is None:
         others = sorted(entry.name for entry in store.list() if not entry.name.startswith(STATE_NAME))
-        if others:
+        if others and (before := manifest.read_spec(store, spec.recipe.sequences)) is None:
             raise RequestError(
                 f"{store} is not empty, and holds no dataset of ours: {some_of(others)}",
                 hint="choose another directory; `overwrite` writes beside what is there",
             )
+    if before is None:  # and if there was none a moment ago, a slice has begun meanwhile
         return None
     differences = [entry for entry in before.differences(spec) if not entry.startswith("samples ")]
     if differences:
         raise RequestError(f"{store} holds another dataset: {', '.join(differences)}", hint=overwrite)
     if spec.samples < before.samples:
         raise RequestError(f"{store} holds {before.samples} samples, and {spec.samples} were asked for", hint=overwrite)
+    if before.plan.digits != spec.plan.digits:
+        names = (
+            f"names of {before.plan.digits.of_shards} digits for shards and {before.plan.digits.of_samples} for samples"
+        )
+        raise RequestError(f"{store} has {names}, and {spec.samples} samples need longer ones", hint=overwrite)
     return before
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset.existing import unexpected
-from mnist_seq_cli.dataset.manifest import Journal, Record, read_manifest, write_manifest
+from mnist_seq_cli.dataset.manifest import read_manifest, write_manifest
+from mnist_seq_cli.dataset.records import Record, read_records
 from mnist_seq_cli.dataset.shards import in_place
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, Format, InPlaceFormat, Part
@@ -35,10 +35,18 @@ def prepare(store: Store, spec: Spec) -> None:
 
 
 def finish(store: Store, spec: Spec) -> None:
-    """Complete a dataset whose shards are all in the journal. Raises OSError."""
-    format_, records = formats.get(spec.format), partial(Journal(store).in_order, spec)
+    """Complete a dataset whose shards are all in journals. Raises FormatError where one is not, OSError."""
+    plan, format_ = spec.plan, formats.get(spec.format)
+
+    def records() -> Iterator[Record]:
+        for number, record in enumerate(known.in_order(range(len(plan)))):
+            if record is None:
+                raise FormatError(f"{store} has no record of shard {number}")
+            yield record
+
     try:
-        sums = join(store, format_, spec, spec.plan, lambda: (record.crcs for record in records()))
+        known = read_records(store, spec)
+        sums = join(store, format_, spec, plan, lambda: (record.crcs for record in records()))
         for name in unexpected(store, spec):
             store.remove(name)
             store.prune(name.rpartition("/")[0])

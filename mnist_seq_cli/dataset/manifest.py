@@ -3,7 +3,6 @@
     recipe.json                   what was asked for (Spec)
     labels.txt                    the sequences that it refers to, where they are many
     manifest.json                 what is there (Manifest); written last, so its presence means complete
-    .mnistseq/records.jsonl       what is there so far (Record), while a run is going on or has been interrupted
 
 Nothing in them depends on the time, the machine or the directory.
 """
@@ -13,90 +12,42 @@ from __future__ import annotations
 import errno
 import json
 import re
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field
+from itertools import islice
 from os import PathLike
-from typing import Any, Self
 
+from mnist_seq_cli.dataset.records import Record, Records, line_of, ordered
 from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.recipe.json_values import parse_json, typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 from mnist_seq_cli.recipe.options.sequences import LABELS_NAME, Sequences, refer
-from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
-from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store, sum_of
+from mnist_seq_cli.storage.store import FileSum, Store, pieces_of, sum_of
 
 MANIFEST_NAME = "manifest.json"
 SPLITS_NAME = "splits.json"
-_JOURNAL = f"{STATE_NAME}/records.jsonl"
-
 MANIFEST_VERSION = 1
 
-_MAX_LINE = 4096
-_CONTENT: dict[str, Any] = {"files": 0, "bytes": 0, "sha256": "", "crcs": ()}
-"""What a record has of the content of a shard, and how it is without."""
+_HEAD = re.compile(rb'\{"version": [0-9]{1,9}, "recipe": "[0-9a-f]{64}", "samples": [0-9]{1,18}, "shards": \[\n')
+_AT_ONCE = 1_000
+"""Records that are written at a time."""
+
+_REST = 1 << 20
+"""Bytes that the files of the whole do not take in a manifest."""
 
 _SMALL = 1 << 20
 """Bytes that a recipe.json has not, which refers to the many sequences of a recipe."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What a shard came out as. `sha256` is over the content of its files, sample by sample.
-
-    `recipe` is the fingerprint of its recipe. `crcs` are CRC-32s of its parts, for formats that join shards. In the
-    manifest of a format whose shards cannot be told apart when they are joined, a record says nothing of content, as
-    nobody could check that: `sha256` is empty.
-    """
-
-    shard: int
-    first: int
-    samples: int
-    files: int = 0
-    bytes: int = 0
-    sha256: str = ""
-    recipe: str
-    crcs: tuple[int, ...] = ()
-
-    def of(self, shard: Shard, fingerprint: str) -> bool:
-        """Tell whether this is about that shard of that recipe."""
-        return (self.shard, self.first, self.samples, self.recipe) == (*shard[:2], shard.samples, fingerprint)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record as JSON values."""
-        values = {**asdict(self), "crcs": list(self.crcs)}
-        return {name: value for name, value in values.items() if self.sha256 or name not in _CONTENT}
-
-    def without_content(self) -> Self:
-        """Return the record of the shard alone."""
-        return replace(self, **_CONTENT)
-
-    @classmethod
-    def from_json(cls, values: object) -> Self:
-        """Return a record again. Raises FormatError for anything that `to_json` would not have written."""
-        types = {"sha256": str, "recipe": str, "crcs": list}
-        known = {field.name: types.get(field.name, int) for field in fields(cls)}
-        if isinstance(values, dict) and _CONTENT.keys().isdisjoint(values):
-            known = {name: kind for name, kind in known.items() if name not in _CONTENT}
-        checked = typed_fields(values, known, "the record of a shard")
-        crcs = checked.pop("crcs", [])
-        numbers = [value for value in checked.values() if isinstance(value, int)] + crcs
-        sums = [value for value in checked.values() if isinstance(value, str)]
-        if any(type(number) is not int or not 0 <= number < 2**63 for number in numbers) or not all(
-            _SHA256.fullmatch(text) for text in sums
-        ):
-            raise FormatError("the record of a shard has a value that cannot be")
-        return cls(**checked, crcs=tuple(crcs))
-
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a complete dataset consists of: its records, in the order of the shards, and its other files by name."""
+    """What a complete dataset consists of: its records, in the order of the shards, and its other files by name.
+
+    Records are read from the file when they are asked for, so that millions of them take no memory.
+    """
 
     recipe: str
     samples: int
@@ -106,7 +57,7 @@ class Manifest:
     @property
     def bytes(self) -> int:
         """The bytes of the shards, or of the files that these were joined into."""
-        of_shards = sum(record.bytes for record in self.records.values())
+        of_shards = sum(record.bytes for record in ordered(self.records, self.records) if record)
         return of_shards or sum(total.bytes for total in self.files.values())
 
 
@@ -178,19 +129,20 @@ def read_manifest(location: Location) -> Manifest | None:
     Raises FormatError for a manifest that is not one: damaged, with unknown keys or impossible values, or with a shard
     twice.
     """
-    values = read_json(location, MANIFEST_NAME)
+    store = open_store(location)
+    values, records = _read_by_line(store) or (read_json(store, MANIFEST_NAME), {})
     if values is None:
         return None
     known = {"version": int, "recipe": str, "samples": int, "files": dict, "shards": list}
     checked = typed_fields(values, known, MANIFEST_NAME)
     if checked["version"] != MANIFEST_VERSION:
         raise FormatError(f"{MANIFEST_NAME} is of another version", hint="a newer mnistseq may read it")
-    records: dict[int, Record] = {}
-    for entry in checked["shards"]:
-        record = Record.from_json(entry)
-        if record.shard in records:
-            raise FormatError(f"{MANIFEST_NAME} has shard {record.shard} twice")
-        records[record.shard] = record
+    if isinstance(records, dict):
+        for entry in checked["shards"]:
+            record = Record.from_json(entry)
+            if record.shard in records:
+                raise FormatError(f"{MANIFEST_NAME} has shard {record.shard} twice")
+            records[record.shard] = record
     sums = {}
     for name, entry in checked["files"].items():
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,63}", name, re.ASCII):
@@ -199,88 +151,47 @@ def read_manifest(location: Location) -> Manifest | None:
     return Manifest(checked["recipe"], checked["samples"], records, sums)
 
 
+def _read_by_line(store: Store) -> tuple[object, Mapping[int, Record]] | None:
+    """Return a manifest that is as it was written: its records, and the rest; None where it is not, or there is none.
+
+    It may be of any size: no more is held than where its records are.
+    """
+    records = Records(store)
+    try:
+        with store.open(MANIFEST_NAME) as file:
+            head = file.readline(_REST)
+            line = records.add_all(MANIFEST_NAME, file) if _HEAD.fullmatch(head) else b""
+            rest = file.read(_REST)
+        values = parse_json(head + line + rest, MANIFEST_NAME) if line else None
+    except (OSError, FormatError):
+        return None
+    return (values, records) if isinstance(values, dict) and values.get("shards") == [] else None
+
+
 def write_manifest(store: Store, spec: Spec, records: Iterable[Record], sums: Mapping[str, FileSum]) -> None:
     """Write manifest.json from records in the order of the shards, which are never held as a whole. Raises OSError."""
 
     def pieces() -> Iterator[bytes]:
         head = {"version": MANIFEST_VERSION, "recipe": spec.recipe.fingerprint, "samples": spec.samples}
         yield (json.dumps(head)[:-1] + ', "shards": [').encode()
-        for number, record in enumerate(records):
-            yield f"{',' if number else ''}\n{json.dumps(record.to_json())}".encode()
+        lines, end = map(line_of, records), b"\n"
+        while some := b",\n".join(islice(lines, _AT_ONCE)):
+            yield end + some
+            end = b",\n"
         rest = {name: total._asdict() for name, total in sums.items()}
         yield f'\n], "files": {json.dumps(rest)}}}\n'.encode()
 
     store.put(MANIFEST_NAME, pieces())
 
 
-class Journal:
-    """The records of the shards that are done so far, in the order in which they were done, one a line."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def begin(self, records: Iterable[Record]) -> None:
-        """Begin the journal anew with these records. Raises OSError."""
-        self._store.put(_JOURNAL, map(_line, records))
-
-    def add(self, record: Record) -> None:
-        """Add a record. Raises OSError."""
-        self._store.append(_JOURNAL, _line(record))
-
-    def in_order(self, spec: Spec) -> Iterator[Record]:
-        """Yield the records of all shards in their order; no more than the offsets of lines are held.
-
-        Raises FormatError where one is missing, OSError.
-        """
-        plan, fingerprint = spec.plan, spec.recipe.fingerprint
-        offsets = array("q", [-1]) * len(plan)
-        with self._store.open(_JOURNAL) as file:
-            offset = 0
-            while line := file.readline(_MAX_LINE):
-                record = _record_in(line)
-                if record is not None and record.shard < len(plan) and record.of(plan[record.shard], fingerprint):
-                    offsets[record.shard] = offset
-                offset += len(line)
-            for number, offset in enumerate(offsets):
-                file.seek(max(0, offset))
-                record = _record_in(file.readline(_MAX_LINE))
-                if record is None or record.shard != number:
-                    raise FormatError(f"{_JOURNAL} has no record of shard {number}")
-                yield record
-
-
-def _line(record: Record) -> bytes:
-    return f"{json.dumps(record.to_json())}\n".encode()
-
-
-def _record_in(line: bytes) -> Record | None:
-    try:
-        return Record.from_json(json.loads(line))
-    except (FormatError, ValueError, RecursionError):
-        return None
-
-
-def read_records(location: Location, fingerprint: str) -> dict[int, Record]:
-    """Return the records of an interrupted run, the last one for each shard.
-
-    A line that is damaged, as the last one of a killed run can be, or about another recipe, counts for nothing.
-    """
-    records: dict[int, Record] = {}
-    with suppress(FileNotFoundError), open_store(location).open(_JOURNAL) as file:
-        while line := file.readline(_MAX_LINE):
-            record = _record_in(line)
-            if record is not None and record.recipe == fingerprint:
-                records[record.shard] = record
-    return records
-
-
 def changed_text(location: Location, name: str) -> str:
     """Return in which way a JSON file is not as it was written, though its values may be; nothing where it is."""
-    with open_store(location).open(name) as file:
-        content = file.read(MAX_FILE)
-    if content.startswith(b"\xef\xbb\xbf"):
-        return f"{name} begins with a byte-order mark, which was not written"
-    return f"{name} has lines that end in CR LF, and were not written so" if b"\r" in content else ""
+    is_first, has_returns = True, False
+    for piece in pieces_of(open_store(location), name):
+        if is_first and piece.startswith(b"\xef\xbb\xbf"):
+            return f"{name} begins with a byte-order mark, which was not written"
+        is_first, has_returns = False, has_returns or b"\r" in piece
+    return f"{name} has lines that end in CR LF, and were not written so" if has_returns else ""
 
 
 def read_json(location: Location, name: str) -> object:

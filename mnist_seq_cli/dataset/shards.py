@@ -8,9 +8,10 @@ from hashlib import sha256
 from typing import NamedTuple, TypeVar
 
 from mnist_seq_cli import formats
-from mnist_seq_cli.dataset.manifest import Record
+from mnist_seq_cli.dataset.records import Record
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Annotations, Batch
+from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.format import Checksums, Content, File, Format, InPlaceFormat
 from mnist_seq_cli.mnist import background_image, bank
@@ -73,6 +74,12 @@ def composed(spec: Spec, source: Source, first: int, stop: int) -> Iterator[Batc
         yield compose.compose(spec.recipe, glyphs, start, end, masks=spec.masks, background=background)
 
 
+def stream(spec: Spec, source: Source) -> Iterator[bytes]:
+    """Yield all samples as one file, piece by piece. Raises RequestError for formats that are not streams."""
+    check_bank(spec.recipe, bank.load(source))
+    yield from formats.get(spec.format).stream(spec, composed(spec, source, 0, spec.samples))
+
+
 def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
     """Tell whether a shard is stored as its record has it."""
     names = format_.shard_names(spec, shard)
@@ -83,6 +90,24 @@ def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Reco
     except (OSError, FormatError):
         return False
     return found == (record.files, record.bytes, record.sha256, record.crcs)
+
+
+def vouched(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
+    """Tell whether a shard looks as its record has it, by sizes and sums that the store keeps, and its rows wait.
+
+    The files of a folder are counted. Where they have no folder of their own nothing is vouched for. Raises OSError.
+    """
+    names = format_.shard_names(spec, shard)
+    parts = [format_.part_name(spec, name, shard) for name in format_.file_names(spec)]
+    if not all(store.size(part) for part in parts):
+        return False
+    if format_.SMALL_FILES:
+        return bool(names) and sum(1 for folder in names for _ in store.list(folder)) == record.files
+    sizes = [store.size(name) for name in names or parts[: len(format_.joined(spec))]]
+    if None in sizes or sum(size or 0 for size in sizes) != record.bytes:
+        return False
+    stored = store.stored_sum(names[0]) if len(names) == 1 else None
+    return stored is None or stored.sha256 == record.sha256
 
 
 def in_place(store: Store, format_: InPlaceFormat) -> RandomAccessStore:

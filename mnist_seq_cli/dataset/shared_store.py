@@ -28,8 +28,6 @@ class SharedStore:
     machine both are as they were, and nothing is marked.
     """
 
-    _MARKER = f"{STATE_NAME}/marker"
-
     def __init__(self, store: Store, source: Source, run: Runner) -> None:
         self.store, self.run = store, run
         self._source = source
@@ -52,17 +50,21 @@ class SharedStore:
     def __exit__(self, *_: object) -> None:
         if self._content:
             with suppress(OSError):
-                self.store.remove(self._MARKER)
+                self.store.remove(_marker(self._content))
                 self.store.clean()
 
     def mark(self) -> None:
         """Put the marker, which whoever clears the store removes. Raises OSError."""
         if self._content:
-            self.store.put(self._MARKER, [self._content])
+            self.store.put(_marker(self._content), [self._content])
 
     def arrived(self, outcomes: Outcomes, job: Job) -> Outcomes:
         """Return outcomes; a shard from another machine that is not seen on this one is a Failure."""
         return _checked(outcomes, job) if self._content else outcomes
+
+
+def _marker(content: bytes) -> str:
+    return f"{STATE_NAME}/marker-{content.hex()}"
 
 
 def _identities(source: Source) -> tuple[str, str]:
@@ -73,7 +75,7 @@ def _identities(source: Source) -> tuple[str, str]:
 def _look(store: Store, content: bytes, source: Source, identities: tuple[str, str]) -> None:
     """Raise OutputError unless this machine sees the marker in the store, and what sources should be."""
     try:
-        with store.open(SharedStore._MARKER) as file:
+        with store.open(_marker(content)) as file:
             seen = file.read() == content
     except OSError:
         seen = False

@@ -92,7 +92,7 @@ def parse_splits(texts: Iterable[str]) -> dict[str, int]:
     """Return the size of each split by its name, from words like `train=50000`. Raises RequestError."""
     sizes: dict[str, int] = {}
     for text in texts:
-        spelled = re.fullmatch(rf"({_NAME})=([0-9]{{1,12}})", text, re.ASCII)
+        spelled = re.fullmatch(rf"({_NAME})=([0-9]{{1,13}})", text, re.ASCII)
         if spelled is None or _DEVICES.fullmatch(spelled[1]):
             raise RequestError(
                 f"`splits` is {text!r}", hint="write it like train=50000: a name of a-z, 0-9, _ and -, and a size"

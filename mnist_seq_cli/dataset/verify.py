@@ -12,10 +12,12 @@ from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.existing import unexpected
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME, Location, Manifest
+from mnist_seq_cli.dataset.records import Record, ordered
 from mnist_seq_cli.dataset.shards import Task
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Runner, Stop, describe_os_error
+from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.store import Store
@@ -44,14 +46,13 @@ def verify(
     if complete.recipe != fingerprint or complete.samples != spec.samples:
         yield f"{MANIFEST_NAME} is about another recipe or number of samples than {RECIPE_NAME}"
         return
-    tasks = []
-    for shard in plan:
-        record = complete.records.get(shard.number)
-        if record is None or not record.of(shard, fingerprint):
-            yield f"shard {shard.number} has no record in {MANIFEST_NAME}"
-        else:
-            tasks.append(Task(shard, record))
-    for number in sorted(complete.records.keys() - range(len(plan))):
+
+    def known() -> Iterator[tuple[Shard, Record | None]]:
+        for shard, record in zip(plan, ordered(complete.records, range(len(plan))), strict=True):
+            yield shard, record if record is not None and record.of(shard, fingerprint) else None
+
+    yield from (f"shard {shard.number} has no record in {MANIFEST_NAME}" for shard, record in known() if not record)
+    for number in sorted(number for number in complete.records if number >= len(plan)):
         yield f"shard {number} in {MANIFEST_NAME} is none of the {len(plan)} of the plan"
     for name in unexpected(store, spec):
         yield f"{name} is none of the {len(plan)} shards of the plan"
@@ -59,6 +60,7 @@ def verify(
     format_ = formats.get(spec.format)
     if not format_.SEPARABLE:
         return
+    tasks = (Task(shard, record) for shard, record in known() if record is not None)
     with closing(run(partial(_check_shard, store, spec), tasks, Stop() if stop is None else stop)) as outcomes:
         for task, outcome in watch(outcomes):
             problem = outcome.message if isinstance(outcome, Failure) else outcome

@@ -92,7 +92,7 @@ class Format(ABC):
 
     def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
         """Return the file of the shard alone, or its folders with `SMALL_FILES`; there may be none."""
-        return (f"{shard.number:05d}{self.SUFFIX}",) if self.SUFFIX else ()
+        return (f"{spec.plan.digits.shard(shard.number)}{self.SUFFIX}",) if self.SUFFIX else ()
 
     def folders(self, spec: Spec, files: Files) -> list[str]:
         """Return the folders that shards go into."""
@@ -114,7 +114,7 @@ class Format(ABC):
     def part_name(self, spec: Spec, name: str, shard: Shard) -> str:
         """Return the file in which what a shard has for a file of the whole waits to be joined."""
         kind = "shards" if name in self.joined(spec) else "rows"
-        return f"{STATE_NAME}/{kind}/{shard.number:05d}/{name}"
+        return f"{STATE_NAME}/{kind}/{spec.plan.digits.shard(shard.number)}/{name}"
 
     def existing(self, spec: Spec, files: Files) -> Iterator[tuple[str, bool]]:
         """Yield what is named like a shard, and whether it is one of the plan."""

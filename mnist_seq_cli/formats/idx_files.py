@@ -52,6 +52,10 @@ class IdxFiles(Format):
         super().check(spec)
         if spec.recipe.length > 255:
             raise FormatError("IDX lengths are bytes, so a sequence has at most 255 digits", hint="take another format")
+        if spec.samples >= 2**32:
+            raise FormatError(
+                "IDX counts images in four bytes, so there are less than 2^32", hint="take another format"
+            )
 
     def joined(self, spec: Spec) -> tuple[str, ...]:
         return (IMAGES_NAME, LABELS_NAME, LENGTHS_NAME, *([MASKS_NAME] if spec.masks else []))

@@ -25,7 +25,7 @@ from mnist_seq_cli.formats import rows
 from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener
 from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.formats.rows import LABELS_HEADER, LABELS_NAME, METADATA_NAME, fits_canvas, rows_of, to_batch
-from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.plan import Digits, Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import PIECE, Files, identity
@@ -40,15 +40,15 @@ Names = Callable[[Shard, Annotations], list[str]]
 """What gives the names of the images of some samples of a shard."""
 
 
-def shard_folder(shard: Shard, kind: str = IMAGES_NAME) -> str:
-    """Return the folder of the shard's images, or of its masks."""
-    return f"{kind}/{shard.number:05d}"
+def shard_folder(digits: Digits, shard: Shard, kind: str = IMAGES_NAME) -> str:
+    """Return the folder of the shard's images, or of its masks, with so many digits."""
+    return f"{kind}/{digits.shard(shard.number)}"
 
 
-def file_names(shard: Shard, first: int, stop: int) -> list[str]:
-    """Return the names of the images of samples `first` to `stop` of a shard."""
-    folder = shard_folder(shard)
-    return [f"{folder}/{sample:08d}.png" for sample in range(first, stop)]
+def file_names(digits: Digits, shard: Shard, first: int, stop: int) -> list[str]:
+    """Return the names of the images of samples `first` to `stop` of a shard, with so many digits."""
+    folder = shard_folder(digits, shard)
+    return [f"{folder}/{digits.sample(sample)}.png" for sample in range(first, stop)]
 
 
 def mask_name(name: str) -> str:
@@ -85,18 +85,21 @@ class PngFolder(Format):
 
     def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
         """Return the folders of the shard: its images, and its masks."""
-        return tuple(shard_folder(shard, kind) for kind in (IMAGES_NAME, MASKS_NAME)[: 1 + spec.masks])
+        return tuple(
+            shard_folder(spec.plan.digits, shard, kind) for kind in (IMAGES_NAME, MASKS_NAME)[: 1 + spec.masks]
+        )
 
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
+        digits = spec.plan.digits
 
         def names(shard: Shard, annotations: Annotations) -> list[str]:
-            return file_names(shard, annotations.first, annotations.first + len(annotations))
+            return file_names(digits, shard, annotations.first, annotations.first + len(annotations))
 
         return label_files(spec.recipe, names, masks=spec.masks)
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         for batch in batches:
-            names = file_names(shard, batch.first, batch.first + len(batch))
+            names = file_names(spec.plan.digits, shard, batch.first, batch.first + len(batch))
             images = png.encode(batch.images, spec.compression, batch.widths)
             if batch.masks is None:
                 yield from map(File, names, images)
@@ -108,7 +111,7 @@ class PngFolder(Format):
         return None
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        expected = file_names(shard, shard.first, shard.stop)
+        expected = file_names(spec.plan.digits, shard, shard.first, shard.stop)
         if spec.masks:
             expected = [name for image in expected for name in (image, mask_name(image))]
         found = set[str]()
@@ -121,9 +124,11 @@ class PngFolder(Format):
             yield self.reader(spec, open_file).read(range(first, stop))
 
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
+        digits, size = spec.plan.digits, spec.shard_size
+
         def names(samples: Numbers) -> list[str]:
-            numbers, size = as_array(samples).tolist(), spec.shard_size
-            return [f"{IMAGES_NAME}/{sample // size:05d}/{sample:08d}.png" for sample in numbers]
+            numbers = as_array(samples).tolist()
+            return [f"{IMAGES_NAME}/{digits.shard(number // size)}/{digits.sample(number)}.png" for number in numbers]
 
         return NamedReader(spec, open_file, names)
 

@@ -38,12 +38,13 @@ class WebDataset(Format):
     ANY_WIDTH = MASKS = True
 
     def stream(self, spec: Spec, batches: Iterable[Batch]) -> Iterator[bytes]:
+        digits = spec.plan.digits.of_samples
         for batch in batches:
             images = png.encode(batch.images, spec.compression, batch.widths)
             columns = [(IMAGE, images), (ROW, [f"{{{row}}}".encode() for _, row in rows_of(spec.recipe, batch)])]
             if batch.masks is not None:
                 columns.append((MASK, png.encode(batch.masks, spec.compression, batch.widths)))
-            yield tar.members(batch.first, columns)
+            yield tar.members(batch.first, columns, digits)
         yield tar.END
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
@@ -64,14 +65,18 @@ class WebDataset(Format):
         return _Reader(spec, lambda shard: self.shard_names(spec, shard)[0], open_file)
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
-        keys, as_written = strict_keys(spec.recipe), pattern(spec.recipe)
+        keys, as_written, digits = strict_keys(spec.recipe), pattern(spec.recipe), spec.plan.digits
         for shard in spec.plan:
             (name,) = self.shard_names(spec, shard)
             with open_file(name) as file:
                 members = tar.read_members(file, name, needed=lambda member: member.endswith(ROW))
                 for sample, (_, row, *_), _ in _samples(members, name, spec, shard):
                     known = as_written.fullmatch(row)
-                    yield known[1].decode() if known else parse_row(row, f"{name}, {sample:08d}{ROW}", keys).text
+                    yield (
+                        known[1].decode()
+                        if known
+                        else parse_row(row, f"{name}, {digits.sample(sample)}{ROW}", keys).text
+                    )
 
     def detect(self, start: bytes) -> bool:
         return tar.looks_like_tar(start)
@@ -120,9 +125,9 @@ def _endings(spec: Spec) -> tuple[str, ...]:
 
 def _batch(spec: Spec, samples: Numbers, names: list[str], contents: list[list[bytes]]) -> Batch:
     """Return samples as a batch, of the content of their members, and the names of their files. Raises FormatError."""
-    images, rows, masks, keys = [], [], [], strict_keys(spec.recipe)
+    images, rows, masks, keys, digits = [], [], [], strict_keys(spec.recipe), spec.plan.digits
     for sample, name, (image, row, *mask) in zip(samples, names, contents, strict=True):
-        where = f"{name}, {sample:08d}"
+        where = f"{name}, {digits.sample(sample)}"
         images.append(png.decode(image, name=f"{where}{IMAGE}"))
         rows.append(parse_row(row, f"{where}{ROW}", keys))
         masks += [png.decode(content, name=f"{where}{MASK}") for content in mask]
@@ -136,10 +141,10 @@ def _samples(
 
     Raises FormatError unless the shard holds them all, in order, and nothing else.
     """
-    endings = _endings(spec)
+    endings, digits = _endings(spec), spec.plan.digits
     for sample in range(shard.first, shard.stop):
         found = list(islice(members, len(endings)))
-        if [member for member, _, _ in found] != [f"{sample:08d}{ending}" for ending in endings]:
+        if [member for member, _, _ in found] != [f"{digits.sample(sample)}{ending}" for ending in endings]:
             raise FormatError(f"{name} has no sample {sample} where it should be")
         yield sample, [content for _, content, _ in found], found[-1][2]
     if next(members, None) is not None:

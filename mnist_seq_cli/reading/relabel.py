@@ -29,7 +29,7 @@ from mnist_seq_cli.mnist.bank import Bank, Source
 from mnist_seq_cli.reading.exact import Reading
 from mnist_seq_cli.reading.transcribing import transcribe
 from mnist_seq_cli.recipe.options.bounds import MAX_FILE
-from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.plan import Digits, Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
@@ -66,7 +66,8 @@ def repair(directory: Path, source: Source | None = None) -> Repaired:
     source = source or Source("all" if spec is None else spec.recipe.source)
     if spec is not None:
         check_bank(spec.recipe, bank.load(source))
-    images = _Images(directory, _shards(directory) if spec is None else list(spec.plan), source)
+    digits = Digits() if spec is None else spec.plan.digits
+    images = _Images(directory, _shards(directory) if spec is None else list(spec.plan), digits, source)
     complete = manifest.read_manifest(directory)
     work = directory / STATE_NAME / "repair"
     with locked(directory):
@@ -95,6 +96,7 @@ class _Images(NamedTuple):
 
     directory: Path
     shards: list[Shard]
+    digits: Digits
     source: Source
 
     @property
@@ -108,7 +110,7 @@ class _Images(NamedTuple):
         Raises CheckError for one that is missing, FormatError, OSError.
         """
         for first in range(shard.first, shard.stop, _BATCH):
-            names = png_folder.file_names(shard, first, min(first + _BATCH, shard.stop))
+            names = png_folder.file_names(self.digits, shard, first, min(first + _BATCH, shard.stop))
             yield first, names, [_read_image(self.directory, name) for name in names]
 
     def read(self, names: list[str], images: list[NDArray[np.uint8]]) -> list[Reading]:
@@ -246,7 +248,7 @@ def _shards(directory: Path) -> list[Shard]:
         with os.scandir(folder) as entries:
             samples = sum(re.fullmatch(r"\d{8,}\.png", entry.name) is not None for entry in entries)
         shard = Shard(number, first, first + samples)
-        if folder != directory / png_folder.shard_folder(shard) or not samples:
+        if folder != directory / png_folder.shard_folder(Digits(), shard) or not samples:
             raise CheckError(f"{folder} is not the folder of shard {number}, which should come next")
         shards.append(shard)
         first = shard.stop

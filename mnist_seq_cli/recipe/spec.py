@@ -11,7 +11,7 @@ from mnist_seq_cli.recipe.json_values import canonical_json, typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, MAX_SHARD_SIZE
 from mnist_seq_cli.recipe.options.kinds import Choice, Flag, Integer, Text
 from mnist_seq_cli.recipe.options.option import option, options_of
-from mnist_seq_cli.recipe.plan import Plan
+from mnist_seq_cli.recipe.plan import Plan, plan_of
 from mnist_seq_cli.recipe.recipe import Recipe
 
 RECIPE_NAME = "recipe.json"
@@ -59,7 +59,7 @@ class Spec:
     @property
     def plan(self) -> Plan:
         """The shards."""
-        return Plan(self.samples, self.shard_size)
+        return plan_of(self.samples, self.shard_size)
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of recipe.json; it says nothing of masks where there are none."""

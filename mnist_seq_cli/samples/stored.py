@@ -14,6 +14,7 @@ import numpy as np
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME
+from mnist_seq_cli.dataset.records import ordered, read_records
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import ABSENT, Batch
 from mnist_seq_cli.engine.random_words import Numbers
@@ -76,11 +77,12 @@ class StoredDataset(RecipeSamples):
 
     def _open(self, path: PathOrStore, spec: Spec) -> None:
         complete = manifest.read_manifest(path)
-        records = complete.records if complete else manifest.read_records(path, spec.recipe.fingerprint)
-        self.path, self.spec, self.open_file = path, spec, open_store(path, "read").open
+        store = open_store(path, "read")
+        records = complete.records if complete else read_records(store, spec)
+        self.path, self.spec, self.open_file = path, spec, store.open
         self.is_complete = complete is not None
-        self.done = sum(record.samples for record in records.values())
-        self.bytes = complete.bytes if complete else sum(record.bytes for record in records.values())
+        self.done = sum(record.samples for record in ordered(records, records) if record)
+        self.bytes = complete.bytes if complete else sum(record.bytes for record in ordered(records, records) if record)
         self.problems: list[str] = []
         if complete is None:
             done = f"{self.done} of {spec.samples} samples are done"

@@ -6,6 +6,7 @@ What is half-written is in a folder of its own, `.mnistseq/stage-…`, from wher
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,6 +35,7 @@ class LocalStore:
         self._prefix = f"{path}{os.sep}"
         self._state = path / STATE_NAME
         self._stage = self._state / f"{_STAGE}{os.urandom(4).hex()}"
+        self._is_shared = False
 
     def __str__(self) -> str:
         return str(self.path)
@@ -141,8 +143,15 @@ class LocalStore:
         local.append(self.path / name, content)
 
     def size(self, name: str) -> int | None:
-        path = self.path / name
-        return path.stat().st_size if path.is_file() and not path.is_symlink() else None
+        found = self._look(name)
+        return found.st_size if found and stat.S_ISREG(found.st_mode) else None
+
+    def _look(self, name: str) -> os.stat_result | None:
+        """Return what is there of that name, a link for itself; a Path for each of millions of files takes its time."""
+        try:
+            return os.lstat(self._prefix + name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def stored_sum(self, name: str) -> FileSum | None:
         return None
@@ -166,27 +175,40 @@ class LocalStore:
         for each in inside:
             if each.exists() and not each.is_dir():
                 raise RequestError(f"{each} is a file where a directory should be", hint="remove it")
-        for each in (path / name for name in files):
-            if each.is_dir() and not each.is_symlink():
-                raise RequestError(f"{each} is a directory where a file should be", hint="remove it")
+        for name in files:
+            if (found := self._look(name)) and stat.S_ISDIR(found.st_mode):
+                raise RequestError(f"{path / name} is a directory where a file should be", hint="remove it")
 
     def room(self) -> Room | None:
+        """Return how much can still be stored, in the directory or where it would be."""
+        path = self.path.absolute()
+        path = next(each for each in (path, *path.parents) if each.is_dir())
         if hasattr(os, "statvfs"):
-            disk = os.statvfs(self.path)
+            disk = os.statvfs(path)
             return Room(disk.f_frsize, disk.f_bavail * disk.f_frsize)
         import shutil  # pragma: no cover: tested on Linux
 
-        return Room(4096, shutil.disk_usage(self.path).free)  # pragma: no cover
+        return Room(4096, shutil.disk_usage(path).free)  # pragma: no cover
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, part: str = "") -> Iterator[None]:
         """Hold the directory, which is made where it is not there. Raises RequestError, OSError."""
         local.make_directory(self.path)
-        with locked(self.path):
-            yield
+        with locked(self.path, part):
+            self._is_shared = bool(part)
+            try:
+                yield
+            finally:
+                self._is_shared = False
 
     def clean(self) -> None:
-        """Remove what is half-written, and the state folder if nothing else is in it. Raises OSError."""
+        """Remove what is half-written, and the state folder if nothing else is in it. Raises OSError.
+
+        Beside others that hold parts it is what this run has half-written.
+        """
+        if self._is_shared:
+            local.remove(self._stage)
+            return
         for path in self._state.glob(f"{_STAGE}*"):
             local.remove(path)
         local.remove_if_empty(self._state)

@@ -23,7 +23,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self._locked = False
+        self._held: set[str] = set()
 
     def __str__(self) -> str:
         return "memory"
@@ -82,15 +82,15 @@ class MemoryStore:
         return None
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the store. Raises RequestError when somebody holds it."""
-        if self._locked:
+    def lock(self, part: str = "") -> Iterator[None]:
+        """Hold the store. Raises RequestError when somebody holds it, or this part of it."""
+        if self._held and (not part or {"", part} & self._held):
             raise RequestError("another run is writing to this store", hint="wait for it, or take another store")
-        self._locked = True
+        self._held.add(part)
         try:
             yield
         finally:
-            self._locked = False
+            self._held.discard(part)
 
     def clean(self) -> None:
         """Do nothing: nothing is half-written."""

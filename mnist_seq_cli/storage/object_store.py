@@ -270,7 +270,7 @@ class ObjectStore:
     def room(self) -> Room | None:
         return None
 
-    def lock(self) -> AbstractContextManager[None]:
+    def lock(self, part: str = "") -> AbstractContextManager[None]:
         """Do nothing: two runs at once do no harm."""
         return nullcontext()
 

@@ -110,12 +110,15 @@ class Store(Files, Protocol):
         """Return how much can still be stored; None where there is no such limit."""
         ...
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Hold the store for this process alone. Raises RequestError when another process holds it."""
+    def lock(self, part: str = "") -> AbstractContextManager[None]:
+        """Hold the store for this process alone; with `part`, a name, beside others that hold other parts.
+
+        Raises RequestError when another process holds it.
+        """
         ...
 
     def clean(self) -> None:
-        """Remove what is half-written, by this run or by those that were killed."""
+        """Remove what is half-written, by this run or, unless it holds a part alone, by those that were killed."""
         ...
 
 

@@ -445,12 +445,12 @@ def test_glyphs_that_do_not_do_are_refused_before_anything_is_made(dataset: Data
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["-n", "0"], "number of samples is 0; it has to be 1 to 100000000"),
+        (["-n", "0"], "number of samples is 0; it has to be 1 to 1000000000000"),
         (["-n", "-1"], "number of samples is -1"),
-        (["-n", "100000001"], "number of samples is 100000001"),
+        (["-n", "1000000000001"], "number of samples is 1000000000001"),
         (["-n", "ten"], "'ten' is not a valid integer"),
         (["-n", "9" * 5000], "Invalid value for '-n'"),
-        (["-n", "200001", "--shard-size", "1"], "are 200001 shards; --shard-size 3 or more keeps them to 100000"),
+        (["-n", "20000001", "--shard-size", "1"], "are 20000001 shards; --shard-size 3 or more keeps them to 10000000"),
         (["--len", "0"], "number of digits is 0"),
         (["--len", "1001"], "number of digits is 1001"),
         (["--shard-size", "0"], "--shard-size is 0"),

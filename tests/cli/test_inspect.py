@@ -626,7 +626,7 @@ def in_recipe(**values: Any) -> Callable[[Any], Any]:
 RECIPES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "no samples": (lambda spec: spec | {"samples": 0}, "number of samples is 0"),
     "negative samples": (lambda spec: spec | {"samples": -1}, "number of samples is -1"),
-    "too many samples": (lambda spec: spec | {"samples": 10**12}, "number of samples is 1000000000000"),
+    "too many samples": (lambda spec: spec | {"samples": 10**13}, "number of samples is 10000000000000"),
     "too many shards": (lambda spec: spec | {"samples": 10**8, "shard_size": 1}, "shards"),
     "shards of nothing": (lambda spec: spec | {"shard_size": 0}, "--shard-size is 0"),
     "an unknown format": (lambda spec: spec | {"format": "../../etc/passwd"}, "no format '../../etc/passwd'"),

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Journal, Manifest, Record
+from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Manifest
+from mnist_seq_cli.dataset.records import Journal, Record, Records, line_of, read_records, record_in
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.recipe.plan import Shard
+from mnist_seq_cli.recipe.plan import Shard, Slice
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.local_store import LocalStore
 from mnist_seq_cli.storage.memory import MemoryStore
@@ -45,6 +46,12 @@ def journal_of(directory: Path) -> Path:
     path = directory / ".mnistseq" / "records.jsonl"
     path.parent.mkdir(exist_ok=True)
     return path
+
+
+def record_of(number: int, **others: Any) -> Record:
+    """Return a record of a shard of SPEC."""
+    shard = SPEC.plan[number]
+    return replace(RECORD, **{"shard": number, "first": shard.first, "samples": shard.samples} | others)
 
 
 def assert_one_line(error: FormatError) -> None:
@@ -80,29 +87,31 @@ def test_a_spec_comes_back(tmp_path: Path) -> None:
 def test_where_there_are_no_metadata_files_there_is_nothing_to_read(tmp_path: Path) -> None:
     assert manifest.read_spec(tmp_path) is None
     assert manifest.read_manifest(tmp_path) is None
-    assert manifest.read_records(tmp_path, SHA) == {}
+    assert read_records(LocalStore(tmp_path), SPEC) == {}
 
 
 @given(records)
 def test_a_record_comes_back(record: Record) -> None:
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
+    for each in (record, record.without_content()):
+        assert line_of(each) == json.dumps(each.to_json()).encode()
+        assert record_in(line_of(each)) == each
 
 
-@given(st.lists(records, max_size=20))
-def test_the_last_record_of_a_shard_counts(written: list[Record]) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        journal_of(directory)
-        journal = Journal(LocalStore(directory))
-        for record in written:
-            journal.add(record)
-        found = manifest.read_records(directory, RECIPE.fingerprint)
-        ours = [record for record in written if record.recipe == RECIPE.fingerprint]
-        assert found == {record.shard: record for record in ours}
-        journal.begin(found.values())
-        assert manifest.read_records(directory, RECIPE.fingerprint) == found
+@given(st.lists(st.sampled_from([(0, SHA), (1, "f" * 64), (2, SHA), (2, "f" * 64)]), max_size=20))
+def test_the_last_record_of_a_shard_counts(written: list[tuple[int, str]]) -> None:
+    store = MemoryStore()
+    journal = Journal(store)
+    of_shards = [record_of(number, sha256=sha) for number, sha in written]
+    for record in of_shards:
+        journal.add(record)
+    found = read_records(store, SPEC)
+    assert found == {record.shard: record for record in of_shards}
+    assert (list(found), len(found)) == (sorted(found), len(set(found)))
+    in_order = list(found.in_order(range(-1, 9)))
+    assert in_order == [found.get(number) for number in range(-1, 9)]
+    journal.begin(in_order)
+    assert read_records(store, SPEC) == {record.shard: record for record in of_shards}
 
 
 @pytest.mark.parametrize("sums", [{}, {"labels.csv": FileSum(12, SHA), "metadata.jsonl": FileSum(0, SHA)}])
@@ -131,18 +140,49 @@ def test_a_manifest_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert manifest.read_manifest(tmp_path) is None
 
 
-def test_a_journal_gives_its_records_in_order_the_last_one_of_each_shard() -> None:
-    journal = Journal(MemoryStore())
-    first, second, third = (
-        replace(RECORD, shard=shard.number, first=shard.first, samples=shard.samples) for shard in SPEC.plan
-    )
-    others = [replace(first, recipe="0" * 64), replace(third, samples=3), replace(third, shard=7)]
-    journal.begin([third, replace(first, bytes=1)])
-    for record in (second, first, *others):
-        journal.add(record)
-    assert list(journal.in_order(SPEC)) == [first, second, third]
-    with pytest.raises(FormatError, match="has no record of shard 3"):
-        list(journal.in_order(replace(SPEC, samples=10)))
+def test_records_of_a_run_count_more_than_those_of_slices_and_others_not_at_all() -> None:
+    store, one, other = MemoryStore(), Slice(0, 2), Slice(1, 2)
+    Journal(store, one).begin([record_of(0), record_of(1, bytes=1)])
+    Journal(store, other).begin([record_of(2)])
+    Journal(store).begin([record_of(1, bytes=2), record_of(0, recipe="f" * 64), record_of(2, samples=2)])
+    store.put(".mnistseq/records-x-of-y.jsonl", [line_of(record_of(2, bytes=7)), b"\n"])
+    found = read_records(store, SPEC)
+    assert list(found.values()) == [record_of(0), record_of(1, bytes=2), record_of(2)]
+    assert [found.file_of(number) for number in range(3)] == [
+        Journal(store, one).name,
+        Journal(store).name,
+        Journal(store, other).name,
+    ]
+    assert dict(read_records(store, SPEC, [Journal(store).name])) == {1: record_of(1, bytes=2)}
+    store.remove(Journal(store, other).name)
+    with pytest.raises(FileNotFoundError):
+        found[2]
+
+
+def test_a_manifest_that_is_not_as_it_was_written_is_read_as_json_all_the_same(tmp_path: Path) -> None:
+    """As it was written it is read line by line, and no more is held than where the records are."""
+    written = [record_of(number) for number in range(3)]
+    manifest.write_manifest(LocalStore(tmp_path), SPEC, written, {})
+    by_line = manifest.read_manifest(tmp_path)
+    assert by_line is not None
+    assert isinstance(by_line.records, Records)
+    text = (tmp_path / MANIFEST_NAME).read_text()
+    for changed in (text.replace("\n", "\r\n"), text.replace("\n", ""), text.replace(",\n", "\n,"), f" {text}"):
+        (tmp_path / MANIFEST_NAME).write_text(changed, newline="")
+        as_json = manifest.read_manifest(tmp_path)
+        assert as_json is not None
+        assert isinstance(as_json.records, dict)
+        assert as_json == Manifest(RECIPE.fingerprint, 7, dict(enumerate(written)), {})
+    for damaged in (
+        text.replace(",\n", "\n", 1),
+        text.replace("\n]", ",\n]"),
+        text + "x",
+        text[:-3],
+        text.replace("}", "", 1),
+    ):
+        (tmp_path / MANIFEST_NAME).write_text(damaged)
+        with pytest.raises(FormatError, match="not JSON"):
+            manifest.read_manifest(tmp_path)
 
 
 def test_a_recipe_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
@@ -392,6 +432,8 @@ LINES: dict[str, bytes] = {
     "1e400": json.dumps(RECORD.to_json()).replace("3300", "1e400").encode(),
     "negative": json.dumps(RECORD.to_json() | {"samples": -3}).encode(),
     "huge": json.dumps(RECORD.to_json() | {"samples": 10**200}).encode(),
+    "a zero before": json.dumps(RECORD.to_json()).replace("3300", "03300").encode(),
+    "a comma": line_of(RECORD) + b",",
     "an unknown key": json.dumps(RECORD.to_json() | {"path": "../../etc/passwd"}).encode(),
     "another recipe": json.dumps(RECORD.to_json() | {"recipe": "f" * 64}).encode(),
     "torn": json.dumps(RECORD.to_json()).encode()[:-10],
@@ -403,23 +445,22 @@ LINES: dict[str, bytes] = {
 @pytest.mark.parametrize("line", LINES.values(), ids=LINES.keys())
 @pytest.mark.parametrize("end", [b"\n", b"", b"\r\n"])
 def test_a_damaged_line_counts_for_nothing(line: bytes, end: bytes, tmp_path: Path) -> None:
-    whole = [replace(RECORD, shard=number) for number in range(4)]
-    texts = [json.dumps(record.to_json()).encode() + b"\n" for record in whole]
+    texts = [line_of(record_of(number)) + b"\n" for number in range(3)]
     journal_of(tmp_path).write_bytes(texts[0] + line + (end or b"\n") + texts[2] + line + end)
-    assert manifest.read_records(tmp_path, RECIPE.fingerprint) == {0: whole[0], 2: whole[2]}
+    assert read_records(LocalStore(tmp_path), SPEC) == {0: record_of(0), 2: record_of(2)}
 
 
 def test_a_journal_that_breaks_off_anywhere_gives_what_was_whole(tmp_path: Path) -> None:
-    whole = [replace(RECORD, shard=number) for number in range(2)]
-    content = b"".join(json.dumps(record.to_json()).encode() + b"\n" for record in whole)
+    whole = [record_of(number) for number in range(2)]
+    content = b"".join(line_of(record) + b"\n" for record in whole)
     first = content.index(b"\n")
     for size in range(len(content)):
         journal_of(tmp_path).write_bytes(content[:size])
         expected = whole[: (size >= first) + (size >= len(content) - 1)]
-        assert list(manifest.read_records(tmp_path, RECIPE.fingerprint).values()) == expected
+        assert list(read_records(LocalStore(tmp_path), SPEC).values()) == expected
 
 
-def test_records_of_shards_that_are_none_are_kept_apart_by_the_plan_and_not_here(tmp_path: Path) -> None:
+def test_a_record_of_a_shard_that_is_none_takes_no_memory(tmp_path: Path) -> None:
     journal_of(tmp_path)
-    Journal(LocalStore(tmp_path)).add(replace(RECORD, shard=10**9))
-    assert list(manifest.read_records(tmp_path, RECIPE.fingerprint)) == [10**9]
+    Journal(LocalStore(tmp_path)).add(replace(RECORD, shard=10**17))
+    assert read_records(LocalStore(tmp_path), SPEC) == {}

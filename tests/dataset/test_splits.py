@@ -281,11 +281,11 @@ REFUSED = [
     (["--split", "../x=5"], "--split is '../x=5'; write it like train=50000: a name of a-z, 0-9, _ and -, and a size"),
     (["--split", "con=5"], "--split is 'con=5'; write it like train=50000: a name of a-z, 0-9, _ and -, and a size"),
     (["--split", "a=٣"], "--split is 'a=٣'; write it like train=50000: a name of a-z, 0-9, _ and -, and a size"),
-    (["--split", "a=0"], "--split a=0 asks for 0 samples; it has to be 1 to 100000000"),
+    (["--split", "a=0"], "--split a=0 asks for 0 samples; it has to be 1 to 1000000000000"),
     (["--split", "a=1", "--split", "a=2"], "--split a is given twice; take another name"),
     (
-        ["--split", "a=100000000", "--split", "b=1"],
-        "2 splits of 100000001 samples are too many; 1000 splits and 100000000 samples at most",
+        ["--split", "a=1000000000000", "--split", "b=1"],
+        "2 splits of 1000000000001 samples are too many; 1000 splits and 1000000000000 samples at most",
     ),
     (["--split", "a=5", "-n", "5"], "-n does not go with --split; each split says how many it is to have"),
     (

@@ -24,7 +24,7 @@ from mnist_seq_cli import MaskedSample, Sample, SequenceDataset, formats, open_d
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset.manifest import read_spec
-from mnist_seq_cli.dataset.stream import stream
+from mnist_seq_cli.dataset.shards import stream
 from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, Interrupted, RequestError

@@ -284,8 +284,11 @@ REFUSED = [
     ("--len 2 --per-label 1 --shuffle", "--shuffle does not go with --per-label"),
     ("--len 2 --per-label 1 --no-repeat", "--no-repeat does not go with --per-label"),
     ("--len 2 --per-label 1 --check luhn", "--check does not go with --per-label"),
-    ("--len 2 --per-label -1", "--per-label is -1; it has to be 0 to 100000000"),
-    ("--len 8 --per-label 2", "--per-label 2 of 100000000 sequences are 200000000 samples; 100000000 at most"),
+    ("--len 2 --per-label -1", "--per-label is -1; it has to be 0 to 1000000000000"),
+    (
+        "--len 12 --per-label 2",
+        "--per-label 2 of 1000000000000 sequences are 2000000000000 samples; 1000000000000 at most",
+    ),
     ("--len 4 --no-repeat --digits 0-2", "4 digits without two alike, and there are 3; leave --no-repeat out"),
     ("--len 11 --no-repeat", "11 digits without two alike, and there are 10; leave --no-repeat out"),
     (

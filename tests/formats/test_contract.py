@@ -15,7 +15,9 @@ from asked import recipe_for
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import build
+from mnist_seq_cli.dataset.records import Journal
 from mnist_seq_cli.dataset.regenerate import regenerate
+from mnist_seq_cli.dataset.shards import composed, write
 from mnist_seq_cli.dataset.verify import foreign, verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Batch, joined
@@ -23,6 +25,7 @@ from mnist_seq_cli.errors import Interrupted, OutputError, RequestError
 from mnist_seq_cli.execution import processes, serial
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.plan import Slice
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.local_store import LocalStore
@@ -127,6 +130,30 @@ def test_what_was_interrupted_is_finished(form: str, done: int, store: Store) ->
     assert contents(store) == whole(spec)
 
 
+@pytest.mark.parametrize("form", [form for form in FORMS if not form.startswith("npz")])
+def test_slices_come_to_the_same(form: str, store: Store) -> None:
+    """Each is interrupted once, and begun again; what they have made is complete without being read or made again."""
+    spec, slices = spec_of(form), [Slice(number, 3) for number in range(3)]
+
+    def stopped(work: Any, tasks: Any, stop: Any) -> Iterator[Any]:
+        yield from serial.run(work, islice(tasks, 1), stop)
+
+    for part in slices[::-1]:
+        if len(part.shards(spec.plan)) > 1:
+            with pytest.raises(Interrupted, match=f"stopped with {SHARD_SIZE} of [0-9]+ samples done"):
+                build(store, spec, SOURCE, run=stopped, part=part)  # type: ignore[arg-type]
+        done = build(store, spec, SOURCE, run=serial.run, part=part)
+        assert done.samples == spec.plan.samples_of(part.shards(spec.plan))
+        assert manifest.read_manifest(store) is None
+    assert build(store, spec, SOURCE, run=serial.run, part=slices[1]).made == 0
+    done = build(store, spec, SOURCE, run=serial.run)
+    assert (done.samples, done.made) == (SAMPLES, 0)
+    assert done.vouched == (0 if form == "folders" else SAMPLES)
+    assert contents(store) == whole(spec)
+    with pytest.raises(RequestError, match="is complete; the same command without `part`"):
+        build(store, spec, SOURCE, run=serial.run, part=slices[0])
+
+
 @each_form
 def test_a_dataset_grows(form: str, store: Store) -> None:
     build(store, spec_of(form, 10), SOURCE, run=serial.run)
@@ -134,6 +161,31 @@ def test_a_dataset_grows(form: str, store: Store) -> None:
     assert contents(store) == whole(spec_of(form))
     with pytest.raises(RequestError, match="holds 17 samples, and 10 were asked for"):
         build(store, spec_of(form, 10), SOURCE, run=serial.run)
+
+
+@pytest.mark.parametrize("form", ["png", "png masks", "webdataset", "webdataset masks"])
+def test_names_are_as_long_as_the_last_one_needs(form: str) -> None:
+    spec, store = replace(spec_of(form, 10**9 + 7), shard_size=1_000), MemoryStore()
+    format_, shard = formats.get(spec.format), spec.plan[10**6]
+    content = write(store, format_, spec, shard, composed(spec, SOURCE, shard.first, shard.stop))
+    assert format_.measure(spec, shard, store) == content
+    existing = [name for name, planned in format_.existing(spec, store) if planned]
+    assert existing == list(format_.shard_names(spec, shard))
+    (name, *_) = sorted(store.files)
+    if spec.format == "webdataset":
+        assert name == "1000000.tar"
+        assert b"1000000006.png\0" in store.files[name]
+        made = compose.compose(RECIPE, bank.load(SOURCE), shard.first, shard.stop, masks=spec.masks)
+        assert made.first_difference(joined(list(format_.read(spec, shard, store.open)))) is None
+    else:
+        assert name == "images/1000000/1000000000.png"
+
+
+def test_a_dataset_does_not_grow_out_of_its_names() -> None:
+    store, spec = MemoryStore(), replace(spec_of("webdataset", 10**8), shard_size=10_000)
+    manifest.write_spec(store, spec)
+    with pytest.raises(RequestError, match="has names of 5 digits for shards and 8 for samples, and 100000001 samples"):
+        build(store, replace(spec, samples=10**8 + 1), SOURCE, run=serial.run)
 
 
 @each_form
@@ -280,9 +332,10 @@ def test_what_a_killed_repair_has_recorded_goes_before_the_manifest(form: str, s
     content = contents(store)["manifest.json"]
     complete = manifest.read_manifest(store)
     assert complete is not None
-    wrong = {number: replace(record, sha256="0" * 64) for number, record in complete.records.items()}
-    manifest.write_manifest(store, spec, list(wrong.values()), {})  # by which no shard is sound
-    manifest.Journal(store).begin(complete.records.values())
+    right = list(complete.records.values())
+    wrong = [replace(record, sha256="0" * 64) for record in right]
+    manifest.write_manifest(store, spec, wrong, {})  # by which no shard is sound
+    Journal(store).begin(right)
     summary = build(store, spec, SOURCE, run=serial.run)
     waits = formats.get(spec.format).SEPARABLE is False  # parts of shards that are joined are gone with the old run
     assert summary.made == (SAMPLES if waits else 0)

@@ -34,8 +34,7 @@ from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.manifest import Record
-from mnist_seq_cli.dataset.shards import Completed, Task
-from mnist_seq_cli.dataset.stream import stream
+from mnist_seq_cli.dataset.shards import Completed, Task, stream
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Batch

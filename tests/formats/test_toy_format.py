@@ -12,7 +12,7 @@ from asked import recipe_for
 from mnist_seq_cli import formats, open_dataset
 from mnist_seq_cli.dataset.build import build
 from mnist_seq_cli.dataset.regenerate import regenerate
-from mnist_seq_cli.dataset.stream import stream
+from mnist_seq_cli.dataset.shards import stream
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.errors import FormatError, Interrupted, RequestError

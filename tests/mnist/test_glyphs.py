@@ -295,7 +295,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"pool": (0, 1)}, "pool is (0, 1); it is (low, high, whole): that part of every whole"),
     ({"pool": (1, 1, 2)}, "the beginning of pool is 1; it has to be 0 to 0"),
     ({"pool": (0, 3, 2)}, "the end of pool is 3; it has to be 1 to 2"),
-    ({"pool": (0, 0, 0)}, "the whole of pool is 0; it has to be 1 to 100000000"),
+    ({"pool": (0, 0, 0)}, "the whole of pool is 0; it has to be 1 to 1000000000000"),
     ({"label_pool": (0, 1, 2), "pattern": "12"}, "a part of all sequences of one length does not go with `pattern`"),
     (
         {"label_pool": (0, 1, 2), "repeat": False},

@@ -845,6 +845,25 @@ def test_a_shard_is_three_integers() -> None:
     assert Plan(7_500, 1_000)[7].samples == 500
 
 
+@pytest.mark.parametrize(
+    ("samples", "shard_size", "digits"),
+    [
+        (1, 1, (5, 8)),
+        (10**8, 1_000, (5, 8)),
+        (10**8 + 1, 10_000, (5, 9)),
+        (100_001, 1, (6, 8)),
+        (10**12, 10**5, (7, 12)),
+    ],
+)
+def test_numbers_in_names_have_as_many_digits_as_the_last_one(
+    samples: int, shard_size: int, digits: tuple[int, int]
+) -> None:
+    plan = Plan(samples, shard_size)
+    assert plan.digits == digits
+    assert len(plan.digits.sample(samples - 1)) == len(plan.digits.sample(0)) == digits[1]
+    assert len(plan.digits.shard(len(plan) - 1)) == len(plan.digits.shard(0)) == digits[0]
+
+
 @pytest.mark.parametrize("number", [-1, 10, 10**9])
 def test_there_is_no_shard_outside_the_plan(number: int) -> None:
     with pytest.raises(IndexError):
@@ -854,18 +873,19 @@ def test_there_is_no_shard_outside_the_plan(number: int) -> None:
 @pytest.mark.parametrize(
     ("samples", "shard_size", "message"),
     [
-        (0, 1_000, "number of samples is 0; it has to be 1 to 100000000"),
-        (-5, 1_000, "number of samples is -5; it has to be 1 to 100000000"),
-        (MAX_SAMPLES + 1, 10_000, "number of samples is 100000001; it has to be 1 to 100000000"),
+        (0, 1_000, "number of samples is 0; it has to be 1 to 1000000000000"),
+        (-5, 1_000, "number of samples is -5; it has to be 1 to 1000000000000"),
+        (MAX_SAMPLES + 1, 10_000, "number of samples is 1000000000001; it has to be 1 to 1000000000000"),
         (True, 1_000, "number of samples is True, which is not a whole number"),
         (10.0, 1_000, "number of samples is 10.0, which is not a whole number"),
         (10, 0, "`shard_size` is 0; it has to be 1 to 100000"),
         (10, -1, "`shard_size` is -1; it has to be 1 to 100000"),
         (10, "5", "`shard_size` is '5', which is not a whole number"),
         (
-            MAX_SAMPLES,
+            10**10,
             999,
-            "100000000 samples in shards of 999 are 100101 shards; `shard_size=1000` or more keeps them to 100000",
+            "10000000000 samples in shards of 999 are 10010011 shards; "
+            "`shard_size=1000` or more keeps them to 10000000",
         ),
     ],
 )
@@ -875,7 +895,7 @@ def test_impossible_plans_say_what_is_wrong(samples: Any, shard_size: Any, messa
     assert str(caught.value) == message
 
 
-@given(samples=st.integers(MAX_SHARDS + 1, MAX_SAMPLES), shard_size=st.integers(1, 1_100))
+@given(samples=st.integers(MAX_SHARDS + 1, MAX_SAMPLES), shard_size=st.integers(1, MAX_SHARD_SIZE))
 def test_too_many_shards_name_the_smallest_shard_size_that_works(samples: int, shard_size: int) -> None:
     try:
         plan = Plan(samples, shard_size)
@@ -892,7 +912,7 @@ def test_too_many_shards_name_the_smallest_shard_size_that_works(samples: int, s
 
 
 def test_the_largest_plan() -> None:
-    assert len(Plan(MAX_SAMPLES, 1_000)) == MAX_SHARDS
+    assert len(Plan(MAX_SAMPLES, MAX_SHARD_SIZE)) == MAX_SHARDS
     assert Plan(MAX_SAMPLES, MAX_SHARD_SIZE)[0] == Shard(0, 0, MAX_SHARD_SIZE)
 
 

@@ -125,6 +125,17 @@ class StoreSuite:
         with store.lock():
             pass
 
+    def test_several_hold_parts_of_it_and_nobody_the_whole_then(self, store: Any) -> None:
+        with store.lock("0-of-2"), store.lock("1-of-2"):
+            for part in ("0-of-2", ""):
+                with pytest.raises(RequestError, match="another"), store.lock(part):
+                    pytest.fail("two hold it")
+        with store.lock(), pytest.raises(RequestError, match="another"), store.lock("1-of-2"):
+            pytest.fail("two hold it")
+        with store.lock():
+            pass
+        assert list(store.list()) == []
+
     def test_nothing_is_left_of_the_work(self, store: Any) -> None:
         store.put("a", [b"x"])
         store.clean()

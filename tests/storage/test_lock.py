@@ -105,6 +105,24 @@ def test_without_locks_a_file_keeps_others_out(tmp_path: Path) -> None:
 @says_so
 @pytest.mark.parametrize("no_locks", [errno.ENOLCK], indirect=True)
 @pytest.mark.usefixtures("no_locks")
+def test_without_locks_a_file_keeps_the_same_part_and_the_whole_out(tmp_path: Path) -> None:
+    with lock.locked(tmp_path, "0-of-2"), lock.locked(tmp_path, "1-of-2"):
+        for part in ("0-of-2", ""):
+            with pytest.raises(RequestError, match="another mnistseq is writing"), lock.locked(tmp_path, part):
+                pytest.fail("two hold it")
+    assert tree(tmp_path) == {}
+    with lock.locked(tmp_path), pytest.raises(RequestError, match="remove "), lock.locked(tmp_path, "0-of-2"):
+        pytest.fail("two hold it")
+    left = tmp_path / f"{lock.LOCK_NAME}-1-of-2"
+    left.write_bytes(b"%s 999999999" % lock._machine())
+    with lock.locked(tmp_path):
+        assert list(tree(tmp_path)) == [lock.LOCK_NAME]
+    assert tree(tmp_path) == {}
+
+
+@says_so
+@pytest.mark.parametrize("no_locks", [errno.ENOLCK], indirect=True)
+@pytest.mark.usefixtures("no_locks")
 def test_a_lock_file_of_a_killed_process_is_taken_over_and_that_of_another_machine_is_not(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", NO_LOCKS + HOLD, tmp_path], stdout=subprocess.PIPE, stderr=-3)
     assert process.stdout is not None

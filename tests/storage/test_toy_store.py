@@ -31,7 +31,7 @@ class ObjectStore:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        self.held = False
+        self.held: set[str] = set()
 
     def open(self, name: str) -> BinaryIO:
         try:
@@ -87,17 +87,17 @@ class ObjectStore:
     def room(self) -> None:
         return None
 
-    def lock(self) -> "nullcontext[None]":
+    def lock(self, part: str = "") -> "nullcontext[None]":
         store = self
 
         class Lock(nullcontext[None]):
             def __enter__(self) -> None:
-                if store.held:
+                if store.held and (not part or {part, ""} & store.held):
                     raise RequestError("another run holds it")
-                store.held = True
+                store.held.add(part)
 
             def __exit__(self, *_: object) -> None:
-                store.held = False
+                store.held.discard(part)
 
         return Lock()
 

@@ -32,6 +32,7 @@ from mnist_seq_cli.recipe.parts.appearance import PAPERS, Appearance
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, EVERYTHING, Glyphs
 from mnist_seq_cli.recipe.parts.placement import Placement
 from mnist_seq_cli.recipe.parts.writing import Writing
+from mnist_seq_cli.recipe.plan import Slice
 from mnist_seq_cli.recipe.presets import PRESET_NAMES, PRESETS
 from mnist_seq_cli.recipe.request import Request
 from mnist_seq_cli.recipe.spec import FORM_OPTIONS, Form
@@ -97,11 +98,13 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
     help=f"Where to run: {', '.join(RUNNERS)}.  [default: processes]",
 )  # fmt: skip
 @click_option(FORM_OPTIONS["shard_size"], "Running")
+@grouped("--slice", "part", heading="Running", metavar="K/N", help="Make part K of N of the shards, K from 0 on.")
+@grouped("--dry-run", heading="Running", is_flag=True, help="Make one shard in memory, and print what all would take.")
 @click.option("--overwrite", is_flag=True, help="Remove the dataset that is there, and begin anew.")
 @click.pass_context
 def dataset(
-    context: click.Context, /, output: str, workers: str, runner: str, overwrite: bool, preset: str | None, show: bool,
-    recipe_file: str | None, **_: Any,
+    context: click.Context, /, output: str, workers: str, runner: str, part: str | None, dry_run: bool, overwrite: bool,
+    preset: str | None, show: bool, recipe_file: str | None, **_: Any,
 ) -> None:  # fmt: skip
     """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a
     directory: L random digits, the sequences of a file, or those of a pattern.
@@ -128,6 +131,10 @@ def dataset(
     words = merged(words, layer)
     _check(words, layer, output)
     count = _worker_count(workers)
+    slice_ = None if part is None else _slice(part, words, output)
+    if dry_run:
+        _estimate(output, words, count, slice_, overwrite)
+        return
     if runner != "processes":
         check_runner(runner, count)
         if output == "-":
@@ -140,7 +147,7 @@ def dataset(
     elif output == "-":
         _stream(words)
     else:
-        _build(located(output), words, running, count, overwrite)
+        _build(located(output), words, running, count, slice_, overwrite)
 
 
 def _layer(context: click.Context) -> dict[str, Any]:
@@ -222,6 +229,18 @@ def _check(words: Layer, layer: Layer, output: str) -> None:
         raise RequestError("it is not said what to write", hint="give `length`, `sequences` or `pattern`")
 
 
+def _slice(text: str, words: Layer, output: str) -> Slice:
+    """Return the slice in K/N. Raises RequestError for a request that machines cannot share."""
+    part = Slice.parse(text)
+    if "splits" in words or output == "-":
+        raise RequestError(
+            f"`part` does not go with {'`splits`' if 'splits' in words else 'stdout'}", hint="leave it out"
+        )
+    if words.get("seed") is None:
+        raise RequestError("`part` needs a seed: each machine would sample another one", hint="give `seed`")
+    return part
+
+
 def _prepare(output: str, words: Layer, workers: int | None) -> None:
     """Start the server that workers come from, where there are to be several; it loads while this process is busy."""
     from mnist_seq_cli.execution.runner import worker_count
@@ -233,7 +252,9 @@ def _prepare(output: str, words: Layer, workers: int | None) -> None:
         prepare()
 
 
-def _build(output: PathOrStore, words: Layer, running: Running, workers: int | None, overwrite: bool) -> None:
+def _build(
+    output: PathOrStore, words: Layer, running: Running, workers: int | None, part: Slice | None, overwrite: bool
+) -> None:
     """Make one dataset, and report it."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset import build
@@ -244,18 +265,40 @@ def _build(output: PathOrStore, words: Layer, running: Running, workers: int | N
     spec = spec_of(output, request, form, source, overwrite=overwrite)
     terminal.say_unused(spec.recipe)
     terminal.say_of_glyphs((spec.recipe, source))
-    watch = terminal.bar(spec.samples, "strips", lambda completed: completed.record.samples)
-    with running(spec.samples) as run:
+    samples = spec.samples if part is None else spec.plan.samples_of(part.shards(spec.plan))
+    watch = terminal.bar(samples, "strips", lambda completed: completed.record.samples)
+    with running(samples) as run:
         started = perf_counter()
-        summary = build.build(output, spec, source, run=run, workers=workers, overwrite=overwrite, watch=watch)
-    terminal.say(terminal.summary_text(output, [spec], [summary], perf_counter() - started))
+        summary = build.build(
+            output, spec, source, run=run, workers=workers, part=part, overwrite=overwrite, watch=watch
+        )
+    took = perf_counter() - started
+    text = terminal.summary_text(output, [spec], [summary], took)
+    terminal.say(text if part is None else terminal.slice_text(output, spec, part, summary, took))
+
+
+def _estimate(output: str, words: Layer, workers: int | None, part: Slice | None, overwrite: bool) -> None:
+    """Print what a dataset would take. Raises RequestError for several of them, and a stream."""
+    from mnist_seq_cli.cli import terminal
+    from mnist_seq_cli.dataset.estimate import estimate
+    from mnist_seq_cli.dataset.request import source_of, spec_of
+    from mnist_seq_cli.execution.runner import worker_count
+
+    if "splits" in words or output == "-":
+        other = "`splits`" if "splits" in words else "stdout"
+        raise RequestError(f"`dry_run` does not go with {other}", hint="ask for one dataset in a directory")
+    (request, form), path = parted(words), located(output)
+    source = source_of(request)
+    spec = spec_of(path, request, form, source, overwrite=overwrite)
+    found = estimate(path, spec, source, part=part)
+    terminal.say(terminal.estimate_text(path, spec, found, worker_count(workers, found.samples)))
 
 
 def _stream(words: Layer) -> None:
     """Write one dataset to stdout as a tar file."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset.request import source_of, spec_of
-    from mnist_seq_cli.dataset.stream import stream
+    from mnist_seq_cli.dataset.shards import stream
 
     request, form = parted(words)
     source = source_of(request)

@@ -44,7 +44,7 @@ class ImageFile(Samples):
     @property
     def dataset(self) -> tuple[Path, int] | None:
         """The directory and the number, if it is a sample of a dataset, in its folder there."""
-        folder, number = self.path.absolute().parent, re.fullmatch(r"([0-9]{8})\.png", self.path.name, re.ASCII)
+        folder, number = self.path.absolute().parent, re.fullmatch(r"([0-9]{8,12})\.png", self.path.name, re.ASCII)
         if number is None or folder.parent.name != IMAGES_NAME or not (folder.parent.parent / RECIPE_NAME).is_file():
             return None
         whole = folder.parent.parent
