@@ -178,7 +178,8 @@ def test_any_operation_may_fail(
         assert system.struck
         assert code == 1 or number is not None or difference(tree(out), whole) == []
         assert (out / "manifest.json").exists() <= (number is None)
-        assert [name for name in tree(out) if "stage" in name] == []
+        if code:  # and where it was removing what is half-written that failed, the last run does it
+            assert [name for name in tree(out) if "stage" in name] == []
         assert [main.run(arguments), main.run(complete)] == [0, 0]
         assert difference(tree(out), whole) == []
 
