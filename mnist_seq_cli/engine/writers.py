@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.random_words import Numbers, bounded_integers, words
-from mnist_seq_cli.engine.writing import possible_digits
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.mnist.bank import Bank
 from mnist_seq_cli.recipe.parts.glyphs import Pool
@@ -57,32 +56,41 @@ def by_one_writer(
 
     A digit that comes again gets another glyph until the writer has no more. What is beyond `lengths` means nothing.
     """
-    hands = writers_of(bank)
-    bits = (1 << digits) * (np.arange(recipe.length) < lengths[:, None])
+    hands, (able, starts, counts) = writers_of(bank), _able(bank)
+    bits = 1 << digits
+    if recipe.lengths or recipe.sequences or recipe.pattern:
+        bits *= np.arange(recipe.length) < lengths[:, None]
     asked = np.bitwise_or.reduce(bits, axis=1)
-    able, starts, counts = _able(bank, sum(1 << digit for digit in possible_digits(recipe)))
     random = words(recipe.seed, "writer", samples, 1)[:, 0]
     writer = able.take(starts.take(asked) + bounded_integers(random, counts[asked]))
     cells = writer[:, None] * _DIGITS + digits
     sizes = np.maximum(hands.counts.take(cells), 1)
-    random = np.take_along_axis(words(recipe.seed, "writer/glyph", samples, _DIGITS), digits, axis=1)
-    offsets, before = bounded_integers(random, sizes), _occurrences(digits)
+    random = words(recipe.seed, "glyph", samples, recipe.length)
+    offsets = bounded_integers(random, sizes)
+    before, first = _occurrences(digits)
     if (again := np.flatnonzero(before)).size:
-        sizes, random = sizes.take(again), random.take(again)
-        steps = _coprime(bounded_integers(random << np.uint64(32), np.maximum(sizes - 1, 1)) + 1, sizes)
-        offsets.put(again, (offsets.take(again) + before.take(again) * steps) % sizes)
+        first, sizes = first.take(again), sizes.take(again)
+        steps = bounded_integers(random.take(first) << np.uint64(32), np.maximum(sizes - 1, 1)) + 1
+        offsets.put(again, (offsets.take(first) + before.take(again) * _coprime(steps, sizes)) % sizes)
     return hands.glyphs.take(hands.starts.take(cells) + offsets, mode="clip")
 
 
-def _occurrences(digits: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how often each digit has come before in its own sample: int64, of the shape of `digits`."""
-    before, rows = np.empty_like(digits), np.arange(len(digits)) * _DIGITS
-    seen = np.zeros(len(digits) * _DIGITS, dtype=np.int64)
-    for position in range(digits.shape[1]):
-        cells = rows + digits[:, position]
-        before[:, position] = seen.take(cells)
-        seen[cells] += 1
-    return before
+def _occurrences(digits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how often each digit has come before in its own sample, and where it came first, as an index in one row.
+
+    Both are int64, of the shape of `digits`.
+    """
+    count, length = digits.shape
+    before, first = np.empty_like(digits), np.empty_like(digits)
+    seen, place = np.zeros((2, count * _DIGITS), dtype=np.int64)
+    rows = np.arange(count)
+    for position in range(length):
+        cells = rows * _DIGITS + digits[:, position]
+        times = seen.take(cells)
+        place[cells] = np.where(times, place.take(cells), rows * length + position)
+        before[:, position], first[:, position] = times, place.take(cells)
+        seen[cells] = times + 1
+    return before, first
 
 
 def _coprime(steps: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -96,20 +104,19 @@ def _coprime(steps: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.i
 
 
 @lru_cache(maxsize=16)
-def _able(bank: Bank, digits: int) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-    """Return for each set of some digits, as bits, which writers have all of it.
+def _able(bank: Bank) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each set of digits, as bits, which writers have all of it.
 
     These are one list, int64, and int64 (1024,): where those of each set begin, and how many they are.
     """
-    written, lists = writers_of(bank).written, dict[int, NDArray[np.intp]]()
-    for some in range(1, 1 << _DIGITS):
-        if some & digits == some:
-            lists[some] = np.flatnonzero(written & some == some)
-    counts = np.array([len(lists.get(some, ())) for some in range(1 << _DIGITS)])
-    return np.concatenate(list(lists.values())), np.cumsum(counts) - counts, counts
+    written = writers_of(bank).written
+    lists = [np.flatnonzero(written & some == some) for some in range(1 << _DIGITS)]
+    counts = np.array(list(map(len, lists)))
+    return np.concatenate(lists), np.cumsum(counts) - counts, counts
 
 
-def require_writer(bank: Bank, digits: Collection[int]) -> None:
+@lru_cache(maxsize=16)
+def require_writer(bank: Bank, digits: frozenset[int]) -> None:
     """Raise RequestError unless a writer of the bank has all of `digits`, and so any sequence of them."""
     hands = writers_of(bank)
     if hands.missing(digits) == len(hands.numbers):

@@ -1548,7 +1548,7 @@ def test_sequences_of_an_idx_dataset_have_their_lengths(mnistseq: Run) -> None:
 def test_half_a_source_is_refused(mnistseq: Run) -> None:
     strip_file("a.png")
     idx_file("images", np.zeros((2, 4, 4)))
-    assert_one_line(mnistseq("decode", "a.png", "--source", "images"), 2, "'images'")
+    assert_one_line(mnistseq("decode", "a.png", "--source", "images"), 2, "there are no labels beside")
     assert_one_line(mnistseq("decode", "a.png", "--source", "images", "--source-labels", "none"), 1, "none")
 
 
