@@ -89,8 +89,7 @@ def build(
     check_store(store, spec, shards=part is None)
     if part is not None:
         _check_slice(store, spec, overwrite)
-    lock = store.lock(part.name) if part else store.lock()
-    with lock, Stop() as stop, SharedStore(store, source, runner) as shared:
+    with store.lock(part.name if part else ""), Stop() as stop, SharedStore(store, source, runner) as shared:
         try:
             before = None if overwrite else earlier_spec(store, spec)
             if overwrite:
@@ -104,11 +103,16 @@ def build(
         finally:
             with suppress(OSError):
                 store.clean()
+    _check_done(summary, spec, shards, stop, overwrite)
+    return summary
+
+
+def _check_done(summary: Summary, spec: Spec, shards: range, stop: Stop, overwrite: bool) -> None:
+    """Raise OutputError when shards failed; Interrupted or Terminated when not all were made."""
     if summary.failures:
         raise _failed(summary, spec, shards, overwrite)
-    if summary.samples < samples:
+    if summary.samples < (samples := spec.plan.samples_of(shards)):
         raise stopped(stop, f"stopped with {summary.samples} of {samples} samples done", overwrite)
-    return summary
 
 
 def _check_slice(store: Store, spec: Spec, overwrite: bool) -> None:

@@ -20,6 +20,7 @@ from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.errors import OutputError, RequestError
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.plan import Slice
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.samples.stored import open_dataset
 from mnist_seq_cli.storage import object_store
@@ -47,6 +48,10 @@ class TestObjectStore(StoreSuite):
     def test_one_run_holds_it_at_a_time(self, store: Any) -> None:
         """Runs may hold it together: they do no harm."""
         with store.lock(), store.lock():
+            pass
+
+    def test_several_hold_parts_of_it_and_nobody_the_whole_then(self, store: Any) -> None:
+        with store.lock("0-of-2"), store.lock("1-of-2"), store.lock():
             pass
 
 
@@ -94,6 +99,16 @@ def test_formats_that_are_no_objects_are_refused_with_what_to_take(name: str, st
     with pytest.raises(RequestError, match=r"s3://bkt/out.*; take `format=webdataset`"):
         build(store, replace(SPEC, format=name, compression=formats.get(name).COMPRESSION), SOURCE)
     assert objects_in(store) == {}
+
+
+def test_slices_are_completed_without_reading_them_again(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2):
+        build(store, SPEC, SOURCE, run=serial.run, part=Slice(number, 2))
+    ranges = requests(monkeypatch)
+    summary = build(store, SPEC, SOURCE, run=serial.run)
+    assert (summary.made, summary.vouched) == (0, 8)
+    assert not any(name.endswith(".tar") for name, _ in ranges)
+    assert objects_in(store) == whole(SPEC)
 
 
 def test_a_run_that_goes_on_reads_no_shard(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
