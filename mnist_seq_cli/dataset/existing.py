@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from mnist_seq_cli import formats
-from mnist_seq_cli.dataset import manifest
+from mnist_seq_cli.dataset import card, manifest
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.dataset.shards import agrees, in_place
 from mnist_seq_cli.errors import FormatError, RequestError
@@ -27,7 +27,7 @@ def check_store(store: Store, spec: Spec) -> None:
         in_place(store, format_)
     shards = () if format_.SMALL_FILES else [name for name, planned in format_.existing(spec, store) if planned]
     labels = [LABELS_NAME] if spec.recipe.sequences.are_many else []
-    files = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec), *shards)
+    files = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec), *card.names(spec), *shards)
     store.check(format_.folders(spec, store), files)
     others = labels and store.size(LABELS_NAME) is not None and not manifest.has_labels(store, spec)
     if others and not manifest.refers_to_labels(store):
@@ -80,7 +80,7 @@ def _restored(store: Store, spec: Spec) -> Spec | None:
         if number < len(plan) and record.of(plan[number], fingerprint)
     )
     # A shard that is as it was recorded shows that the form is the same, too; idx has none when it is complete.
-    if set(complete.files) != set(format_.file_names(before)) or not any(
+    if not card.fits(before, complete.files) or not any(
         not format_.SEPARABLE or agrees(store, format_, before, shard, record) for shard, record in known
     ):
         raise RequestError(
@@ -118,6 +118,7 @@ def clear(store: Store, spec: Spec) -> None:
             store.remove(name)
         for name in format_.file_names(earlier):
             store.remove(name)
+        card.remove(store, earlier)
         for folder in format_.folders(earlier, store):
             store.prune(folder)
     store.remove(STATE_NAME)

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import repeat
 
 from mnist_seq_cli import formats
+from mnist_seq_cli.dataset import card
 from mnist_seq_cli.dataset.existing import unexpected
 from mnist_seq_cli.dataset.manifest import Journal, Record, write_manifest
 from mnist_seq_cli.dataset.shards import in_place
@@ -38,6 +39,7 @@ def finish(store: Store, spec: Spec) -> None:
     plan, journal, format_ = spec.plan, Journal(store), formats.get(spec.format)
     records = partial(journal.in_order, len(plan))
     sums = join(store, format_, spec, plan, lambda: (record.crcs for record in records()))
+    sums |= card.write(store, spec)
     for name in unexpected(store, spec):
         store.remove(name)
         store.prune(name.rpartition("/")[0])

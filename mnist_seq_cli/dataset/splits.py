@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from mnist_seq_cli.dataset import build as dataset
-from mnist_seq_cli.dataset import manifest
+from mnist_seq_cli.dataset import card, manifest
 from mnist_seq_cli.dataset.build import Summary, Watch
 from mnist_seq_cli.dataset.existing import check_store, clear
 from mnist_seq_cli.dataset.manifest import SPLITS_NAME, Location
@@ -276,6 +276,7 @@ def build(
                 done.append(
                     dataset.build(each, spec, source, run=run, workers=workers, overwrite=overwrite, watch=watch)
                 )
+            card.write_for_splits(store, {each.name: spec for each, spec, _ in planned})
             store.clean()
         finally:
             with suppress(OSError):
@@ -360,7 +361,7 @@ def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool)
         ours = (STATE_NAME, f".{SPLITS_NAME}.")  # as an earlier version called what it had half written
         others = sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith(ours))
         begun = any((directory / name / RECIPE_NAME).is_file() for name in splits.sizes)
-        if overwrite or not others or (begun and splits.sizes.keys() >= set(others) - {SPLITS_NAME}):
+        if overwrite or not others or (begun and splits.sizes.keys() >= set(others) - {SPLITS_NAME, card.CARD_NAME}):
             return splits
         damage = damage or f"{directory} is not empty, and holds no splits of ours: {others[0]!r}"
         raise RequestError(damage, hint=elsewhere)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from mnist_seq_cli import formats
-from mnist_seq_cli.dataset import manifest
+from mnist_seq_cli.dataset import card, manifest
 from mnist_seq_cli.dataset.existing import unexpected
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME, Location, Manifest
 from mnist_seq_cli.dataset.shards import Task
@@ -18,7 +18,7 @@ from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Runner, Stop, describe_os_error
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
-from mnist_seq_cli.storage.store import Store
+from mnist_seq_cli.storage.store import Store, sum_of
 
 
 def verify(
@@ -95,13 +95,13 @@ def _foreign_text(store: Store, name: str, whole: str) -> str:
 
 def _wrong_files(store: Store, spec: Spec, complete: Manifest) -> Iterator[str]:
     format_ = formats.get(spec.format)
-    if set(complete.files) != set(format_.file_names(spec)):
+    if not card.fits(spec, complete.files):
         yield f"{MANIFEST_NAME} is not about {' and '.join(format_.file_names(spec)) or 'shards alone'}"
         return
     for name, known in complete.files.items():
         try:
             with store.open(name) as file:
-                found = format_.sum_of(spec, name, file)
+                found = sum_of(file) if name in card.names(spec) else format_.sum_of(spec, name, file)
         except OSError as error:
             yield f"{name}: {error.strerror}"
             continue

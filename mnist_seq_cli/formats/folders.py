@@ -22,6 +22,7 @@ from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener
 from mnist_seq_cli.formats.png_folder import NamedReader, PngFolder, label_files, measured
 from mnist_seq_cli.formats.reader import Reader
+from mnist_seq_cli.formats.rows import METADATA_NAME
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
@@ -40,7 +41,8 @@ class LabelFolders(Format):
 
     NAME = "folders"
     READ = PngFolder.READ
-    SMALL_FILES = ANY_WIDTH = RANDOM_ACCESS = True
+    HUB_FILES = ("[0-9]*/*.png", METADATA_NAME)
+    ON_HUB = SMALL_FILES = ANY_WIDTH = RANDOM_ACCESS = True
     SHARD_SIZE, COMPRESSION = PngFolder.SHARD_SIZE, PngFolder.COMPRESSION
 
     def check(self, spec: Spec) -> None:
@@ -56,6 +58,9 @@ class LabelFolders(Format):
 
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
         return label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.samples, known.texts))
+
+    def pictures(self, spec: Spec, count: int) -> list[str]:
+        return _planned(spec.recipe, range(count))
 
     def existing(self, spec: Spec, files: Files) -> Iterator[tuple[str, bool]]:
         """Yield every image with the name of a sample, and whether it is one of the plan; and folders without any."""

@@ -69,12 +69,15 @@ class Format(ABC):
     whether the shards can be told apart in a complete dataset, to be checked one by one; `SMALL_FILES`, whether shards
     are many files of one piece; `ANY_WIDTH`, whether each image may have a different width; `MASKS`, whether there is
     room for masks; `RANDOM_ACCESS`, whether `reader` reads a sample without reading all of its shard before. `READ` is
-    a pattern of how the names of files end that readers take for samples wherever they are.
+    a pattern of how the names of files end that readers take for samples wherever they are; `HUB_FILES` are patterns of
+    the files with samples, and `ON_HUB` whether Hugging Face's `load_dataset` has a loader for them.
     """
 
     NAME: ClassVar[str]
     SUFFIX: ClassVar[str] = ""
     READ: ClassVar[str] = ""
+    HUB_FILES: ClassVar[tuple[str, ...]] = ()
+    ON_HUB: ClassVar[bool] = False
     SEPARABLE: ClassVar[bool] = True
     SMALL_FILES: ClassVar[bool] = False
     ANY_WIDTH: ClassVar[bool] = False
@@ -115,6 +118,10 @@ class Format(ABC):
         """Return the file in which what a shard has for a file of the whole waits to be joined."""
         kind = "shards" if name in self.joined(spec) else "rows"
         return f"{STATE_NAME}/{kind}/{shard.number:05d}/{name}"
+
+    def pictures(self, spec: Spec, count: int) -> list[str]:
+        """Return the names of the first images, where each is a file of its own."""
+        return []
 
     def existing(self, spec: Spec, files: Files) -> Iterator[tuple[str, bool]]:
         """Yield what is named like a shard, and whether it is one of the plan."""

@@ -11,6 +11,7 @@ import errno
 import os
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
 from hashlib import sha256
+from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
@@ -79,7 +80,8 @@ class PngFolder(Format):
 
     NAME = "png"
     READ = READ
-    SMALL_FILES = ANY_WIDTH = MASKS = RANDOM_ACCESS = True
+    HUB_FILES = (f"{IMAGES_NAME}/*/*.png", METADATA_NAME)
+    ON_HUB = SMALL_FILES = ANY_WIDTH = MASKS = RANDOM_ACCESS = True
     SHARD_SIZE = 1_000
     COMPRESSION = "fast"
 
@@ -93,6 +95,12 @@ class PngFolder(Format):
             return file_names(shard, annotations.first, annotations.first + len(annotations))
 
         return label_files(spec.recipe, names, masks=spec.masks)
+
+    def pictures(self, spec: Spec, count: int) -> list[str]:
+        names = (
+            name for shard in spec.plan for name in file_names(shard, shard.first, min(shard.first + count, shard.stop))
+        )
+        return list(islice(names, count))
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         for batch in batches:

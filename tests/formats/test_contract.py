@@ -202,7 +202,7 @@ LITTER = (
     "labels.cache",
     "0.idx",
     "x.arrow",
-    "README.md",
+    "notes.md",
 )
 
 
