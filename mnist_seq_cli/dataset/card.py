@@ -15,13 +15,17 @@ from mnist_seq_cli import formats
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import spelled
 from mnist_seq_cli.engine.writing import sequences
+from mnist_seq_cli.formats.trainers.boxes import data_yaml
 from mnist_seq_cli.recipe import description
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.store import Files, FileSum, Store
 
-CARD_NAME = "README.md"
+CARD_NAME, DATA_NAME = "README.md", "data.yaml"
+OF_SPLITS = (CARD_NAME, DATA_NAME)
+"""The files that directories of splits may have."""
+
 PICTURE_NAME = "mnistseq-strips.png"
 """The picture of formats whose own files are no pictures. A reader of images would take it for a sample elsewhere."""
 
@@ -41,12 +45,13 @@ NIST's Special Databases 1 and 3. MNIST is available under the licence
 
 def names(spec: Spec) -> tuple[str, ...]:
     """Return the files of the card, which a dataset may have."""
-    return (CARD_NAME, *([] if formats.get(spec.format).pictures(spec, 1) else [PICTURE_NAME]))
+    return (CARD_NAME, *([] if formats.get(spec.format).image_names(spec, range(1)) else [PICTURE_NAME]))
 
 
 def fits(spec: Spec, files: Mapping[str, FileSum]) -> bool:
     """Tell whether a manifest of these files is about such a dataset, with its card or without."""
-    needed = set(formats.get(spec.format).file_names(spec))
+    format_ = formats.get(spec.format)
+    needed = {*format_.file_names(spec), *(side.name for side in format_.beside(spec))}
     return needed <= files.keys() <= needed | {*names(spec)}
 
 
@@ -72,7 +77,16 @@ def write(store: Store, spec: Spec) -> dict[str, FileSum]:
 
 
 def write_for_splits(store: Store, specs: Mapping[str, Spec]) -> None:
-    """Write the card of a directory of splits, by their names, of which each has one. Raises OSError."""
+    """Write the card of a directory of splits, by their names, of which each has one; and YOLO's data.yaml for all.
+
+    Raises OSError.
+    """
+    spec = next(iter(specs.values()))
+    if "yolo" in spec.annotations:
+        inside = "" if spec.format == "folders" else "/images"
+        folders = {"train": next(iter(specs)), "val": "test" if "test" in specs else list(specs)[-1]}
+        folders |= {"val" if name == "validation" else name: name for name in specs}
+        store.put(DATA_NAME, [data_yaml({name: f"{folder}{inside}" for name, folder in folders.items()})])
     with_cards = all(open_store(f"{store}/{name}").size(CARD_NAME) is not None for name in specs)
     if with_cards and is_ours(store):
         store.put(CARD_NAME, [render(specs).encode()])
@@ -97,6 +111,7 @@ def command(spec: Spec, directory: str, output: str = "again/") -> str:
     words += ["--paper", "PICTURE"] * spec.recipe.has_custom_background
     words += [*formats.option(spec.format).split(), "--compression", spec.compression]
     words += ["--shard-size", str(spec.shard_size), *(["--masks"] if spec.masks else [])]
+    words += [word for name in spec.annotations for word in ("--annotations", name)]
     return shlex.join([*words, "-o", output])
 
 
@@ -171,7 +186,7 @@ def _strips(folder: str, spec: Spec) -> str:
     """Return the first strips as pictures, with their labels."""
     labels = _first_labels(spec)
     prefix = f"{folder}/" if folder else ""
-    if files := formats.get(spec.format).pictures(spec, len(labels)):
+    if files := formats.get(spec.format).image_names(spec, range(len(labels))):
         shown = [f"![{label}]({prefix}{name}) {label}\n" for name, label in zip(files, labels, strict=True)]
         return "\n".join(shown)
     return f"![the first strips]({prefix}{PICTURE_NAME})\n\nThe first are {', '.join(labels)}.\n"

@@ -54,7 +54,8 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
                 hint="choose another directory; `overwrite` writes beside what is there",
             )
         return None
-    differences = [entry for entry in before.differences(spec) if not entry.startswith("samples ")]
+    grown = replace(spec, annotations=before.annotations) if {*before.annotations} <= {*spec.annotations} else spec
+    differences = [entry for entry in before.differences(grown) if not entry.startswith("samples ")]
     if differences:
         raise RequestError(f"{store} holds another dataset: {', '.join(differences)}", hint=overwrite)
     if spec.samples < before.samples:
@@ -119,12 +120,25 @@ def clear(store: Store, spec: Spec) -> None:
         for name in format_.file_names(earlier):
             store.remove(name)
         card.remove(store, earlier)
+        remove_beside(store, earlier)
         for folder in format_.folders(earlier, store):
             store.prune(folder)
     store.remove(STATE_NAME)
     if manifest.refers_to_labels(store):
         store.remove(LABELS_NAME)
     store.remove(RECIPE_NAME)
+
+
+def remove_beside(store: Store, spec: Spec) -> None:
+    """Remove the small files of shards that were made of annotations. Raises OSError."""
+    for side in formats.get(spec.format).beside(spec):
+        for names in map(side.names, spec.plan):
+            for name in names:
+                store.remove(name)
+            for folder in {name.rpartition("/")[0] for name in names}:
+                store.prune(folder)
+                if "/" in folder:
+                    store.prune(folder.rpartition("/")[0])
 
 
 def some_of(names: list[str]) -> str:

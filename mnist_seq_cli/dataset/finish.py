@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import repeat
 
@@ -14,7 +14,7 @@ from mnist_seq_cli.dataset.shards import in_place
 from mnist_seq_cli.formats.format import Checksums, Format, InPlaceFormat, Part
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store, pieces_of
+from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store, pieces_of, sum_of_pieces
 
 
 def prepare(store: Store, spec: Spec) -> None:
@@ -59,8 +59,8 @@ def join(
     `crcs` gives the checksums of the shards, which files that are joined from what `write` made need. Raises OSError.
     """
     sums, joined = {}, format_.joined(spec)
-    for name in format_.file_names(spec):
-        known = zip(shards, crcs() if name in joined else repeat(()), strict=False)
+    for name in joined:
+        known = zip(shards, crcs(), strict=False)
         if isinstance(format_, InPlaceFormat) and name == format_.FILE_NAME:
             writable = in_place(store, format_)
             writable.write_at(format_.growing_name, format_.complete(spec, known), cut=True)
@@ -70,4 +70,10 @@ def join(
         else:
             parts = (Part(shard, crcs, pieces_of(store, format_.part_name(spec, name, shard))) for shard, crcs in known)
             sums[name] = store.put(name, format_.join(spec, name, parts))
-    return sums
+
+    def rows(name: str) -> Iterator[bytes]:
+        for shard in shards:
+            yield from pieces_of(store, format_.part_name(spec, name, shard))
+
+    sums |= {extra.name: store.put(extra.name, extra.content(rows)) for extra in format_.extras(spec)}
+    return sums | {side.name: sum_of_pieces(rows(side.name)) for side in format_.beside(spec)}

@@ -361,7 +361,7 @@ def _continued(directory: Path, splits: Splits, any_seed: bool, overwrite: bool)
         ours = (STATE_NAME, f".{SPLITS_NAME}.")  # as an earlier version called what it had half written
         others = sorted(entry.name for entry in directory.iterdir() if not entry.name.startswith(ours))
         begun = any((directory / name / RECIPE_NAME).is_file() for name in splits.sizes)
-        if overwrite or not others or (begun and splits.sizes.keys() >= set(others) - {SPLITS_NAME, card.CARD_NAME}):
+        if overwrite or not others or (begun and splits.sizes.keys() >= set(others) - {SPLITS_NAME, *card.OF_SPLITS}):
             return splits
         damage = damage or f"{directory} is not empty, and holds no splits of ours: {others[0]!r}"
         raise RequestError(damage, hint=elsewhere)

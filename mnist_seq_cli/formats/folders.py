@@ -19,7 +19,8 @@ from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.engine.writing import copies, sequences
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener
+from mnist_seq_cli.formats import trainers
+from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener, SideFiles
 from mnist_seq_cli.formats.png_folder import NamedReader, PngFolder, label_files, measured
 from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.formats.rows import METADATA_NAME
@@ -43,6 +44,7 @@ class LabelFolders(Format):
     READ = PngFolder.READ
     HUB_FILES = ("[0-9]*/*.png", METADATA_NAME)
     ON_HUB = SMALL_FILES = ANY_WIDTH = RANDOM_ACCESS = True
+    ANNOTATIONS = ("coco", "yolo", "paddleocr", "mmocr", "tesseract")
     SHARD_SIZE, COMPRESSION = PngFolder.SHARD_SIZE, PngFolder.COMPRESSION
 
     def check(self, spec: Spec) -> None:
@@ -57,10 +59,14 @@ class LabelFolders(Format):
         return [entry.name for entry in _label_folders(files)]
 
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
-        return label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.samples, known.texts))
+        tables = label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.samples, known.texts))
+        return (*tables, *trainers.extras(self, spec, ""))
 
-    def pictures(self, spec: Spec, count: int) -> list[str]:
-        return _planned(spec.recipe, range(count))
+    def beside(self, spec: Spec) -> tuple[SideFiles, ...]:
+        return trainers.side_files(self, spec, "")
+
+    def image_names(self, spec: Spec, samples: Numbers) -> list[str]:
+        return _planned(spec.recipe, samples)
 
     def existing(self, spec: Spec, files: Files) -> Iterator[tuple[str, bool]]:
         """Yield every image with the name of a sample, and whether it is one of the plan; and folders without any."""

@@ -45,8 +45,8 @@ def test_the_pictures_of_a_card_are_the_first_strips(form: str) -> None:
     text = files["README.md"].decode()
     assert [text.count(label) > 0 for label in first.texts] == [True] * 4
     if "images/" in text or form == "folders":
-        shown = [files[name] for name in formats.get(form).pictures(spec, 4)]
-        assert all(f"]({name})" in text for name in formats.get(form).pictures(spec, 4))
+        shown = [files[name] for name in formats.get(form).image_names(spec, range(4))]
+        assert all(f"]({name})" in text for name in formats.get(form).image_names(spec, range(4)))
         np.testing.assert_array_equal([png.decode(content) for content in shown], first.images)
         assert card.PICTURE_NAME not in files
     else:
