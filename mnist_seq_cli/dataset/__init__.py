@@ -4,7 +4,7 @@
     build           making a dataset, finishing and repairing one: existing (what is there before), shards (what is done
                     to each), finish (what is joined, and the manifest that comes last)
     manifest        its metadata files, and the journal of a run
-    card            README.md, which the hub shows and reads
+    card            README.md, which the hub shows and reads, and a picture; croissant: croissant.json
     verify          whether it is what its manifest says; regenerate, what its recipe makes
     splits, stream  several at once, and one that goes through a pipe
 

@@ -1,4 +1,4 @@
-"""Owns the card of a dataset: README.md, which also says to the hub's loader which files are samples; and its picture.
+"""Owns the card of a dataset: README.md, by which the hub's loader knows what samples are, a picture, croissant.json.
 
 A card is written at the end of a build, and again with each repair. It begins with a line of ours: a README.md without
 that line is somebody's own, which no run replaces. Datasets of earlier versions have no card, and are sound without.
@@ -7,12 +7,15 @@ that line is somebody's own, which no run replaces. Datasets of earlier versions
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.codecs import png
+from mnist_seq_cli.dataset import croissant
+from mnist_seq_cli.dataset.croissant import CITATION, CROISSANT_NAME, MNIST_LICENCE
+from mnist_seq_cli.dataset.manifest import Record
 from mnist_seq_cli.engine.batch import spelled
 from mnist_seq_cli.engine.writing import sequences
 from mnist_seq_cli.formats.trainers.boxes import data_yaml
@@ -33,19 +36,17 @@ _OURS = b"---\n# Written by mnistseq, which writes it again. Remove this line to
 _SHOWN = 4
 """Strips in the picture."""
 
-_ATTRIBUTION = """\
+_ATTRIBUTION = f"""\
 Every image is made of digits of MNIST, © Yann LeCun and Corinna Cortes, with Christopher J. C. Burges, derived from
-NIST's Special Databases 1 and 3. MNIST is available under the licence
-[CC BY-SA 3.0](https://creativecommons.org/licenses/by-sa/3.0/), which goes with these images.
-
-> Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-based learning applied to document recognition",
-> *Proceedings of the IEEE* 86(11), 2278–2324, 1998.
+NIST's Special Databases 1 and 3. MNIST is available under the licence [CC BY-SA 3.0]({MNIST_LICENCE}), which goes with
+these images. {CITATION}.
 """
 
 
 def names(spec: Spec) -> tuple[str, ...]:
     """Return the files of the card, which a dataset may have."""
-    return (CARD_NAME, *([] if formats.get(spec.format).image_names(spec, range(1)) else [PICTURE_NAME]))
+    has_pictures = formats.get(spec.format).image_names(spec, range(1))
+    return (CARD_NAME, CROISSANT_NAME, *([] if has_pictures else [PICTURE_NAME]))
 
 
 def fits(spec: Spec, files: Mapping[str, FileSum]) -> bool:
@@ -55,25 +56,26 @@ def fits(spec: Spec, files: Mapping[str, FileSum]) -> bool:
     return needed <= files.keys() <= needed | {*names(spec)}
 
 
-def is_ours(files: Files) -> bool:
-    """Tell whether a card may be written: there is none, or one that a run wrote, damaged or not. Raises OSError."""
+def is_ours(files: Files, name: str = CARD_NAME) -> bool:
+    """Tell whether a file may be written: there is none, or one that a run wrote, damaged or not. Raises OSError."""
+    head = croissant.HEAD if name == CROISSANT_NAME else _OURS
     try:
-        with files.open(CARD_NAME) as file:
-            start = file.read(len(_OURS))
+        with files.open(name if name == CROISSANT_NAME else CARD_NAME) as file:
+            start = file.read(len(head))
     except FileNotFoundError:
         return True
-    same = sum(mine == theirs for mine, theirs in zip(_OURS, start, strict=False))
-    return not start or same >= 0.9 * len(_OURS)
+    same = sum(mine == theirs for mine, theirs in zip(head, start, strict=False))
+    return not start or same >= 0.9 * len(head)
 
 
-def write(store: Store, spec: Spec) -> dict[str, FileSum]:
-    """Write the card of a dataset that is otherwise there, and return the sums of its files. Raises OSError."""
-    if not is_ours(store):
-        return {}
-    sums = {CARD_NAME: store.put(CARD_NAME, [render({"": spec}).encode()])}
-    if PICTURE_NAME in names(spec):
-        sums[PICTURE_NAME] = store.put(PICTURE_NAME, [_picture(store, spec)])
-    return sums
+def write(store: Store, spec: Spec, sums: Mapping[str, FileSum], records: Iterable[Record]) -> dict[str, FileSum]:
+    """Write the card of a dataset of these files and records, and return the sums of its files. Raises OSError."""
+    contents = {
+        CARD_NAME: lambda: render({"": spec}).encode(),
+        CROISSANT_NAME: lambda: croissant.render(spec, sums, records),
+        PICTURE_NAME: lambda: _picture(store, spec),
+    }
+    return {name: store.put(name, [contents[name]()]) for name in names(spec) if is_ours(store, name)}
 
 
 def write_for_splits(store: Store, specs: Mapping[str, Spec]) -> None:
@@ -94,8 +96,8 @@ def write_for_splits(store: Store, specs: Mapping[str, Spec]) -> None:
 
 def remove(store: Store, spec: Spec) -> None:
     """Remove the card, unless it is somebody's own. Raises OSError."""
-    if is_ours(store):
-        for name in names(spec):
+    for name in reversed(names(spec)):
+        if is_ours(store, name):
             store.remove(name)
 
 

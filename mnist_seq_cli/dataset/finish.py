@@ -39,7 +39,7 @@ def finish(store: Store, spec: Spec) -> None:
     plan, journal, format_ = spec.plan, Journal(store), formats.get(spec.format)
     records = partial(journal.in_order, len(plan))
     sums = join(store, format_, spec, plan, lambda: (record.crcs for record in records()))
-    sums |= card.write(store, spec)
+    sums |= card.write(store, spec, sums, records())
     for name in unexpected(store, spec):
         store.remove(name)
         store.prune(name.rpartition("/")[0])

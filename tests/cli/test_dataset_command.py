@@ -23,7 +23,7 @@ from mnist_seq_cli.mnist import idx
 
 PROGRAM = (sys.executable, "-m", "mnist_seq_cli")
 SMALL = ("-n", "25", "--len", "3", "--max", "5", "--seed", "7", "--shard-size", "10", "-o", "out")
-SIDE_FILES = ["README.md", "labels.csv", "manifest.json", "metadata.jsonl", "recipe.json"]
+SIDE_FILES = ["README.md", "croissant.json", "labels.csv", "manifest.json", "metadata.jsonl", "recipe.json"]
 
 
 class Done(NamedTuple):
@@ -281,7 +281,7 @@ def test_the_manifest_agrees_with_what_is_there(dataset: Dataset, tmp_path: Path
             "bytes": (out / name).stat().st_size,
             "sha256": hashlib.sha256((out / name).read_bytes()).hexdigest(),
         }
-        for name in ("labels.csv", "metadata.jsonl", "README.md")
+        for name in ("labels.csv", "metadata.jsonl", "README.md", "croissant.json")
     }
 
 

@@ -100,7 +100,7 @@ class Case(NamedTuple):
 
 def damaged(directory: Path) -> None:
     """Flip a byte in the middle of the second of the files that hold samples, and cut a byte off the last one."""
-    papers = (MANIFEST_NAME, "recipe.json", card.CARD_NAME, card.PICTURE_NAME)
+    papers = (MANIFEST_NAME, "recipe.json", card.CARD_NAME, card.CROISSANT_NAME, card.PICTURE_NAME)
     paths = sorted(path for path in directory.rglob("*") if path.is_file() and path.name not in papers)
     victim = paths[min(1, len(paths) - 1)]
     content = bytearray(victim.read_bytes())

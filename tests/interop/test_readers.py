@@ -345,3 +345,22 @@ def test_numpy_reads_an_npz_dataset(written: Written, data: SequenceDataset) -> 
         np.testing.assert_array_equal(arrays["lengths"], batch.lengths)
         np.testing.assert_array_equal(arrays["glyphs"], batch.glyphs)
         np.testing.assert_array_equal(arrays["x"], batch.x)
+
+
+# Croissant
+
+
+@pytest.mark.filterwarnings("ignore")  # mlcroissant and its rdflib have some
+@pytest.mark.parametrize("form", ["png", "folders", "webdataset", "npz", "idx"])
+def test_mlcroissant_finds_it_valid_and_reads_records(written: Written, data: SequenceDataset, form: str) -> None:
+    import mlcroissant
+
+    loaded = mlcroissant.Dataset(str(written(form) / "croissant.json"))
+    assert not loaded.metadata.issues.errors
+    if form not in ("png", "folders"):
+        assert not loaded.metadata.record_sets
+        return
+    rows = list(loaded.records("samples"))
+    assert [row["samples/label"].decode() for row in rows] == [sample.label for sample in data]
+    for row, sample in zip(rows, data, strict=True):
+        np.testing.assert_array_equal(np.asarray(row["samples/image"])[..., 0], sample.image)
