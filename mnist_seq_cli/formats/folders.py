@@ -44,11 +44,12 @@ class LabelFolders(Format):
     READ = PngFolder.READ
     HUB_FILES = ("[0-9]*/*.png", METADATA_NAME)
     ON_HUB = SMALL_FILES = ANY_WIDTH = RANDOM_ACCESS = True
-    ANNOTATIONS = ("coco", "yolo", "paddleocr", "mmocr", "tesseract")
+    ANNOTATIONS = ("coco", "yolo", "paddleocr", "mmocr", "tesseract", "svhn")
     SHARD_SIZE, COMPRESSION = PngFolder.SHARD_SIZE, PngFolder.COMPRESSION
 
     def check(self, spec: Spec) -> None:
         super().check(spec)
+        trainers.check(spec)
         if spec.recipe.length > MAX_LENGTH:
             raise RequestError(
                 f"folders are named after sequences, and {spec.recipe.length} digits are too many for a name",

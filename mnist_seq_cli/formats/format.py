@@ -51,7 +51,7 @@ class Extra(NamedTuple):
     """A file of the dataset as a whole that is made of annotations alone: how it begins, the rows of samples, its end.
 
     Rows begin with the `separator`, which the first one loses. `more` are sections that follow, whose names are those
-    of their parts. With `of_masks` rows are made of batches with masks.
+    of their parts. With `of_masks` rows are made of batches with masks; `convert` makes the file of what is joined.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Extra(NamedTuple):
     separator: bytes = b""
     more: tuple[Extra, ...] = ()
     of_masks: bool = False
+    convert: Callable[[Iterable[bytes]], Iterator[bytes]] | None = None
 
     @property
     def sections(self) -> tuple[Extra, ...]:
@@ -69,6 +70,10 @@ class Extra(NamedTuple):
 
     def content(self, parts: Callable[[str], Iterable[bytes]]) -> Iterator[bytes]:
         """Yield the content of the file in pieces; `parts` gives those of the rows of a section."""
+        joined = self._joined(parts)
+        return joined if self.convert is None else self.convert(joined)
+
+    def _joined(self, parts: Callable[[str], Iterable[bytes]]) -> Iterator[bytes]:
         for section in self.sections:
             yield section.head
             skipped = len(section.separator)

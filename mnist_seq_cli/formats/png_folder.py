@@ -86,6 +86,10 @@ class PngFolder(Format):
     SHARD_SIZE = 1_000
     COMPRESSION = "fast"
 
+    def check(self, spec: Spec) -> None:
+        super().check(spec)
+        trainers.check(spec)
+
     def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
         """Return the folders of the shard: its images, and its masks."""
         return tuple(shard_folder(shard, kind) for kind in (IMAGES_NAME, MASKS_NAME)[: 1 + spec.masks])

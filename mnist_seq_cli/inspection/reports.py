@@ -115,6 +115,7 @@ class DatasetReport(Report):
         facts = [("samples", done), ("format", f"{spec.format}, {size_text(self.bytes)}")]
         facts += description.facts(spec.recipe)
         facts += [("masks", "one for each strip")] if spec.masks else []
+        facts += [("annotations", ", ".join(spec.annotations))] if spec.annotations else []
         return [*facts, *(self.counted.facts(": see --verify") if self.counted else [])]
 
     def to_json(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from mnist_seq_cli.recipe.recipe import Recipe
 RECIPE_NAME = "recipe.json"
 
 ANNOTATION_NAMES = (
-    *("coco", "yolo", "paddleocr", "easyocr", "doctr", "doctr-detection", "mmocr", "tesseract", "trdg"),
+    *("coco", "yolo", "paddleocr", "easyocr", "doctr", "doctr-detection", "mmocr", "tesseract", "trdg", "svhn"),
 )
 """The trainers whose annotations PNG files can have beside them."""
 

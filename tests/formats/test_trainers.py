@@ -29,7 +29,8 @@ from mnist_seq_cli.storage.memory import MemoryStore
 Run = Callable[..., Any]
 SOURCE = Source("train")
 RECIPE = recipe_for(seed=5, length=((2, 1), (3, 2)), min_gap=-14, max_gap=2, width="fit")
-ALL = tuple(name for name in ANNOTATION_NAMES if name != "doctr-detection")
+ALL = tuple(name for name in ANNOTATION_NAMES if name not in ("doctr-detection", "svhn"))
+"""Those that may be together, and need no package."""
 
 
 def spec_of(*annotations: str, form: str = "png", samples: int = 13, masks: bool = False) -> Spec:
@@ -166,7 +167,7 @@ def test_on_disk_by_processes_and_gone_with_the_dataset(whole: dict[str, bytes],
 
 
 def test_folders_of_labels_have_those_that_name_files(data: Batch) -> None:
-    files = built(spec_of(*formats.get("folders").ANNOTATIONS, form="folders"))
+    files = built(spec_of(*({*formats.get("folders").ANNOTATIONS} & {*ALL}), form="folders"))
     names = formats.get("folders").image_names(spec_of(form="folders"), range(13))
     assert files["gt.txt"].decode().splitlines() == [
         f"{name}\t{text}" for name, text in zip(names, data.texts, strict=True)
@@ -179,6 +180,12 @@ def test_folders_of_labels_have_those_that_name_files(data: Batch) -> None:
         built(spec_of("doctr", "doctr-detection"))
 
 
+def test_svhn_says_which_package_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mnist_seq_cli.formats.trainers.find_spec", lambda name: None)
+    with pytest.raises(RequestError, match=r"the `annotations` svhn need h5py; pip install 'mnistseq\[hdf5\]'"):
+        built(spec_of("svhn"))
+
+
 def test_the_command_adds_them_and_remembers(mnistseq: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     asked = ("dataset", "-n", "5", "--len", "2", "--seed", "3", "-o", out)
@@ -187,7 +194,8 @@ def test_the_command_adds_them_and_remembers(mnistseq: Run, tmp_path: Path) -> N
     done = mnistseq(*asked)
     assert (done.code, (out / "coco.json").exists(), (out / "images/labels.txt").exists()) == (0, True, True)
     assert json.loads((out / "recipe.json").read_text())["annotations"] == ["coco", "trdg"]
-    assert mnistseq("inspect", out, "--verify").code == 0
+    done = mnistseq("inspect", out, "--verify")
+    assert (done.code, "coco, trdg" in done.out) == (0, True)
     assert open_dataset(out)[0].text
     done = mnistseq("dataset", "-o", tmp_path / "none", "--annotations", "coco")
     assert (done.code, "it is not said what to write" in done.err) == (2, True)

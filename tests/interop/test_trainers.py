@@ -24,7 +24,7 @@ def data() -> SequenceDataset:
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("trainers") / "out"
-    names = ["coco", "yolo", "paddleocr", "easyocr", "doctr", "mmocr", "tesseract", "trdg"]
+    names = ["coco", "yolo", "paddleocr", "easyocr", "doctr", "mmocr", "tesseract", "trdg", "svhn"]
     asked = [word for name in names for word in ("--annotations", name)]
     assert main.run(["dataset", *ASKED, *asked, "-o", str(directory)]) == 0
     return directory
@@ -108,3 +108,30 @@ def test_imagefolder_reads_the_directory_as_before(
 ) -> None:
     rows = datasets.load_dataset(str(out), cache_dir=str(tmp_path))["train"]
     assert rows["text"][:] == [sample.text for sample in data]
+
+
+def test_readers_of_svhn_get_boxes_and_digits(out: Path, data: SequenceDataset, tmp_path: Path) -> None:
+    """As docTR's loop reads digitStruct.mat; a single digit is stored in another way than several."""
+    import h5py
+
+    one = tmp_path / "one"
+    asked = ["-n", "9", "--len", "1", "--seed", "3", "--annotations", "svhn", "-o", str(one)]
+    assert main.run(["dataset", *asked]) == 0
+    for directory, samples in ((out, data), (one, SequenceDataset(length=1, seed=3, samples=9))):
+        found = []
+        with h5py.File(directory / "digitStruct.mat", "r") as file:
+            for name, reference in zip(file["digitStruct/name"], file["digitStruct/bbox"], strict=True):
+                path = "".join(map(chr, file[name[0]][()].flatten()))
+                assert (directory / path).exists()
+                box = file[reference[0]]
+                several = box["left"].shape[0] > 1
+                columns = [
+                    [int(file[value[0]][()].item()) if several else int(value[0]) for value in box[key]]
+                    for key in ("left", "top", "width", "height", "label")
+                ]
+                found.append(np.array(columns).T)
+        for rows, sample in zip(found, samples, strict=True):
+            np.testing.assert_array_equal(rows[:, :4], sample.boxes)
+            assert (rows[:, 4] % 10).tolist() == sample.digits.tolist()
+            assert rows[:, 4].min() > 0
+        assert main.run(["inspect", str(directory), "--verify"]) == 0

@@ -2,7 +2,7 @@
 
     source          what such files are made for: a dataset, and the names of its images
     text            what an image says: PaddleOCR, EasyOCR, docTR, MMOCR, Tesseract, trdg
-    boxes           where digits are: COCO, YOLO, docTR's detection
+    boxes           where digits are: COCO, YOLO, docTR's detection; svhn: Street View House Numbers
 
 One more is a function there, and a row in the table here and in `recipe.spec.ANNOTATION_NAMES`.
 """
@@ -10,9 +10,11 @@ One more is a function there, and a row in the table here and in `recipe.spec.AN
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 
+from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.formats.format import Extra, Format, SideFiles
-from mnist_seq_cli.formats.trainers import boxes, text
+from mnist_seq_cli.formats.trainers import boxes, svhn, text
 from mnist_seq_cli.formats.trainers.source import Images
 from mnist_seq_cli.recipe.spec import Spec
 
@@ -26,6 +28,7 @@ MADE_BY: dict[str, Callable[[Images], tuple[Extra | SideFiles, ...]]] = {
     "mmocr": text.mmocr,
     "tesseract": text.tesseract,
     "trdg": text.trdg,
+    "svhn": svhn.svhn,
 }
 
 
@@ -33,6 +36,12 @@ def _made(format_: Format, spec: Spec, folder: str) -> Iterator[Extra | SideFile
     images = Images(spec, format_, folder)
     for name in spec.annotations:
         yield from MADE_BY[name](images)
+
+
+def check(spec: Spec) -> None:
+    """Raise RequestError where a package is needed that is not installed."""
+    if "svhn" in spec.annotations and find_spec("h5py") is None:
+        raise RequestError("the `annotations` svhn need h5py", hint="pip install 'mnistseq[hdf5]'")
 
 
 def extras(format_: Format, spec: Spec, folder: str) -> tuple[Extra, ...]:

@@ -17,7 +17,7 @@ Box = tuple[int, int, int, int]
 """x, y, width and height in px."""
 
 
-def _digits_of(known: Annotations, row: int) -> Iterator[tuple[int, int, Box]]:
+def digits_of(known: Annotations, row: int) -> Iterator[tuple[int, int, Box]]:
     """Yield position, digit and box of each digit of a sample that has ink."""
     length = int(known.lengths[row])
     for position, (digit, box) in enumerate(
@@ -47,7 +47,7 @@ def coco(images: Images) -> tuple[Extra, ...]:
         found = []
         for row, sample in enumerate(known.samples):
             mask = None if masks is None else masks[row, :, : known.widths[row]]
-            for position, digit, box in _digits_of(known, row):
+            for position, digit, box in digits_of(known, row):
                 area, segmentation = box[2] * box[3], ""
                 if mask is not None:
                     pixels = mask == position + 1
@@ -86,7 +86,7 @@ def yolo(images: Images) -> tuple[Extra | SideFiles, ...]:
         for row, (name, width) in enumerate(zip(images.names(known.samples), widths, strict=True)):
             boxes = "".join(
                 f"{digit} {(x + w / 2) / width:.6f} {(y + h / 2) / height:.6f} {w / width:.6f} {h / height:.6f}\n"
-                for _, digit, (x, y, w, h) in _digits_of(known, row)
+                for _, digit, (x, y, w, h) in digits_of(known, row)
             )
             yield named(name), boxes.encode()
 
@@ -110,7 +110,7 @@ def doctr_detection(images: Images) -> tuple[Extra, ...]:
     def rows(shard: Shard, known: Annotations) -> bytes:
         found = []
         for row, name in enumerate(images.inside(known.samples)):
-            corners = np.array([(x, y, x + w, y + h) for _, _, (x, y, w, h) in _digits_of(known, row)]).reshape(-1, 4)
+            corners = np.array([(x, y, x + w, y + h) for _, _, (x, y, w, h) in digits_of(known, row)]).reshape(-1, 4)
             polygons = []
             if len(corners):
                 (left, top), (right, bottom) = corners[:, :2].min(0).tolist(), corners[:, 2:].max(0).tolist()
