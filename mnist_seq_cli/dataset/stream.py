@@ -15,4 +15,7 @@ from mnist_seq_cli.recipe.spec import Spec
 def stream(spec: Spec, source: Source) -> Iterator[bytes]:
     """Yield all samples as one file, piece by piece. Raises RequestError for formats that are not streams."""
     check_bank(spec.recipe, bank.load(source))
-    yield from formats.get(spec.format).stream(spec, composed(spec, source, 0, spec.samples))
+    format_ = formats.get(spec.format)
+    if spec.annotations:
+        format_.check(spec)
+    yield from format_.stream(spec, composed(spec, source, 0, spec.samples))

@@ -197,6 +197,10 @@ def test_the_command_adds_them_and_remembers(mnistseq: Run, tmp_path: Path) -> N
     done = mnistseq("inspect", out, "--verify")
     assert (done.code, "coco, trdg" in done.out) == (0, True)
     assert open_dataset(out)[0].text
+    recipe = ("dataset", "--recipe", out / "recipe.json", "--format", "webdataset")
+    assert mnistseq(*recipe, "-o", tmp_path / "tars").code == 0  # to which annotations do not belong
+    done = mnistseq(*recipe, "--annotations", "coco", "-o", "-")
+    assert (done.code, "there are no --annotations coco for webdataset" in done.err) == (2, True)
     done = mnistseq("dataset", "-o", tmp_path / "none", "--annotations", "coco")
     assert (done.code, "it is not said what to write" in done.err) == (2, True)
 
