@@ -243,8 +243,12 @@ def check_formats(results: Results) -> None:
     directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx", "folders": "classes"}
     for name, files in rows.items():
         directory = results.place / directories[name]
-        tops = {path.name for path in directory.iterdir()} - {"recipe.json", "manifest.json"}
-        assert {"recipe.json", "manifest.json"} <= {path.name for path in directory.iterdir()}
+        tops, beside = (
+            {path.name for path in directory.iterdir()},
+            {"recipe.json", "manifest.json", "README.md", "croissant.json"},
+        )
+        assert beside <= tops
+        tops -= beside | {"mnistseq-strips.png"}
         named = [word for word in re.findall(r"`([^`]+)`", files) if "." in word]
         existing = {word for word in named if (directory / word).exists()}
         if name == "folders":

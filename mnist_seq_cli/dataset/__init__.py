@@ -5,6 +5,7 @@
                     to each), finish (what is joined, and the manifest that comes last)
     manifest        its metadata files
     records         what each shard came out as, in the manifest and in the journals of runs and slices
+    hub             what the hub and its readers find beside it: README.md, a picture, croissant.json
     verify          whether it is what its manifest says; regenerate, what its recipe makes
     splits          several at once
     estimate        what it would take

@@ -8,6 +8,7 @@ from itertools import chain
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
+from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.dataset.shards import agrees, in_place
 from mnist_seq_cli.errors import FormatError, RequestError
@@ -32,7 +33,7 @@ def check_store(store: Store, spec: Spec, *, shards: bool = True) -> None:
     exist = format_.existing(spec, store) if shards and not format_.SMALL_FILES else ()
     files = (name for name, planned in exist if planned)
     labels = [LABELS_NAME] if spec.recipe.sequences.are_many else []
-    of_whole = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec))
+    of_whole = (RECIPE_NAME, MANIFEST_NAME, *labels, *format_.file_names(spec), *card.names(spec))
     store.check(format_.folders(spec, store), chain(of_whole, files))
     others = labels and store.size(LABELS_NAME) is not None and not manifest.has_labels(store, spec)
     if others and not manifest.refers_to_labels(store):
@@ -60,7 +61,8 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
             )
     if before is None:  # and if there was none a moment ago, a slice has begun meanwhile
         return None
-    differences = [entry for entry in before.differences(spec) if not entry.startswith("samples ")]
+    grown = replace(spec, annotations=before.annotations) if {*before.annotations} <= {*spec.annotations} else spec
+    differences = [entry for entry in before.differences(grown) if not entry.startswith("samples ")]
     if differences:
         raise RequestError(f"{store} holds another dataset: {', '.join(differences)}", hint=overwrite)
     if spec.samples < before.samples:
@@ -91,7 +93,7 @@ def _restored(store: Store, spec: Spec) -> Spec | None:
         if number < len(plan) and record.of(plan[number], fingerprint)
     )
     # A shard that is as it was recorded shows that the form is the same, too; idx has none when it is complete.
-    if set(complete.files) != set(format_.file_names(before)) or not any(
+    if not card.fits(before, complete.files) or not any(
         not format_.SEPARABLE or agrees(store, format_, before, shard, record) for shard, record in known
     ):
         raise RequestError(
@@ -129,12 +131,26 @@ def clear(store: Store, spec: Spec) -> None:
             store.remove(name)
         for name in format_.file_names(earlier):
             store.remove(name)
+        card.remove(store, earlier)
+        remove_beside(store, earlier)
         for folder in format_.folders(earlier, store):
             store.prune(folder)
     store.remove(STATE_NAME)
     if manifest.refers_to_labels(store):
         store.remove(LABELS_NAME)
     store.remove(RECIPE_NAME)
+
+
+def remove_beside(store: Store, spec: Spec) -> None:
+    """Remove the small files of shards that were made of annotations. Raises OSError."""
+    for side in formats.get(spec.format).beside(spec):
+        for names in map(side.names, spec.plan):
+            for name in names:
+                store.remove(name)
+            for folder in {name.rpartition("/")[0] for name in names}:
+                store.prune(folder)
+                if "/" in folder:
+                    store.prune(folder.rpartition("/")[0])
 
 
 def some_of(names: list[str]) -> str:

@@ -7,6 +7,7 @@ from itertools import repeat
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset.existing import unexpected
+from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import read_manifest, write_manifest
 from mnist_seq_cli.dataset.records import Record, read_records
 from mnist_seq_cli.dataset.shards import in_place
@@ -14,7 +15,7 @@ from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, Format, InPlaceFormat, Part
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store, pieces_of
+from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store, pieces_of, sum_of_pieces
 
 
 def prepare(store: Store, spec: Spec) -> None:
@@ -47,6 +48,7 @@ def finish(store: Store, spec: Spec) -> None:
     try:
         known = read_records(store, spec)
         sums = join(store, format_, spec, plan, lambda: (record.crcs for record in records()))
+        sums |= card.write(store, spec, sums, records())
         for name in unexpected(store, spec):
             store.remove(name)
             store.prune(name.rpartition("/")[0])
@@ -71,8 +73,8 @@ def join(
     `crcs` gives the checksums of the shards, which files that are joined from what `write` made need. Raises OSError.
     """
     sums, joined = {}, format_.joined(spec)
-    for name in format_.file_names(spec):
-        known = zip(shards, crcs() if name in joined else repeat(()), strict=False)
+    for name in joined:
+        known = zip(shards, crcs(), strict=False)
         if isinstance(format_, InPlaceFormat) and name == format_.FILE_NAME:
             writable = in_place(store, format_)
             writable.write_at(format_.growing_name, format_.complete(spec, known), cut=True)
@@ -82,4 +84,10 @@ def join(
         else:
             parts = (Part(shard, crcs, pieces_of(store, format_.part_name(spec, name, shard))) for shard, crcs in known)
             sums[name] = store.put(name, format_.join(spec, name, parts))
-    return sums
+
+    def rows(name: str) -> Iterator[bytes]:
+        for shard in shards:
+            yield from pieces_of(store, format_.part_name(spec, name, shard))
+
+    sums |= {extra.name: store.put(extra.name, extra.content(rows)) for extra in format_.extras(spec)}
+    return sums | {side.name: sum_of_pieces(rows(side.name)) for side in format_.beside(spec)}

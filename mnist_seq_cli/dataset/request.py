@@ -15,7 +15,7 @@ from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request, resolve, with_source
-from mnist_seq_cli.recipe.spec import Form, Spec
+from mnist_seq_cli.recipe.spec import FORM_OPTIONS, Form, Spec
 
 
 def source_of(request: Request) -> Source:
@@ -46,11 +46,12 @@ def spec_of(directory: Location, request: Request, form: Form, source: Source, *
     if not overwrite:
         with suppress(FormatError, NotADirectoryError):
             before = manifest.read_spec(directory, request.sequences)
-    shard_size, compression = form.shard_size, form.compression
+    shard_size, compression, annotations = form.shard_size, form.compression, {*form.annotations}
     if before is not None:
         request = replace(request, seed=before.recipe.seed if request.seed is None else request.seed)
         shard_size = before.shard_size if shard_size is None else shard_size
         compression = compression or before.compression
+        annotations = {*annotations, *before.annotations}
     recipe = resolved(request, source)
     if recipe.fit and not format_.ANY_WIDTH:
         raise RequestError(f"`format={form.format}` takes images of one width only", hint="take png or webdataset")
@@ -70,6 +71,7 @@ def spec_of(directory: Location, request: Request, form: Form, source: Source, *
         compression=compression or format_.COMPRESSION,
         shard_size=format_.SHARD_SIZE if shard_size is None else shard_size,
         masks=form.masks,
+        annotations=FORM_OPTIONS["annotations"].kind.normalize("annotations", annotations),
         request=with_source(request, recipe).to_json(),
     )
     len(spec.plan)  # which checks the numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import NamedTuple, TypeVar
 
@@ -54,9 +55,8 @@ def process(job: Job, task: Task) -> Completed:
     rows = ExtraRows(store, format_, spec, shard)
     if record is not None and agrees(store, format_, spec, shard, record):
         if rows:
-            glyphs = bank.load(job.source)
-            for first, stop in compose.spans(spec.recipe, shard.first, shard.stop):
-                rows.add(compose.annotate(spec.recipe, glyphs, first, stop))
+            for known in annotated(spec, job.source, shard, masks=rows.of_masks):
+                rows.add(known)
             rows.put()
         return Completed(record, reused=True)
     batches = composed(spec, job.source, shard.first, shard.stop)
@@ -74,10 +74,23 @@ def composed(spec: Spec, source: Source, first: int, stop: int) -> Iterator[Batc
         yield compose.compose(spec.recipe, glyphs, start, end, masks=spec.masks, background=background)
 
 
+def annotated(spec: Spec, source: Source, shard: Shard, *, masks: bool) -> Iterator[Annotations]:
+    """Yield the annotations of a shard, with `masks` those that batches with masks are."""
+    if masks:
+        yield from composed(spec, source, shard.first, shard.stop)
+        return
+    glyphs = bank.load(source)
+    for first, stop in compose.spans(spec.recipe, shard.first, shard.stop):
+        yield compose.annotate(spec.recipe, glyphs, first, stop)
+
+
 def stream(spec: Spec, source: Source) -> Iterator[bytes]:
     """Yield all samples as one file, piece by piece. Raises RequestError for formats that are not streams."""
     check_bank(spec.recipe, bank.load(source))
-    yield from formats.get(spec.format).stream(spec, composed(spec, source, 0, spec.samples))
+    format_ = formats.get(spec.format)
+    if spec.annotations:
+        format_.check(spec)
+    yield from format_.stream(spec, composed(spec, source, 0, spec.samples))
 
 
 def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
@@ -98,7 +111,9 @@ def vouched(store: Store, format_: Format, spec: Spec, shard: Shard, record: Rec
     The files of a folder are counted. Where they have no folder of their own nothing is vouched for. Raises OSError.
     """
     names = format_.shard_names(spec, shard)
-    parts = [format_.part_name(spec, name, shard) for name in format_.file_names(spec)]
+    extras = (section.name for extra in format_.extras(spec) for section in extra.sections)
+    waiting = (*format_.joined(spec), *extras, *(side.name for side in format_.beside(spec)))
+    parts = [format_.part_name(spec, name, shard) for name in waiting]
     if not all(store.size(part) for part in parts):
         return False
     if format_.SMALL_FILES:
@@ -180,20 +195,26 @@ class _Tally:
 
 
 class ExtraRows:
-    """The rows of a shard for the files of the whole that are made of annotations; they are never taken on trust."""
+    """The rows of a shard for the files that are made of annotations; they are never taken on trust."""
 
     def __init__(self, store: Store, format_: Format, spec: Spec, shard: Shard) -> None:
-        self._store, self._shard = store, shard
-        self._extras = format_.extras(spec)
-        self._parts: dict[str, list[bytes]] = {format_.part_name(spec, extra.name, shard): [] for extra in self._extras}
+        self._store, self._shard, self._beside = store, shard, format_.beside(spec)
+        self._part_name = partial(format_.part_name, spec, shard=shard)
+        self._sections = [section for extra in format_.extras(spec) for section in extra.sections]
+        self._parts: dict[str, list[bytes]] = {self._part_name(name=section.name): [] for section in self._sections}
+        self._files: list[dict[str, bytes]] = [{} for _ in self._beside]
+        self.of_masks = spec.masks and any(section.of_masks for section in self._sections)
 
     def __bool__(self) -> bool:
-        return bool(self._extras)
+        return bool(self._sections or self._beside)
 
     def add(self, annotations: Annotations) -> None:
         """Append the rows of some samples."""
-        for extra, pieces in zip(self._extras, self._parts.values(), strict=True):
-            pieces.append(extra.rows(self._shard, annotations))
+        for section, pieces in zip(self._sections, self._parts.values(), strict=True):
+            pieces.append(section.rows(self._shard, annotations))
+        for side, files in zip(self._beside, self._files, strict=True):
+            for name, content in side.contents(self._shard, annotations):
+                files[name] = files.get(name, b"") + content
 
     def passing(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Pass batches on, and append their rows."""
@@ -202,7 +223,10 @@ class ExtraRows:
             self.add(batch)
 
     def put(self) -> None:
-        """Store the rows where they wait to be joined. Raises OSError."""
+        """Store the rows where they wait to be joined, and the small files. Raises OSError."""
+        for side, files in zip(self._beside, self._files, strict=True):
+            self._store.put_many(files.items())
+            self._parts[self._part_name(name=side.name)] = [side.summed(files.items())]
         if self._parts:
             folder = next(iter(self._parts)).rpartition("/")[0]
             self._store.put_many(((name, b"".join(pieces)) for name, pieces in self._parts.items()), (folder,))

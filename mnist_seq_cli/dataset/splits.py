@@ -25,6 +25,7 @@ from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import Summary, Watch
 from mnist_seq_cli.dataset.existing import check_store, clear
+from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import SPLITS_NAME, Location
 from mnist_seq_cli.dataset.request import resolved, source_of, spec_of
 from mnist_seq_cli.engine import writers
@@ -288,6 +289,7 @@ def build(
                 done.append(
                     dataset.build(each, spec, source, run=run, workers=workers, overwrite=overwrite, watch=watch)
                 )
+            card.write_for_splits(store, {each.name: spec for each, spec, _ in planned})
             store.clean()
         finally:
             with suppress(OSError):
@@ -373,7 +375,7 @@ def _continued(directory: PathOrStore, splits: Splits, any_seed: bool, overwrite
         ours = (STATE_NAME, f".{SPLITS_NAME}.")  # as an earlier version called what it had half written
         others = sorted(name for name in names if not name.startswith(ours))
         begun = any(open_store(directory / name).size(RECIPE_NAME) is not None for name in splits.sizes)
-        if overwrite or not others or (begun and splits.sizes.keys() >= set(others) - {SPLITS_NAME}):
+        if overwrite or not others or (begun and splits.sizes.keys() >= set(others) - {SPLITS_NAME, *card.OF_SPLITS}):
             return splits
         damage = damage or f"{directory} is not empty, and holds no splits of ours: {others[0]!r}"
         raise RequestError(damage, hint=elsewhere)

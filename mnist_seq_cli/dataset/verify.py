@@ -11,16 +11,18 @@ from typing import Any
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.existing import unexpected
+from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME, Location, Manifest
 from mnist_seq_cli.dataset.records import Record, ordered
 from mnist_seq_cli.dataset.shards import Task
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Runner, Stop, describe_os_error
+from mnist_seq_cli.formats.format import SideFiles
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
-from mnist_seq_cli.storage.store import Store
+from mnist_seq_cli.storage.store import Store, pieces_of, sum_of, sum_of_pieces
 
 
 def verify(
@@ -97,18 +99,28 @@ def _foreign_text(store: Store, name: str, whole: str) -> str:
 
 def _wrong_files(store: Store, spec: Spec, complete: Manifest) -> Iterator[str]:
     format_ = formats.get(spec.format)
-    if set(complete.files) != set(format_.file_names(spec)):
+    if not card.fits(spec, complete.files):
         yield f"{MANIFEST_NAME} is not about {' and '.join(format_.file_names(spec)) or 'shards alone'}"
         return
+    beside = {side.name: side for side in format_.beside(spec)}
     for name, known in complete.files.items():
         try:
-            with store.open(name) as file:
-                found = format_.sum_of(spec, name, file)
+            if name in beside:
+                found = sum_of_pieces(_pieces_beside(store, spec, beside[name]))
+            else:
+                with store.open(name) as file:
+                    found = sum_of(file) if name in card.names(spec) else format_.sum_of(spec, name, file)
         except OSError as error:
             yield f"{name}: {error.strerror}"
             continue
         if found != known:
             yield f"{name}: its content is not what the manifest says ({found.bytes} bytes, expected {known.bytes})"
+
+
+def _pieces_beside(store: Store, spec: Spec, side: SideFiles) -> Iterator[bytes]:
+    for shard in spec.plan:
+        for name in side.names(shard):
+            yield side.summed([(name, b"".join(pieces_of(store, name)))])
 
 
 def _check_shard(store: Store, spec: Spec, task: Task) -> str:

@@ -3,6 +3,7 @@
     format          what a format is, with the defaults of "one file a shard"
     reader          what reads any samples
     rows            annotations as rows of JSON and CSV, for those that have such files
+    trainers        annotations beside PNG files, as trainers read them
     png_folder, folders, webdataset, npz_file, idx_files
 
 Imports what is below it, of `storage` the names alone: a format knows no disk. One more format is one module with a

@@ -19,9 +19,11 @@ from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.engine.writing import copies, sequences
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener
+from mnist_seq_cli.formats import trainers
+from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener, SideFiles
 from mnist_seq_cli.formats.png_folder import NamedReader, PngFolder, label_files, measured
 from mnist_seq_cli.formats.reader import Reader
+from mnist_seq_cli.formats.rows import METADATA_NAME
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
@@ -40,11 +42,14 @@ class LabelFolders(Format):
 
     NAME = "folders"
     READ = PngFolder.READ
-    SMALL_FILES = ANY_WIDTH = RANDOM_ACCESS = True
+    HUB_FILES = ("[0-9]*/*.png", METADATA_NAME)
+    ON_HUB = SMALL_FILES = ANY_WIDTH = RANDOM_ACCESS = True
+    ANNOTATIONS = ("coco", "yolo", "paddleocr", "mmocr", "tesseract", "svhn")
     SHARD_SIZE, COMPRESSION = PngFolder.SHARD_SIZE, PngFolder.COMPRESSION
 
     def check(self, spec: Spec) -> None:
         super().check(spec)
+        trainers.check(spec)
         if spec.recipe.length > MAX_LENGTH:
             raise RequestError(
                 f"folders are named after sequences, and {spec.recipe.length} digits are too many for a name",
@@ -55,7 +60,14 @@ class LabelFolders(Format):
         return [entry.name for entry in _label_folders(files)]
 
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
-        return label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.samples, known.texts))
+        tables = label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.samples, known.texts))
+        return (*tables, *trainers.extras(self, spec, ""))
+
+    def beside(self, spec: Spec) -> tuple[SideFiles, ...]:
+        return trainers.side_files(self, spec, "")
+
+    def image_names(self, spec: Spec, samples: Numbers) -> list[str]:
+        return _planned(spec.recipe, samples)
 
     def existing(self, spec: Spec, files: Files) -> Iterator[tuple[str, bool]]:
         """Yield every image with the name of a sample, and whether it is one of the plan; and folders without any."""

@@ -17,6 +17,7 @@ from typing import BinaryIO, ClassVar, NamedTuple
 
 from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.engine.batch import Annotations, Batch
+from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.formats.reader import Reader, ShardReader
 from mnist_seq_cli.recipe.plan import Shard
@@ -47,11 +48,54 @@ class Content(NamedTuple):
 
 
 class Extra(NamedTuple):
-    """A file of the dataset as a whole that is made of annotations alone: how it begins, and the rows of samples."""
+    """A file of the dataset as a whole that is made of annotations alone: how it begins, the rows of samples, its end.
+
+    Rows begin with the `separator`, which the first one loses. `more` are sections that follow, whose names are those
+    of their parts. With `of_masks` rows are made of batches with masks; `convert` makes the file of what is joined.
+    """
 
     name: str
     head: bytes
     rows: Callable[[Shard, Annotations], bytes]
+    tail: bytes = b""
+    separator: bytes = b""
+    more: tuple[Extra, ...] = ()
+    of_masks: bool = False
+    convert: Callable[[Iterable[bytes]], Iterator[bytes]] | None = None
+
+    @property
+    def sections(self) -> tuple[Extra, ...]:
+        """The sections of the file, of which it is the first itself."""
+        return (self, *self.more)
+
+    def content(self, parts: Callable[[str], Iterable[bytes]]) -> Iterator[bytes]:
+        """Yield the content of the file in pieces; `parts` gives those of the rows of a section."""
+        joined = self._joined(parts)
+        return joined if self.convert is None else self.convert(joined)
+
+    def _joined(self, parts: Callable[[str], Iterable[bytes]]) -> Iterator[bytes]:
+        for section in self.sections:
+            yield section.head
+            skipped = len(section.separator)
+            for piece in parts(section.name):
+                yield piece[skipped:]
+                skipped = 0
+            yield section.tail
+
+
+class SideFiles(NamedTuple):
+    """Small files of each shard that are made of annotations alone; the manifest sums up those of all, by `name`.
+
+    `names` gives those of a shard. `contents` are of some of its samples: content of one name follows what was before.
+    """
+
+    name: str
+    names: Callable[[Shard], list[str]]
+    contents: Callable[[Shard, Annotations], Iterable[tuple[str, bytes]]]
+
+    def summed(self, files: Iterable[tuple[str, bytes]]) -> bytes:
+        """Return what the sum is over, of some files."""
+        return b"".join([b"%b\n%b" % (name.encode(), content) for name, content in files])
 
 
 class Part(NamedTuple):
@@ -68,23 +112,34 @@ class Format(ABC):
     `SUFFIX` ends the name of the one file of a shard; it is empty where shards have no such file. `SEPARABLE` says
     whether the shards can be told apart in a complete dataset, to be checked one by one; `SMALL_FILES`, whether shards
     are many files of one piece; `ANY_WIDTH`, whether each image may have a different width; `MASKS`, whether there is
-    room for masks; `RANDOM_ACCESS`, whether `reader` reads a sample without reading all of its shard before. `READ` is
-    a pattern of how the names of files end that readers take for samples wherever they are.
+    room for masks; `ANNOTATIONS`, for which trainers there can be files beside; `RANDOM_ACCESS`, whether `reader` reads
+    a sample without reading all of its shard before. `READ` is a pattern of how the names of files end that readers
+    take for samples wherever they are; `HUB_FILES` are patterns of the files with samples, and `ON_HUB` whether Hugging
+    Face's `load_dataset` has a loader for them.
     """
 
     NAME: ClassVar[str]
     SUFFIX: ClassVar[str] = ""
     READ: ClassVar[str] = ""
+    HUB_FILES: ClassVar[tuple[str, ...]] = ()
+    ON_HUB: ClassVar[bool] = False
     SEPARABLE: ClassVar[bool] = True
     SMALL_FILES: ClassVar[bool] = False
     ANY_WIDTH: ClassVar[bool] = False
     MASKS: ClassVar[bool] = False
+    ANNOTATIONS: ClassVar[tuple[str, ...]] = ()
     RANDOM_ACCESS: ClassVar[bool] = False
     SHARD_SIZE: ClassVar[int] = 10_000
     COMPRESSION: ClassVar[Compression] = "small"
 
     def check(self, spec: Spec) -> None:
         """Raise RequestError or FormatError for what this format has no room for, before anything is written."""
+        if none := [name for name in spec.annotations if name not in self.ANNOTATIONS]:
+            known = f"it has {', '.join(self.ANNOTATIONS)}" if self.ANNOTATIONS else "take the format png"
+            raise RequestError(f"there are no `annotations` {none[0]} for {self.NAME}", hint=known)
+        if len(names := self.file_names(spec)) > len({*names}):
+            name = next(name for name in names if names.count(name) > 1)
+            raise RequestError(f"two of the `annotations` are called {name}", hint="ask for one of them")
         if spec.masks and not self.MASKS:
             raise RequestError(f"the format {self.NAME} has no place for masks", hint="leave `masks` out")
 
@@ -103,6 +158,10 @@ class Format(ABC):
         """Return the files of the dataset as a whole that are made of annotations alone."""
         return ()
 
+    def beside(self, spec: Spec) -> tuple[SideFiles, ...]:
+        """Return the small files of shards that are made of annotations alone."""
+        return ()
+
     def joined(self, spec: Spec) -> tuple[str, ...]:
         """Return the files of the dataset as a whole that are joined from what `write` makes."""
         return ()
@@ -114,7 +173,11 @@ class Format(ABC):
     def part_name(self, spec: Spec, name: str, shard: Shard) -> str:
         """Return the file in which what a shard has for a file of the whole waits to be joined."""
         kind = "shards" if name in self.joined(spec) else "rows"
-        return f"{STATE_NAME}/{kind}/{spec.plan.digits.shard(shard.number)}/{name}"
+        return f"{STATE_NAME}/{kind}/{spec.plan.digits.shard(shard.number)}/{name.replace('/', '~')}"
+
+    def image_names(self, spec: Spec, samples: Numbers) -> list[str]:
+        """Return the names of the images of samples; none where these are no files of their own."""
+        return []
 
     def existing(self, spec: Spec, files: Files) -> Iterator[tuple[str, bool]]:
         """Yield what is named like a shard, and whether it is one of the plan."""
@@ -183,8 +246,7 @@ class Format(ABC):
         return Content(len(names), size, digest.hexdigest())
 
     def join(self, spec: Spec, name: str, parts: Iterable[Part]) -> Iterator[bytes]:
-        """Yield the content of a file of the dataset as a whole, in pieces."""
-        yield next(extra.head for extra in self.extras(spec) if extra.name == name)
+        """Yield the content of one of the `joined` files, in pieces."""
         for part in parts:
             yield from part.pieces
 

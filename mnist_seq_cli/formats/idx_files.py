@@ -44,6 +44,7 @@ class IdxFiles(Format):
     """Files in the format of MNIST itself."""
 
     NAME = "idx"
+    HUB_FILES = ("*-ubyte.gz",)
     READ = r"idx[1-9]-ubyte(\.gz)?"
     SEPARABLE = False
     MASKS = True

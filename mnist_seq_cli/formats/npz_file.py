@@ -61,6 +61,7 @@ class NpzFile(InPlaceFormat):
     NAME = "npz"
     FILE_NAME = FILE_NAME
     READ = r"\.npz"
+    HUB_FILES = (FILE_NAME,)
     MASKS = RANDOM_ACCESS = True
     COMPRESSION = "fast"
 

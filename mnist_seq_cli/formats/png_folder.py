@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
+from functools import partial
 from hashlib import sha256
 from typing import BinaryIO
 
@@ -21,13 +22,13 @@ from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.formats import rows
-from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener
+from mnist_seq_cli.formats import rows, trainers
+from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener, SideFiles
 from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.formats.rows import LABELS_HEADER, LABELS_NAME, METADATA_NAME, fits_canvas, rows_of, to_batch
 from mnist_seq_cli.recipe.plan import Digits, Shard
 from mnist_seq_cli.recipe.recipe import Recipe
-from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.recipe.spec import ANNOTATION_NAMES, Spec
 from mnist_seq_cli.storage.store import PIECE, Files, identity
 
 IMAGES_NAME = "images"
@@ -79,9 +80,15 @@ class PngFolder(Format):
 
     NAME = "png"
     READ = READ
-    SMALL_FILES = ANY_WIDTH = MASKS = RANDOM_ACCESS = True
+    HUB_FILES = (f"{IMAGES_NAME}/*/*.png", METADATA_NAME)
+    ON_HUB = SMALL_FILES = ANY_WIDTH = MASKS = RANDOM_ACCESS = True
+    ANNOTATIONS = ANNOTATION_NAMES
     SHARD_SIZE = 1_000
     COMPRESSION = "fast"
+
+    def check(self, spec: Spec) -> None:
+        super().check(spec)
+        trainers.check(spec)
 
     def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
         """Return the folders of the shard: its images, and its masks."""
@@ -92,10 +99,17 @@ class PngFolder(Format):
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
         digits = spec.plan.digits
 
-        def names(shard: Shard, annotations: Annotations) -> list[str]:
-            return file_names(digits, shard, annotations.first, annotations.first + len(annotations))
+        def names(shard: Shard, known: Annotations) -> list[str]:
+            return file_names(digits, shard, known.first, known.first + len(known))
 
-        return label_files(spec.recipe, names, masks=spec.masks)
+        return (*label_files(spec.recipe, names, masks=spec.masks), *trainers.extras(self, spec, f"{IMAGES_NAME}/"))
+
+    def beside(self, spec: Spec) -> tuple[SideFiles, ...]:
+        return trainers.side_files(self, spec, f"{IMAGES_NAME}/")
+
+    def image_names(self, spec: Spec, samples: Numbers) -> list[str]:
+        digits, size, numbers = spec.plan.digits, spec.shard_size, as_array(samples).tolist()
+        return [f"{IMAGES_NAME}/{digits.shard(number // size)}/{digits.sample(number)}.png" for number in numbers]
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         for batch in batches:
@@ -114,9 +128,10 @@ class PngFolder(Format):
         expected = file_names(spec.plan.digits, shard, shard.first, shard.stop)
         if spec.masks:
             expected = [name for image in expected for name in (image, mask_name(image))]
+        others = {name for side in self.beside(spec) for name in side.names(shard)}
         found = set[str]()
         for folder in self.shard_names(spec, shard):
-            found |= _files_in(folder, set(expected), files)
+            found |= _files_in(folder, set(expected), others, files)
         return measured((name for name in expected if name in found), files)
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
@@ -124,22 +139,19 @@ class PngFolder(Format):
             yield self.reader(spec, open_file).read(range(first, stop))
 
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
-        digits, size = spec.plan.digits, spec.shard_size
-
-        def names(samples: Numbers) -> list[str]:
-            numbers = as_array(samples).tolist()
-            return [f"{IMAGES_NAME}/{digits.shard(number // size)}/{digits.sample(number)}.png" for number in numbers]
-
-        return NamedReader(spec, open_file, names)
+        return NamedReader(spec, open_file, partial(self.image_names, spec))
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
         with open_file(LABELS_NAME) as file:
             yield from rows.read_labels(file)
 
 
-def _files_in(folder: str, expected: set[str], files: Files) -> set[str]:
-    """Return the names of the files in a folder, which has none but the expected. Raises FormatError, OSError."""
-    entries = list(files.list(folder))
+def _files_in(folder: str, expected: set[str], others: set[str], files: Files) -> set[str]:
+    """Return which of the expected files are in a folder, which has none but these and others of the dataset.
+
+    Raises FormatError, OSError.
+    """
+    entries = [entry for entry in files.list(folder) if entry.name not in others]
     if strange := sorted(entry.name for entry in entries if entry.kind != "file" or entry.name not in expected):
         name = strange[0].rpartition("/")[2]
         raise FormatError(f"{folder} holds {name!r}, which is none of its samples")

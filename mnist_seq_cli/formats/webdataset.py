@@ -34,8 +34,9 @@ class WebDataset(Format):
 
     NAME = "webdataset"
     SUFFIX = ".tar"
+    HUB_FILES = ("*.tar",)
     READ = r"\.tgz|\.tar(\.(bz2|gz|xz|zst))?"
-    ANY_WIDTH = MASKS = True
+    ON_HUB = ANY_WIDTH = MASKS = True
 
     def stream(self, spec: Spec, batches: Iterable[Batch]) -> Iterator[bytes]:
         digits = spec.plan.digits.of_samples

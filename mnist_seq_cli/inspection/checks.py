@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mnist_seq_cli.dataset.hub.card import command
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME, changed_text, read_spec
 from mnist_seq_cli.dataset.regenerate import regenerate
 from mnist_seq_cli.dataset.verify import foreign, foreign_splits, verify
 from mnist_seq_cli.errors import CheckError, FormatError, RequestError
-from mnist_seq_cli.inspection.description import command
 from mnist_seq_cli.inspection.reports import DatasetReport, Report
 from mnist_seq_cli.inspection.splits_report import SplitsReport
 from mnist_seq_cli.mnist.bank import Source

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from mnist_seq_cli.inspection import description
+from mnist_seq_cli.dataset.hub.card import command
 from mnist_seq_cli.inspection.counts import Counts
 from mnist_seq_cli.inspection.figures import Chart, chance, size_text
+from mnist_seq_cli.recipe import description
 from mnist_seq_cli.recipe.spec import Spec
 
 Kind = Literal["mnist", "dataset", "shard", "folder", "npz", "strip", "idx"]
@@ -100,12 +101,12 @@ class DatasetReport(Report):
     @property
     def command(self) -> str:
         """The command that makes the samples again."""
-        return description.command(self.spec, self.path)
+        return command(self.spec, self.path)
 
     @property
     def repair(self) -> str:
         """The command that repairs the dataset where it is."""
-        return description.command(self.spec, self.path, self.path)
+        return command(self.spec, self.path, self.path)
 
     def facts(self) -> Facts:
         """Return the facts in words."""
@@ -114,6 +115,7 @@ class DatasetReport(Report):
         facts = [("samples", done), ("format", f"{spec.format}, {size_text(self.bytes)}")]
         facts += description.facts(spec.recipe)
         facts += [("masks", "one for each strip")] if spec.masks else []
+        facts += [("annotations", ", ".join(spec.annotations))] if spec.annotations else []
         return [*facts, *(self.counted.facts(": see --verify") if self.counted else [])]
 
     def to_json(self) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from mnist_seq_cli.dataset.manifest import SPLITS_NAME
 from mnist_seq_cli.dataset.splits import By, Splits
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inputs import is_directory
-from mnist_seq_cli.inspection import description
 from mnist_seq_cli.inspection.figures import size_text
+from mnist_seq_cli.recipe import description
 from mnist_seq_cli.recipe.spec import RECIPE_NAME
 from mnist_seq_cli.samples.stored import StoredDataset
 from mnist_seq_cli.storage.location import PathOrStore, open_store

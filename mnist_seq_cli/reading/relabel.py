@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -136,7 +137,7 @@ def _read_image(directory: Path, name: str) -> NDArray[np.uint8]:
 
 def _write(store: LocalStore, images: _Images, spec: Spec | None) -> dict[str, FileSum]:
     """Write both files to a store, by shard and then joined, as a dataset is built; return their sums by name."""
-    form = spec or _spec_of_images(images)
+    form = replace(spec, annotations=()) if spec else _spec_of_images(images)
     format_ = formats.get("png")
     for shard in images.shards:
         rows = ExtraRows(store, format_, form, shard)

@@ -22,7 +22,7 @@ def merged(*layers: Layer) -> dict[str, Any]:
     for layer in layers:
         given_way = set(displaced(layer))
         if layer.get("format", words.get("format")) != words.get("format"):
-            given_way |= {"compression", "shard_size"}  # which suited another format
+            given_way |= {"compression", "shard_size", "annotations"}  # which suited another format
         if words.get("min_gap") is not None and words.get("min_gap") == words.get("max_gap"):
             # Equal gaps of a recipe.json without a request may follow from its width, or the largest from the least.
             given_way |= {"min_gap", "max_gap"} if "width" in layer else {"max_gap"} if "min_gap" in layer else set()

@@ -9,12 +9,17 @@ from mnist_seq_cli.codecs.compression import COMPRESSIONS, Compression
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
 from mnist_seq_cli.recipe.json_values import canonical_json, typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, MAX_SHARD_SIZE
-from mnist_seq_cli.recipe.options.kinds import Choice, Flag, Integer, Text
+from mnist_seq_cli.recipe.options.kinds import Choice, Choices, Flag, Integer, Text
 from mnist_seq_cli.recipe.options.option import option, options_of
 from mnist_seq_cli.recipe.plan import Plan, plan_of
 from mnist_seq_cli.recipe.recipe import Recipe
 
 RECIPE_NAME = "recipe.json"
+
+ANNOTATION_NAMES = (
+    *("coco", "yolo", "paddleocr", "easyocr", "doctr", "doctr-detection", "mmocr", "tesseract", "trdg", "svhn"),
+)
+"""The trainers whose annotations PNG files can have beside them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +43,19 @@ class Form:
     masks: bool = option(
         False, Flag(), "Write a mask of each image: a pixel's value is its digit's position, from 1 on."
     )
+    annotations: tuple[str, ...] = option(
+        (),
+        Choices(ANNOTATION_NAMES, "NAME"),
+        f"Files for a trainer beside PNG files, any number: {', '.join(ANNOTATION_NAMES)}.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What was asked of a dataset, resolved: the samples (recipe and number) and the form that they have on disk.
 
-    With `masks` there is one of each strip beside it, which changes no pixel and no label. `request` is what was asked
+    With `masks` there is one of each strip beside it, and `annotations` are names of ANNOTATION_NAMES in that order;
+    neither changes a pixel or a label. `request` is what was asked
     for in JSON values, where that is known; the samples do not depend on it.
     """
 
@@ -54,6 +65,7 @@ class Spec:
     compression: Compression
     shard_size: int
     masks: bool = False
+    annotations: tuple[str, ...] = ()
     request: dict[str, Any] | None = field(default=None, compare=False)
 
     @property
@@ -62,7 +74,7 @@ class Spec:
         return plan_of(self.samples, self.shard_size)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of recipe.json; it says nothing of masks where there are none."""
+        """Return the content of recipe.json; it says nothing of masks and annotations where there are none."""
         return {
             "recipe": self.recipe.to_json(),
             "samples": self.samples,
@@ -70,6 +82,7 @@ class Spec:
             "compression": self.compression,
             "shard_size": self.shard_size,
             **({"masks": True} if self.masks else {}),
+            **({"annotations": list(self.annotations)} if self.annotations else {}),
             **({} if self.request is None else {"request": self.request}),
         }
 
@@ -77,7 +90,7 @@ class Spec:
     def from_json(cls, values: object) -> Self:
         """Return what recipe.json says. Raises FormatError for anything that `to_json` would not have written."""
         known: dict[str, type] = {"recipe": dict, "samples": int, "format": str, "compression": str, "shard_size": int}
-        optional = {"masks": bool, "request": dict}
+        optional = {"masks": bool, "annotations": list, "request": dict}
         if isinstance(values, dict):
             known |= {name: kind for name, kind in optional.items() if name in values}
         checked = typed_fields(values, known, RECIPE_NAME)
@@ -85,6 +98,8 @@ class Spec:
         try:
             if checked["compression"] not in COMPRESSIONS:
                 raise RequestError(f"compression is {checked['compression']!r}")
+            listed = checked.pop("annotations", [])
+            checked["annotations"] = FORM_OPTIONS["annotations"].kind.normalize("annotations", listed)
             spec = cls(**checked)
             len(spec.plan)
         except RequestError as error:
@@ -94,7 +109,7 @@ class Spec:
     def differences(self, other: Spec) -> list[str]:
         """Return, field by field, where `other` asks for something else: `max_gap 7 instead of 0` and the like."""
         young = {name: each.json_of(each.default) for name, each in options_of(Recipe).items() if each.since > 1}
-        mine, theirs = ({"masks": False, **young, **spec.to_json()} for spec in (self, other))
+        mine, theirs = ({"masks": False, "annotations": [], **young, **spec.to_json()} for spec in (self, other))
         mine |= mine.pop("recipe")
         theirs |= theirs.pop("recipe")
         return [

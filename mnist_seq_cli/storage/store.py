@@ -141,8 +141,13 @@ class RandomAccessStore(Store, Protocol):
 
 def sum_of(file: BinaryIO) -> FileSum:
     """Return size and SHA-256 of the rest of a file, read in pieces. Raises OSError."""
+    return sum_of_pieces(iter(lambda: file.read(PIECE), b""))
+
+
+def sum_of_pieces(pieces: Iterable[bytes]) -> FileSum:
+    """Return size and SHA-256 of content that comes in pieces."""
     digest, size = sha256(), 0
-    while piece := file.read(PIECE):
+    for piece in pieces:
         digest.update(piece)
         size += len(piece)
     return FileSum(size, digest.hexdigest())

@@ -23,7 +23,7 @@ from mnist_seq_cli.mnist import idx
 
 PROGRAM = (sys.executable, "-m", "mnist_seq_cli")
 SMALL = ("-n", "25", "--len", "3", "--max", "5", "--seed", "7", "--shard-size", "10", "-o", "out")
-SIDE_FILES = ["labels.csv", "manifest.json", "metadata.jsonl", "recipe.json"]
+SIDE_FILES = ["README.md", "croissant.json", "labels.csv", "manifest.json", "metadata.jsonl", "recipe.json"]
 
 
 class Done(NamedTuple):
@@ -145,7 +145,7 @@ def own_files(directory: Path, labels: Sequence[int] = tuple(range(10)), seed: i
 def test_the_line_of_the_contract(dataset: Dataset, tmp_path: Path) -> None:
     done = dataset(*shlex.split("-n 10000 --len 4 -o out/"))
     assert (done.code, done.out) == (0, b"")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["images", *SIDE_FILES]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(["images", *SIDE_FILES])
     labels = labels_in(tmp_path / "out")
     assert [row["file_name"] for row in labels] == [f"images/{n // 1000:05d}/{n:08d}.png" for n in range(10_000)]
     samples = SequenceDataset(length=4, seed=seed_shown(done.err), samples=10_000)
@@ -281,7 +281,7 @@ def test_the_manifest_agrees_with_what_is_there(dataset: Dataset, tmp_path: Path
             "bytes": (out / name).stat().st_size,
             "sha256": hashlib.sha256((out / name).read_bytes()).hexdigest(),
         }
-        for name in ("labels.csv", "metadata.jsonl")
+        for name in ("labels.csv", "metadata.jsonl", "README.md", "croissant.json")
     }
 
 
@@ -291,7 +291,7 @@ def test_no_paper_knows_the_place_the_machine_or_the_people(dataset: Dataset, tm
     assert dataset("-n", "5", "--len", "2", "-o", str(tmp_path / "secret"), *own).code == 0
     words = [str(tmp_path), tmp_path.name, "secret", "mine", socket.gethostname(), str(Path.home())]
     for name in SIDE_FILES:
-        text = (tmp_path / "secret" / name).read_text("ascii")
+        text = (tmp_path / "secret" / name).read_text("utf-8")
         assert [word for word in words if len(word) > 3 and word in text] == []
 
 

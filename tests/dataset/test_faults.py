@@ -18,6 +18,7 @@ from faulty import STRIKES, FaultySystem, copy, difference, fast_directory, tree
 from forms import form
 
 from mnist_seq_cli.cli import main
+from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.formats import FORMAT_NAMES
 
@@ -99,7 +100,7 @@ class Case(NamedTuple):
 
 def damaged(directory: Path) -> None:
     """Flip a byte in the middle of the second of the files that hold samples, and cut a byte off the last one."""
-    papers = (MANIFEST_NAME, "recipe.json")
+    papers = (MANIFEST_NAME, "recipe.json", card.CARD_NAME, card.CROISSANT_NAME, card.PICTURE_NAME)
     paths = sorted(path for path in directory.rglob("*") if path.is_file() and path.name not in papers)
     victim = paths[min(1, len(paths) - 1)]
     content = bytearray(victim.read_bytes())
@@ -129,9 +130,11 @@ def cases(place: Path) -> Callable[[str, str], Case]:
                 copy(whole, start)
                 damaged(start)
             elif beginning == "killed":
-                halfway = len(run_with(FaultySystem(), [*command(form), str(directory)]).log) // 2
+                on_the_way = len(run_with(FaultySystem(), [*command(form), str(directory)]).log) * 2 // 5
                 copy(Path("/nonexistent"), directory)
-                snapshot = FaultySystem(watch=lambda number, _: copy(directory, start) if number == halfway else None)
+                snapshot = FaultySystem(
+                    watch=lambda number, _: copy(directory, start) if number == on_the_way else None
+                )
                 run_with(snapshot, [*command(form), str(directory)])
                 assert (start / ".mnistseq").is_dir()
             copy(start, directory)

@@ -73,7 +73,7 @@ def test_splits_are_datasets_that_share_no_glyph(mnistseq: Run) -> None:
     assert done.err.startswith("out: 1,000 strips (train 700, val 200, test 100), 84×28 px, ")
     assert "\nseed 5: with --seed 5 the same splits come again\nlook at them: mnistseq inspect out\n" in done.err
     assert [len(open_dataset(f"out/{name}")) for name in NAMES] == [700, 200, 100]
-    assert sorted(path.name for path in Path("out").iterdir()) == ["splits.json", "test", "train", "val"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["README.md", "splits.json", "test", "train", "val"]
     for name in NAMES:
         again = mnistseq("inspect", f"out/{name}", "--verify", "--regenerate", "1")
         assert again.code == 0, again.err

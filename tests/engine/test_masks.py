@@ -274,7 +274,13 @@ def test_nothing_else_is_changed_by_them(name: str, mnistseq: Run) -> None:
     assert json.loads(Path("masked/recipe.json").read_text())["masks"] is True
     plain, masked = tree(Path("plain")), tree(Path("masked"))
     if name in ("png", "idx"):
-        changed = {"recipe.json", "manifest.json", *(["metadata.jsonl"] if name == "png" else [])}
+        changed = {
+            "README.md",
+            "croissant.json",
+            "recipe.json",
+            "manifest.json",
+            *(["metadata.jsonl"] if name == "png" else []),
+        }
         assert {entry for entry in difference(plain, masked) if not entry.startswith("masks")} == changed
 
 

@@ -254,7 +254,7 @@ LITTER = (
     "labels.cache",
     "0.idx",
     "x.arrow",
-    "README.md",
+    "notes.md",
 )
 
 

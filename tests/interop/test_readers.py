@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from mnist_seq_cli import SequenceDataset, open_dataset
+from mnist_seq_cli.cli import main
 from mnist_seq_cli.mnist import idx
 
 Written = Callable[[str], Path]
@@ -165,6 +166,39 @@ def test_imagefolder_takes_our_metadata_for_more_than_the_names_of_folders(
         )
 
 
+@pytest.mark.parametrize("form", ["png", "png --masks", "folders", "webdataset"])
+def test_datasets_reads_a_folder_without_being_told_more(
+    datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path, form: str
+) -> None:
+    rows = datasets.load_dataset(str(written(form)), cache_dir=str(tmp_path))["train"]
+    texts = [row["text"] for row in rows["json"]] if form == "webdataset" else rows["text"][:]
+    shown = zip(texts, rows["png" if form == "webdataset" else "image"], strict=True)
+    if form == "folders":  # whose order is that of labels
+        assert sorted(texts) == sorted(texts_of(data))
+    else:
+        assert texts == texts_of(data)
+        for (_, image), sample in zip(shown, data, strict=True):
+            np.testing.assert_array_equal(np.asarray(image), sample.image)
+
+
+@pytest.mark.parametrize("form", ["png", "webdataset"])
+def test_datasets_reads_a_folder_of_splits(datasets: Any, tmp_path: Path, form: str) -> None:
+    asked = ["--split", "train=7", "--split", "val=4", "--split", "a-b=3", "--len", "3", "--seed", "2"]
+    assert main.run(["dataset", *asked, "--format", form, "-o", str(tmp_path / "out")]) == 0
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert {name: len(rows) for name, rows in loaded.items()} == {"train": 7, "validation": 4, "a_b": 3}
+    texts = [row["text"] for row in loaded["a_b"]["json"]] if form == "webdataset" else loaded["a_b"]["text"][:]
+    assert texts == [sample.text for sample in open_dataset(tmp_path / "out" / "a-b")]
+
+
+@pytest.mark.parametrize("form", ["npz", "idx"])
+def test_datasets_says_plainly_that_it_has_no_loader(
+    datasets: Any, written: Written, tmp_path: Path, form: str
+) -> None:
+    with pytest.raises(FileNotFoundError, match="supported"):
+        datasets.load_dataset(str(written(form)), cache_dir=str(tmp_path))
+
+
 def test_datasets_reads_webdataset_shards(
     datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
 ) -> None:
@@ -311,3 +345,22 @@ def test_numpy_reads_an_npz_dataset(written: Written, data: SequenceDataset) -> 
         np.testing.assert_array_equal(arrays["lengths"], batch.lengths)
         np.testing.assert_array_equal(arrays["glyphs"], batch.glyphs)
         np.testing.assert_array_equal(arrays["x"], batch.x)
+
+
+# Croissant
+
+
+@pytest.mark.filterwarnings("ignore")  # mlcroissant and its rdflib have some
+@pytest.mark.parametrize("form", ["png", "folders", "webdataset", "npz", "idx"])
+def test_mlcroissant_finds_it_valid_and_reads_records(written: Written, data: SequenceDataset, form: str) -> None:
+    import mlcroissant
+
+    loaded = mlcroissant.Dataset(str(written(form) / "croissant.json"))
+    assert not loaded.metadata.issues.errors
+    if form not in ("png", "folders"):
+        assert not loaded.metadata.record_sets
+        return
+    rows = list(loaded.records("samples"))
+    assert [row["samples/label"].decode() for row in rows] == [sample.label for sample in data]
+    for row, sample in zip(rows, data, strict=True):
+        np.testing.assert_array_equal(np.asarray(row["samples/image"])[..., 0], sample.image)

@@ -49,7 +49,7 @@ def test_lost_labels_come_back_byte_for_byte(lost: tuple[str, ...], made: dict[s
     assert mnistseq("decode", "out", "--repair-labels") == (0, "out/labels.csv\nout/metadata.jsonl\n", "")
     assert tree("out") == made
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(
-        ["images", "labels.csv", "manifest.json", "metadata.jsonl", "recipe.json"]
+        ["README.md", "croissant.json", "images", "labels.csv", "manifest.json", "metadata.jsonl", "recipe.json"]
     )
     assert mnistseq("inspect", "out", "--verify")[0] == 0
 

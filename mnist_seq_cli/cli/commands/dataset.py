@@ -35,7 +35,7 @@ from mnist_seq_cli.recipe.parts.writing import Writing
 from mnist_seq_cli.recipe.plan import Slice
 from mnist_seq_cli.recipe.presets import PRESET_NAMES, PRESETS
 from mnist_seq_cli.recipe.request import Request
-from mnist_seq_cli.recipe.spec import FORM_OPTIONS, Form
+from mnist_seq_cli.recipe.spec import ANNOTATION_NAMES, FORM_OPTIONS, RECIPE_NAME, Form
 from mnist_seq_cli.storage.location import located, open_store
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 @layout_option
 @click_option(FORM_OPTIONS["compression"], "Output")
 @click_option(FORM_OPTIONS["masks"], "Output")
+@click_option(
+    FORM_OPTIONS["annotations"], "Output", "--annotations", multiple=True, type=click.Choice(ANNOTATION_NAMES)
+)
 @_output_option(
     "--split", "splits", metavar="NAME=N", multiple=True, basic=True, help="N images in a folder of that name."
 )
@@ -124,6 +127,9 @@ def dataset(
     words = _of_preset(context, preset)
     if layer.get("format") == "png" and words.get("format") == "folders":
         del layer["format"]  # folders hold PNG files
+    only_annotations = recipe_file is None and not words and {"annotations"} == layer.keys() and output != "-"
+    if only_annotations and open_store(output).size(RECIPE_NAME) is not None:
+        recipe_file = f"{output}/{RECIPE_NAME}"  # they are added to what is there
     if recipe_file is not None:
         words = merged(words, _of_file(recipe_file, layer, bool(layer.get("splits", words.get("splits")))))
     if layer.pop("layout", None) and words.get("format") == "folders":

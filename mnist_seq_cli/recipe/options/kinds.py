@@ -86,6 +86,26 @@ class Choice(Kind):
         check_choice(f"`{name}`", value, self.choices)
 
 
+class Choices(Kind):
+    """Any of a few words, each once, in the order in which they are declared."""
+
+    json_type = list
+
+    def __init__(self, choices: Iterable[str], metavar: str) -> None:
+        super().__init__(metavar)
+        self.choices = tuple(choices)
+
+    def normalize(self, name: str, value: Any) -> tuple[str, ...]:
+        """Return the words in their order. Raises RequestError for others."""
+        for word in value:
+            check_choice(f"`{name}`", word, self.choices)
+        return tuple(word for word in self.choices if word in value)
+
+    def to_json(self, value: Any) -> list[str]:
+        """Return the words."""
+        return list(value)
+
+
 class Text(Kind):
     """Any text."""
 

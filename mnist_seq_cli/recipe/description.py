@@ -1,20 +1,12 @@
-"""Owns a recipe in words, and the command that makes its samples again."""
+"""Owns a recipe in words."""
 
 from __future__ import annotations
 
-import shlex
-from typing import TYPE_CHECKING
-
-from mnist_seq_cli import formats
 from mnist_seq_cli.recipe.options.notation import format_sequence
 from mnist_seq_cli.recipe.options.option import options_of
 from mnist_seq_cli.recipe.parts.appearance import RANGE_UNITS
-from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, EVERYTHING
 from mnist_seq_cli.recipe.parts.placement import FULL
 from mnist_seq_cli.recipe.recipe import Recipe
-
-if TYPE_CHECKING:
-    from mnist_seq_cli.recipe.spec import Spec
 
 IN_WORDS = {
     *("seed", "length", "lengths", "digits", "repeat", "sequences", "shuffle", "pattern", "per_label", "check"),
@@ -135,18 +127,3 @@ def source(recipe: Recipe) -> str:
 def _and(values: list[int]) -> str:
     shown = list(map(str, values))
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def command(spec: Spec, directory: str, output: str = "again/") -> str:
-    """Return the command that makes the same dataset again from the recipe in `directory`, in a directory `output`.
-
-    A custom source or background is known by its content alone, so that the names of its files have to be filled in.
-    """
-    words = ["mnistseq", "dataset", "--recipe", f"{directory.rstrip('/')}/recipe.json", "-n", str(spec.samples)]
-    if spec.recipe.source not in BUNDLED_SOURCES:
-        words += ["--source", "IMAGES", "--source-labels", "LABELS"]
-        words += ["--writers", "WRITERS"] * (spec.recipe.writer == "same" or spec.recipe.writer_pool != EVERYTHING)
-    words += ["--paper", "PICTURE"] * spec.recipe.has_custom_background
-    words += [*formats.option(spec.format).split(), "--compression", spec.compression]
-    words += ["--shard-size", str(spec.shard_size), *(["--masks"] if spec.masks else [])]
-    return shlex.join([*words, "-o", output])

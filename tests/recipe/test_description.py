@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnist_seq_cli.dataset.manifest import read_spec
-from mnist_seq_cli.inspection import description
-from mnist_seq_cli.inspection.description import facts
 from mnist_seq_cli.inspection.figures import binned
+from mnist_seq_cli.recipe import description
+from mnist_seq_cli.recipe.description import facts
 from mnist_seq_cli.recipe.options.kinds import Flag, Integer
 from mnist_seq_cli.recipe.options.option import option
 from mnist_seq_cli.recipe.recipe import Recipe
