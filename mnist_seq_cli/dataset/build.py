@@ -172,7 +172,7 @@ def _build(job: Job, part: Slice | None, before: Spec | None, shared: SharedStor
         for _ in watch(_recorded(done, Journal(store, part), store, summary, to_make)):
             pass
     if part is None and summary.samples == spec.samples:
-        finish(store, spec)
+        finish(store, spec, job.source)
     return summary
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset.build import build
 from mnist_seq_cli.dataset.existing import check_store
+from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Location
 from mnist_seq_cli.dataset.shards import composed
 from mnist_seq_cli.engine.glyphs import check_bank
@@ -69,7 +70,7 @@ def estimate(location: Location, spec: Spec, source: Source, *, part: Slice | No
     shards = range(len(spec.plan)) if part is None else part.shards(spec.plan)
     samples, room = spec.plan.samples_of(shards), store.room()
     block = room.block if room else 1
-    fixed = {name: sizes.pop(name) for name in (RECIPE_NAME, LABELS_NAME) if name in sizes}
+    fixed = {name: sizes.pop(name) for name in (RECIPE_NAME, LABELS_NAME, *card.names(one)) if name in sizes}
     whole = {name: sizes.pop(name) for name in (MANIFEST_NAME, *format_.file_names(spec))}
     large = sum(fixed.values()) + sum(whole.values()) * samples // made.samples
     return Estimate(

@@ -13,6 +13,7 @@ from mnist_seq_cli.dataset.records import Record, read_records
 from mnist_seq_cli.dataset.shards import in_place
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, Format, InPlaceFormat, Part
+from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store, pieces_of, sum_of_pieces
@@ -35,7 +36,7 @@ def prepare(store: Store, spec: Spec) -> None:
         writable.make_sized(format_.growing_name, size)
 
 
-def finish(store: Store, spec: Spec) -> None:
+def finish(store: Store, spec: Spec, source: Source) -> None:
     """Complete a dataset whose shards are all in journals. Raises FormatError where one is not, OSError."""
     plan, format_ = spec.plan, formats.get(spec.format)
 
@@ -48,7 +49,7 @@ def finish(store: Store, spec: Spec) -> None:
     try:
         known = read_records(store, spec)
         sums = join(store, format_, spec, plan, lambda: (record.crcs for record in records()))
-        sums |= card.write(store, spec, sums, records())
+        sums |= card.write(store, spec, source, sums, records())
         for name in unexpected(store, spec):
             store.remove(name)
             store.prune(name.rpartition("/")[0])

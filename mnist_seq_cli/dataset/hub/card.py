@@ -16,9 +16,11 @@ from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset.hub import croissant
 from mnist_seq_cli.dataset.hub.croissant import CITATION, CROISSANT_NAME, MNIST_LICENCE
 from mnist_seq_cli.dataset.records import Record
+from mnist_seq_cli.dataset.shards import composed
 from mnist_seq_cli.engine.batch import spelled
 from mnist_seq_cli.engine.writing import sequences
 from mnist_seq_cli.formats.trainers.boxes import data_yaml
+from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe import description
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, EVERYTHING
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
@@ -68,12 +70,14 @@ def is_ours(files: Files, name: str = CARD_NAME) -> bool:
     return not start or same >= 0.9 * len(head)
 
 
-def write(store: Store, spec: Spec, sums: Mapping[str, FileSum], records: Iterable[Record]) -> dict[str, FileSum]:
+def write(
+    store: Store, spec: Spec, source: Source, sums: Mapping[str, FileSum], records: Iterable[Record]
+) -> dict[str, FileSum]:
     """Write the card of a dataset of these files and records, and return the sums of its files. Raises OSError."""
     contents = {
         CARD_NAME: lambda: render({"": spec}).encode(),
         CROISSANT_NAME: lambda: croissant.render(spec, sums, records),
-        PICTURE_NAME: lambda: _picture(store, spec),
+        PICTURE_NAME: lambda: _picture(spec, source),
     }
     return {name: store.put(name, [contents[name]()]) for name in names(spec) if is_ours(store, name)}
 
@@ -195,10 +199,9 @@ def _strips(folder: str, spec: Spec) -> str:
     return f"![the first strips]({prefix}{PICTURE_NAME})\n\nThe first are {', '.join(labels)}.\n"
 
 
-def _picture(files: Files, spec: Spec) -> bytes:
-    """Return the first strips as one picture, one below the other, as a PNG file. Raises OSError."""
-    shown = range(min(_SHOWN, spec.samples))
-    images = formats.get(spec.format).reader(spec, files.open).read(shown).images
+def _picture(spec: Spec, source: Source) -> bytes:
+    """Return the first strips as one picture, one below the other, as a PNG file."""
+    images = np.concatenate([batch.images for batch in composed(spec, source, 0, min(_SHOWN, spec.samples))])
     framed = np.pad(images, ((0, 0), (4, 4), (4, 4)), constant_values=128)
     return png.encode(framed.reshape(1, -1, framed.shape[2]), "small")[0]
 
