@@ -240,7 +240,14 @@ def check_tasks(results: Results) -> None:
 def check_formats(results: Results) -> None:
     rows = {re.findall(r"\w+", name)[-1]: files for name, files, *_ in FORMATS.table("format")}
     assert tuple(rows) == FORMAT_NAMES
-    directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx", "folders": "classes"}
+    directories = {
+        "png": "out",
+        "webdataset": "shards",
+        "npz": "arrays",
+        "idx": "idx",
+        "folders": "classes",
+        "tfrecord": "records",
+    }
     for name, files in rows.items():
         directory = results.place / directories[name]
         tops = {path.name for path in directory.iterdir()} - {"recipe.json", "manifest.json"}

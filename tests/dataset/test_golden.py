@@ -22,6 +22,8 @@ MADE = {
     "--slant -10-10 --noise 9 --format webdataset --masks",
     "npz": "-n 7 --len 3 --max 4 --seed 14 --shard-size 3 --contrast 50-90 --format npz --masks",
     "idx": r"-n 7 --pattern (19|20)\d{2} --seed 15 --shard-size 3 --crop tight --format idx --masks",
+    "tfrecord": "-n 7 --len 1-3 --max 5 --min -9 --seed 17 --shard-size 3 --slant -10-10 --contrast 50-90 --jitter-y 3 "
+    "--format tfrecord --masks",
     "splits": "--split train=4 --split test=3 --len 2 --seed 16",
 }
 
@@ -82,7 +84,7 @@ def test_a_run_that_an_earlier_version_was_interrupted_in_is_finished(mnistseq: 
 @pytest.mark.parametrize("name", [name for name in MADE if name != "splits"])
 def test_a_damaged_shard_of_an_earlier_version_is_made_again(name: str, mnistseq: Run, tmp_path: Path) -> None:
     made = copied(name, tmp_path)
-    victim = sorted(path for path in made.rglob("*") if path.suffix in (".png", ".tar", ".npz", ".gz"))[0]
+    victim = sorted(path for path in made.rglob("*") if path.suffix in (".png", ".tar", ".npz", ".gz", ".tfrecord"))[0]
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(content)

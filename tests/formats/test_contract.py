@@ -193,6 +193,7 @@ FOREIGN = {
     "webdataset": ("data-000099.tar", "x.tar.gz", "more/00000.tar"),
     "npz": ("x.npz", "more/dataset.npz"),
     "idx": ("t10k-images-idx3-ubyte", "images-idx3-ubyte", "more/labels-idx1-ubyte.gz"),
+    "tfrecord": ("data-000099.tfrecord", "x.tfrecords", "more/00000.tfrecord"),
 }
 LITTER = (
     ".DS_Store",

@@ -26,6 +26,7 @@ from faulty import difference, fast_directory, tree
 from forms import form
 from numpy.typing import NDArray
 from PIL import Image
+from slow_tfrecord import slow_example, slow_records
 
 from mnist_seq_cli import SequenceDataset, formats, open_dataset
 from mnist_seq_cli.cli import main
@@ -237,12 +238,21 @@ def read_idx_files(directory: Path) -> tuple[Any, list[str], list[Any]]:
     return images, ["".join(map(str, row)) for row in labels.tolist()], list(traces)
 
 
+def read_tfrecords(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
+    contents = [path.read_bytes() for path in sorted(directory.glob("*.tfrecord"))]
+    rows = [slow_example(record) for content in contents for record in slow_records(content)]
+    assert all(list(row) == ["image", "text", "glyphs", "x", "boxes", "gaps"] for row in rows)
+    images = [np.array(Image.open(io.BytesIO(row["image"]))) for row in rows]
+    return images, [row["text"].decode() for row in rows], [(row["glyphs"], row["x"]) for row in rows]
+
+
 READERS: dict[str, Callable[[Path], tuple[Any, list[str], list[Any]]]] = {
     "png": read_png_folder,
     "folders": read_png_folder,
     "webdataset": read_tars,
     "npz": read_npz,
     "idx": read_idx_files,
+    "tfrecord": read_tfrecords,
 }
 
 
@@ -308,12 +318,20 @@ def test_what_goes_between_processes_for_a_shard_is_under_a_kilobyte(name: str, 
         assert len(pickle.dumps(Task(shard, each.record))) < 1000
 
 
+def shard_files(name: str) -> tuple[str, ...]:
+    """Return the files of all shards, where each is one."""
+    spec = spec_of(name)
+    return tuple(file for shard in spec.plan for file in formats.get(name).shard_names(spec, shard))
+
+
 def content_of(name: str, directory: Path) -> object:
     """Return what of a dataset must not depend on the size of its shards: in tar files the members, and so on."""
     if name in ("png", "folders"):
         return [path.read_bytes() for path in sorted(directory.rglob("*.png"))]
     if name == "webdataset":
         return b"".join(path.read_bytes()[:-1024] for path in sorted(directory.glob("*.tar")))
+    if name == "tfrecord":
+        return b"".join(path.read_bytes() for path in sorted(directory.glob("*.tfrecord")))
     if name == "npz":
         return (directory / "dataset.npz").read_bytes()
     return [gzip.decompress((directory / file).read_bytes()) for file in formats.get(name).file_names(spec_of(name))]
@@ -759,7 +777,8 @@ def test_records_without_checksums_are_made_good(name: str, made: Callable[[str]
         (out / "manifest.json").write_text(
             json.dumps(values | {"shards": [entry | {"crcs": crcs} for entry in values["shards"]]})
         )
-        (out / (formats.get(name).file_names(spec_of(name)) or ("00001.tar",))[0]).write_bytes(b"damaged")
+        files = formats.get(name).file_names(spec_of(name)) or shard_files(name)
+        (out / files[0]).write_bytes(b"damaged")
         dataset.build(out, spec_of(name), SOURCE, workers=1)
         assert difference(tree(out), whole) == []
 

@@ -311,3 +311,26 @@ def test_numpy_reads_an_npz_dataset(written: Written, data: SequenceDataset) -> 
         np.testing.assert_array_equal(arrays["lengths"], batch.lengths)
         np.testing.assert_array_equal(arrays["glyphs"], batch.glyphs)
         np.testing.assert_array_equal(arrays["x"], batch.x)
+
+
+# tfrecord and protobuf, for TensorFlow
+
+
+def test_tfrecord_reads_examples(written: Written, data: SequenceDataset) -> None:
+    tfrecord = pytest.importorskip("tfrecord")
+    google_crc32c = pytest.importorskip("google_crc32c")
+    kinds = {"image": "byte", "text": "byte", **dict.fromkeys(("glyphs", "x", "boxes", "gaps"), "int")}
+    rows = []
+    for path in sorted(written("tfrecord").glob("*.tfrecord")):
+        rows += tfrecord.tfrecord_loader(str(path), None, kinds)
+        content = path.read_bytes()
+        size = int.from_bytes(content[:8], "little")
+        crc = google_crc32c.value(content[12 : 12 + size])
+        assert content[12 + size :][:4] == (((crc >> 15 | crc << 17) + 0xA282EAD8) % (1 << 32)).to_bytes(4, "little")
+    for row, sample in zip(rows, data, strict=True):
+        with Image.open(io.BytesIO(row["image"])) as image:
+            np.testing.assert_array_equal(np.asarray(image), sample.image)
+        assert row["text"] == sample.text.encode()
+        assert (row["glyphs"] == sample.glyphs).all()
+        assert (row["boxes"] == sample.boxes.ravel()).all()
+        assert (row["gaps"] == np.diff(sample.x) - 28).all()
