@@ -69,12 +69,14 @@ class Format(ABC):
     whether the shards can be told apart in a complete dataset, to be checked one by one; `SMALL_FILES`, whether shards
     are many files of one piece; `ANY_WIDTH`, whether each image may have a different width; `MASKS`, whether there is
     room for masks; `RANDOM_ACCESS`, whether `reader` reads a sample without reading all of its shard before. `READ` is
-    a pattern of how the names of files end that readers take for samples wherever they are.
+    a pattern of how the names of files end that readers take for samples wherever they are; `SHARD_NAME`, one of what
+    is named like a shard, with its number as a group, where that is not the number alone.
     """
 
     NAME: ClassVar[str]
     SUFFIX: ClassVar[str] = ""
     READ: ClassVar[str] = ""
+    SHARD_NAME: ClassVar[str] = ""
     SEPARABLE: ClassVar[bool] = True
     SMALL_FILES: ClassVar[bool] = False
     ANY_WIDTH: ClassVar[bool] = False
@@ -121,7 +123,7 @@ class Format(ABC):
         plan = spec.plan
         for first in self.shard_names(spec, plan[0]):
             folder, _, last = first.rpartition("/")
-            like_one = re.compile(r"(\d{5,9})" + re.escape(PurePosixPath(last).suffix), re.ASCII)
+            like_one = re.compile(self.SHARD_NAME or r"(\d{5,9})" + re.escape(PurePosixPath(last).suffix), re.ASCII)
             for entry in files.list(folder):
                 if name := like_one.fullmatch(entry.name.rpartition("/")[2]):
                     number = int(name[1])

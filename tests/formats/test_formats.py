@@ -23,7 +23,7 @@ import pytest
 from asked import recipe_for
 from depth import others_slow, slow
 from faulty import difference, fast_directory, tree
-from forms import form
+from forms import FORMATS, form
 from numpy.typing import NDArray
 from PIL import Image
 from slow_tfrecord import slow_example, slow_records
@@ -55,7 +55,7 @@ SAMPLES, SHARD_SIZE = 250, 60
 SOURCE = Source("train")
 RECIPE = recipe_for(seed=11, length=3, max_gap=5)
 
-each_format = pytest.mark.parametrize("name", FORMAT_NAMES)
+each_format = pytest.mark.parametrize("name", FORMATS)
 
 
 def spec_of(name: str, samples: int = SAMPLES, shard_size: int = SHARD_SIZE, recipe: Recipe = RECIPE) -> Spec:
@@ -246,12 +246,23 @@ def read_tfrecords(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
     return images, [row["text"].decode() for row in rows], [(row["glyphs"], row["x"]) for row in rows]
 
 
+def read_parquet(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
+    from pyarrow import parquet
+
+    tables = [parquet.read_table(path) for path in sorted(directory.glob("data/*.parquet"))]
+    rows = [row for table in tables for row in table.to_pylist()]
+    images = [np.array(Image.open(io.BytesIO(row["image"]["bytes"]))) for row in rows]
+    assert [row["image"]["path"] for row in rows] == [f"{number:08d}.png" for number in range(len(rows))]
+    return images, [row["text"] for row in rows], [(row["glyphs"], row["x"]) for row in rows]
+
+
 READERS: dict[str, Callable[[Path], tuple[Any, list[str], list[Any]]]] = {
     "png": read_png_folder,
     "folders": read_png_folder,
     "webdataset": read_tars,
     "npz": read_npz,
     "idx": read_idx_files,
+    "parquet": read_parquet,
     "tfrecord": read_tfrecords,
 }
 
@@ -330,6 +341,8 @@ def content_of(name: str, directory: Path) -> object:
         return [path.read_bytes() for path in sorted(directory.rglob("*.png"))]
     if name == "webdataset":
         return b"".join(path.read_bytes()[:-1024] for path in sorted(directory.glob("*.tar")))
+    if name == "parquet":
+        return READERS[name](directory)[1:]
     if name == "tfrecord":
         return b"".join(path.read_bytes() for path in sorted(directory.glob("*.tfrecord")))
     if name == "npz":
@@ -435,7 +448,7 @@ def test_a_stream_on_stdout_is_read_as_it_comes() -> None:
     assert b"--seed 11" in messages
 
 
-@pytest.mark.parametrize("name", [name for name in FORMAT_NAMES if name != "webdataset"])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "webdataset"])
 def test_only_tar_files_are_streams(name: str) -> None:
     with pytest.raises(RequestError, match=f"the format {name} cannot go to stdout; `format=webdataset` can"):
         list(stream(spec_of(name), SOURCE))
@@ -460,6 +473,16 @@ def test_idx_files_are_read_by_our_own_reader_of_idx(made: Callable[[str], Path]
     assert (idx.read(made("idx") / "images-idx3-ubyte.gz") == batch.images).all()
     assert (idx.read(made("idx") / "labels-idx2-ubyte.gz") == batch.digits).all()
     assert (idx.read(made("idx") / "lengths-idx1-ubyte.gz") == 3).all()
+
+
+def test_parquet_without_its_library_is_refused_in_a_line(
+    mnistseq: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, place: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = mnistseq("dataset", "-n", "3", "--len", "2", "--format", "parquet", "-o", place / "out")
+    expected = "mnistseq: parquet needs pyarrow, which is not installed; pip install 'mnistseq[parquet]'\n"
+    assert (done.code, done.out, done.err) == (2, "", expected)
+    assert not (place / "out").exists()
 
 
 def test_idx_lengths_are_bytes(place: Path) -> None:
@@ -509,7 +532,7 @@ def peak_memory(*arguments: object) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-@pytest.mark.parametrize("name", others_slow(FORMAT_NAMES, "png", "npz"))
+@pytest.mark.parametrize("name", others_slow(FORMATS, "png", "npz"))
 def test_a_wide_canvas_needs_no_more_memory_than_a_narrow_one(name: str, place: Path) -> None:
     """100 strips of 100,000 px are 280 MB."""
     wide = ("--len", 2, "--width", 100_000, "--seed", 1, "--workers", 1, *form(name))
@@ -784,7 +807,7 @@ def test_records_without_checksums_are_made_good(name: str, made: Callable[[str]
 
 
 def test_records_know_the_sums_of_what_was_written(made: Callable[[str], Path]) -> None:
-    for name in FORMAT_NAMES:
+    for name in FORMATS:
         complete = manifest.read_manifest(made(name))
         assert complete is not None
         assert all(isinstance(record, Record) for record in complete.records.values())

@@ -313,6 +313,38 @@ def test_numpy_reads_an_npz_dataset(written: Written, data: SequenceDataset) -> 
         np.testing.assert_array_equal(arrays["x"], batch.x)
 
 
+# Parquet
+
+
+def test_datasets_reads_parquet_as_it_is(
+    datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
+) -> None:
+    loaded = datasets.load_dataset(str(written("parquet --masks")), cache_dir=str(tmp_path))
+    assert list(loaded) == ["train"]
+    rows = loaded["train"]
+    features = {name: str(feature) for name, feature in rows.features.items()}
+    assert features["image"] == features["mask"] == str(datasets.Image())
+    assert features["boxes"] == str(datasets.Sequence(datasets.Sequence(datasets.Value("int32"))))
+    assert rows["text"][:] == texts_of(data)
+    for row, sample in zip(rows, data_with_masks(data), strict=True):
+        np.testing.assert_array_equal(np.asarray(row["image"]), sample.image)
+        np.testing.assert_array_equal(np.asarray(row["mask"]), sample.mask)
+        assert (row["glyphs"], row["x"]) == (sample.glyphs.tolist(), sample.x.tolist())
+        assert row["boxes"] == sample.boxes.tolist()
+
+
+def test_duckdb_and_polars_read_parquet(written: Written, data: SequenceDataset) -> None:
+    import duckdb
+    import polars as pl
+
+    files = str(written("parquet") / "data/*.parquet")
+    rows = duckdb.sql(f"SELECT text FROM read_parquet('{files}') ORDER BY image.path").fetchall()
+    assert [text for (text,) in rows] == texts_of(data)
+    frame = pl.read_parquet(files)
+    assert frame["text"].to_list() == texts_of(data)
+    assert frame["x"].to_list() == [sample.x.tolist() for sample in data]
+
+
 # tfrecord and protobuf, for TensorFlow
 
 
