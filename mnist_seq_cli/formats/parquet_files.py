@@ -19,14 +19,14 @@ from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers, as_array
-from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.formats.format import Checksums, File, Format, Opener
 from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.formats.rows import decoded, flat_columns, row_names, strict_keys, to_row
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import identity
+from mnist_seq_cli.storage.store import PIECE, identity
 
 _HELD = 256 << 20
 """Bytes of annotations that a reader holds."""
@@ -92,7 +92,7 @@ class ParquetFiles(Format):
         for shard in spec.plan:
             (name,) = self.shard_names(spec, shard)
             with open_file(name) as file:
-                yield from _opened(spec, shard, file, name, ["text"])[1]["text"].to_pylist()
+                yield from _read(spec, shard, file, name, ["text"])["text"].to_pylist()
 
     def detect(self, start: bytes) -> bool:
         return start.startswith(b"PAR1")
@@ -182,18 +182,18 @@ def _listed(values: Any, counts: NDArray[np.intp]) -> Any:
     return pyarrow.ListArray.from_arrays(pyarrow.array(np.concatenate([[0], np.cumsum(counts)]).astype("i4")), values)
 
 
-def _opened(spec: Spec, shard: Shard, file: BinaryIO, name: str, columns: list[str]) -> tuple[Any, Any]:
-    """Return the file of a shard, and a table of some columns. Raises FormatError, OSError."""
+def _read(spec: Spec, shard: Shard, file: BinaryIO, name: str, columns: list[str]) -> Any:
+    """Return some columns of a shard as a table. Raises FormatError, OSError."""
     pyarrow, parquet = _pyarrow()
     try:
         opened = parquet.ParquetFile(file, page_checksum_verification=True)
         if not opened.schema_arrow.equals(_schema(spec)) or opened.metadata.num_rows != shard.samples:
             raise FormatError(f"{name} does not hold the {shard.samples} rows that the recipe makes")
-        return opened, opened.read(columns, use_threads=False)
-    except (pyarrow.ArrowException, ValueError) as error:
-        if isinstance(error, FormatError):
+        return opened.read(columns, use_threads=False)
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, FormatError) or (isinstance(error, OSError) and error.errno is not None):
             raise
-        raise FormatError(f"{name} is not a sound Parquet file ({error})") from None
+        raise FormatError(f"{name} is not a sound Parquet file ({one_line(str(error), 200)})") from None
 
 
 class _Reader:
@@ -229,29 +229,41 @@ class _Reader:
     def _shard(self, shard: Shard, name: str, file: BinaryIO) -> tuple[Any, list[NDArray[np.int64]]]:
         identified, known = identity(file), self._held.get(shard.number)
         if known is None or known[0] != identified:
-            opened, table = _opened(self._spec, shard, file, name, ["text", *row_names(self._spec.recipe)])
-            offsets = [_offsets(opened, file, f"{kind}.bytes", name) for kind in _pictures(self._spec)]
+            table = _read(self._spec, shard, file, name, ["text", *row_names(self._spec.recipe)])
+            offsets = _offsets(self._spec, shard, file, name)
             if sum(held.nbytes for _, held, _ in tuple(self._held.values())) > _HELD:
                 self._held.clear()
             known = self._held[shard.number] = identified, table.combine_chunks(), offsets
         return known[1:]
 
 
-def _offsets(opened: Any, file: BinaryIO, path: str, name: str) -> NDArray[np.int64]:
-    """Return where the PNG files of a column begin and end in a file: (n, 2), in bytes. Raises FormatError, OSError.
+def _offsets(spec: Spec, shard: Shard, file: BinaryIO, name: str) -> list[NDArray[np.int64]]:
+    """Return where the images and the masks of a shard begin and end in its file: (n, 2) each, in bytes.
 
-    A value is its length in four bytes, and its content; before the values of a page are some bytes on which are there.
+    They are found by how PNG files begin; each has its length in four bytes before it. A row group, which is a batch,
+    has its images before its masks. The footer knows more, but pyarrow ends the process when that is damaged. Raises
+    FormatError, OSError.
     """
-    found: list[tuple[int, int]] = []
-    for group in range(opened.metadata.num_row_groups):
-        about = opened.metadata.row_group(group)
-        (chunk,) = (chunk for chunk in map(about.column, range(about.num_columns)) if chunk.path_in_schema == path)
-        file.seek(chunk.data_page_offset)
-        content, before, at = file.read(chunk.total_compressed_size), len(found), 0
-        while (at := content.find(png.SIGNATURE, at)) >= 4:
-            size = int.from_bytes(content[at - 4 : at], "little")
-            found.append((chunk.data_page_offset + at, chunk.data_page_offset + at + size))
-            at += size
-        if len(found) - before != about.num_rows:
-            raise FormatError(f"{name} has no PNG file in each row")
-    return np.array(found, np.int64).reshape(-1, 2)
+    found = np.array(list(_png_files(file)), np.int64).reshape(-1, 2)
+    kinds = len(_pictures(spec))
+    if len(found) != shard.samples * kinds:
+        raise FormatError(f"{name} holds {len(found)} PNG files, and its samples have {shard.samples * kinds}")
+    stops = np.cumsum([count for first, stop in spans(spec.recipe, *shard[1:]) for count in [stop - first] * kinds])
+    runs = np.split(found, stops[:-1])
+    return [np.concatenate(runs[kind::kinds]) for kind in range(kinds)]
+
+
+def _png_files(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Yield where each PNG file in a file begins and ends, in bytes. Raises OSError."""
+    offset, signature = 0, png.SIGNATURE
+    while True:
+        file.seek(offset)
+        piece, at = file.read(PIECE), 4
+        end = len(piece) - len(signature) - 3  # what is after that may be the beginning of one
+        while (at := piece.find(signature, at)) >= 0:
+            stop = at + max(int.from_bytes(piece[at - 4 : at], "little"), len(signature))
+            yield offset + at, offset + stop
+            at, end = stop, max(end, stop)
+        if len(piece) < PIECE:
+            return
+        offset += end

@@ -23,7 +23,7 @@ import pytest
 from asked import recipe_for
 from depth import others_slow, slow
 from faulty import difference, fast_directory, tree
-from forms import FORMATS, form
+from forms import FORMATS, form, parameters
 from numpy.typing import NDArray
 from PIL import Image
 from slow_tfrecord import slow_example, slow_records
@@ -627,6 +627,25 @@ TARS: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("change", TARS.values(), ids=TARS.keys())
 def test_a_hostile_tar_file_is_refused(out: Path, change: Callable[[bytes], bytes]) -> None:
     path = out / "00000.tar"
+    path.write_bytes(change(path.read_bytes()))
+    assert_refused(out)
+
+
+PARQUET: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda content: b"",
+    "noise": lambda content: np.random.default_rng(1).bytes(5000),
+    "cut off": lambda content: content[:-100],
+    "a damaged image": lambda content: content.replace(b"IDAT", b"IDBT", 1),
+    "an image less": lambda content: content.replace(png.SIGNATURE, bytes(8), 1),
+    "a damaged schema": lambda content: content.replace(b"glyphs", b"glyfs\0"),
+    "a length that is none": lambda content: content[:-8] + b"\xff\xff\xff\x7fPAR1",
+}
+
+
+@pytest.mark.parametrize("name", parameters(["parquet"]))
+@pytest.mark.parametrize("change", PARQUET.values(), ids=PARQUET.keys())
+def test_a_hostile_parquet_file_is_refused(out: Path, change: Callable[[bytes], bytes]) -> None:
+    path = out / "data/train-00000-of-00005.parquet"
     path.write_bytes(change(path.read_bytes()))
     assert_refused(out)
 
