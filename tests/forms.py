@@ -16,6 +16,9 @@ MISSING = [name for name, library in _NEEDED.items() if not find_spec(library)]
 FORMATS = tuple(name for name in FORMAT_NAMES if name not in MISSING)
 """The formats that can be written here: those whose library is installed."""
 
+UNLIKE_FORMATS = ("png", "folders", "webdataset", "npz", "idx")
+"""A format for each way to store shards: many files, one of each, in place, or joined. The others are alike."""
+
 
 def parameters(forms: Iterable[str]) -> list[Any]:
     """Return formats, as parameters that are skipped where their library is not installed; more may follow the name."""

@@ -90,6 +90,10 @@ class Format(ABC):
         if spec.masks and not self.MASKS:
             raise RequestError(f"the format {self.NAME} has no place for masks", hint="leave `masks` out")
 
+    def shard_size(self, samples: int) -> int:
+        """Return how many samples a shard has by default: of 2,000 samples and more, there are files for 8 readers."""
+        return min(self.SHARD_SIZE, -(-samples // 8)) if self.SUFFIX and samples >= 2_000 else self.SHARD_SIZE
+
     # Names
 
     def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:

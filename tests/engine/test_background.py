@@ -14,7 +14,7 @@ import pytest
 import reference
 from asked import recipe_for, spec_for
 from faulty import tree
-from forms import FORMATS, form
+from forms import UNLIKE_FORMATS, form
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -346,7 +346,7 @@ def test_damage_is_read_as_a_picture_or_refused_as_none(kind: str) -> None:
 SHARDS = ["-n", "20", "--len", "2", "--shard-size", "7", "--paper", "scan.png"]
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", UNLIKE_FORMATS)
 def test_every_format_holds_it(name: str, mnistseq: Run, place: Path) -> None:
     draw("scan.png", 40, 50)
     command = ["dataset", *SHARDS, "--seed", "3", *form(name)]

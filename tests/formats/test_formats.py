@@ -397,6 +397,24 @@ def test_any_number_of_samples_is_cut_into_shards(name: str, samples: int, place
     assert not (place / "none").exists()
 
 
+@pytest.mark.parametrize("name", ["webdataset", "tfrecord"])
+def test_there_are_files_for_eight_readers(name: str, mnistseq: Callable[..., Any], place: Path) -> None:
+    format_ = formats.get(name)
+    sizes = {1_999: 10_000, 2_000: 250, 10_001: 1_251, 80_000: 10_000, 10**8: 10_000}
+    assert {samples: format_.shard_size(samples) for samples in sizes} == sizes
+    assert (formats.get("npz").shard_size(2_000), formats.get("png").shard_size(2_000)) == (10_000, 1_000)
+    asked = ("dataset", "-n", 2_000, "--len", 1, "--seed", 3, *form(name), "-o")
+    for out, typed, files in (("new", (), 8), ("old", ("--shard-size", 10_000), 1)):  # the default of earlier versions
+        assert mnistseq(*asked, place / out, *typed).code == 0
+        before = tree(place / out)
+        assert len(list((place / out).glob(f"*{format_.SUFFIX}"))) == files
+        (place / out / "manifest.json").unlink()
+        assert mnistseq(*asked, place / out).code == 0
+        (place / out / "recipe.json").unlink()
+        assert mnistseq(*asked, place / out).code == 0
+        assert difference(tree(place / out), before) == []
+
+
 # Each format by its own book
 
 
