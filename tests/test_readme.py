@@ -247,6 +247,7 @@ def check_formats(results: Results) -> None:
         "idx": "idx",
         "folders": "classes",
         "tfrecord": "records",
+        "lmdb": "words",
     }
     for name, files in rows.items():
         if name == "parquet":

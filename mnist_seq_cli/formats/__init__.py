@@ -3,7 +3,7 @@
     format          what a format is, with the defaults of "one file a shard"
     reader          what reads any samples
     rows            annotations as rows of JSON and CSV, for those that have such files
-    png_folder, folders, webdataset, npz_file, idx_files, parquet_files, tfrecord_file
+    png_folder, folders, webdataset, npz_file, idx_files, lmdb_file, parquet_files, tfrecord_file
 
 Imports what is below it, of `storage` the names alone: a format knows no disk. One more format is one module with a
 subclass of `Format`, and a row in the table here; or, in a package of somebody else, an entry point in the group
@@ -27,6 +27,7 @@ _CLASSES = {
     "webdataset": "webdataset:WebDataset",
     "npz": "npz_file:NpzFile",
     "idx": "idx_files:IdxFiles",
+    "lmdb": "lmdb_file:LmdbFile",
     "parquet": "parquet_files:ParquetFiles",
     "tfrecord": "tfrecord_file:TfRecord",
 }

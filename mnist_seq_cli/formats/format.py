@@ -94,6 +94,10 @@ class Format(ABC):
         """Return how many samples a shard has by default: of 2,000 samples and more, there are files for 8 readers."""
         return min(self.SHARD_SIZE, -(-samples // 8)) if self.SUFFIX and samples >= 2_000 else self.SHARD_SIZE
 
+    def notes(self, spec: Spec) -> tuple[str, ...]:
+        """Return what its readers will not take as it is, for people."""
+        return ()
+
     # Names
 
     def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ MADE = {
     "--slant -10-10 --noise 9 --format webdataset --masks",
     "npz": "-n 7 --len 3 --max 4 --seed 14 --shard-size 3 --contrast 50-90 --format npz --masks",
     "idx": r"-n 7 --pattern (19|20)\d{2} --seed 15 --shard-size 3 --crop tight --format idx --masks",
+    "lmdb": "-n 5 --len 1-3 --max 5 --min -9 --seed 19 --shard-size 3 --slant -10-10 --noise 9 --format lmdb --masks",
     "parquet": "-n 7 --len 1-3 --max 5 --min -9 --seed 18 --shard-size 4 --slant -10-10 --contrast 50-90 "
     "--format parquet --masks",
     "tfrecord": "-n 7 --len 1-3 --max 5 --min -9 --seed 17 --shard-size 3 --slant -10-10 --contrast 50-90 --jitter-y 3 "
@@ -88,7 +89,9 @@ def test_a_run_that_an_earlier_version_was_interrupted_in_is_finished(mnistseq: 
 def test_a_damaged_shard_of_an_earlier_version_is_made_again(name: str, mnistseq: Run, tmp_path: Path) -> None:
     made = copied(name, tmp_path)
     victim = sorted(
-        path for path in made.rglob("*") if path.suffix in (".png", ".tar", ".npz", ".gz", ".tfrecord", ".parquet")
+        path
+        for path in made.rglob("*")
+        if path.suffix in (".png", ".tar", ".npz", ".gz", ".tfrecord", ".parquet", ".mdb")
     )[0]
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1

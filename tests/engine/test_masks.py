@@ -235,6 +235,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "webdataset": read_tars,
     "npz": read_npz,
     "idx": read_idx_files,
+    "lmdb": lambda directory: [sample.mask for sample in open_dataset(directory)],
     "parquet": lambda directory: [sample.mask for sample in open_dataset(directory)],
     "tfrecord": lambda directory: [sample.mask for sample in open_dataset(directory)],
 }

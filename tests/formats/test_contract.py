@@ -194,6 +194,7 @@ FOREIGN = {
     "webdataset": ("data-000099.tar", "x.tar.gz", "more/00000.tar"),
     "npz": ("x.npz", "more/dataset.npz"),
     "idx": ("t10k-images-idx3-ubyte", "images-idx3-ubyte", "more/labels-idx1-ubyte.gz"),
+    "lmdb": ("x.mdb", "more/data.mdb"),
     "parquet": ("x.parquet", "data/train.parquet", "more/0.parquet"),
     "tfrecord": ("data-000099.tfrecord", "x.tfrecords", "more/00000.tfrecord"),
 }

@@ -256,12 +256,25 @@ def read_parquet(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
     return images, [row["text"] for row in rows], [(row["glyphs"], row["x"]) for row in rows]
 
 
+def read_lmdb(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
+    """Of the values that are in leaves, and thus in the file as they are, without a look at the tree."""
+    content = (directory / "data.mdb").read_bytes()
+    keys = [b"-%09d" % number for number in range(1, SAMPLES + 1)]
+    starts = [content.index(b"image" + key) + 15 for key in keys]
+    images = [np.array(Image.open(io.BytesIO(content[start : content.index(b"IEND", start) + 8]))) for start in starts]
+    texts = [content[start : start + RECIPE.length] for start in (content.index(b"label" + key) + 15 for key in keys)]
+    rows = [json.loads(content[content.index(b"annotations" + key) + 21 :].partition(b"}")[0] + b"}") for key in keys]
+    assert content.index(b"num-samples250") > 0
+    return images, [text.decode() for text in texts], [(row["glyphs"], row["x"]) for row in rows]
+
+
 READERS: dict[str, Callable[[Path], tuple[Any, list[str], list[Any]]]] = {
     "png": read_png_folder,
     "folders": read_png_folder,
     "webdataset": read_tars,
     "npz": read_npz,
     "idx": read_idx_files,
+    "lmdb": read_lmdb,
     "parquet": read_parquet,
     "tfrecord": read_tfrecords,
 }
@@ -341,7 +354,7 @@ def content_of(name: str, directory: Path) -> object:
         return [path.read_bytes() for path in sorted(directory.rglob("*.png"))]
     if name == "webdataset":
         return b"".join(path.read_bytes()[:-1024] for path in sorted(directory.glob("*.tar")))
-    if name == "parquet":
+    if name in ("lmdb", "parquet"):
         return READERS[name](directory)[1:]
     if name == "tfrecord":
         return b"".join(path.read_bytes() for path in sorted(directory.glob("*.tfrecord")))
@@ -491,6 +504,15 @@ def test_idx_files_are_read_by_our_own_reader_of_idx(made: Callable[[str], Path]
     assert (idx.read(made("idx") / "images-idx3-ubyte.gz") == batch.images).all()
     assert (idx.read(made("idx") / "labels-idx2-ubyte.gz") == batch.digits).all()
     assert (idx.read(made("idx") / "lengths-idx1-ubyte.gz") == 3).all()
+
+
+@pytest.mark.parametrize(("length", "told"), [("2-25", 0), ("2-26", 1)])
+def test_labels_that_readers_of_lmdb_leave_out_are_said(
+    length: str, told: int, mnistseq: Callable[..., Any], place: Path
+) -> None:
+    for wanted in (("-n", 3), ("--split", "train=3", "--split", "val=2")):
+        done = mnistseq("dataset", *wanted, "--len", length, "--format", "lmdb", "-o", place / wanted[0].strip("-"))
+        assert (done.code, done.err.count("labels of more than 25 digits are left out by PARSeq")) == (0, told)
 
 
 def test_parquet_without_its_library_is_refused_in_a_line(

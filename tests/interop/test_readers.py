@@ -345,6 +345,37 @@ def test_duckdb_and_polars_read_parquet(written: Written, data: SequenceDataset)
     assert frame["x"].to_list() == [sample.x.tolist() for sample in data]
 
 
+# lmdb
+
+
+def test_lmdb_reads_the_environment_and_writes_to_it(written: Written, data: SequenceDataset, tmp_path: Path) -> None:
+    lmdb = pytest.importorskip("lmdb")
+    assert sorted(path.name for path in written("lmdb").iterdir()) == ["data.mdb", "manifest.json", "recipe.json"]
+    with lmdb.open(str(written("lmdb")), readonly=True, lock=False) as env, env.begin() as found:
+        assert int(found.get(b"num-samples")) == len(data)
+        for number, sample in enumerate(data, 1):
+            assert found.get(b"label-%09d" % number) == sample.text.encode()
+            with Image.open(io.BytesIO(found.get(b"image-%09d" % number))) as image:
+                np.testing.assert_array_equal(np.asarray(image), sample.image)
+        content = dict(found.cursor())
+        assert list(content) == sorted(content)
+        assert len(content) == env.stat()["entries"] == 3 * len(data) + 1
+        assert list(found.cursor().iterprev(values=False)) == sorted(content, reverse=True)
+    shutil.copy(written("lmdb") / "data.mdb", tmp_path)
+    with lmdb.open(str(tmp_path), map_size=1 << 28) as env:
+        with env.begin(write=True) as changed:
+            for key in list(content)[::3]:
+                changed.delete(key)
+                del content[key]
+            for key in list(content)[::5]:
+                content[key] = bytes(3000)
+                changed.put(key, content[key])
+        (tmp_path / "compact").mkdir()
+        env.copy(str(tmp_path / "compact"), compact=True)
+    with lmdb.open(str(tmp_path / "compact"), readonly=True, lock=False) as env, env.begin() as found:
+        assert dict(found.cursor()) == content
+
+
 # tfrecord and protobuf, for TensorFlow
 
 

@@ -35,6 +35,7 @@ from mnist_seq_cli.storage.location import local_path
 
 if TYPE_CHECKING:
     from mnist_seq_cli.recipe.layers import Layer
+    from mnist_seq_cli.recipe.spec import Spec
 
 _HEADINGS = headings_of(Form, Writing, Placement, Appearance, Glyphs, Request)
 _LAYERED = {*options_of(Request), *FORM_OPTIONS, "layout", "splits", "split_by"}
@@ -211,6 +212,7 @@ def _build(output: Path, words: Layer, workers: int | None, overwrite: bool) -> 
     source = source_of(request)
     spec = spec_of(output, request, form, source, overwrite=overwrite)
     terminal.say_unused(spec.recipe)
+    _say_notes(spec)
     watch = terminal.bar(spec.samples, "strips", lambda completed: completed.record.samples)
     started = perf_counter()
     summary = build.build(output, spec, source, workers=workers, overwrite=overwrite, watch=watch)
@@ -243,11 +245,21 @@ def _build_splits(output: Path, words: dict[str, Any], workers: int | None, over
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
     terminal.say_unused(*(split.spec.recipe for split in planned))
+    _say_notes(planned[0].spec)
     started = perf_counter()
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     done = splits.build(output, whole, planned, workers=workers, overwrite=overwrite, watch=watch)
     specs = [split.spec for split in planned]
     terminal.say(terminal.summary_text(output, specs, done, perf_counter() - started, whole))
+
+
+def _say_notes(spec: Spec) -> None:
+    """Print what readers of the format will not take as it is."""
+    from mnist_seq_cli import formats
+    from mnist_seq_cli.cli import terminal
+
+    for note in formats.get(spec.format).notes(spec):
+        terminal.say(note)
 
 
 def _worker_count(text: str) -> int | None:
