@@ -1,8 +1,29 @@
-"""Owns how the command line is asked for a format, and the commands that it has."""
+"""Owns how the command line is asked for a format, which formats can be tested here, and the commands that it has."""
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+from typing import Any
 
 import click
+import pytest
 
 from mnist_seq_cli.cli.main import cli
+from mnist_seq_cli.formats import FORMAT_NAMES
+
+_NEEDED = {"parquet": "pyarrow"}
+
+MISSING = [name for name, library in _NEEDED.items() if not find_spec(library)]
+FORMATS = tuple(name for name in FORMAT_NAMES if name not in MISSING)
+"""The formats that can be written here: those whose library is installed."""
+
+UNLIKE_FORMATS = ("png", "folders", "webdataset", "npz", "idx")
+"""A format for each way to store shards: many files, one of each, in place, or joined. The others are alike."""
+
+
+def parameters(forms: Iterable[str]) -> list[Any]:
+    """Return formats, as parameters that are skipped where their library is not installed; more may follow the name."""
+    missing = pytest.mark.skip("needs a library: pip install -e '.[parquet]'")
+    return [pytest.param(form, marks=missing) if form.split()[0] in MISSING else form for form in forms]
 
 
 def form(name: str) -> list[str]:

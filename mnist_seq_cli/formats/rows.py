@@ -9,19 +9,21 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import ABSENT, PAPER, Annotations, Batch, sampled_names
 from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe.options.notation import parse_sequence
 from mnist_seq_cli.recipe.recipe import Recipe
+from mnist_seq_cli.recipe.spec import Spec
 
 MAX_ROW = 64_000
 """Bytes of the longest row of JSON or CSV that a dataset of ours can have, and a little more."""
@@ -53,6 +55,20 @@ def rows_of(recipe: Recipe, annotations: Annotations) -> Iterator[tuple[str, str
         for sample, values in zip(samples.tolist(), np.concatenate(flat, axis=1).tolist(), strict=True):
             rows[sample] = row % (texts[sample], *values)
     yield from zip(texts, rows, strict=True)
+
+
+def flat_columns(recipe: Recipe, annotations: Annotations) -> dict[str, tuple[NDArray[Any], NDArray[np.intp]]]:
+    """Return the values of all rows by key, one after another, without padding; and how many each row has."""
+    columns, places = {}, np.arange(recipe.length)
+    for name in row_names(recipe):
+        values = annotations.sampled[name] if name in annotations.sampled else getattr(annotations, name)
+        counts = np.ones(len(values), np.intp)
+        if values.ndim > 1:
+            counts = (annotations.lengths - (name == "gaps")).astype(np.intp)
+            values = values[places[: values.shape[1]] < counts[:, None]]
+            counts = counts * (4 if name == "boxes" else 1)
+        columns[name] = values.reshape(-1), counts
+    return columns
 
 
 def row_names(recipe: Recipe) -> tuple[str, ...]:
@@ -99,8 +115,13 @@ def parse_row(line: bytes, where: str, keys: Collection[str] | None = None) -> R
         values = None
     if not isinstance(values, dict) or not isinstance(values.get("text"), str):
         raise FormatError(f"{where} is not a row of JSON with a text")
+    return to_row(values, where, keys)
+
+
+def to_row(values: Mapping[str, Any], where: str, keys: Collection[str] | None = None) -> Row:
+    """Return a row of values, of which `text` is a string; the rest is as in `parse_row`. Raises FormatError."""
     if keys is not None and values.keys() != keys:
-        raise FormatError(f"{where} is not as we write it: {line[:80]!r}")
+        raise FormatError(f"{where} is not as we write it: {str(dict(values))[:80]!r}")
     text = values["text"]
     if keys is None or not (text.isascii() and text.isdigit()):
         text = parse_label(text, where)
@@ -216,6 +237,21 @@ def to_batch(
     chosen = None if isinstance(samples, range) else samples
     arrays = (digits, lengths, glyphs, x, y, boxes, widths)
     return Batch(int(samples[0]), *arrays, canvas, masks=masked, chosen=chosen)
+
+
+def decoded(
+    spec: Spec, samples: Numbers, wheres: Sequence[str], images: Sequence[bytes], rows: Sequence[Row],
+    masks: Sequence[bytes] = (), *, named: tuple[str, str] = ("the image of {}", "the mask of {}"),
+) -> Batch:  # fmt: skip
+    """Return strict rows of samples, and the PNG files of images and masks beside them, as a batch.
+
+    Raises FormatError, which names one of `wheres`, as `named` says, where an image or a mask is none.
+    """
+    pixels, layers = (
+        [png.decode(content, name=name.format(where)) for content, where in zip(contents, wheres, strict=False)]
+        for contents, name in zip((images, masks), named, strict=True)
+    )
+    return to_batch(spec.recipe, samples, rows, pixels, layers if spec.masks else None)
 
 
 def _on_canvas(

@@ -6,12 +6,9 @@ With masks KEY.mask.png comes after these: to its readers a key ends at the firs
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from typing import BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png, tar
 from mnist_seq_cli.engine.batch import Batch
@@ -19,11 +16,10 @@ from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, File, Format, Opener
-from mnist_seq_cli.formats.reader import Reader
-from mnist_seq_cli.formats.rows import parse_row, pattern, rows_of, strict_keys, to_batch
+from mnist_seq_cli.formats.reader import OffsetReader, Reader
+from mnist_seq_cli.formats.rows import decoded, parse_row, pattern, rows_of, strict_keys
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import identity
 
 IMAGE, ROW, MASK = ".png", ".json", png.MASK_SUFFIX
 """How the names of a sample's members end, in their order."""
@@ -63,7 +59,21 @@ class WebDataset(Format):
             next(samples, None)  # which looks for what should not be there
 
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
-        return _Reader(spec, lambda shard: self.shard_names(spec, shard)[0], open_file)
+        def stops(file: BinaryIO, name: str, shard: Shard) -> list[int]:
+            found = [stop for _, _, stop in tar.read_members(file, name, needed=lambda _: False)]
+            each = len(_endings(spec))
+            if len(found) != each * shard.samples:
+                raise FormatError(f"{name} holds {len(found)} files, and its samples have {each * shard.samples}")
+            return found[each - 1 :: each]
+
+        def batch(samples: Numbers, names: list[str], stored: list[bytes]) -> Batch:
+            contents = []
+            for sample, name, content in zip(as_array(samples).tolist(), names, stored, strict=True):
+                members = tar.read_members(io.BytesIO(content), name)
+                contents += [found for _, found, _ in _samples(members, name, spec, Shard(0, sample, sample + 1))]
+            return _batch(spec, samples, names, contents)
+
+        return OffsetReader(spec.plan, open_file, lambda shard: self.shard_names(spec, shard)[0], stops, batch)
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
         keys, as_written, digits = strict_keys(spec.recipe), pattern(spec.recipe), spec.plan.digits
@@ -83,56 +93,17 @@ class WebDataset(Format):
         return tar.looks_like_tar(start)
 
 
-class _Reader:
-    """Reads each sample at its offset: those of a shard are found once, by the headers of its members."""
-
-    def __init__(self, spec: Spec, name_of: Callable[[Shard], str], open_file: Opener) -> None:
-        self._spec, self._name_of, self._open_file = spec, name_of, open_file
-        self._blocks: dict[int, tuple[Hashable, NDArray[np.uint32]]] = {}
-        """By shard the identity of its file, and in blocks of 512 bytes where each sample begins, and the last ends."""
-
-    def read(self, samples: Numbers) -> Batch:
-        numbers = as_array(samples)
-        shards, names, contents = numbers // self._spec.shard_size, [""] * len(numbers), [list[bytes]()] * len(numbers)
-        for number in np.unique(shards).tolist():
-            shard = self._spec.plan[number]
-            name = self._name_of(shard)
-            with self._open_file(name) as file:
-                blocks = self._found(shard, name, file)
-                for row in np.flatnonzero(shards == number).tolist():
-                    sample = int(numbers[row])
-                    start, stop = (tar.BLOCK * int(block) for block in blocks[sample - shard.first :][:2])
-                    file.seek(start)
-                    members = tar.read_members(io.BytesIO(file.read(stop - start)), name)
-                    ((_, contents[row], _),) = _samples(members, name, self._spec, Shard(number, sample, sample + 1))
-                    names[row] = name
-        return _batch(self._spec, samples, names, contents)
-
-    def _found(self, shard: Shard, name: str, file: BinaryIO) -> NDArray[np.uint32]:
-        known, (before, blocks) = identity(file), self._blocks.get(shard.number, (None, None))
-        if blocks is None or known != before:
-            stops = [stop for _, _, stop in tar.read_members(file, name, needed=lambda _: False)]
-            each = len(_endings(self._spec))
-            if len(stops) != each * shard.samples:
-                raise FormatError(f"{name} holds {len(stops)} files, and its samples have {each * shard.samples}")
-            blocks = (np.array([0, *stops[each - 1 :: each]]) // tar.BLOCK).astype(np.uint32)
-            self._blocks[shard.number] = known, blocks
-        return blocks
-
-
 def _endings(spec: Spec) -> tuple[str, ...]:
     return (IMAGE, ROW, MASK)[: 2 + spec.masks]
 
 
 def _batch(spec: Spec, samples: Numbers, names: list[str], contents: list[list[bytes]]) -> Batch:
     """Return samples as a batch, of the content of their members, and the names of their files. Raises FormatError."""
-    images, rows, masks, keys, digits = [], [], [], strict_keys(spec.recipe), spec.plan.digits
-    for sample, name, (image, row, *mask) in zip(samples, names, contents, strict=True):
-        where = f"{name}, {digits.sample(sample)}"
-        images.append(png.decode(image, name=f"{where}{IMAGE}"))
-        rows.append(parse_row(row, f"{where}{ROW}", keys))
-        masks += [png.decode(content, name=f"{where}{MASK}") for content in mask]
-    return to_batch(spec.recipe, samples, rows, images, masks if spec.masks else None)
+    digits, numbers = spec.plan.digits, as_array(samples).tolist()
+    wheres = [f"{name}, {digits.sample(number)}" for name, number in zip(names, numbers, strict=True)]
+    keys, (images, rows, *masks) = strict_keys(spec.recipe), zip(*contents, strict=True)
+    parsed = [parse_row(row, f"{where}{ROW}", keys) for row, where in zip(rows, wheres, strict=True)]
+    return decoded(spec, samples, wheres, images, parsed, *masks, named=(f"{{}}{IMAGE}", f"{{}}{MASK}"))
 
 
 def _samples(

@@ -38,7 +38,7 @@ class Form:
     shard_size: int | None = option(
         None,
         Integer(1, MAX_SHARD_SIZE, "S"),
-        "Samples a shard, the unit of work and of retry.  [default: 1000 PNG files, else 10000]",
+        "Samples a shard, the unit of work and of retry.  [default: 1000 PNG files; else 10000, or less for 8 files]",
     )
     masks: bool = option(
         False, Flag(), "Write a mask of each image: a pixel's value is its digit's position, from 1 on."

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from forms import FORMATS
 
 from mnist_seq_cli import SequenceDataset, open_dataset
-from mnist_seq_cli.formats import FORMAT_NAMES, option
+from mnist_seq_cli.formats import option
 
-BUDGETS = {"npz": "≤ 15", "idx": "≤ 15", "webdataset": "≤ 90", "png": "≤ 90", "folders": "≤ 90"}
+BUDGETS = dict.fromkeys(FORMATS, "≤ 90") | {"npz": "≤ 15", "idx": "≤ 15"}
 RECIPES: dict[str, dict[str, Any]] = {
     "touching glyphs": {},
     "random gaps": {"max_gap": 8},
@@ -64,7 +65,7 @@ def stored(scratch: Path, samples: int) -> None:
     columns = ("first one, ms", "alone: in order", "shuffled", "64 at once: in order", "shuffled", "budget")
     table(f"Read from disk, {samples:,} samples, µs a sample", "format", *columns)
     order = np.random.default_rng(1).permutation(samples)
-    for name in FORMAT_NAMES:
+    for name in FORMATS:
         data = open_dataset(scratch / name)
         first = least(lambda data=data: data[int(order[0])], 1) / 1e3
         data[order[:4096]]  # which indexes most shards
@@ -108,7 +109,7 @@ def main() -> None:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
         scratch = Path(directory)
-        for name in FORMAT_NAMES:
+        for name in FORMATS:
             asked = ["dataset", "-n", str(samples), "--len", "4", "--max", "8", "--seed", "1", *option(name).split()]
             command = [sys.executable, "-m", "mnist_seq_cli", *asked, "-o", str(scratch / name)]
             subprocess.run(command, check=True, capture_output=True)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import spec_for
-from forms import form
+from forms import UNLIKE_FORMATS, form
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -32,7 +32,6 @@ from mnist_seq_cli.codecs import image_file, png
 from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError
-from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import Source, load
 from mnist_seq_cli.reading import transcribing
@@ -955,7 +954,7 @@ def test_a_dataset_that_is_incomplete_or_not_one_is_told(mnistseq: Run) -> None:
 
 @settings(max_examples=25)
 @given(
-    format_name=st.sampled_from(FORMAT_NAMES),
+    format_name=st.sampled_from(UNLIKE_FORMATS),
     crop=st.sampled_from(["box", "tight"]),
     gaps=st.tuples(st.integers(1, 9), st.integers(0, 9)),
     spacing=st.sampled_from(["equal", "random"]),
@@ -1016,7 +1015,7 @@ def test_one_shard_is_read_by_itself(format_name: str, mnistseq: Run) -> None:
     assert mnistseq("inspect", shards[-1], "--predictions", "readings.tsv")[0] == 0  # the names are known there
 
 
-@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+@pytest.mark.parametrize("format_name", UNLIKE_FORMATS)
 def test_splits_are_read_one_after_the_other(format_name: str, mnistseq: Run) -> None:
     splits = ("--split", "train=12", "--split", "test=6", "--len", "3", "--seed", "1")
     assert mnistseq("dataset", *splits, *form(format_name), "-o", "parts").code == 0

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from depth import slow
 from ended import Outcome
-from forms import form
+from forms import UNLIKE_FORMATS, form
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,7 +29,6 @@ from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import Sample
-from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import bundled_writers
 
@@ -49,9 +48,9 @@ ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 def datasets_made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A small dataset of three shards in each format, not to be changed."""
     place = tmp_path_factory.mktemp("made")
-    for name in FORMAT_NAMES:
+    for name in UNLIKE_FORMATS:
         assert main.run(["dataset", *ASKED, *form(name), "-o", str(place / name)]) == 0
-    return {name: place / name for name in FORMAT_NAMES}
+    return {name: place / name for name in UNLIKE_FORMATS}
 
 
 @pytest.fixture
@@ -312,7 +311,7 @@ def test_titles_are_whole_where_there_is_room(out: Path, mnistseq: Run) -> None:
     )
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", UNLIKE_FORMATS)
 def test_the_numbers_are_the_same_in_every_format(name: str, datasets_made: dict[str, Path], mnistseq: Run) -> None:
     code, text, err = mnistseq("inspect", datasets_made[name], "--json", "--verify")
     assert (code, err) == (0, "")
@@ -340,7 +339,7 @@ def test_samples_without_a_recipe_as_json(datasets_made: dict[str, Path], mnists
         assert (report["kind"], report["samples"], report["sizes"]) == (kind, samples, [[28, 92]])
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", UNLIKE_FORMATS)
 def test_strips_are_drawn_with_their_labels_in_every_format(
     name: str, datasets_made: dict[str, Path], mnistseq: Run
 ) -> None:
@@ -868,7 +867,7 @@ def test_what_is_seen_without_verify_is_not_judged(out: Path, mnistseq: Run) -> 
     assert mnistseq("inspect", out)[::2] == (0, "")
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", UNLIKE_FORMATS)
 def test_any_byte_of_any_file_counts_in_every_format(
     name: str, datasets_made: dict[str, Path], tmp_path: Path, mnistseq: Run
 ) -> None:
@@ -956,7 +955,7 @@ def test_a_changed_glyph_in_the_metadata_is_found_by_making_the_samples_again(ou
     assert (code, err) == (1, "mnistseq: shard 2: sample 24 is not what the recipe makes\n")
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", UNLIKE_FORMATS)
 def test_samples_of_glyphs_of_ones_own_are_made_again(name: str, here: Path, mnistseq: Run) -> None:
     Path("i").write_bytes(idx.encode(np.random.default_rng(1).integers(0, 255, (30, 9, 7), dtype=np.uint8)))
     Path("l").write_bytes(idx.encode(np.arange(30, dtype=np.uint8) % 10))

@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from depth import others_slow
-from forms import form
+from forms import UNLIKE_FORMATS, form
 
 from mnist_seq_cli import SequenceDataset, open_dataset
-from mnist_seq_cli.formats import FORMAT_NAMES
 
 Run = Callable[..., Any]
 
@@ -106,7 +105,7 @@ def tree(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("format_name", others_slow(FORMAT_NAMES, "png", "idx"))
+@pytest.mark.parametrize("format_name", others_slow(UNLIKE_FORMATS, "png", "idx"))
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_what_is_on_disk_is_what_was_asked_for(case: Case, format_name: str, mnistseq: Run, place: Path) -> None:
     count = [] if case.samples is None else ["-n", str(case.samples)]
@@ -188,7 +187,7 @@ def test_without_a_list_the_number_has_to_be_given(options: list[str], mnistseq:
     assert done == (2, "", "mnistseq: it is not said how many samples to make; give -n\n")
 
 
-@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+@pytest.mark.parametrize("format_name", UNLIKE_FORMATS)
 @pytest.mark.parametrize("shuffle", [[], ["--shuffle"]], ids=["in order", "shuffled"])
 def test_a_listed_dataset_grows_into_what_a_fresh_run_makes(
     shuffle: list[str], format_name: str, mnistseq: Run, place: Path

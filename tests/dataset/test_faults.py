@@ -15,12 +15,11 @@ from typing import NamedTuple
 
 import pytest
 from faulty import STRIKES, FaultySystem, copy, difference, fast_directory, tree, under, visible
-from forms import form
+from forms import UNLIKE_FORMATS, form
 
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
-from mnist_seq_cli.formats import FORMAT_NAMES
 
 SAMPLES, BEFORE, SHARD_SIZE = 7, 5, 3
 BEGINNINGS = ("nothing", "grown", "damaged", "killed")
@@ -47,7 +46,7 @@ def depth(request: pytest.FixtureRequest, full: bool) -> Depth:
     return QUICK if request.param == "quick" else FULL if full else SLOW
 
 
-FORMS = (*FORMAT_NAMES, "png --masks")
+FORMS = (*UNLIKE_FORMATS, "png --masks")
 """What follows --format: the formats, and the one whose masks are files and folders of their own."""
 
 

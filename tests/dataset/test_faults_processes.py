@@ -22,7 +22,7 @@ import pytest
 from asked import recipe_for
 from depth import others_slow, slow
 from faulty import copy, difference, fast_directory, tree, visible
-from forms import form
+from forms import UNLIKE_FORMATS, form
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.cli import main
@@ -31,14 +31,13 @@ from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.errors import OutputError, Terminated
 from mnist_seq_cli.execution import processes, serial
-from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import Spec
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched in /proc")
 
-each_format = pytest.mark.parametrize("name", FORMAT_NAMES)
-some_formats = pytest.mark.parametrize("name", others_slow(FORMAT_NAMES, "png", "idx"))
+each_format = pytest.mark.parametrize("name", UNLIKE_FORMATS)
+some_formats = pytest.mark.parametrize("name", others_slow(UNLIKE_FORMATS, "png", "idx"))
 """The formats for tests that take seconds: the one with most files, and the one whose shards are joined."""
 
 SAMPLES, SHARD_SIZE = 3_000, 40
@@ -168,7 +167,7 @@ def rubbish(out: Path) -> list[str]:
         ("png", signal.SIGINT, 2),
         ("npz", signal.SIGTERM, 1),
         ("webdataset", signal.SIGTERM, 2),
-        *slow((name, signal.SIGINT, 2) for name in FORMAT_NAMES if name != "png"),
+        *slow((name, signal.SIGINT, 2) for name in UNLIKE_FORMATS if name != "png"),
         *slow([("png", signal.SIGINT, 1), ("idx", signal.SIGTERM, 1)]),
     ],
 )
@@ -235,7 +234,7 @@ def test_a_signal_to_the_whole_group_is_one_request(place: Path, whole: Callable
     assert difference(tree(place / "out"), whole("png", *LONG)) == []
 
 
-@pytest.mark.parametrize("name", [name for name in FORMAT_NAMES if formats.get(name).SEPARABLE])
+@pytest.mark.parametrize("name", [name for name in UNLIKE_FORMATS if formats.get(name).SEPARABLE])
 def test_asked_while_it_checks_what_is_there_it_changes_nothing(name: str, place: Path) -> None:
     out = place / "out"
     assert main.run(["dataset", *map(str, SMALL), *form(name), "-o", str(out)]) == 0

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from faulty import difference, tree
+from forms import parameters
 
 from mnist_seq_cli import open_dataset
 from mnist_seq_cli.dataset.hub import card
@@ -24,6 +25,11 @@ MADE = {
     "--slant -10-10 --noise 9 --format webdataset --masks",
     "npz": "-n 7 --len 3 --max 4 --seed 14 --shard-size 3 --contrast 50-90 --format npz --masks",
     "idx": r"-n 7 --pattern (19|20)\d{2} --seed 15 --shard-size 3 --crop tight --format idx --masks",
+    "lmdb": "-n 5 --len 1-3 --max 5 --min -9 --seed 19 --shard-size 3 --slant -10-10 --noise 9 --format lmdb --masks",
+    "parquet": "-n 7 --len 1-3 --max 5 --min -9 --seed 18 --shard-size 4 --slant -10-10 --contrast 50-90 "
+    "--format parquet --masks",
+    "tfrecord": "-n 7 --len 1-3 --max 5 --min -9 --seed 17 --shard-size 3 --slant -10-10 --contrast 50-90 --jitter-y 3 "
+    "--format tfrecord --masks",
     "splits": "--split train=4 --split test=3 --len 2 --seed 16",
 }
 
@@ -35,13 +41,13 @@ def copied(name: str, directory: Path) -> Path:
     return directory / name
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", parameters(MADE))
 def test_a_dataset_of_an_earlier_version_is_verified_and_made_again(name: str, mnistseq: Run) -> None:
     done = mnistseq("inspect", GOLDEN / name, "--verify", "--regenerate", "9")
     assert done.code == 0, done.err
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", parameters(MADE))
 def test_the_command_that_made_a_dataset_finds_it_complete(name: str, mnistseq: Run, tmp_path: Path) -> None:
     made = copied(name, tmp_path)
     before = tree(made)
@@ -50,7 +56,7 @@ def test_the_command_that_made_a_dataset_finds_it_complete(name: str, mnistseq: 
     assert difference(tree(made), before) == []
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", parameters(MADE))
 def test_the_command_makes_the_same_pixels_and_labels_today(name: str, mnistseq: Run, tmp_path: Path) -> None:
     assert mnistseq("dataset", *MADE[name].split(), "-o", tmp_path / "new").code == 0
     parts = ["train", "test"] if name == "splits" else ["."]
@@ -60,7 +66,7 @@ def test_the_command_makes_the_same_pixels_and_labels_today(name: str, mnistseq:
         assert old.batch(0, len(old)).first_difference(new.batch(0, len(new))) is None
 
 
-@pytest.mark.parametrize("name", [name for name in MADE if name != "splits"])
+@pytest.mark.parametrize("name", parameters(name for name in MADE if name != "splits"))
 def test_the_recipe_of_a_dataset_makes_it_again(name: str, mnistseq: Run, tmp_path: Path) -> None:
     recipe = GOLDEN / name / "recipe.json"
     done = mnistseq("dataset", "--recipe", recipe, "-o", tmp_path / "new")
@@ -86,10 +92,14 @@ def test_a_run_that_an_earlier_version_was_interrupted_in_is_finished(mnistseq: 
     }) == []  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in MADE if name != "splits"])
+@pytest.mark.parametrize("name", parameters(name for name in MADE if name != "splits"))
 def test_a_damaged_shard_of_an_earlier_version_is_made_again(name: str, mnistseq: Run, tmp_path: Path) -> None:
     made = copied(name, tmp_path)
-    victim = sorted(path for path in made.rglob("*") if path.suffix in (".png", ".tar", ".npz", ".gz"))[0]
+    victim = sorted(
+        path
+        for path in made.rglob("*")
+        if path.suffix in (".png", ".tar", ".npz", ".gz", ".tfrecord", ".parquet", ".mdb")
+    )[0]
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(content)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
-from forms import form
+from forms import UNLIKE_FORMATS, form
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ from mnist_seq_cli.cli.main import run
 from mnist_seq_cli.engine.batch import ARRAYS, Batch
 from mnist_seq_cli.engine.compose import annotate, compose
 from mnist_seq_cli.errors import MnistseqError, RequestError
-from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import Source, load
 from mnist_seq_cli.recipe.parts.appearance import RANGE_UNITS
@@ -474,7 +473,7 @@ LOOKS = [
 ]
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", UNLIKE_FORMATS)
 def test_every_format_holds_them(name: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run(["dataset", "-n", "40", "--shard-size", "15", *LOOKS, *form(name), "-o", str(out)]) == 0
@@ -502,7 +501,7 @@ def test_every_format_holds_them(name: str, tmp_path: Path) -> None:
         ]
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", UNLIKE_FORMATS)
 def test_images_of_their_own_width_go_where_there_is_room_for_them(
     name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

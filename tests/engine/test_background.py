@@ -14,7 +14,7 @@ import pytest
 import reference
 from asked import recipe_for, spec_for
 from faulty import tree
-from forms import form
+from forms import UNLIKE_FORMATS, form
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -24,7 +24,6 @@ from mnist_seq_cli.dataset import build as dataset
 from mnist_seq_cli.engine import glyphs
 from mnist_seq_cli.engine.compose import annotate, compose
 from mnist_seq_cli.errors import FormatError, OutputError, RequestError
-from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist.background_image import BackgroundImage, read
 from mnist_seq_cli.mnist.bank import Source, find, load
 from mnist_seq_cli.recipe.recipe import Recipe
@@ -347,7 +346,7 @@ def test_damage_is_read_as_a_picture_or_refused_as_none(kind: str) -> None:
 SHARDS = ["-n", "20", "--len", "2", "--shard-size", "7", "--paper", "scan.png"]
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", UNLIKE_FORMATS)
 def test_every_format_holds_it(name: str, mnistseq: Run, place: Path) -> None:
     draw("scan.png", 40, 50)
     command = ["dataset", *SHARDS, "--seed", "3", *form(name)]

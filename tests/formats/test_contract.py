@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
+from forms import FORMATS, parameters
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
@@ -41,7 +42,7 @@ STORES: dict[str, Callable[[Path], Store]] = {
 }
 FORMS = [*formats.FORMAT_NAMES, *(f"{name} masks" for name in formats.FORMAT_NAMES if formats.get(name).MASKS)]
 
-each_form = pytest.mark.parametrize("form", FORMS)
+each_form = pytest.mark.parametrize("form", parameters(FORMS))
 
 
 @pytest.fixture(params=STORES)
@@ -245,6 +246,9 @@ FOREIGN = {
     "webdataset": ("data-000099.tar", "x.tar.gz", "more/00000.tar"),
     "npz": ("x.npz", "more/dataset.npz"),
     "idx": ("t10k-images-idx3-ubyte", "images-idx3-ubyte", "more/labels-idx1-ubyte.gz"),
+    "lmdb": ("x.mdb", "more/data.mdb"),
+    "parquet": ("x.parquet", "data/train.parquet", "more/0.parquet"),
+    "tfrecord": ("data-000099.tfrecord", "x.tfrecords", "more/00000.tfrecord"),
 }
 LITTER = (
     ".DS_Store",
@@ -258,7 +262,7 @@ LITTER = (
 )
 
 
-@pytest.mark.parametrize("form", formats.FORMAT_NAMES)
+@pytest.mark.parametrize("form", parameters(formats.FORMAT_NAMES))
 def test_what_readers_would_take_for_samples_is_named_and_left_alone(form: str, store: Store) -> None:
     spec = spec_of(form)
     build(store, spec, SOURCE, run=serial.run)
@@ -362,7 +366,7 @@ def test_failures_are_told_and_the_others_are_kept(form: str, store: Store) -> N
 
 def test_the_arrays_of_a_format_keep_their_types(store: Store) -> None:
     made = compose.compose(RECIPE, bank.load(SOURCE), 0, SAMPLES)
-    for name in formats.FORMAT_NAMES:
+    for name in FORMATS:
         each = MemoryStore()
         build(each, spec_of(name), SOURCE, run=serial.run)
         found = read(each, spec_of(name))

@@ -23,9 +23,10 @@ import pytest
 from asked import recipe_for
 from depth import others_slow, slow
 from faulty import difference, fast_directory, tree
-from forms import form
+from forms import FORMATS, form, parameters
 from numpy.typing import NDArray
 from PIL import Image
+from slow_tfrecord import slow_example, slow_records
 
 from mnist_seq_cli import SequenceDataset, formats, open_dataset
 from mnist_seq_cli.cli import main
@@ -53,7 +54,7 @@ SAMPLES, SHARD_SIZE = 250, 60
 SOURCE = Source("train")
 RECIPE = recipe_for(seed=11, length=3, max_gap=5)
 
-each_format = pytest.mark.parametrize("name", FORMAT_NAMES)
+each_format = pytest.mark.parametrize("name", FORMATS)
 
 
 def spec_of(name: str, samples: int = SAMPLES, shard_size: int = SHARD_SIZE, recipe: Recipe = RECIPE) -> Spec:
@@ -236,12 +237,45 @@ def read_idx_files(directory: Path) -> tuple[Any, list[str], list[Any]]:
     return images, ["".join(map(str, row)) for row in labels.tolist()], list(traces)
 
 
+def read_tfrecords(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
+    contents = [path.read_bytes() for path in sorted(directory.glob("*.tfrecord"))]
+    rows = [slow_example(record) for content in contents for record in slow_records(content)]
+    assert all(list(row) == ["image", "text", "glyphs", "x", "boxes", "gaps"] for row in rows)
+    images = [np.array(Image.open(io.BytesIO(row["image"]))) for row in rows]
+    return images, [row["text"].decode() for row in rows], [(row["glyphs"], row["x"]) for row in rows]
+
+
+def read_parquet(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
+    from pyarrow import parquet
+
+    tables = [parquet.read_table(path) for path in sorted(directory.glob("data/*.parquet"))]
+    rows = [row for table in tables for row in table.to_pylist()]
+    images = [np.array(Image.open(io.BytesIO(row["image"]["bytes"]))) for row in rows]
+    assert [row["image"]["path"] for row in rows] == [f"{number:08d}.png" for number in range(len(rows))]
+    return images, [row["text"] for row in rows], [(row["glyphs"], row["x"]) for row in rows]
+
+
+def read_lmdb(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
+    """Of the values that are in leaves, and thus in the file as they are, without a look at the tree."""
+    content = (directory / "data.mdb").read_bytes()
+    keys = [b"-%09d" % number for number in range(1, SAMPLES + 1)]
+    starts = [content.index(b"image" + key) + 15 for key in keys]
+    images = [np.array(Image.open(io.BytesIO(content[start : content.index(b"IEND", start) + 8]))) for start in starts]
+    texts = [content[start : start + RECIPE.length] for start in (content.index(b"label" + key) + 15 for key in keys)]
+    rows = [json.loads(content[content.index(b"annotations" + key) + 21 :].partition(b"}")[0] + b"}") for key in keys]
+    assert content.index(b"num-samples250") > 0
+    return images, [text.decode() for text in texts], [(row["glyphs"], row["x"]) for row in rows]
+
+
 READERS: dict[str, Callable[[Path], tuple[Any, list[str], list[Any]]]] = {
     "png": read_png_folder,
     "folders": read_png_folder,
     "webdataset": read_tars,
     "npz": read_npz,
     "idx": read_idx_files,
+    "lmdb": read_lmdb,
+    "parquet": read_parquet,
+    "tfrecord": read_tfrecords,
 }
 
 
@@ -307,12 +341,22 @@ def test_what_goes_between_processes_for_a_shard_is_under_a_kilobyte(name: str, 
         assert len(pickle.dumps(Task(shard, each.record))) < 1000
 
 
+def shard_files(name: str) -> tuple[str, ...]:
+    """Return the files of all shards, where each is one."""
+    spec = spec_of(name)
+    return tuple(file for shard in spec.plan for file in formats.get(name).shard_names(spec, shard))
+
+
 def content_of(name: str, directory: Path) -> object:
     """Return what of a dataset must not depend on the size of its shards: in tar files the members, and so on."""
     if name in ("png", "folders"):
         return [path.read_bytes() for path in sorted(directory.rglob("*.png"))]
     if name == "webdataset":
         return b"".join(path.read_bytes()[:-1024] for path in sorted(directory.glob("*.tar")))
+    if name in ("lmdb", "parquet"):
+        return READERS[name](directory)[1:]
+    if name == "tfrecord":
+        return b"".join(path.read_bytes() for path in sorted(directory.glob("*.tfrecord")))
     if name == "npz":
         return (directory / "dataset.npz").read_bytes()
     return [gzip.decompress((directory / file).read_bytes()) for file in formats.get(name).file_names(spec_of(name))]
@@ -363,6 +407,24 @@ def test_any_number_of_samples_is_cut_into_shards(name: str, samples: int, place
     with pytest.raises(RequestError, match="number of samples is 0"):
         dataset.build(place / "none", spec_of(name, 0, 10), SOURCE, workers=1)
     assert not (place / "none").exists()
+
+
+@pytest.mark.parametrize("name", ["webdataset", "tfrecord"])
+def test_there_are_files_for_eight_readers(name: str, mnistseq: Callable[..., Any], place: Path) -> None:
+    format_ = formats.get(name)
+    sizes = {1_999: 10_000, 2_000: 250, 10_001: 1_251, 80_000: 10_000, 10**8: 10_000}
+    assert {samples: format_.shard_size(samples) for samples in sizes} == sizes
+    assert (formats.get("npz").shard_size(2_000), formats.get("png").shard_size(2_000)) == (10_000, 1_000)
+    asked = ("dataset", "-n", 2_000, "--len", 1, "--seed", 3, *form(name), "-o")
+    for out, typed, files in (("new", (), 8), ("old", ("--shard-size", 10_000), 1)):  # the default of earlier versions
+        assert mnistseq(*asked, place / out, *typed).code == 0
+        before = tree(place / out)
+        assert len(list((place / out).glob(f"*{format_.SUFFIX}"))) == files
+        (place / out / "manifest.json").unlink()
+        assert mnistseq(*asked, place / out).code == 0
+        (place / out / "recipe.json").unlink()
+        assert mnistseq(*asked, place / out).code == 0
+        assert difference(tree(place / out), before) == []
 
 
 # Each format by its own book
@@ -416,7 +478,7 @@ def test_a_stream_on_stdout_is_read_as_it_comes() -> None:
     assert b"--seed 11" in messages
 
 
-@pytest.mark.parametrize("name", [name for name in FORMAT_NAMES if name != "webdataset"])
+@pytest.mark.parametrize("name", [name for name in FORMATS if name != "webdataset"])
 def test_only_tar_files_are_streams(name: str) -> None:
     with pytest.raises(RequestError, match=f"the format {name} cannot go to stdout; `format=webdataset` can"):
         list(stream(spec_of(name), SOURCE))
@@ -441,6 +503,25 @@ def test_idx_files_are_read_by_our_own_reader_of_idx(made: Callable[[str], Path]
     assert (idx.read(made("idx") / "images-idx3-ubyte.gz") == batch.images).all()
     assert (idx.read(made("idx") / "labels-idx2-ubyte.gz") == batch.digits).all()
     assert (idx.read(made("idx") / "lengths-idx1-ubyte.gz") == 3).all()
+
+
+@pytest.mark.parametrize(("length", "told"), [("2-25", 0), ("2-26", 1)])
+def test_labels_that_readers_of_lmdb_leave_out_are_said(
+    length: str, told: int, mnistseq: Callable[..., Any], place: Path
+) -> None:
+    for wanted in (("-n", 3), ("--split", "train=3", "--split", "val=2")):
+        done = mnistseq("dataset", *wanted, "--len", length, "--format", "lmdb", "-o", place / wanted[0].strip("-"))
+        assert (done.code, done.err.count("labels of more than 25 digits are left out by PARSeq")) == (0, told)
+
+
+def test_parquet_without_its_library_is_refused_in_a_line(
+    mnistseq: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, place: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    done = mnistseq("dataset", "-n", "3", "--len", "2", "--format", "parquet", "-o", place / "out")
+    expected = "mnistseq: parquet needs pyarrow, which is not installed; pip install 'mnistseq[parquet]'\n"
+    assert (done.code, done.out, done.err) == (2, "", expected)
+    assert not (place / "out").exists()
 
 
 def test_idx_lengths_are_bytes(place: Path) -> None:
@@ -490,7 +571,7 @@ def peak_memory(*arguments: object) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-@pytest.mark.parametrize("name", others_slow(FORMAT_NAMES, "png", "npz"))
+@pytest.mark.parametrize("name", others_slow(FORMATS, "png", "npz"))
 def test_a_wide_canvas_needs_no_more_memory_than_a_narrow_one(name: str, place: Path) -> None:
     """100 strips of 100,000 px are 280 MB."""
     wide = ("--len", 2, "--width", 100_000, "--seed", 1, "--workers", 1, *form(name))
@@ -585,6 +666,25 @@ TARS: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("change", TARS.values(), ids=TARS.keys())
 def test_a_hostile_tar_file_is_refused(out: Path, change: Callable[[bytes], bytes]) -> None:
     path = out / "00000.tar"
+    path.write_bytes(change(path.read_bytes()))
+    assert_refused(out)
+
+
+PARQUET: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda content: b"",
+    "noise": lambda content: np.random.default_rng(1).bytes(5000),
+    "cut off": lambda content: content[:-100],
+    "a damaged image": lambda content: content.replace(b"IDAT", b"IDBT", 1),
+    "an image less": lambda content: content.replace(png.SIGNATURE, bytes(8), 1),
+    "a damaged schema": lambda content: content.replace(b"glyphs", b"glyfs\0"),
+    "a length that is none": lambda content: content[:-8] + b"\xff\xff\xff\x7fPAR1",
+}
+
+
+@pytest.mark.parametrize("name", parameters(["parquet"]))
+@pytest.mark.parametrize("change", PARQUET.values(), ids=PARQUET.keys())
+def test_a_hostile_parquet_file_is_refused(out: Path, change: Callable[[bytes], bytes]) -> None:
+    path = out / "data/train-00000-of-00005.parquet"
     path.write_bytes(change(path.read_bytes()))
     assert_refused(out)
 
@@ -758,13 +858,14 @@ def test_records_without_checksums_are_made_good(name: str, made: Callable[[str]
         (out / "manifest.json").write_text(
             json.dumps(values | {"shards": [entry | {"crcs": crcs} for entry in values["shards"]]})
         )
-        (out / (formats.get(name).file_names(spec_of(name)) or ("00001.tar",))[0]).write_bytes(b"damaged")
+        files = formats.get(name).file_names(spec_of(name)) or shard_files(name)
+        (out / files[0]).write_bytes(b"damaged")
         dataset.build(out, spec_of(name), SOURCE, workers=1)
         assert difference(tree(out), whole) == []
 
 
 def test_records_know_the_sums_of_what_was_written(made: Callable[[str], Path]) -> None:
-    for name in FORMAT_NAMES:
+    for name in FORMATS:
         complete = manifest.read_manifest(made(name))
         assert complete is not None
         assert all(isinstance(record, Record) for record in complete.records.values())

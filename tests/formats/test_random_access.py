@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from asked import recipe_for
 from depth import others_slow
+from forms import FORMATS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,11 +42,11 @@ SOURCE = Source("train")
 SAMPLES, SHARD_SIZE = 47, 10
 RECIPE = recipe_for(seed=5, length=((1, 1), (2, 1), (3, 2)), max_gap=6, jitter_y=2)
 FIT = recipe_for(seed=5, length=((1, 1), (3, 2)), max_gap=6, width="fit")
-FORMS = [*formats.FORMAT_NAMES, *(f"{name} masks" for name in formats.FORMAT_NAMES if formats.get(name).MASKS)]
+FORMS = [*FORMATS, *(f"{name} masks" for name in FORMATS if formats.get(name).MASKS)]
 ORDERS = st.lists(st.integers(0, SAMPLES - 1), min_size=1, max_size=12)
 
 each_form = pytest.mark.parametrize("form", FORMS)
-each_format = pytest.mark.parametrize("form", formats.FORMAT_NAMES)
+each_format = pytest.mark.parametrize("form", FORMATS)
 
 
 def spec_of(form: str, compression: Any = "fast") -> Spec:
@@ -237,7 +238,7 @@ def answer(data: list[StoredDataset], pipe: Connection) -> None:
 def stored(tmp_path_factory: pytest.TempPathFactory) -> list[StoredDataset]:
     """A dataset of each format, of which some samples were read."""
     path = tmp_path_factory.mktemp("stored")
-    data = [open_dataset(str(built(LocalStore(path / form), spec_of(form)))) for form in formats.FORMAT_NAMES]
+    data = [open_dataset(str(built(LocalStore(path / form), spec_of(form)))) for form in FORMATS]
     for each in data:
         each[[5, 30]]
     return data

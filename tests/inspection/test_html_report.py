@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from depth import slow
-from forms import form
+from forms import UNLIKE_FORMATS, form
 from PIL import Image
 
 from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.codecs import png
-from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist import idx
 
 Run = Callable[..., tuple[int, str, str]]
@@ -73,7 +72,7 @@ class Page(HTMLParser):
         return [np.asarray(Image.open(io.BytesIO(content))) for content in contents]
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", UNLIKE_FORMATS)
 def test_the_page_tells_what_the_report_tells(name: str, tmp_path: Path, mnistseq: Run) -> None:
     asked = ("-n", "300", "--len", "2-4", "--max", "5", "--seed", "3", "--source", "test")
     assert mnistseq("dataset", *asked, *form(name), "-o", tmp_path / "out")[0] == 0

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forms import form
+from forms import UNLIKE_FORMATS, form
 
 from mnist_seq_cli import open_dataset
-from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.inspection import overlap
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import bundled_writers
@@ -36,7 +35,7 @@ def slowly(one: str, other: str) -> tuple[set[int], set[str], set[bytes]]:
     return first[0] & second[0], first[1] & second[1], first[2] & second[2]
 
 
-@pytest.mark.parametrize("format_name", FORMAT_NAMES)
+@pytest.mark.parametrize("format_name", UNLIKE_FORMATS)
 def test_what_is_shared_is_found_in_every_format(format_name: str, mnistseq: Run) -> None:
     common = [*form(format_name), "--shard-size", "60"]
     assert mnistseq("dataset", "-n", "150", "--len", "1-3", "--seed", "1", *common, "-o", "one").code == 0

@@ -364,3 +364,89 @@ def test_mlcroissant_finds_it_valid_and_reads_records(written: Written, data: Se
     assert [row["samples/label"].decode() for row in rows] == [sample.label for sample in data]
     for row, sample in zip(rows, data, strict=True):
         np.testing.assert_array_equal(np.asarray(row["samples/image"])[..., 0], sample.image)
+
+
+# Parquet
+
+
+def test_datasets_reads_parquet_as_it_is(
+    datasets: Any, written: Written, data: SequenceDataset, tmp_path: Path
+) -> None:
+    loaded = datasets.load_dataset(str(written("parquet --masks")), cache_dir=str(tmp_path))
+    assert list(loaded) == ["train"]
+    rows = loaded["train"]
+    features = {name: str(feature) for name, feature in rows.features.items()}
+    assert features["image"] == features["mask"] == str(datasets.Image())
+    assert features["boxes"] == str(datasets.Sequence(datasets.Sequence(datasets.Value("int32"))))
+    assert rows["text"][:] == texts_of(data)
+    for row, sample in zip(rows, data_with_masks(data), strict=True):
+        np.testing.assert_array_equal(np.asarray(row["image"]), sample.image)
+        np.testing.assert_array_equal(np.asarray(row["mask"]), sample.mask)
+        assert (row["glyphs"], row["x"]) == (sample.glyphs.tolist(), sample.x.tolist())
+        assert row["boxes"] == sample.boxes.tolist()
+
+
+def test_duckdb_and_polars_read_parquet(written: Written, data: SequenceDataset) -> None:
+    import duckdb
+    import polars as pl
+
+    files = str(written("parquet") / "data/*.parquet")
+    rows = duckdb.sql(f"SELECT text FROM read_parquet('{files}') ORDER BY image.path").fetchall()
+    assert [text for (text,) in rows] == texts_of(data)
+    frame = pl.read_parquet(files)
+    assert frame["text"].to_list() == texts_of(data)
+    assert frame["x"].to_list() == [sample.x.tolist() for sample in data]
+
+
+# lmdb
+
+
+def test_lmdb_reads_the_environment_and_writes_to_it(written: Written, data: SequenceDataset, tmp_path: Path) -> None:
+    lmdb = pytest.importorskip("lmdb")
+    assert [path.name for path in written("lmdb").glob("*.mdb")] == ["data.mdb"]
+    with lmdb.open(str(written("lmdb")), readonly=True, lock=False) as env, env.begin() as found:
+        assert int(found.get(b"num-samples")) == len(data)
+        for number, sample in enumerate(data, 1):
+            assert found.get(b"label-%09d" % number) == sample.text.encode()
+            with Image.open(io.BytesIO(found.get(b"image-%09d" % number))) as image:
+                np.testing.assert_array_equal(np.asarray(image), sample.image)
+        content = dict(found.cursor())
+        assert list(content) == sorted(content)
+        assert len(content) == env.stat()["entries"] == 3 * len(data) + 1
+        assert list(found.cursor().iterprev(values=False)) == sorted(content, reverse=True)
+    shutil.copy(written("lmdb") / "data.mdb", tmp_path)
+    with lmdb.open(str(tmp_path), map_size=1 << 28) as env:
+        with env.begin(write=True) as changed:
+            for key in list(content)[::3]:
+                changed.delete(key)
+                del content[key]
+            for key in list(content)[::5]:
+                content[key] = bytes(3000)
+                changed.put(key, content[key])
+        (tmp_path / "compact").mkdir()
+        env.copy(str(tmp_path / "compact"), compact=True)
+    with lmdb.open(str(tmp_path / "compact"), readonly=True, lock=False) as env, env.begin() as found:
+        assert dict(found.cursor()) == content
+
+
+# tfrecord and protobuf, for TensorFlow
+
+
+def test_tfrecord_reads_examples(written: Written, data: SequenceDataset) -> None:
+    tfrecord = pytest.importorskip("tfrecord")
+    google_crc32c = pytest.importorskip("google_crc32c")
+    kinds = {"image": "byte", "text": "byte", **dict.fromkeys(("glyphs", "x", "boxes", "gaps"), "int")}
+    rows = []
+    for path in sorted(written("tfrecord").glob("*.tfrecord")):
+        rows += tfrecord.tfrecord_loader(str(path), None, kinds)
+        content = path.read_bytes()
+        size = int.from_bytes(content[:8], "little")
+        crc = google_crc32c.value(content[12 : 12 + size])
+        assert content[12 + size :][:4] == (((crc >> 15 | crc << 17) + 0xA282EAD8) % (1 << 32)).to_bytes(4, "little")
+    for row, sample in zip(rows, data, strict=True):
+        with Image.open(io.BytesIO(row["image"])) as image:
+            np.testing.assert_array_equal(np.asarray(image), sample.image)
+        assert row["text"] == sample.text.encode()
+        assert (row["glyphs"] == sample.glyphs).all()
+        assert (row["boxes"] == sample.boxes.ravel()).all()
+        assert (row["gaps"] == np.diff(sample.x) - 28).all()

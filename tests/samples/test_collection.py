@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from depth import others_slow
-from forms import form
+from forms import FORMATS, form
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -23,7 +23,6 @@ from mnist_seq_cli.cli import main
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError
-from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.inspection import counts, look
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import bundled_writers
@@ -41,7 +40,7 @@ DATA = SequenceDataset(length="1-3", max_gap=4, seed=6, samples=45)
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("collections")
-    for name in FORMAT_NAMES:
+    for name in FORMATS:
         assert main.run(["dataset", *ASKED, *form(name), "-o", str(place / name)]) == 0
         assert main.run(["dataset", *ASKED, *form(name), "--invert", "-o", str(place / f"inverted-{name}")]) == 0
     return place
@@ -70,7 +69,7 @@ def slow_box(image: NDArray[np.uint8], left: int) -> tuple[int, int, int, int]:
     return min(columns), min(rows), max(columns) - min(columns) + 1, max(rows) - min(rows) + 1
 
 
-@pytest.mark.parametrize("name", [*FORMAT_NAMES, *(f"inverted-{name}" for name in FORMAT_NAMES)])
+@pytest.mark.parametrize("name", [*FORMATS, *(f"inverted-{name}" for name in FORMATS)])
 def test_a_dataset(name: str, made: Path) -> None:
     same(open_samples(made / name), 0, 45)
 
@@ -174,7 +173,7 @@ def test_mnist_itself() -> None:
     assert texts[:60_000] == list(map(str, labels.tolist()))
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("count", [1, 7, 20, 44, 45, 1000])
 def test_a_selection_is_in_order_and_of_the_size_that_is_wanted(name: str, count: int, made: Path) -> None:
     found = open_samples(made / name)
@@ -240,7 +239,7 @@ def counted(gaps: list[list[int]]) -> dict[str, int]:
     return {str(gap): every.count(gap) for gap in sorted(set(every))}
 
 
-@pytest.mark.parametrize("kind", others_slow(FORMAT_NAMES, "png", "npz"))
+@pytest.mark.parametrize("kind", others_slow(FORMATS, "png", "npz"))
 @pytest.mark.parametrize("name", LAID_OUT)
 def test_gaps_are_those_that_were_drawn(name: str, kind: str, tmp_path: Path, mnistseq: Run) -> None:
     out = tmp_path / "out"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forms import form
+from forms import FORMATS, form
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import recipes
@@ -14,7 +14,6 @@ from strategies import recipes
 from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.engine.batch import Batch, MaskedSample, Sample
-from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.samples.recipe_samples import RecipeSamples
 
@@ -76,7 +75,7 @@ def test_of_more_samples_than_are_made_at_a_time_each_is_in_its_row() -> None:
 
 
 @pytest.mark.parametrize("masks", [False, True], ids=["plain", "masks"])
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", FORMATS)
 def test_any_indices_of_what_is_stored(name: str, masks: bool, tmp_path: Path) -> None:
     if name == "folders" and masks:
         pytest.skip("this layout has no masks")
@@ -127,7 +126,7 @@ def test_a_row_of_a_batch_counts_from_the_end_too() -> None:
         batch[4]
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", FORMATS)
 def test_what_was_looked_at_travels_light(name: str, tmp_path: Path) -> None:
     assert main.run(["dataset", "-n", "90", "--len", "2", "--seed", "4", *form(name), "-o", str(tmp_path / "out")]) == 0
     data = open_dataset(tmp_path / "out")

@@ -40,6 +40,7 @@ from mnist_seq_cli.storage.location import located, open_store
 
 if TYPE_CHECKING:
     from mnist_seq_cli.recipe.layers import Layer
+    from mnist_seq_cli.recipe.spec import Spec
     from mnist_seq_cli.storage.location import PathOrStore
 
 Running = Callable[[int], AbstractContextManager[Runner | None]]
@@ -271,6 +272,7 @@ def _build(
     spec = spec_of(output, request, form, source, overwrite=overwrite)
     terminal.say_unused(spec.recipe)
     terminal.say_of_glyphs((spec.recipe, source))
+    _say_notes(spec)
     samples = spec.samples if part is None else spec.plan.samples_of(part.shards(spec.plan))
     watch = terminal.bar(samples, "strips", lambda completed: completed.record.samples)
     with running(samples) as run:
@@ -330,12 +332,22 @@ def _build_splits(
     )
     terminal.say_unused(*(split.spec.recipe for split in planned))
     terminal.say_of_glyphs(*((split.spec.recipe, split.source) for split in planned))
+    _say_notes(planned[0].spec)
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     with running(max(sizes.values())) as run:
         started = perf_counter()
         done = splits.build(output, whole, planned, run=run, workers=workers, overwrite=overwrite, watch=watch)
     specs = [split.spec for split in planned]
     terminal.say(terminal.summary_text(output, specs, done, perf_counter() - started, whole))
+
+
+def _say_notes(spec: Spec) -> None:
+    """Print what readers of the format will not take as it is."""
+    from mnist_seq_cli import formats
+    from mnist_seq_cli.cli import terminal
+
+    for note in formats.get(spec.format).notes(spec):
+        terminal.say(note)
 
 
 def _worker_count(text: str) -> int | None:
