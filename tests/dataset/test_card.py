@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from asked import recipe_for
+from forms import parameters
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.codecs import png
@@ -38,7 +39,7 @@ def built(spec: Spec, files: dict[str, bytes] | None = None) -> dict[str, bytes]
     return store.files
 
 
-@pytest.mark.parametrize("form", formats.FORMAT_NAMES)
+@pytest.mark.parametrize("form", parameters(formats.FORMAT_NAMES))
 def test_the_pictures_of_a_card_are_the_first_strips(form: str) -> None:
     spec = spec_of(form)
     files = built(spec)

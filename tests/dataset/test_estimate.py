@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ended import Outcome
 from faulty import tree
-from forms import form
+from forms import form, parameters
 
 from mnist_seq_cli.dataset.estimate import estimate
 from mnist_seq_cli.dataset.manifest import require_spec
@@ -19,7 +19,7 @@ Run = Callable[..., Outcome]
 ASKED = ("dataset", "-n", "430", "--len", "3", "--seed", "5", "--shard-size", "100")
 
 
-@pytest.mark.parametrize("name", [*FORMAT_NAMES, "png --masks"])
+@pytest.mark.parametrize("name", parameters([*FORMAT_NAMES, "png --masks"]))
 def test_it_is_near_what_a_dataset_takes(name: str, tmp_path: Path, mnistseq: Run) -> None:
     out = tmp_path / "out"
     code, stdout, err = mnistseq(*ASKED, *form(name), "-o", out, "--dry-run", "--workers", "2")
@@ -33,7 +33,8 @@ def test_it_is_near_what_a_dataset_takes(name: str, tmp_path: Path, mnistseq: Ru
     found = estimate(out, spec, Source("train"))
     files = [content for content in before.values() if isinstance(content, bytes)]
     assert (found.samples, found.shards, found.files) == (430, 5, len(files))
-    assert found.bytes == pytest.approx(sum(map(len, files)), rel=0.03)
+    in_pages = 0.1 if name == "lmdb" else 0.03  # of 4 kB, and this is one of 600
+    assert found.bytes == pytest.approx(sum(map(len, files)), rel=in_pages)
     assert found.stored >= found.bytes
     part = estimate(out, spec, Source("train"), part=Slice(1, 5))
     assert (part.samples, part.shards) == (100, 1)

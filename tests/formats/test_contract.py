@@ -131,7 +131,7 @@ def test_what_was_interrupted_is_finished(form: str, done: int, store: Store) ->
     assert contents(store) == whole(spec)
 
 
-@pytest.mark.parametrize("form", [form for form in FORMS if not form.startswith("npz")])
+@pytest.mark.parametrize("form", parameters(form for form in FORMS if not form.startswith("npz")))
 def test_slices_come_to_the_same(form: str, store: Store) -> None:
     """Each is interrupted once, and begun again; what they have made is complete without being read or made again."""
     spec, slices = spec_of(form), [Slice(number, 3) for number in range(3)]

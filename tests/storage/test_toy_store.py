@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import pytest
 from asked import recipe_for
+from forms import FORMATS
 from store_suite import StoreSuite
 
 from mnist_seq_cli import formats
@@ -17,7 +18,6 @@ from mnist_seq_cli.dataset.regenerate import regenerate
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.execution import serial
-from mnist_seq_cli.formats import FORMAT_NAMES
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.memory import MemoryStore
@@ -114,7 +114,7 @@ class TestObjectStore(StoreSuite):
         assert not isinstance(store, RandomAccessStore)
 
 
-@pytest.mark.parametrize("name", FORMAT_NAMES)
+@pytest.mark.parametrize("name", FORMATS)
 def test_datasets_are_built_in_it(name: str) -> None:
     """All but those that are written in place: those are refused, and nothing is put."""
     recipe, source = recipe_for(seed=2, length=2), Source("train")

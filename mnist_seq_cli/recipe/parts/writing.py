@@ -30,7 +30,7 @@ class Writing:
     sequences: Sequences = option(
         Sequences(),
         SequenceList("FILE|-"),
-        "Sequences to write, in order, and then again: lines, CSV or JSON.",
+        "Sequences to write, one a line, or CSV or JSON.",
         flag="--labels",
         basic=True,
     )
