@@ -4,6 +4,7 @@ import hmac
 import json
 import logging
 import random
+import re
 import shutil
 import signal
 import socket
@@ -204,14 +205,15 @@ def test_a_fault_of_any_request_is_got_over(kind: str, faults: Faults, bucket: A
 def test_a_server_that_fails_for_good_leaves_nothing_that_looks_finished(
     kind: str, faults: Faults, bucket: Any
 ) -> None:
-    expected = {"503": "the server fails", "reset": "no connection", "403": "no permission"}[kind]
+    # A server that fails may keep the library trying until its time is over.
+    expected = {"503": "the server fails|no connection", "reset": "no connection", "403": "no permission"}[kind]
     for number in count(1, 4):
         empty(bucket)
         faults.begin(number, kind, lasting=True)
         if (problem := problem_of(lambda: build("s3://bkt/out", SPEC, SOURCE, run=serial.run))) == "":
             assert faults.count < number
             break
-        assert expected in problem
+        assert re.search(expected, problem)
         assert "\n" not in problem
         assert "manifest.json" not in objects(bucket) or objects(bucket).keys() >= whole().keys()
         faults.begin()
@@ -261,7 +263,8 @@ def test_splits_go_there_too(bucket: Any, mnistseq: Callable[..., Any]) -> None:
     splits = ["--split", "train=20", "--split", "test=10", "--len", "2", "--format", "webdataset"]
     for _ in range(2):
         assert mnistseq("dataset", *splits, "-o", "s3://bkt/parts").code == 0
-    assert {name.partition("/")[0] for name in objects(bucket, "parts/")} == {"splits.json", "train", "test"}
+    tops = {name.partition("/")[0] for name in objects(bucket, "parts/")}
+    assert tops == {"README.md", "splits.json", "train", "test"}
     assert mnistseq("inspect", "s3://bkt/parts", "--verify").code == 0
     assert len(mnistseq("decode", "s3://bkt/parts").out.splitlines()) == 30
     assert mnistseq("dataset", *splits, "--seed", 9, "-o", "s3://bkt/parts").code == 2

@@ -1,6 +1,6 @@
 """The whole way from nothing to a scored reader of digit strings: copy it, and change what you need.
 
-    python tests/interop/train_ctc.py --seconds 300 -o trained
+    python tests/interop/train_ctc.py -o trained
 
 makes strips of four digits while it trains a small convolutional net with CTC on them, reads strips of MNIST's test
 file with it, and writes trained/predictions.csv, trained/learning-curve.svg and trained/net.pt. Then it scores the
@@ -22,7 +22,7 @@ from mnist_seq_cli.torch import CLASSES, check_steps, collate, greedy_decode, pr
 
 RECIPE = {"length": 4, "max_gap": 8, "slant": (-20, 20)}
 TEST = ["--len", "4", "--max", "8", "--slant", "-20-20", "--source", "test", "--seed", "2"]  # as command-line options
-BATCH, EVERY = 64, 100  # samples; steps between two looks at how well it reads
+BATCH, EVERY = 100, 100  # samples; steps between two looks at how well it reads
 
 
 class Net(nn.Sequential):
@@ -77,7 +77,7 @@ def mnistseq(*words: object) -> None:
 def main() -> None:
     """Train, read, write and score."""
     parser = argparse.ArgumentParser(description="Train a small CTC net on strips of four digits.")
-    parser.add_argument("--steps", type=int, default=1_000_000, help="batches of 64 at most")
+    parser.add_argument("--steps", type=int, default=1_000_000, help="batches at most")
     parser.add_argument("--seconds", type=float, default=300, help="time for training at most")
     parser.add_argument("-o", "--out", type=Path, default=Path("trained"))
     asked = parser.parse_args()
