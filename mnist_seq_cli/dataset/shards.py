@@ -105,23 +105,41 @@ def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Reco
     return found == (record.files, record.bytes, record.sha256, record.crcs)
 
 
+def waiting(format_: Format, spec: Spec, shard: Shard) -> list[str]:
+    """Return the files in which what a shard has for files of the whole waits to be joined."""
+    if isinstance(format_, InPlaceFormat):
+        return []
+    extras = (section.name for extra in format_.extras(spec) for section in extra.sections)
+    names = (*format_.joined(spec), *extras, *(side.name for side in format_.beside(spec)))
+    return [format_.part_name(spec, name, shard) for name in names]
+
+
+def stands(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
+    """Tell whether a shard has as many files of its own as its record says, or as many bytes in them. Raises OSError.
+
+    To list a folder costs far less than to ask for the size of each file.
+    """
+    names = format_.shard_names(spec, shard)
+    if format_.SMALL_FILES:
+        others = {name for side in format_.beside(spec) for name in side.names(shard)}
+        return sum(entry.name not in others for folder in names for entry in store.list(folder)) == record.files
+    return sum(store.size(name) or 0 for name in names) == record.bytes
+
+
 def vouched(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
     """Tell whether a shard looks as its record has it, by sizes and sums that the store keeps, and its rows wait.
 
-    The files of a folder are counted. Where they have no folder of their own nothing is vouched for. Raises OSError.
+    Where images have no folder of their own nothing is vouched for. Raises OSError.
     """
-    names = format_.shard_names(spec, shard)
-    extras = (section.name for extra in format_.extras(spec) for section in extra.sections)
-    waiting = (*format_.joined(spec), *extras, *(side.name for side in format_.beside(spec)))
-    parts = [format_.part_name(spec, name, shard) for name in waiting]
+    names, parts = format_.shard_names(spec, shard), waiting(format_, spec, shard)
     if not all(store.size(part) for part in parts):
         return False
-    if format_.SMALL_FILES:
-        return bool(names) and sum(1 for folder in names for _ in store.list(folder)) == record.files
-    sizes = [store.size(name) for name in names or parts[: len(format_.joined(spec))]]
-    if None in sizes or sum(size or 0 for size in sizes) != record.bytes:
+    if not names:
+        joined = parts[: len(format_.joined(spec))]
+        return not format_.SMALL_FILES and sum(store.size(part) or 0 for part in joined) == record.bytes
+    if not stands(store, format_, spec, shard, record):
         return False
-    stored = store.stored_sum(names[0]) if len(names) == 1 else None
+    stored = store.stored_sum(names[0]) if len(names) == 1 and not format_.SMALL_FILES else None
     return stored is None or stored.sha256 == record.sha256
 
 

@@ -9,10 +9,9 @@ from functools import partial
 from typing import Self
 
 from mnist_seq_cli import formats
-from mnist_seq_cli.dataset.shards import Completed, Job, Task
+from mnist_seq_cli.dataset.shards import Completed, Job, Task, stands, waiting
 from mnist_seq_cli.errors import OutputError
 from mnist_seq_cli.execution.runner import Failure, RemoteRunner, Runner, guarded
-from mnist_seq_cli.formats.format import InPlaceFormat
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.storage.local_store import LocalStore
@@ -96,14 +95,7 @@ def _check_arrived(job: Job, completed: Completed, task: Task) -> None:
 
     What is written in place needs no look: a worker that does not see the file cannot write to it.
     """
-    store, spec, format_, record = job.store, job.spec, formats.get(job.spec.format), completed.record
-    names = format_.shard_names(spec, task.shard)
-    seen = not names
-    if format_.SMALL_FILES and names:  # a folder came as a whole, and to list it costs far less than a size for each
-        seen = sum(1 for folder in names for _ in store.list(folder)) == record.files
-    elif names:
-        seen = sum(store.size(name) or 0 for name in names) == record.bytes
-    in_place = format_.FILE_NAME if isinstance(format_, InPlaceFormat) else None
-    parts = (format_.part_name(spec, name, task.shard) for name in format_.file_names(spec) if name != in_place)
-    if not seen or any(store.size(part) is None for part in parts):
+    store, spec, format_ = job.store, job.spec, formats.get(job.spec.format)
+    seen = not format_.shard_names(spec, task.shard) or stands(store, format_, spec, task.shard, completed.record)
+    if not seen or any(store.size(part) is None for part in waiting(format_, spec, task.shard)):
         raise OutputError(f"a worker has stored it where this machine does not see it, in {store}")

@@ -19,6 +19,7 @@ from mnist_seq_cli.errors import OutputError
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Stop, guarded
 from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.plan import Slice
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.memory import MemoryStore
 
@@ -111,3 +112,13 @@ def test_shards_that_do_not_arrive_fail_each(name: str) -> None:
     assert "manifest.json" not in store.files
     build(store, afar_spec(name), Source("train"), run=Afar(store, probed=True))
     assert list(verify(store)) == []
+
+
+def test_files_beside_images_are_not_counted_for_images() -> None:
+    """Tesseract's are in the folders of the images: shards were not seen then, and slices were read again."""
+    spec, store, afar = replace(afar_spec("png"), annotations=("tesseract",)), MemoryStore(), MemoryStore()
+    for number in range(2):
+        build(store, spec, Source("train"), run=serial.run, part=Slice(number, 2))
+    assert build(store, spec, Source("train"), run=serial.run).vouched == spec.samples
+    build(afar, spec, Source("train"), run=Afar(afar, probed=True))
+    assert afar.files == store.files
