@@ -4,7 +4,8 @@
     reader          what reads any samples
     rows            annotations as rows of JSON and CSV, for those that have such files
     trainers        annotations beside PNG files, as trainers read them
-    png_folder, folders, webdataset, npz_file, idx_files, lmdb_file, parquet_files, tfrecord_file
+    arrays          npz, npy and idx files
+    png_folder, folders, webdataset, lmdb_file, parquet_files, tfrecord_file
 
 Imports what is below it, of `storage` the names alone: a format knows no disk. One more format is one module with a
 subclass of `Format`, and a row in the table here; or, in a package of somebody else, an entry point in the group
@@ -26,8 +27,9 @@ _CLASSES = {
     "png": "png_folder:PngFolder",
     "folders": "folders:LabelFolders",
     "webdataset": "webdataset:WebDataset",
-    "npz": "npz_file:NpzFile",
-    "idx": "idx_files:IdxFiles",
+    "npz": "arrays.npz_file:NpzFile",
+    "idx": "arrays.idx_files:IdxFiles",
+    "npy": "arrays.npy_files:NpyFiles",
     "lmdb": "lmdb_file:LmdbFile",
     "parquet": "parquet_files:ParquetFiles",
     "tfrecord": "tfrecord_file:TfRecord",

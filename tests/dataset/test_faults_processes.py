@@ -31,6 +31,7 @@ from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
 from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.errors import OutputError, Terminated
 from mnist_seq_cli.execution import processes, serial
+from mnist_seq_cli.formats.arrays import npz_file
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import Spec
 
@@ -683,7 +684,7 @@ def test_every_byte_around_the_arrays_of_an_archive_counts(
     out, end = place / "out", whole("npz", *SMALL)
     assert main.run(["dataset", *map(str, SMALL), "--format", "npz", "-o", str(out)]) == 0
     path = out / "dataset.npz"
-    members = formats.npz_file.layout(replace(spec_of("npz"), samples=20))  # type: ignore[attr-defined]
+    members = npz_file.layout(replace(spec_of("npz"), samples=20))
     surroundings = [at for member in members for at in range(member.offset, member.start)]
     surroundings += range(members[-1].end, path.stat().st_size)
     for number, at in enumerate(surroundings[::7]):

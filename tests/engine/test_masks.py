@@ -28,7 +28,7 @@ from mnist_seq_cli.dataset.shards import stream
 from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError, Interrupted, RequestError
-from mnist_seq_cli.formats import npz_file
+from mnist_seq_cli.formats.arrays import npz_file
 from mnist_seq_cli.mnist.bank import Source, load
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
@@ -235,6 +235,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "webdataset": read_tars,
     "npz": read_npz,
     "idx": read_idx_files,
+    "npy": lambda directory: np.load(directory / "masks.npy", mmap_mode="r"),
     "lmdb": lambda directory: [sample.mask for sample in open_dataset(directory)],
     "parquet": lambda directory: [sample.mask for sample in open_dataset(directory)],
     "tfrecord": lambda directory: [sample.mask for sample in open_dataset(directory)],

@@ -245,6 +245,7 @@ FOREIGN = {
     "folders": ("x.png", "zz/x", "zz/a.png", "LABEL/x.png", "LABEL/sub/a.png", "LABEL/0_9.jpg", "4444/1.png"),
     "webdataset": ("data-000099.tar", "x.tar.gz", "more/00000.tar"),
     "npz": ("x.npz", "more/dataset.npz"),
+    "npy": ("mine.npy", "more/images.npy"),
     "idx": ("t10k-images-idx3-ubyte", "images-idx3-ubyte", "more/labels-idx1-ubyte.gz"),
     "lmdb": ("x.mdb", "more/data.mdb"),
     "parquet": ("x.parquet", "data/train.parquet", "more/0.parquet"),

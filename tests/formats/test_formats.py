@@ -267,12 +267,23 @@ def read_lmdb(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
     return images, [text.decode() for text in texts], [(row["glyphs"], row["x"]) for row in rows]
 
 
+def read_npy_files(directory: Path) -> tuple[Any, list[str], list[Any]]:
+    """Mapped: what is asked for is read, and nothing else."""
+    arrays = {path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in directory.glob("*.npy")}
+    assert all(type(array) is np.memmap for array in arrays.values())
+    assert (arrays["images"].dtype, arrays["labels"].dtype, arrays["x"].dtype) == (np.uint8, np.uint8, np.int32)
+    assert (arrays["lengths"] == RECIPE.length).all()
+    texts = ["".join(map(str, row)) for row in arrays["labels"].tolist()]
+    return arrays["images"], texts, list(zip(arrays["glyphs"].tolist(), arrays["x"].tolist(), strict=True))
+
+
 READERS: dict[str, Callable[[Path], tuple[Any, list[str], list[Any]]]] = {
     "png": read_png_folder,
     "folders": read_png_folder,
     "webdataset": read_tars,
     "npz": read_npz,
     "idx": read_idx_files,
+    "npy": read_npy_files,
     "lmdb": read_lmdb,
     "parquet": read_parquet,
     "tfrecord": read_tfrecords,

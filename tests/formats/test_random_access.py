@@ -28,7 +28,7 @@ from mnist_seq_cli.engine.batch import Batch, joined
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.execution import serial
-from mnist_seq_cli.formats import idx_files, npz_file
+from mnist_seq_cli.formats.arrays import columns, idx_files
 from mnist_seq_cli.formats.reader import Reader, ShardReader
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
@@ -189,7 +189,7 @@ def test_wherever_the_pieces_of_a_tar_file_end_its_members_are_the_same(
 
 def test_large_arrays_are_read_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = spec_of("npz masks")
-    monkeypatch.setattr(npz_file, "_HELD", 100)
+    monkeypatch.setattr(columns, "_HELD", 100)
     assert_reads(formats.get("npz").reader(spec, built(LocalStore(tmp_path), spec).open), spec, [40, 3, 3, 46])
 
 
