@@ -248,6 +248,7 @@ def check_formats(results: Results) -> None:
         "idx": "idx",
         "folders": "classes",
         "tfrecord": "records",
+        "npy": "mapped",
         "lmdb": "words",
     }
     for name, files in rows.items():
@@ -263,6 +264,10 @@ def check_formats(results: Results) -> None:
         if name == "folders":
             assert existing >= {"00/0_00.png", "00/1_00.png"}
             assert tops == {f"{number:02}" for number in range(100)} | {"labels.csv", "metadata.jsonl"}
+            continue
+        if name == "npy":
+            assert existing == set(named) < tops
+            assert {top.removesuffix(".npy") for top in tops} >= {*re.findall(r"`(\w+)`", rows["npz"])}
             continue
         assert {word.split("/")[0] for word in existing} == tops
         if name in {"png", "npz", "idx"}:

@@ -36,8 +36,12 @@ def resolved(request: Request, source: Source) -> Recipe:
     return recipe
 
 
-def spec_of(directory: Location, request: Request, form: Form, source: Source, *, overwrite: bool = False) -> Spec:
+def spec_of(
+    directory: Location, request: Request, form: Form, source: Source, *, part: str = "", overwrite: bool = False
+) -> Spec:
     """Return the spec for a request; what it leaves open comes from the dataset that is there, or from the format.
+
+    `part` is the name of the split that it is.
 
     Without `samples`, everything that the recipe lists is written once. An interrupted run is continued with its own
     seed and shard size. Raises RequestError for what cannot be.
@@ -59,12 +63,7 @@ def spec_of(directory: Location, request: Request, form: Form, source: Source, *
     if recipe.fit and not format_.ANY_WIDTH:
         raise RequestError(f"`format={form.format}` takes images of one width only", hint="take png or webdataset")
     if form.masks:
-        if not format_.MASKS:
-            raise RequestError(
-                f"`layout={form.format}` has no place for masks: its readers take every folder for a label",
-                hint="leave `masks` out, or take `layout=shards`",
-            )
-        check_masks(recipe)
+        _check_masks(recipe, format_)
     if form.samples is None and recipe.round is None:
         raise RequestError("it is not said how many samples to make", hint="give `samples`")
     samples = recipe.round or 0 if form.samples is None else form.samples
@@ -81,7 +80,19 @@ def spec_of(directory: Location, request: Request, form: Form, source: Source, *
         request=with_source(request, recipe).to_json(),
     )
     len(spec.plan)  # which checks the numbers
-    return spec
+    if before is not None and before.format == form.format and form.names is None:
+        return replace(spec, names=before.names)
+    there, is_test = complete.files if complete else (), recipe.source == "test" or part == "test"
+    return replace(spec, names=format_.names(spec, form.names, there, is_test=is_test))
+
+
+def _check_masks(recipe: Recipe, format_: Format) -> None:
+    if not format_.MASKS:
+        raise RequestError(
+            f"`layout={format_.NAME}` has no place for masks: its readers take every folder for a label",
+            hint="leave `masks` out, or take `layout=shards`",
+        )
+    check_masks(recipe)
 
 
 def _shard_size_in(complete: Manifest, format_: Format) -> int:

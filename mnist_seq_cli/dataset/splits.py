@@ -233,7 +233,7 @@ def plan(
             label_pool=label_pool,
         )
         source = source_of(one)
-        spec = spec_of(directory / name, one, replace(form, samples=size), source, overwrite=overwrite)
+        spec = spec_of(directory / name, one, replace(form, samples=size), source, part=name, overwrite=overwrite)
         planned.append(Split(directory / name, spec, source))
     if not overwrite and _read_sound(directory) is None:
         _check_lost(directory, planned)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from hashlib import sha256
 from itertools import accumulate, chain
 from pathlib import PurePosixPath
@@ -144,6 +144,15 @@ class Format(ABC):
             raise RequestError(f"two of the `annotations` are called {name}", hint="ask for one of them")
         if spec.masks and not self.MASKS:
             raise RequestError(f"the format {self.NAME} has no place for masks", hint="leave `masks` out")
+
+    def names(self, spec: Spec, asked: str | None, there: Collection[str], *, is_test: bool) -> str:
+        """Return how files are called, one of FILE_NAMES; `there` are those of the dataset that is complete.
+
+        Raises RequestError where what is `asked` for cannot be.
+        """
+        if asked:
+            raise RequestError(f"`names={asked}` is for IDX files", hint="take `format=idx`, or leave `names` out")
+        return ""
 
     def shard_size(self, samples: int) -> int:
         """Return how many samples a shard has by default: of 2,000 samples and more, there are files for 8 readers."""

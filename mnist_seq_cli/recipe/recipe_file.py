@@ -77,6 +77,10 @@ def _words(values: object) -> dict[str, Any]:
         raise FormatError("it is empty")
     form = {name: everything.pop(name) for name in FORM_OPTIONS if name in everything}
     form = typed_fields(form, {name: FORM_OPTIONS[name].kind.json_type for name in form}, "it")
+    if not str(form.get("names", "mnist")).startswith("mnist"):  # which are as by default
+        del form["names"]
+    elif "names" in form:
+        form["names"] = "mnist"
     if form.get("compression", COMPRESSIONS[0]) not in COMPRESSIONS:
         raise FormatError(f"compression is {form['compression']!r}", hint=f"it is one of {', '.join(COMPRESSIONS)}")
     return _asked(everything, asked) | form

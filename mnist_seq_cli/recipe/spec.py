@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from mnist_seq_cli.codecs.compression import COMPRESSIONS, Compression
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
@@ -20,6 +20,9 @@ ANNOTATION_NAMES = (
     *("coco", "yolo", "paddleocr", "easyocr", "doctr", "doctr-detection", "mmocr", "tesseract", "trdg", "svhn"),
 )
 """The trainers whose annotations PNG files can have beside them."""
+
+FILE_NAMES = ("", "idx1", "mnist-train", "mnist-t10k")
+"""How IDX files are called: with labels-idx2; with labels-idx1, of single digits; as MNIST's own are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +51,18 @@ class Form:
         Choices(ANNOTATION_NAMES, "NAME"),
         f"Files for a trainer beside PNG files, any number: {', '.join(ANNOTATION_NAMES)}.",
     )
+    names: Literal["mnist"] | None = option(
+        None, Choice(("mnist",)), "Call IDX files of single digits as MNIST's own are, and do not compress them."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What was asked of a dataset, resolved: the samples (recipe and number) and the form that they have on disk.
 
-    With `masks` there is one of each strip beside it, and `annotations` are names of ANNOTATION_NAMES in that order;
-    neither changes a pixel or a label. `request` is what was asked
-    for in JSON values, where that is known; the samples do not depend on it.
+    With `masks` there is one of each strip beside it; `annotations` are names of ANNOTATION_NAMES in that order, and
+    `names` is one of FILE_NAMES. None of these changes a pixel or a label. `request` is what was asked for in JSON
+    values, where that is known; the samples do not depend on it.
     """
 
     recipe: Recipe
@@ -66,6 +72,7 @@ class Spec:
     shard_size: int
     masks: bool = False
     annotations: tuple[str, ...] = ()
+    names: str = ""
     request: dict[str, Any] | None = field(default=None, compare=False)
 
     @property
@@ -74,7 +81,7 @@ class Spec:
         return plan_of(self.samples, self.shard_size)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of recipe.json; it says nothing of masks and annotations where there are none."""
+        """Return the content of recipe.json; it leaves out masks, annotations and names that are not there."""
         return {
             "recipe": self.recipe.to_json(),
             "samples": self.samples,
@@ -83,6 +90,7 @@ class Spec:
             "shard_size": self.shard_size,
             **({"masks": True} if self.masks else {}),
             **({"annotations": list(self.annotations)} if self.annotations else {}),
+            **({"names": self.names} if self.names else {}),
             **({} if self.request is None else {"request": self.request}),
         }
 
@@ -90,7 +98,7 @@ class Spec:
     def from_json(cls, values: object) -> Self:
         """Return what recipe.json says. Raises FormatError for anything that `to_json` would not have written."""
         known: dict[str, type] = {"recipe": dict, "samples": int, "format": str, "compression": str, "shard_size": int}
-        optional = {"masks": bool, "annotations": list, "request": dict}
+        optional = {"masks": bool, "annotations": list, "names": str, "request": dict}
         if isinstance(values, dict):
             known |= {name: kind for name, kind in optional.items() if name in values}
         checked = typed_fields(values, known, RECIPE_NAME)
@@ -98,6 +106,8 @@ class Spec:
         try:
             if checked["compression"] not in COMPRESSIONS:
                 raise RequestError(f"compression is {checked['compression']!r}")
+            if checked.get("names", "") not in FILE_NAMES:
+                raise RequestError(f"names is {checked['names']!r}")
             listed = checked.pop("annotations", [])
             checked["annotations"] = FORM_OPTIONS["annotations"].kind.normalize("annotations", listed)
             spec = cls(**checked)
@@ -109,7 +119,9 @@ class Spec:
     def differences(self, other: Spec) -> list[str]:
         """Return, field by field, where `other` asks for something else: `max_gap 7 instead of 0` and the like."""
         young = {name: each.json_of(each.default) for name, each in options_of(Recipe).items() if each.since > 1}
-        mine, theirs = ({"masks": False, "annotations": [], **young, **spec.to_json()} for spec in (self, other))
+        mine, theirs = (
+            {"masks": False, "annotations": [], "names": "", **young, **spec.to_json()} for spec in (self, other)
+        )
         mine |= mine.pop("recipe")
         theirs |= theirs.pop("recipe")
         return [

@@ -370,6 +370,8 @@ def content_of(name: str, directory: Path) -> object:
         return b"".join(path.read_bytes() for path in sorted(directory.glob("*.tfrecord")))
     if name == "npz":
         return (directory / "dataset.npz").read_bytes()
+    if name == "npy":
+        return [path.read_bytes() for path in sorted(directory.glob("*.npy"))]
     return [gzip.decompress((directory / file).read_bytes()) for file in formats.get(name).file_names(spec_of(name))]
 
 

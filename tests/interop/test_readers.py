@@ -326,6 +326,26 @@ def test_idx2numpy_reads_a_dataset(written: Written, data: SequenceDataset) -> N
     np.testing.assert_array_equal(lengths, batch.lengths)
 
 
+def test_idx2numpy_reads_files_that_are_called_as_mnist_s_own_are(tmp_path: Path) -> None:
+    import idx2numpy
+
+    data = SequenceDataset(length=1, seed=5, samples=50)
+    asked = ["dataset", "-n", "50", "--len", "1", "--seed", "5", "--format", "idx"]
+    assert main.run([*asked, "--names", "mnist", "-o", str(tmp_path / "raw")]) == 0
+    images = idx2numpy.convert_from_file(str(tmp_path / "raw/train-images-idx3-ubyte"))
+    labels = idx2numpy.convert_from_file(str(tmp_path / "raw/train-labels-idx1-ubyte"))
+    np.testing.assert_array_equal(images, data.batch(0, 50).images)
+    np.testing.assert_array_equal(labels, data.batch(0, 50).digits[:, 0])
+
+
+def test_numpy_maps_the_files_of_npy(written: Written, data: SequenceDataset) -> None:
+    batch = data.batch(0, len(data))
+    for name, values in {"images": batch.images, "labels": batch.digits, "boxes": batch.boxes}.items():
+        array = np.load(written("npy") / f"{name}.npy", mmap_mode="r")
+        assert isinstance(array, np.memmap)
+        np.testing.assert_array_equal(array, values)
+
+
 def test_idx2numpy_reads_masks(written: Written, data: SequenceDataset) -> None:
     import idx2numpy
 

@@ -74,6 +74,7 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 @click_option(
     FORM_OPTIONS["annotations"], "Output", "--annotations", multiple=True, type=click.Choice(ANNOTATION_NAMES)
 )
+@click_option(FORM_OPTIONS["names"], "Output", type=click.Choice(("mnist",)))
 @_output_option(
     "--split", "splits", metavar="NAME=N", multiple=True, basic=True, help="N images in a folder of that name."
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from typing import Any, BinaryIO
@@ -21,7 +21,7 @@ from mnist_seq_cli.codecs.compression import LEVELS, Compression
 from mnist_seq_cli.engine.batch import ABSENT, ARRAYS, Batch
 from mnist_seq_cli.engine.compose import annotate, spans
 from mnist_seq_cli.engine.random_words import Numbers, as_array
-from mnist_seq_cli.errors import FormatError
+from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.format import Checksums, Content, File, Format, Opener, Part
 from mnist_seq_cli.formats.reader import Reader, ShardReader
 from mnist_seq_cli.formats.rows import checked
@@ -32,9 +32,6 @@ from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import Files
 
-IMAGES_NAME, LABELS_NAME, LENGTHS_NAME = "images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz"
-MASKS_NAME = "masks-idx3-ubyte.gz"
-
 _CHUNK = 10_000
 _HELD = idx.MAX_INFLATED
 _LAST_BLOCK = b"\x03\x00"
@@ -44,7 +41,7 @@ class IdxFiles(Format):
     """Files in the format of MNIST itself."""
 
     NAME = "idx"
-    HUB_FILES = ("*-ubyte.gz",)
+    HUB_FILES = ("*-ubyte.gz", "*-ubyte")
     READ = r"idx[1-9]-ubyte(\.gz)?"
     SEPARABLE = False
     MASKS = True
@@ -58,37 +55,52 @@ class IdxFiles(Format):
                 "IDX counts images in four bytes, so there are less than 2^32", hint="take another format"
             )
 
+    def names(self, spec: Spec, asked: str | None, there: Collection[str], *, is_test: bool) -> str:
+        if spec.recipe.length > 1:
+            if asked:
+                raise RequestError(
+                    f"`names={asked}` is for images of one digit each, and these have up to {spec.recipe.length}",
+                    hint="give `length=1`, or leave `names` out",
+                )
+            return ""
+        if not asked and "labels-idx2-ubyte.gz" in there:  # an earlier version made it
+            return ""
+        return ("mnist-t10k" if is_test else "mnist-train") if asked else "idx1"
+
     def joined(self, spec: Spec) -> tuple[str, ...]:
-        return (IMAGES_NAME, LABELS_NAME, LENGTHS_NAME, *([MASKS_NAME] if spec.masks else []))
+        return tuple(_files(spec).values())
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         """Yield the shard's runs of deflate data; the images as they come, and the others, which are small, after."""
-        deflaters = {name: _deflater(name, spec.compression) for name in self.joined(spec)}
+        files = _files(spec)
+        deflaters = {kind: _deflater(kind, name, spec.compression) for kind, name in files.items()}
         crcs = dict.fromkeys(deflaters, 0)
-        runs = {name: list[bytes]() for name in deflaters if name != IMAGES_NAME}
+        runs = {kind: list[bytes]() for kind in deflaters if kind != "images"}
 
         def images() -> Iterator[bytes]:
             for batch in batches:
-                for name, values in _arrays(batch).items():
+                for kind, values in _arrays(batch).items():
+                    if kind not in files:
+                        continue
                     content = np.ascontiguousarray(values).reshape(-1).data
-                    crcs[name] = isal_zlib.crc32(content, crcs[name])
-                    piece = deflaters[name].compress(content)
-                    if name == IMAGES_NAME:
+                    crcs[kind] = isal_zlib.crc32(content, crcs[kind])
+                    piece = deflaters[kind].compress(content)
+                    if kind == "images":
                         yield piece
                     else:
-                        runs[name].append(piece)
-            yield deflaters[IMAGES_NAME].flush(isal_zlib.Z_FULL_FLUSH)
+                        runs[kind].append(piece)
+            yield deflaters["images"].flush(isal_zlib.Z_FULL_FLUSH)
 
-        yield File(self.part_name(spec, IMAGES_NAME, shard), images())
-        for name, pieces in runs.items():
-            pieces.append(deflaters[name].flush(isal_zlib.Z_FULL_FLUSH))
-            yield File(self.part_name(spec, name, shard), b"".join(pieces))
+        yield File(self.part_name(spec, files["images"], shard), images())
+        for kind, pieces in runs.items():
+            pieces.append(deflaters[kind].flush(isal_zlib.Z_FULL_FLUSH))
+            yield File(self.part_name(spec, files[kind], shard), b"".join(pieces))
         return tuple(crcs.values())
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
         digest, total, crcs = sha256(), 0, []
         for name in self.joined(spec):
-            inflater, crc = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS), 0
+            inflater, crc = _inflater(name), 0
             with files.open(self.part_name(spec, name, shard)) as file:
                 while piece := file.read(1 << 16):  # which stays small when it is inflated, a thousandfold at most
                     digest.update(piece)
@@ -103,8 +115,11 @@ class IdxFiles(Format):
     def join(self, spec: Spec, name: str, parts: Iterable[Part]) -> Iterator[bytes]:
         number, shape = self.joined(spec).index(name), _shape(spec, name)
         header, row_bytes = idx.encode_header(np.dtype(np.uint8), shape), int(np.prod(shape[1:], dtype=np.int64))
-        deflater = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
-        yield idx.GZIP_HEADER + deflater.compress(header) + deflater.flush(zlib.Z_FULL_FLUSH)
+        if name.endswith(".gz"):
+            deflater = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
+            yield idx.GZIP_HEADER + deflater.compress(header) + deflater.flush(zlib.Z_FULL_FLUSH)
+        else:
+            yield header
         crc, size = zlib.crc32(header), len(header)
         for shard, crcs, pieces in parts:
             if len(crcs) != len(self.joined(spec)):
@@ -112,20 +127,21 @@ class IdxFiles(Format):
             yield from pieces
             crc = isal_zlib.crc32_combine(crc, crcs[number], shard.samples * row_bytes)
             size += shard.samples * row_bytes
-        yield _LAST_BLOCK + idx.gzip_trailer(crc, size)
+        if name.endswith(".gz"):
+            yield _LAST_BLOCK + idx.gzip_trailer(crc, size)
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
-        with (
-            _opened(open_file, LABELS_NAME, spec) as labels,
-            _opened(open_file, LENGTHS_NAME, spec) as lengths,
-        ):
+        with ExitStack() as stack:
+            names = [name for kind, name in _files(spec).items() if kind in ("labels", "lengths")]
+            labels, *lengths = [stack.enter_context(_opened(open_file, name, spec)) for name in names]
             for first in range(0, spec.samples, _CHUNK):
                 count = min(_CHUNK, spec.samples - first)
-                digits, sizes = labels.rows(count), lengths.rows(count)
+                digits = labels.rows(count).reshape(count, -1)
+                sizes = lengths[0].rows(count) if lengths else np.ones(count, np.uint8)
                 for row, size in zip(digits.tolist(), sizes.tolist(), strict=True):
                     yield "".join(map(str, row[:size]))
-            labels.end()
-            lengths.end()
+            for file in (labels, *lengths):
+                file.end()
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
         """Yield the samples of the shard in batches. Raises FormatError, OSError.
@@ -134,17 +150,20 @@ class IdxFiles(Format):
         custom glyphs.
         """
         with ExitStack() as stack:
-            opened = [stack.enter_context(_opened(open_file, name, spec)) for name in self.joined(spec)]
-            for file in opened:
+            files = _files(spec)
+            opened = {kind: stack.enter_context(_opened(open_file, name, spec)) for kind, name in files.items()}
+            for file in opened.values():
                 file.skip(shard.first)
             for first, stop in spans(spec.recipe, shard.first, shard.stop):
-                images, digits, lengths, *masks = (file.rows(stop - first) for file in opened)
-                traces = _traces(spec, first, stop, digits)
-                sizes, widths = lengths.astype(np.int32), np.full(len(digits), spec.recipe.width, dtype=np.int32)
-                traces["masks"] = masks[0] if masks else None
-                yield checked(Batch(first, digits, sizes, widths=widths, images=images, **traces), LABELS_NAME)
+                count = stop - first
+                rows = {kind: file.rows(count) for kind, file in opened.items()}
+                digits = rows["labels"].reshape(count, -1)
+                sizes = rows.get("lengths", np.ones(count, np.uint8)).astype(np.int32)
+                widths, traces = np.full(count, spec.recipe.width, np.int32), _traces(spec, first, stop, digits)
+                traces |= {"images": rows["images"], "masks": rows.get("masks")}
+                yield checked(Batch(first, digits, sizes, widths=widths, **traces), files["labels"])
             if shard.stop == spec.samples:
-                for file in opened:
+                for file in opened.values():
                     file.end()
 
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
@@ -200,17 +219,28 @@ class _Parts(ShardReader):
         return super().read(samples)
 
 
+def _files(spec: Spec) -> dict[str, str]:
+    """Return the name of each file by what it has: images, labels, lengths and masks."""
+    before, after = "", ".gz"
+    if spec.names.startswith("mnist-"):
+        before, after = f"{spec.names.removeprefix('mnist-')}-", ""
+    kinds = {"images": 3, "labels": 1} if spec.names else {"images": 3, "labels": 2, "lengths": 1}
+    kinds |= {"masks": 3} if spec.masks else {}
+    return {kind: f"{before}{kind}-idx{dimensions}-ubyte{after}" for kind, dimensions in kinds.items()}
+
+
 def _shape(spec: Spec, name: str) -> tuple[int, ...]:
     """Return the shape of what a file holds."""
-    recipe, samples = spec.recipe, spec.samples
-    if name in (IMAGES_NAME, MASKS_NAME):
-        return samples, recipe.height, recipe.width
-    return (samples, recipe.length) if name == LABELS_NAME else (samples,)
+    recipe = spec.recipe
+    (dimensions,) = (int(part[3]) for part in name.split("-") if part.startswith("idx"))
+    return {1: (spec.samples,), 2: (spec.samples, recipe.length), 3: (spec.samples, recipe.height, recipe.width)}[
+        dimensions
+    ]
 
 
 def _arrays(batch: Batch) -> dict[str, NDArray[np.uint8]]:
-    arrays = {IMAGES_NAME: batch.images, LABELS_NAME: batch.digits, LENGTHS_NAME: batch.lengths.astype(np.uint8)}
-    return arrays if batch.masks is None else {**arrays, MASKS_NAME: batch.masks}
+    arrays = {"images": batch.images, "labels": batch.digits, "lengths": batch.lengths.astype(np.uint8)}
+    return arrays if batch.masks is None else {**arrays, "masks": batch.masks}
 
 
 def _traces(spec: Spec, first: int, stop: int, digits: NDArray[np.uint8]) -> dict[str, Any]:
@@ -222,12 +252,30 @@ def _traces(spec: Spec, first: int, stop: int, digits: NDArray[np.uint8]) -> dic
     return {name: np.repeat(unknown[:, :, None], 4, axis=2) if name == "boxes" else unknown for name in names}
 
 
-def _deflater(name: str, compression: Compression) -> Any:
+class _Stored:
+    """What neither compresses nor inflates."""
+
+    def compress(self, content: Any) -> bytes:
+        return bytes(content)
+
+    decompress = compress
+
+    def flush(self, _mode: int) -> bytes:
+        return b""
+
+
+def _deflater(kind: str, name: str, compression: Compression) -> Any:
     """Return the compressor of a file; what it has made ends on a byte after a full flush."""
-    if name in (LABELS_NAME, LENGTHS_NAME):
+    if not name.endswith(".gz"):
+        return _Stored()
+    if kind in ("labels", "lengths"):
         # For rows of a few digits the faster codec is no faster.
         return zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
     return isal_zlib.compressobj(LEVELS[compression], isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
+
+
+def _inflater(name: str) -> Any:
+    return isal_zlib.decompressobj(-isal_zlib.MAX_WBITS) if name.endswith(".gz") else _Stored()
 
 
 class _ArrayFile:
@@ -273,5 +321,9 @@ class _ArrayFile:
 
 @contextmanager
 def _opened(open_file: Opener, name: str, spec: Spec) -> Iterator[_ArrayFile]:
-    with open_file(name) as packed, igzip.open(packed) as file:  # type: ignore[no-untyped-call]
-        yield _ArrayFile(file, name, _shape(spec, name))
+    with open_file(name) as file:
+        if not name.endswith(".gz"):
+            yield _ArrayFile(file, name, _shape(spec, name))
+            return
+        with igzip.open(file) as inflated:  # type: ignore[no-untyped-call]
+            yield _ArrayFile(inflated, name, _shape(spec, name))

@@ -1,0 +1,117 @@
+"""IDX files of single digits are those of MNIST: labels in one dimension, and on demand MNIST's own names."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mnist_seq_cli import open_dataset
+from mnist_seq_cli.mnist import idx
+
+Run = Any
+
+
+@pytest.fixture(autouse=True)
+def _in_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def read(path: Path) -> np.ndarray[Any, Any]:
+    content = path.read_bytes()
+    return idx.read(gzip.decompress(content) if path.suffix == ".gz" else content, name=path.name)
+
+
+def files(directory: str) -> set[str]:
+    return {path.name for path in Path(directory).iterdir() if "ubyte" in path.name}
+
+
+def test_single_digits_have_labels_in_one_dimension(mnistseq: Run) -> None:
+    asked = ("dataset", "-n", "40", "--len", "1", "--format", "idx", "--seed", "3", "--shard-size", "9")
+    assert mnistseq(*asked, "--masks", "-o", "out").code == 0
+    assert files("out") == {"images-idx3-ubyte.gz", "labels-idx1-ubyte.gz", "masks-idx3-ubyte.gz"}
+    labels = read(Path("out/labels-idx1-ubyte.gz"))
+    data = open_dataset("out")
+    assert labels.tolist() == [int(sample.label) for sample in data]
+    assert (read(Path("out/images-idx3-ubyte.gz")) == np.stack([sample.image for sample in data])).all()
+    assert data[[7, 3]].texts == [str(labels[7]), str(labels[3])]
+    assert mnistseq("inspect", "out", "--verify").code == 0
+    assert json.loads(Path("out/recipe.json").read_text())["names"] == "idx1"
+    assert mnistseq(*asked, "--masks", "-o", "out").code == 0  # nothing to do
+    grown = ("dataset", "-n", "60", *asked[3:], "--masks", "-o", "out")
+    assert mnistseq(*grown).code == 0
+    assert len(read(Path("out/labels-idx1-ubyte.gz"))) == 60
+    assert [line.split("\t")[1] for line in mnistseq("decode", "out").out.splitlines()][:40] == labels.astype(
+        str
+    ).tolist()
+
+
+def test_what_an_earlier_version_made_stays_as_it_is(mnistseq: Run) -> None:
+    """It had labels of two dimensions, and lengths, for single digits, too."""
+    asked = ("dataset", "-n", "20", "--len", "1", "--format", "idx", "--seed", "3", "-o", "out")
+    assert mnistseq(*asked).code == 0
+    recipe = json.loads(Path("out/recipe.json").read_text())
+    del recipe["names"]
+    for path in Path("out").iterdir():
+        path.unlink()
+    Path("out/recipe.json").write_text(json.dumps(recipe, indent=1))
+    assert mnistseq(*asked).code == 0
+    old = {"images-idx3-ubyte.gz", "labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz"}
+    assert files("out") == old
+    assert mnistseq("inspect", "out", "--verify").code == 0
+    Path("out/recipe.json").unlink()  # which the manifest makes good
+    assert mnistseq(*asked).code == 0
+    assert files("out") == old
+    assert "names" not in json.loads(Path("out/recipe.json").read_text())
+
+
+def test_splits_are_called_as_mnist_s_own_files_are(mnistseq: Run) -> None:
+    splits = ("--split", "train=60", "--split", "test=20")
+    asked = ("dataset", *splits, "--len", "1", "--format", "idx", "--names", "mnist", "--seed", "3", "-o", "out")
+    assert mnistseq(*asked).code == 0
+    assert files("out/train") == {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}
+    assert files("out/test") == {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}
+    for split, prefix, count in (("train", "train", 60), ("test", "t10k", 20)):
+        images, labels = (read(Path(f"out/{split}/{prefix}-{kind}-ubyte")) for kind in ("images-idx3", "labels-idx1"))
+        assert images.shape == (count, 28, 28)
+        assert labels.tolist() == [int(sample.label) for sample in open_dataset(f"out/{split}")]
+    assert mnistseq("inspect", "out", "--verify").code == 0
+    damaged = Path("out/train/train-images-idx3-ubyte")
+    content = bytearray(damaged.read_bytes())
+    content[5000] ^= 1
+    damaged.write_bytes(content)
+    assert mnistseq("inspect", "out", "--verify").code == 1
+    assert mnistseq(*asked).code == 0
+    assert mnistseq("inspect", "out", "--verify").code == 0
+
+
+def test_the_test_digits_are_called_so_without_splits_too(mnistseq: Run) -> None:
+    asked = ("--len", "1", "--format", "idx", "--names", "mnist", "--source", "test")
+    assert mnistseq("dataset", "-n", "20", *asked, "-o", "out").code == 0
+    assert files("out") == {"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--len", "2", "--format", "idx"), "--names mnist is for images of one digit each, and these have up to 2"),
+        (("--len", "1", "--format", "npz"), "--names mnist is for IDX files; take --format idx"),
+    ],
+)
+def test_other_files_have_no_such_names(options: tuple[str, ...], reason: str, mnistseq: Run) -> None:
+    code, out, err = mnistseq("dataset", "-n", "20", *options, "--names", "mnist", "-o", "out")
+    assert (code, out) == (2, "")
+    assert reason in err
+    assert err.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_a_recipe_that_is_there_makes_the_same_again(mnistseq: Run) -> None:
+    for number, asked in enumerate((("--names", "mnist"), ())):
+        first, again = f"a{number}", f"b{number}"
+        options = ("dataset", "-n", "20", "--len", "1", "--format", "idx", "--seed", "3", *asked)
+        assert mnistseq(*options, "-o", first).code == 0
+        assert mnistseq("dataset", "--recipe", f"{first}/recipe.json", "-o", again).code == 0
+        assert files(first) == files(again)
