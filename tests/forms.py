@@ -10,7 +10,7 @@ import pytest
 from mnist_seq_cli.cli.main import cli
 from mnist_seq_cli.formats import FORMAT_NAMES
 
-_NEEDED = {"parquet": "pyarrow"}
+_NEEDED = {"parquet": "pyarrow", "torchmeta": "h5py"}
 
 MISSING = [name for name, library in _NEEDED.items() if not find_spec(library)]
 FORMATS = tuple(name for name in FORMAT_NAMES if name not in MISSING)
@@ -22,7 +22,7 @@ UNLIKE_FORMATS = ("png", "folders", "webdataset", "npz", "idx")
 
 def parameters(forms: Iterable[str]) -> list[Any]:
     """Return formats, as parameters that are skipped where their library is not installed; more may follow the name."""
-    missing = pytest.mark.skip("needs a library: pip install -e '.[parquet]'")
+    missing = pytest.mark.skip("needs a library: pip install -e '.[hdf5,parquet]'")
     return [pytest.param(form, marks=missing) if form.split()[0] in MISSING else form for form in forms]
 
 

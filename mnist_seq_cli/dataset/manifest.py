@@ -145,7 +145,7 @@ def read_manifest(location: Location) -> Manifest | None:
             records[record.shard] = record
     sums = {}
     for name, entry in checked["files"].items():
-        if not re.fullmatch(r"(images/)?[A-Za-z0-9][A-Za-z0-9.-]{0,63}", name, re.ASCII):
+        if not re.fullmatch(r"(images/)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name, re.ASCII):
             raise FormatError(f"{MANIFEST_NAME} names a file {one_line(name, 80)!r}, which cannot be")
         sums[name] = FileSum(**typed_fields(entry, {"bytes": int, "sha256": str}, f"{MANIFEST_NAME}, {name}"))
     return Manifest(checked["recipe"], checked["samples"], records, sums)

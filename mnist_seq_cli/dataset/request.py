@@ -82,8 +82,7 @@ def spec_of(
     len(spec.plan)  # which checks the numbers
     if before is not None and before.format == form.format and form.names is None:
         return replace(spec, names=before.names)
-    there, is_test = complete.files if complete else (), recipe.source == "test" or part == "test"
-    return replace(spec, names=format_.names(spec, form.names, there, is_test=is_test))
+    return replace(spec, names=format_.names(spec, form.names, complete.files if complete else (), part))
 
 
 def _check_masks(recipe: Recipe, format_: Format) -> None:

@@ -4,7 +4,7 @@
     reader          what reads any samples
     rows            annotations as rows of JSON and CSV, for those that have such files
     trainers        annotations beside PNG files, as trainers read them
-    arrays          npz, npy and idx files
+    arrays          npz, npy, idx and torchmeta files
     png_folder, folders, webdataset, lmdb_file, parquet_files, tfrecord_file
 
 Imports what is below it, of `storage` the names alone: a format knows no disk. One more format is one module with a
@@ -30,6 +30,7 @@ _CLASSES = {
     "npz": "arrays.npz_file:NpzFile",
     "idx": "arrays.idx_files:IdxFiles",
     "npy": "arrays.npy_files:NpyFiles",
+    "torchmeta": "arrays.torchmeta:Torchmeta",
     "lmdb": "lmdb_file:LmdbFile",
     "parquet": "parquet_files:ParquetFiles",
     "tfrecord": "tfrecord_file:TfRecord",

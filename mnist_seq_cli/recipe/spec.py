@@ -21,8 +21,8 @@ ANNOTATION_NAMES = (
 )
 """The trainers whose annotations PNG files can have beside them."""
 
-FILE_NAMES = ("", "idx1", "mnist-train", "mnist-t10k")
-"""How IDX files are called: with labels-idx2; with labels-idx1, of single digits; as MNIST's own are."""
+FILE_NAMES = ("", "idx1", "mnist-train", "mnist-t10k", "train", "val", "test")
+"""How files are called: IDX with labels-idx2, with labels-idx1, or as MNIST's own are; torchmeta's for its split."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -247,6 +247,7 @@ FOREIGN = {
     "npz": ("x.npz", "more/dataset.npz"),
     "npy": ("mine.npy", "more/images.npy"),
     "idx": ("t10k-images-idx3-ubyte", "images-idx3-ubyte", "more/labels-idx1-ubyte.gz"),
+    "torchmeta": ("val_data.hdf5", "more/train_data.hdf5"),
     "lmdb": ("x.mdb", "more/data.mdb"),
     "parquet": ("x.parquet", "data/train.parquet", "more/0.parquet"),
     "tfrecord": ("data-000099.tfrecord", "x.tfrecords", "more/00000.tfrecord"),

@@ -338,6 +338,30 @@ def test_idx2numpy_reads_files_that_are_called_as_mnist_s_own_are(tmp_path: Path
     np.testing.assert_array_equal(labels, data.batch(0, 50).digits[:, 0])
 
 
+def test_pytorch_meta_reads_classes_by_its_own_calls(tmp_path: Path) -> None:
+    """It needs an old PyTorch; these are the calls of its DoubleMNIST, one after the other."""
+    import h5py
+
+    asked = ["dataset", "--len", "2", "--split", "train=200", "--split", "val=60", "--split-by", "label"]
+    assert main.run([*asked, "--seed", "4", "--format", "torchmeta", "-o", str(tmp_path)]) == 0
+    seen = []
+    for split in ("train", "val"):
+        folder = tmp_path / split
+        labels = json.loads((folder / f"{split}_labels.json").read_text())
+        seen.append({*labels})
+        with h5py.File(folder / f"{split}_data.hdf5", "r") as file:
+            data = file["datasets"]
+            assert {*data} == {*labels}
+            stored = open_dataset(folder)
+            texts = [sample.text for sample in stored]
+            for label in labels[:5]:
+                assert len(data[label]) == texts.count(label)
+                image = Image.open(io.BytesIO(data[label][0])).convert("RGB")
+                first = stored[texts.index(label)]
+                np.testing.assert_array_equal(np.asarray(image)[:, :, 0], first.image)
+    assert not seen[0] & seen[1]
+
+
 def test_numpy_maps_the_files_of_npy(written: Written, data: SequenceDataset) -> None:
     batch = data.batch(0, len(data))
     for name, values in {"images": batch.images, "labels": batch.digits, "boxes": batch.boxes}.items():

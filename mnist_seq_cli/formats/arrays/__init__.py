@@ -1,1 +1,1 @@
-"""Owns the formats whose files are arrays of all samples: npz, npy and idx; `columns` is which arrays these are."""
+"""Owns the formats whose files have arrays of all samples: npz, npy, idx and torchmeta; `columns` says which."""

@@ -10,11 +10,15 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.batch import Batch, sampled_names
+from mnist_seq_cli.engine.batch import ABSENT, Annotations, Batch, sampled_names
+from mnist_seq_cli.engine.compose import annotate, compose_any
 from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Opener
 from mnist_seq_cli.formats.rows import checked
+from mnist_seq_cli.mnist import bank
+from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import identity
 
@@ -54,6 +58,24 @@ def arrays_of(batch: Batch) -> tuple[NDArray[Any], ...]:
 def bytes_of(rows: NDArray[Any], dtype: np.dtype[Any]) -> memoryview:
     """Return the bytes of rows of an array, as they are in a file."""
     return np.ascontiguousarray(rows, dtype=dtype).reshape(-1).view(np.uint8).data
+
+
+def places_of(spec: Spec, samples: Numbers, digits: NDArray[np.uint8]) -> dict[str, Any]:
+    """Return glyphs, edges and boxes of samples of which only digits are stored: as the recipe makes them.
+
+    They are -1 where it has custom glyphs.
+    """
+    names, recipe = ("glyphs", "x", "y", "boxes"), spec.recipe
+    if recipe.source in BUNDLED_SOURCES:
+        glyphs = bank.load(Source(recipe.source))
+        known: Annotations
+        if isinstance(samples, range):
+            known = annotate(recipe, glyphs, samples.start, samples.stop)
+        else:
+            known = compose_any(recipe, glyphs, samples)
+        return {name: getattr(known, name) for name in names}
+    unknown = np.full(digits.shape, ABSENT, dtype=np.int32)
+    return {name: np.repeat(unknown[:, :, None], 4, axis=2) if name == "boxes" else unknown for name in names}
 
 
 class Column(NamedTuple):

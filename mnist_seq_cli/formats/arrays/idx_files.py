@@ -18,16 +18,15 @@ from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs.compression import LEVELS, Compression
-from mnist_seq_cli.engine.batch import ABSENT, ARRAYS, Batch
-from mnist_seq_cli.engine.compose import annotate, spans
+from mnist_seq_cli.engine.batch import ARRAYS, Batch
+from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.formats.arrays.columns import places_of
 from mnist_seq_cli.formats.format import Checksums, Content, File, Format, Opener, Part
 from mnist_seq_cli.formats.reader import Reader, ShardReader
 from mnist_seq_cli.formats.rows import checked
-from mnist_seq_cli.mnist import bank, idx
-from mnist_seq_cli.mnist.bank import Source
-from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
+from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import Files
@@ -55,7 +54,7 @@ class IdxFiles(Format):
                 "IDX counts images in four bytes, so there are less than 2^32", hint="take another format"
             )
 
-    def names(self, spec: Spec, asked: str | None, there: Collection[str], *, is_test: bool) -> str:
+    def names(self, spec: Spec, asked: str | None, there: Collection[str], part: str) -> str:
         if spec.recipe.length > 1:
             if asked:
                 raise RequestError(
@@ -65,6 +64,7 @@ class IdxFiles(Format):
             return ""
         if not asked and "labels-idx2-ubyte.gz" in there:  # an earlier version made it
             return ""
+        is_test = "test" in (part, spec.recipe.source)
         return ("mnist-t10k" if is_test else "mnist-train") if asked else "idx1"
 
     def joined(self, spec: Spec) -> tuple[str, ...]:
@@ -159,7 +159,10 @@ class IdxFiles(Format):
                 rows = {kind: file.rows(count) for kind, file in opened.items()}
                 digits = rows["labels"].reshape(count, -1)
                 sizes = rows.get("lengths", np.ones(count, np.uint8)).astype(np.int32)
-                widths, traces = np.full(count, spec.recipe.width, np.int32), _traces(spec, first, stop, digits)
+                widths, traces = (
+                    np.full(count, spec.recipe.width, np.int32),
+                    places_of(spec, range(first, stop), digits),
+                )
                 traces |= {"images": rows["images"], "masks": rows.get("masks")}
                 yield checked(Batch(first, digits, sizes, widths=widths, **traces), files["labels"])
             if shard.stop == spec.samples:
@@ -241,15 +244,6 @@ def _shape(spec: Spec, name: str) -> tuple[int, ...]:
 def _arrays(batch: Batch) -> dict[str, NDArray[np.uint8]]:
     arrays = {"images": batch.images, "labels": batch.digits, "lengths": batch.lengths.astype(np.uint8)}
     return arrays if batch.masks is None else {**arrays, "masks": batch.masks}
-
-
-def _traces(spec: Spec, first: int, stop: int, digits: NDArray[np.uint8]) -> dict[str, Any]:
-    names = ("glyphs", "x", "y", "boxes")
-    if spec.recipe.source in BUNDLED_SOURCES:
-        known = annotate(spec.recipe, bank.load(Source(spec.recipe.source)), first, stop)
-        return {name: getattr(known, name) for name in names}
-    unknown = np.full(digits.shape, ABSENT, dtype=np.int32)
-    return {name: np.repeat(unknown[:, :, None], 4, axis=2) if name == "boxes" else unknown for name in names}
 
 
 class _Stored:
