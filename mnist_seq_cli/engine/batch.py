@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mnist_seq_cli.engine.random_words import Numbers, as_array
-from mnist_seq_cli.errors import one_line
+from mnist_seq_cli.errors import RequestError, one_line
 from mnist_seq_cli.recipe.options.notation import format_sequence
+from mnist_seq_cli.recipe.parts.writing import MAX_OPERAND
 from mnist_seq_cli.recipe.recipe import Recipe
 
 PAPER, INK = 255, 0
@@ -48,6 +49,11 @@ class Sample(NamedTuple):
     def text(self) -> str:
         """The sequence as plain text: `0042`."""
         return "".join(map(str, self.digits[: self.length].tolist()))
+
+    def operands(self, count: int = 2) -> tuple[int, ...]:
+        """Return the sequence as `count` numbers of as many digits each. Raises RequestError where that cannot be."""
+        each = digits_of_operands(self.length, count)
+        return tuple(int(self.text[start : start + each]) for start in range(0, self.length, each))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the image: what `numpy.asarray(sample)` is."""
@@ -123,6 +129,25 @@ class Annotations:
     def texts(self) -> list[str]:
         """Each sequence as plain text: `0042`."""
         return spelled(self.digits, self.lengths)
+
+    def operands(self, count: int = 2) -> NDArray[np.int64]:
+        """Return each sequence as `count` numbers of as many digits each: int64 (n, count).
+
+        Raises RequestError where that cannot be.
+        """
+        numbers = np.empty((len(self), count), np.int64)
+        for length in np.flatnonzero(np.bincount(self.lengths)).tolist():
+            rows, each = self.lengths == length, digits_of_operands(length, count)
+            powers = 10 ** np.arange(each - 1, -1, -1, dtype=np.int64)
+            numbers[rows] = self.digits[rows, :length].reshape(-1, count, each) @ powers
+        return numbers
+
+
+def digits_of_operands(length: int, count: int) -> int:
+    """Return how many digits each of `count` numbers has. Raises RequestError where that cannot be."""
+    if count < 1 or length % count or length > count * MAX_OPERAND:
+        raise RequestError(f"{length} digits are not {count} numbers of 1 to {MAX_OPERAND} digits each")
+    return length // count
 
 
 def spelled(digits: NDArray[np.uint8], lengths: NDArray[np.int32]) -> list[str]:

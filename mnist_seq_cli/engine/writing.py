@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.random_words import Numbers, as_array, bounded_integers, words
+from mnist_seq_cli.mnist import multidigit
 from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING
 from mnist_seq_cli.recipe.recipe import Recipe
 
@@ -143,7 +144,11 @@ def _numbered(recipe: Recipe, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the sequences of these numbers, of all that the recipe may write; a part of all is a shuffled one."""
     base = len(recipe.digits)
     if recipe.label_pool != EVERYTHING:
-        numbers = permute(0, "label_pool", base**recipe.length, numbers + recipe.sequence_range[0])
+        places = numbers + recipe.sequence_range[0]
+        if recipe.label_order == "multidigitmnist":
+            numbers = multidigit.order(recipe.length)[places]
+        else:
+            numbers = permute(0, "label_pool", base**recipe.length, places)
     powers = base ** np.arange(recipe.length - 1, -1, -1, dtype=np.int64)
     digits: NDArray[np.int64] = np.array(recipe.digits)[numbers[:, None] // powers % base]
     return digits

@@ -22,7 +22,7 @@ from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.formats.format import Checksums, File, Format, Opener
 from mnist_seq_cli.formats.reader import Reader
-from mnist_seq_cli.formats.rows import decoded, flat_columns, row_names, strict_keys, to_row
+from mnist_seq_cli.formats.rows import OF_STRIPS, decoded, flat_columns, row_names, strict_keys, to_row
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec
@@ -126,13 +126,13 @@ def _pictures(spec: Spec) -> tuple[str, ...]:
 
 def _depth(name: str) -> int:
     """Return how many lists values are in."""
-    return {"text": 0, "contrast": 0, "boxes": 2}.get(name, 1)
+    return {"text": 0, "boxes": 2, **dict.fromkeys(OF_STRIPS, 0)}.get(name, 1)
 
 
 def _kinds(recipe: Recipe) -> dict[str, str]:
     """Return the type of the values of each key."""
-    floats = {"slant", "rotate", "scale"}
-    return {name: "float64" if name in floats else "int32" for name in row_names(recipe)}
+    others = dict.fromkeys(("slant", "rotate", "scale"), "float64") | dict.fromkeys(("operands", "sum"), "int64")
+    return {name: others.get(name, "int32") for name in row_names(recipe)}
 
 
 def _schema(spec: Spec) -> Any:
@@ -174,7 +174,7 @@ def _table(spec: Spec, batch: Batch, schema: Any) -> Any:
         if name == "boxes":
             column = _listed(column, np.full(len(values) // 4, 4))
             counts = counts // 4
-        columns.append(column if name == "contrast" else _listed(column, counts))
+        columns.append(column if name in OF_STRIPS else _listed(column, counts))
     return pyarrow.Table.from_arrays(columns, schema=schema)
 
 

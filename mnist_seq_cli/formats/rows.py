@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
-from mnist_seq_cli.engine.batch import ABSENT, PAPER, Annotations, Batch, sampled_names
+from mnist_seq_cli.engine.batch import ABSENT, ARRAYS, PAPER, Annotations, Batch, sampled_names
 from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.recipe.options.notation import parse_sequence
@@ -31,13 +31,13 @@ MAX_ROW = 64_000
 LABELS_NAME, METADATA_NAME = "labels.csv", "metadata.jsonl"
 LABELS_HEADER = b"file_name,label\n"
 
+OF_STRIPS = ("contrast", "writer", "sum")
+"""The keys of rows that have one value for the whole sequence."""
+
 
 def rows_of(recipe: Recipe, annotations: Annotations) -> Iterator[tuple[str, str]]:
     """Yield for each sample its text, and its annotations as the inside of a JSON object."""
-    columns = {
-        name: annotations.sampled[name] if name in annotations.sampled else getattr(annotations, name)
-        for name in row_names(recipe)
-    }
+    columns = columns_of(recipe, annotations)
     texts = annotations.texts
     rows = [""] * len(texts)
     for length in np.flatnonzero(np.bincount(annotations.lengths)).tolist():
@@ -60,11 +60,10 @@ def rows_of(recipe: Recipe, annotations: Annotations) -> Iterator[tuple[str, str
 def flat_columns(recipe: Recipe, annotations: Annotations) -> dict[str, tuple[NDArray[Any], NDArray[np.intp]]]:
     """Return the values of all rows by key, one after another, without padding; and how many each row has."""
     columns, places = {}, np.arange(recipe.length)
-    for name in row_names(recipe):
-        values = annotations.sampled[name] if name in annotations.sampled else getattr(annotations, name)
+    for name, values in columns_of(recipe, annotations).items():
         counts = np.ones(len(values), np.intp)
         if values.ndim > 1:
-            counts = (annotations.lengths - (name == "gaps")).astype(np.intp)
+            counts = np.minimum(annotations.lengths - (name == "gaps"), values.shape[1]).astype(np.intp)
             values = values[places[: values.shape[1]] < counts[:, None]]
             counts = counts * (4 if name == "boxes" else 1)
         columns[name] = values.reshape(-1), counts
@@ -73,7 +72,17 @@ def flat_columns(recipe: Recipe, annotations: Annotations) -> dict[str, tuple[ND
 
 def row_names(recipe: Recipe) -> tuple[str, ...]:
     """Return the keys of a row beside the text: what can differ from sample to sample in this recipe."""
-    return ("glyphs", "x", *([] if recipe.is_level else ["y"]), "boxes", *sampled_names(recipe))
+    follow = ("operands", "sum") if recipe.operands else ()
+    return ("glyphs", "x", *([] if recipe.is_level else ["y"]), "boxes", *sampled_names(recipe), *follow)
+
+
+def columns_of(recipe: Recipe, annotations: Annotations) -> dict[str, NDArray[Any]]:
+    """Return the values of rows by key, as far as they are known: arrays of n rows, padded as in Annotations."""
+    known = {name: getattr(annotations, name) for name in ARRAYS} | {**annotations.sampled}
+    if recipe.operands:
+        known["operands"] = annotations.operands(recipe.operands)
+        known["sum"] = known["operands"].sum(axis=1)
+    return {name: known[name] for name in row_names(recipe) if name in known}
 
 
 def pattern(recipe: Recipe) -> re.Pattern[bytes]:

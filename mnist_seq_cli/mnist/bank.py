@@ -57,6 +57,11 @@ WRITERS_FILE = BundledFile(
 )
 """The number of the writer of each glyph, by id."""
 
+CLASSES_FILE = BundledFile(
+    "multidigitmnist-classes.txt", 1_102, "047cc66c26bf0512be3d48c4f4147ba898c3fd52771cf6ce2e5775796a73bcc8"
+)
+"""The split of each class of MultiDigitMNIST."""
+
 STUDENTS = 2_100
 """The first number of a student; below are those of census employees (the partitions of NIST's Special Database 19)."""
 
@@ -350,6 +355,6 @@ def bundled_directory() -> Path:
     """Return the directory of the MNIST files: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     for directory in (package / "data", package.parent / "data"):
-        if all((directory / file.name).is_file() for file in (*BUNDLED_FILES, WRITERS_FILE)):
+        if all((directory / file.name).is_file() for file in (*BUNDLED_FILES, WRITERS_FILE, CLASSES_FILE)):
             return directory
     raise OutputError("the MNIST files that belong to mnistseq are missing", hint="install it again")

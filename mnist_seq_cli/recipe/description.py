@@ -10,6 +10,7 @@ from mnist_seq_cli.recipe.recipe import Recipe
 
 IN_WORDS = {
     *("seed", "length", "lengths", "digits", "repeat", "sequences", "shuffle", "pattern", "per_label", "check"),
+    *("operands", "label_order"),
     *("spacing", "min_gap", "max_gap", "width", "source", "glyph_height", "glyph_width", "invert"),
     *("crop", "height", "fit", "align", "margin", "jitter_x", "jitter_y", "paper", "noise", *RANGE_UNITS),
     *("ink_height", "ink_width", "exclude_mislabeled", "glyphs", "writer", "pool", "writer_pool", "label_pool"),
@@ -70,6 +71,8 @@ def _written(recipe: Recipe) -> str:
         parts.append(f"what the pattern {recipe.pattern} stands for")
     if recipe.per_label:
         parts.append(f"every sequence of {recipe.length} digits {recipe.per_label:,} times, shuffled")
+    if recipe.operands:
+        parts.append(f"{recipe.operands} numbers each, with their sum")
     if len(recipe.digits) < 10:
         parts.append(f"only the digits {_and(list(recipe.digits))}")
     if not recipe.repeat:
@@ -119,6 +122,7 @@ def source(recipe: Recipe) -> str:
     pools = {"glyphs": recipe.pool, "writers": recipe.writer_pool, "sequences": recipe.label_pool}
     for what, (low, high, whole) in pools.items():
         text += f", {what} {low / whole:.1%} to {high / whole:.1%}" if (low, high) != (0, whole) else ""
+    text += " in the order of MultiDigitMNIST's classes" if recipe.label_order == "multidigitmnist" else ""
     text += ", without known wrong labels" if recipe.exclude_mislabeled else ""
     text += ", each sequence by one hand" if recipe.writer == "same" else ""
     return text + (", each glyph once" if recipe.glyphs == "once" else "")

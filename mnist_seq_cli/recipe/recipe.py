@@ -27,7 +27,7 @@ from mnist_seq_cli.recipe.parts.appearance import Appearance, check_background_n
 from mnist_seq_cli.recipe.parts.exclusions import check_exclusions
 from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING, GlyphFacts, Glyphs, check_source
 from mnist_seq_cli.recipe.parts.placement import ALIGNS, FULL, SPACINGS, Align, Placement, Spacing
-from mnist_seq_cli.recipe.parts.writing import Writing
+from mnist_seq_cli.recipe.parts.writing import MAX_OPERAND, Writing
 
 RECIPE_VERSION = 1
 
@@ -99,6 +99,7 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
                 "digits": len(self.digits) < 10,
                 **{name: getattr(self, name) for name in ("check", "shuffle")},
                 "label_pool": self.label_pool != EVERYTHING,
+                "label_order": self.label_order != "shuffled",
             }
         )
         if self.check and (not self.repeat or len(self.digits) < 10):
@@ -108,8 +109,27 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
                 f"{self.length} digits without two alike, and there are {len(self.digits)}",
                 hint="leave `repeat=False` out",
             )
+        if self.operands:
+            self._check_operands()
         if self.per_label or self.label_pool != EVERYTHING:
             self._check_labels()
+        if self.label_pool == EVERYTHING:  # of which no order can be seen
+            object.__setattr__(self, "label_order", "shuffled")
+
+    def _check_operands(self) -> None:
+        sizes = [size for size, _ in self.lengths] or [self.length]
+        if self.sequences:
+            sizes = sorted(set(self.sequences.lengths.tolist()))
+        elif self.pattern:
+            from mnist_seq_cli.recipe.pattern import parse
+
+            sizes = list(range(parse(self.pattern).shortest, self.length + 1))
+        for size in sizes:
+            if size % self.operands or size > self.operands * MAX_OPERAND:
+                raise RequestError(
+                    f"{size} digits are not {self.operands} numbers of 1 to {MAX_OPERAND} digits each",
+                    hint=f"`length={self.operands}`, or a multiple of that",
+                )
 
     def _check_lengths(self) -> None:
         for size, weight in self.lengths:
@@ -133,6 +153,11 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
         if every >= 2**32:
             raise RequestError(
                 f"{every} sequences are too many to take a part of", hint="fewer digits, or less `length`"
+            )
+        if self.label_order == "multidigitmnist" and every not in (10**2, 10**3):
+            raise RequestError(
+                f"MultiDigitMNIST has sequences of 2 or 3 digits, and there are {every} here",
+                hint="`label_order=shuffled`",
             )
         if not self.sequence_count:
             raise RequestError(f"that part of {every} sequences is none of them", hint="more digits, or more `length`")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
+from dataclasses import replace
 from itertools import islice
 from operator import index as as_index
 from typing import Any, Self, overload
@@ -11,12 +12,12 @@ from typing import Any, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_seq_cli.engine.batch import ARRAYS, Batch, MaskedSample, Sample, nothing
+from mnist_seq_cli.engine.batch import Batch, MaskedSample, Sample, nothing
 from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.permutation import permute
 from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import RequestError
-from mnist_seq_cli.formats.rows import row_names
+from mnist_seq_cli.formats.rows import columns_of
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES, check_range
 from mnist_seq_cli.recipe.options.option import options_of
 from mnist_seq_cli.recipe.recipe import Recipe
@@ -213,12 +214,11 @@ class RecipeSamples(Samples):
                 name: [getattr(sample, name) for sample in samples] for name in ("image", "mask")[: 1 + self.masks]
             }
             columns |= {"text": batch.texts}
-            known = {name: getattr(batch, name) for name in ARRAYS} | {"gaps": gaps, **batch.sampled}
-            for name in row_names(self.recipe):
-                if name in known and known[name].ndim == 1:
-                    columns[name] = known[name].tolist()
-                elif name in known:
-                    rows = zip(known[name].tolist(), lengths, strict=True)
+            known = columns_of(self.recipe, replace(batch, sampled={"gaps": gaps, **batch.sampled}))
+            for name, values in known.items():
+                columns[name] = values.tolist()
+                if values.ndim > 1:
+                    rows = zip(columns[name], lengths, strict=True)
                     columns[name] = [row[: length - (name == "gaps")] for row, length in rows]
             yield columns
 

@@ -18,6 +18,7 @@ from mnist_seq_cli.recipe.options.notation import Digits, Lengths, Range
 from mnist_seq_cli.recipe.options.option import options_of
 from mnist_seq_cli.recipe.parts.glyphs import EVERYTHING, GlyphRule, Pool, WriterRule
 from mnist_seq_cli.recipe.parts.placement import Align, Crop, Spacing
+from mnist_seq_cli.recipe.parts.writing import LabelOrder
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.request import Request
 from mnist_seq_cli.samples.recipe_samples import RecipeSamples, Transform
@@ -64,6 +65,8 @@ class SequenceDataset(RecipeSamples):
         digits: str | Digits = tuple(range(10)),
         repeat: bool = True,
         check: Literal["", "luhn"] = "",
+        operands: int = 0,
+        label_order: LabelOrder = "shuffled",
         min_gap: int = 0,
         max_gap: int | None = None,
         width: int | Literal["fit"] | None = None,
@@ -98,9 +101,8 @@ class SequenceDataset(RecipeSamples):
         transform: Transform | None = None,
     ) -> None:
         request = Request.of({name: value for name, value in locals().items() if name in options_of(Request)})
-        glyph_source = source_of(request)
-        recipe = resolved(request, glyph_source)
-        self._set(recipe, glyph_source, recipe.round or DEFAULT_SAMPLES if samples is None else samples, masks)
+        recipe = resolved(request, origin := source_of(request))
+        self._set(recipe, origin, recipe.round or DEFAULT_SAMPLES if samples is None else samples, masks)
         self.transform = transform
 
     @classmethod

@@ -85,6 +85,8 @@ OTHER: dict[str, tuple[Any, list[str]]] = {
     "digits": ((0, 1, 2), ["--digits", "0-2"]),
     "repeat": (False, ["--no-repeat"]),
     "check": ("luhn", ["--check", "luhn"]),
+    "operands": (2, ["--operands", "2"]),
+    "label_order": ("multidigitmnist", ["--label-order", "multidigitmnist"]),
     "shuffle": (True, ["--shuffle"]),
     "min_gap": (1, ["--min", "1"]),
     "max_gap": (9, ["--max", "9"]),

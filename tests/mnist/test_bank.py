@@ -19,7 +19,17 @@ from mnist_seq_cli.engine import glyphs as glyph_choice
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.mnist import bank as bank_module
 from mnist_seq_cli.mnist import idx
-from mnist_seq_cli.mnist.bank import BUNDLED_FILES, WRITERS_FILE, Bank, Source, bundled_directory, find, load, read
+from mnist_seq_cli.mnist.bank import (
+    BUNDLED_FILES,
+    CLASSES_FILE,
+    WRITERS_FILE,
+    Bank,
+    Source,
+    bundled_directory,
+    find,
+    load,
+    read,
+)
 
 # The class counts of MNIST as published.
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -53,7 +63,7 @@ def write_pair(
 # The bundled files
 
 
-@pytest.mark.parametrize("file", [*BUNDLED_FILES, WRITERS_FILE], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*BUNDLED_FILES, WRITERS_FILE, CLASSES_FILE], ids=lambda file: file.name)
 def test_a_bundled_file_is_as_it_was_published(file: bank_module.BundledFile) -> None:
     content = (bundled_directory() / file.name).read_bytes()
     assert len(content) == file.size
@@ -63,7 +73,11 @@ def test_a_bundled_file_is_as_it_was_published(file: bank_module.BundledFile) ->
 def test_the_readme_of_the_data_names_the_same_files_sizes_and_sums() -> None:
     text = (bundled_directory() / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w.-]+)` \|[^|]*\| ([\d,]+) \| `([0-9a-f]{64})` \|$", text, re.MULTILINE)
-    assert [(name, int(size.replace(",", "")), digest) for name, size, digest in rows] == [*BUNDLED_FILES, WRITERS_FILE]
+    assert [(name, int(size.replace(",", "")), digest) for name, size, digest in rows] == [
+        *BUNDLED_FILES,
+        WRITERS_FILE,
+        CLASSES_FILE,
+    ]
 
 
 def test_class_counts() -> None:

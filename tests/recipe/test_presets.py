@@ -1,14 +1,18 @@
 """Presets: options under a name, which other options change; and the headings of the help."""
 
+import json
 from collections.abc import Callable
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from asked import recipe_for
 from faulty import tree
 
 from mnist_seq_cli import open_dataset
+from mnist_seq_cli.dataset.splits import shared
 from mnist_seq_cli.recipe.presets import PRESET_NAMES, PRESETS
 
 Run = Callable[..., Any]
@@ -16,8 +20,22 @@ SMALL = {
     "double-mnist": ["--per-label", "2", "--split", "train=128", "--split", "val=32", "--split", "test=40"],
     "triple-mnist": ["--per-label", "1", "--split", "train=640", "--split", "val=160", "--split", "test=200"],
     "multimnist": ["--split", "train=90", "--split", "test=40"],
+    "mnist-addition": ["--split", "train=90", "--split", "test=40"],
 }
-SIZES = {"double-mnist": (64, 64), "triple-mnist": (84, 84), "multimnist": (36, 36)}
+SIZES = {"double-mnist": (64, 64), "triple-mnist": (84, 84), "multimnist": (36, 36), "mnist-addition": (28, 56)}
+
+DOUBLE = {
+    "val": "03 07 10 22 27 34 39 40 48 52 58 61 64 71 93 99",
+    "test": "02 17 25 32 36 46 47 49 55 57 66 67 68 73 78 80 83 86 92 96",
+}
+"""The classes of MultiDigitMNIST's DoubleMNIST; the others are to train with."""
+
+TRIPLE = {
+    "train": "96b256b0de5bccfe3ba110bcfb0a414a",
+    "val": "a9fd3b383d2df1c71611b0dbf7e4a772",
+    "test": "313ead1510586c49d0b9fb4b4f085d78",
+}
+"""Digests of the lists of TripleMNIST's classes in torchmeta: sorted, with a comma between them."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,18 +57,93 @@ def test_a_preset_is_the_options_that_it_shows(name: str, mnistseq: Run, place: 
     assert open_dataset("one/train").recipe.invert
 
 
-@pytest.mark.parametrize(("name", "classes"), [("double-mnist", (64, 16, 20)), ("triple-mnist", (640, 160, 200))])
-def test_classes_of_splits_are_disjoint_and_as_many_as_published(
-    name: str, classes: tuple[int, ...], mnistseq: Run
-) -> None:
-    assert mnistseq("dataset", "--preset", name, *SMALL[name], "-o", "out").code == 0
-    found = [
-        {path.name for path in Path("out", split).iterdir() if path.is_dir()} for split in ("train", "val", "test")
-    ]
-    assert tuple(map(len, found)) == classes
-    assert len(set().union(*found)) == sum(classes)
-    length = int(len(str(sum(classes))) - 1)
-    assert {len(label) for labels in found for label in labels} == {length}
+def classes(directory: str) -> dict[str, list[str]]:
+    """Return the folders of classes in each split, sorted."""
+    splits = ("train", "val", "test")
+    return {split: sorted(path.name for path in Path(directory, split).iterdir() if path.is_dir()) for split in splits}
+
+
+def test_classes_of_double_mnist_are_those_published(mnistseq: Run) -> None:
+    assert mnistseq("dataset", "--preset", "double-mnist", *SMALL["double-mnist"], "-o", "out").code == 0
+    others = {split: labels.split() for split, labels in DOUBLE.items()}
+    rest = [f"{label:02d}" for label in range(100) if f"{label:02d}" not in others["val"] + others["test"]]
+    assert classes("out") == {"train": rest, **others}
+
+
+def test_classes_of_triple_mnist_are_those_published(mnistseq: Run) -> None:
+    assert mnistseq("dataset", "--preset", "triple-mnist", *SMALL["triple-mnist"], "-o", "out").code == 0
+    found = classes("out")
+    assert {split: len(labels) for split, labels in found.items()} == {"train": 640, "val": 160, "test": 200}
+    assert {split: md5(",".join(labels).encode()).hexdigest() for split, labels in found.items()} == TRIPLE
+
+
+def test_multidigitmnist_is_made_of_all_digits_of_mnist(mnistseq: Run) -> None:
+    assert mnistseq("dataset", "--preset", "double-mnist", "--per-label", "20", "-o", "out").code == 0
+    for split in ("train", "val", "test"):
+        data = open_dataset(f"out/{split}")
+        glyphs = data.batch(0, len(data)).glyphs
+        assert (data.recipe.source, glyphs.min() < 60_000, glyphs.max() >= 60_000) == ("all", True, True)
+
+
+def test_an_order_of_labels_is_kept_or_refused(mnistseq: Run) -> None:
+    splits = ["--split", "a=64", "--split", "b=36"]
+    options = ["dataset", "--len", "2", "--per-label", "1", "--label-order", "multidigitmnist"]
+    assert mnistseq(*options, *splits, "--split-by", "label", "--seed", "1", "-o", "out").code == 0
+    again = ["dataset", "--recipe", "out/b/recipe.json", "-n", "36"]
+    assert mnistseq(*again, "-o", "again").code == 0
+    assert (Path("out/b/labels.csv").read_text(), open_dataset("again").recipe) == (
+        Path("again/labels.csv").read_text(),
+        open_dataset("out/b").recipe,
+    )
+    for more in ([*splits, "-o", "none"], ["-n", "9", "-o", "none"]):
+        done = mnistseq(*options, *more)
+        message = "--label-order is about parts of all sequences; give --split-by label, or leave it out"
+        assert done == (2, "", f"mnistseq: {message}\n")
+    long = ["dataset", "--len", "4", "--label-order", "multidigitmnist", "--split-by", "label", *splits, "-o", "none"]
+    message = "MultiDigitMNIST has sequences of 2 or 3 digits, and there are 10000 here; --label-order shuffled"
+    assert mnistseq(*long) == (2, "", f"mnistseq: {message}\n")
+    Path("list.txt").write_text("12\n34\n")
+    listed = ["dataset", "--labels", "list.txt", "--label-order", "multidigitmnist", "--split-by", "label", *splits]
+    assert mnistseq(*listed, "-o", "none") == (2, "", "mnistseq: --label-order does not go with --labels\n")
+    assert not Path("none").exists()
+
+
+def test_other_classes_than_those_published_take_another_order(mnistseq: Run) -> None:
+    few = ["--preset", "double-mnist", "--digits", "0-4", "--per-label", "2", "--split", "a=30", "--split", "b=20"]
+    message = "MultiDigitMNIST has sequences of 2 or 3 digits, and there are 25 here; --label-order shuffled"
+    assert mnistseq("dataset", *few, "-o", "out") == (2, "", f"mnistseq: {message}\n")
+    assert mnistseq("dataset", *few, "--label-order", "shuffled", "-o", "out").code == 0
+
+
+def test_an_order_of_labels_that_nothing_is_taken_from_is_left_out_of_the_recipe(mnistseq: Run) -> None:
+    assert mnistseq("dataset", "--preset", "double-mnist", "-n", "9", "-o", "out").code == 0
+    assert "label_order" not in json.loads(Path("out/recipe.json").read_text())["recipe"]
+
+
+def test_splits_by_label_in_different_orders_may_share_sequences(mnistseq: Run) -> None:
+    pools = {"a": (0, 64, 100), "b": (64, 100, 100)}
+    made = {name: recipe_for(length=2, label_pool=pool, label_order="multidigitmnist") for name, pool in pools.items()}
+    assert shared("label", made) == []
+    assert len(shared("label", made | {"b": recipe_for(length=2, label_pool=pools["b"])})) == 1
+
+
+@pytest.mark.parametrize("length", [2, 4])
+def test_addition_has_both_numbers_and_their_sum(length: int, mnistseq: Run) -> None:
+    splits = ["--split", "train=90", "--split", "test=40"]
+    done = mnistseq("dataset", "--preset", "mnist-addition", "--len", length, *splits, "-o", "out")
+    assert done.code == 0, done.err
+    each = length // 2
+    for split in ("train", "test"):
+        data = open_dataset(f"out/{split}")
+        rows = list(map(json.loads, Path("out", split, "metadata.jsonl").read_text().splitlines()))
+        for row, sample in zip(rows, data, strict=True):
+            numbers = [int(row["text"][:each]), int(row["text"][each:])]
+            assert (row["operands"], row["sum"], list(sample.operands())) == (numbers, sum(numbers), numbers)
+            first, second = np.split(sample.image, 2, axis=1)
+            assert first.shape == second.shape == (28, 28 * each)
+        glyphs = data.batch(0, len(data)).glyphs
+        assert len(np.unique(glyphs)) == glyphs.size
+        assert set((glyphs >= 60_000).ravel().tolist()) == {split == "test"}
 
 
 def test_digits_of_double_mnist_stay_in_their_columns(mnistseq: Run) -> None:

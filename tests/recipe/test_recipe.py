@@ -782,6 +782,7 @@ def test_the_fingerprint_differs_with_every_field() -> None:
         "pattern": "1{3}",
         "per_label": 1,
         "check": "luhn",
+        "operands": 3,
         "spacing": "equal",
         "min_gap": 1,
         "max_gap": 6,
@@ -813,8 +814,9 @@ def test_the_fingerprint_differs_with_every_field() -> None:
         "label_pool": (0, 1, 2),
         "invert": True,
     }
-    assert {*changes, "shuffle"} == {field.name for field in fields(Recipe)}
-    prints = [base.fingerprint, replace(given, shuffle=True).fingerprint] + [
+    assert {*changes, "shuffle", "label_order"} == {field.name for field in fields(Recipe)}
+    published = replace(base, label_pool=(0, 1, 2), label_order="multidigitmnist")
+    prints = [base.fingerprint, replace(given, shuffle=True).fingerprint, published.fingerprint] + [
         replace(base, **{name: value}).fingerprint for name, value in changes.items()
     ]
     assert len(set(prints)) == len(prints)

@@ -233,6 +233,11 @@ def _check(words: Layer, layer: Layer, output: str) -> None:
             raise RequestError("splits are folders, and do not go to stdout", hint="give a directory with `output`")
     elif "split_by" in layer:
         raise RequestError("`split_by` says what splits do not share, and there are none", hint="give `splits`")
+    is_ordered = layer.get("label_order", "shuffled") != "shuffled"
+    if is_ordered and words.get("split_by") not in ("label", "both") and "label_pool" not in words:
+        raise RequestError(
+            "`label_order` is about parts of all sequences", hint="give `split_by=label`, or leave it out"
+        )
     if words.get("length") is None and not words.get("sequences") and not words.get("pattern"):
         raise RequestError("it is not said what to write", hint="give `length`, `sequences` or `pattern`")
 

@@ -11,8 +11,8 @@ RULES = ("sequences", "pattern", "per_label")
 """The ways to say what is written, beside random digits."""
 
 EXCLUDES: dict[str, frozenset[str]] = {
-    "sequences": frozenset({"length", "lengths", "pattern", "per_label", "digits", "repeat", "check"}),
-    "pattern": frozenset({"length", "lengths", "sequences", "shuffle", "per_label", "digits", "repeat"}),
+    "sequences": frozenset({"length", "lengths", "pattern", "per_label", "digits", "repeat", "check", "label_order"}),
+    "pattern": frozenset({"length", "lengths", "sequences", "shuffle", "per_label", "digits", "repeat", "label_order"}),
     "per_label": frozenset({"lengths", "sequences", "shuffle", "pattern", "repeat", "check"}),
     "length": frozenset({"sequences", "shuffle", "pattern"}),
     "label_pool": frozenset({"lengths", "sequences", "pattern", "repeat", "check"}),

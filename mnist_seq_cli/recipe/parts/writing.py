@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from mnist_seq_cli.recipe.options.bounds import MAX_SAMPLES
 from mnist_seq_cli.recipe.options.kinds import Choice, DigitSet, Flag, Integer, LengthOrLengths, SequenceList, Text
 from mnist_seq_cli.recipe.options.notation import Digits, Lengths
 from mnist_seq_cli.recipe.options.option import option
 from mnist_seq_cli.recipe.options.sequences import Sequences
+
+LabelOrder = Literal["shuffled", "multidigitmnist"]
+LABEL_ORDERS: tuple[LabelOrder, ...] = get_args(LabelOrder)
+
+MAX_OPERANDS, MAX_OPERAND = 9, 18
+"""Numbers in a sequence, and digits of each: their sum has 64 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +25,8 @@ class Writing:
     `length` may be pairs of a length and its weight. In the place of random digits may be `sequences`, one after the
     other and then again (in a new order each time with `shuffle`); a `pattern`, in the language of the module of that
     name; or with `per_label` every sequence of `length` digits that many times. `check` "luhn" makes the last digit a
-    check digit.
+    check digit. With `operands` a sequence is annotated as so many numbers of as many digits each, and their sum.
+    `label_order` is the order of all sequences that a part of them is taken in.
     """
 
     HEADING: ClassVar = ("Sequences", "What is written; random digits, unless a list or a rule says otherwise.")
@@ -44,6 +51,12 @@ class Writing:
         True, Flag(), "--no-repeat: no digit twice in a sequence.", flag="--repeat", negative="--no-repeat"
     )
     check: Literal["", "luhn"] = option("", Choice(["", "luhn"]), "Make the last digit a check digit.")
+    operands: int = option(
+        0, Integer(0, MAX_OPERANDS, "K"), "Annotate each sequence as K numbers and their sum.", since=2
+    )
+    label_order: LabelOrder = option(
+        "shuffled", Choice(LABEL_ORDERS), "Order in which --split-by label shares labels out.  [default: shuffled]", since=2
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sequences", Sequences.of(self.sequences))
