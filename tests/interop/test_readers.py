@@ -4,9 +4,12 @@ import gc
 import gzip
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +184,7 @@ def test_datasets_reads_a_folder_without_being_told_more(
             np.testing.assert_array_equal(np.asarray(image), sample.image)
 
 
-@pytest.mark.parametrize("form", ["png", "webdataset"])
+@pytest.mark.parametrize("form", ["png", "webdataset", "parquet"])
 def test_datasets_reads_a_folder_of_splits(datasets: Any, tmp_path: Path, form: str) -> None:
     asked = ["--split", "train=7", "--split", "val=4", "--split", "a-b=3", "--len", "3", "--seed", "2"]
     assert main.run(["dataset", *asked, "--format", form, "-o", str(tmp_path / "out")]) == 0
@@ -402,12 +405,36 @@ def test_mlcroissant_finds_it_valid_and_reads_records(written: Written, data: Se
     loaded = mlcroissant.Dataset(str(written(form) / "croissant.json"))
     assert not loaded.metadata.issues.errors
     if form not in ("png", "folders"):
-        assert not loaded.metadata.record_sets
+        assert bool(loaded.metadata.record_sets) == (form == "webdataset")
         return
     rows = list(loaded.records("samples"))
     assert [row["samples/label"].decode() for row in rows] == [sample.label for sample in data]
     for row, sample in zip(rows, data, strict=True):
         np.testing.assert_array_equal(np.asarray(row["samples/image"])[..., 0], sample.image)
+
+
+READ_RECORDS = """
+import json, sys, mlcroissant, numpy
+for directory in sys.argv[1:]:
+    loaded = mlcroissant.Dataset(f"{directory}/croissant.json")
+    images = {row["samples/key"]: numpy.asarray(row["samples/image"]).sum() for row in loaded.records("samples")}
+    texts = {row["annotations/key"]: row["annotations/row"] for row in loaded.records("annotations")}
+    print([[key.decode(), int(images[key]), json.loads(texts[key])["text"]] for key in sorted(images)])
+"""
+
+
+@pytest.mark.parametrize("masks", [(), ("--masks",)])
+def test_mlcroissant_reads_records_of_tar_files_and_mixes_up_no_datasets(tmp_path: Path, masks: Sequence[str]) -> None:
+    """Also of two datasets whose files have the same names, in the cache of one user."""
+    for seed in ("1", "2"):
+        asked = ["-n", "9", "--len", "4", "--seed", seed, "--format", "webdataset", "--shard-size", "5", *masks]
+        assert main.run(["dataset", *asked, "-o", str(tmp_path / seed)]) == 0
+    command = [sys.executable, "-W", "ignore", "-c", READ_RECORDS, str(tmp_path / "1"), str(tmp_path / "2")]
+    environment = {**os.environ, "CROISSANT_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    for line, seed in zip(done.stdout.splitlines(), "12", strict=True):
+        rows = enumerate(open_dataset(tmp_path / seed))
+        assert json.loads(line.replace("'", '"')) == [[f"{n:08d}", int(s.image.sum()), s.text] for n, s in rows]
 
 
 # Parquet

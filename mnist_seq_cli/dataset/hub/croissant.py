@@ -1,8 +1,8 @@
 """Owns croissant.json: a dataset in the vocabulary of Croissant 1.0 (mlcommons.org/croissant), its files and records.
 
-Records are an image and its label: `0-0-4-2` of labels.csv, as readers of metadata.jsonl would take 0042 for 42. Of
-other formats there are the files alone. Tar files have no records: mlcroissant keeps what it has unpacked by the name
-of the file, and would give those of another dataset's 00000.tar.
+Records are an image and its label: `0-0-4-2` of labels.csv, as readers of metadata.jsonl would take 0042 for 42. Tar
+files have records of images, and others of what is known of them, which mlcroissant cannot join: names differ by what
+ends them. Of other formats there are the files alone.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def render(spec: Spec, sums: Mapping[str, FileSum], records: Iterable[Record]) -
         for record in records:
             (name,) = format_.shard_names(spec, spec.plan[record.shard])
             distribution.append(_file_object(name, record.bytes, record.sha256))
-    sets, record_sets = _records(spec)
+    archives = [each["@id"] for each in distribution if each["encodingFormat"] == _TYPES[".tar"]]
+    sets, record_sets = _records_of_archives(archives) if archives else _records(spec)
     is_mnist = spec.recipe.source in BUNDLED_SOURCES
     whole = {
         "description": f"Images of digit sequences, made by mnistseq: {spec.samples} samples.",
@@ -83,8 +84,37 @@ def render(spec: Spec, sums: Mapping[str, FileSum], records: Iterable[Record]) -
 
 def _file_object(name: str, size: int, digest: str) -> dict[str, Any]:
     kind = next((kind for ending, kind in _TYPES.items() if name.endswith(ending)), "application/octet-stream")
-    about = {"contentUrl": name, "contentSize": f"{size} B", "encodingFormat": kind, "sha256": digest}
+    url = _url_of_archive(name, digest) if kind == _TYPES[".tar"] else name
+    about = {"contentUrl": url, "contentSize": f"{size} B", "encodingFormat": kind, "sha256": digest}
     return {"@type": "cr:FileObject", "@id": name, **about}
+
+
+def _url_of_archive(name: str, digest: str) -> str:
+    """Return a relative URL of a file that no file of the same name, but another content, has.
+
+    mlcroissant keeps what it has unpacked by the URL, and would give members of another dataset's 00000.tar. The steps
+    before the name lead nowhere; they are 24 bits of its SHA-256.
+    """
+    return "".join(["./" if bit == "0" else ".//" for bit in f"{int(digest[:6], 16):024b}"]) + name
+
+
+def _records_of_archives(names: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the sets of the members of tar files, images and rows of JSON, and a set of records of each."""
+    archives, sets, record_sets = [{"@id": name} for name in names], [], []
+    for kind, includes, encoding, field, type_ in (
+        ("samples", "*[0-9].png", "image/png", "image", "sc:ImageObject"),
+        ("annotations", "*[0-9].json", "application/json", "row", "sc:Text"),
+    ):
+        members = {"@type": "cr:FileSet", "@id": f"{field}s", "containedIn": archives}
+        sets.append({**members, "encodingFormat": encoding, "includes": includes})
+        source = {"fileSet": {"@id": f"{field}s"}}
+        key = {"extract": {"fileProperty": "filename"}, "transform": {"regex": r"^([0-9]+)\."}}
+        fields = [
+            _field("key", "sc:Text", {**source, **key}, kind),
+            _field(field, type_, {**source, "extract": {"fileProperty": "content"}}, kind),
+        ]
+        record_sets.append({"@type": "cr:RecordSet", "@id": kind, "field": fields})
+    return sets, record_sets
 
 
 def _records(spec: Spec) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -109,5 +139,5 @@ def _records(spec: Spec) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return [file_set], [{"@type": "cr:RecordSet", "@id": "samples", "field": fields}]
 
 
-def _field(name: str, kind: str, source: dict[str, Any]) -> dict[str, Any]:
-    return {"@type": "cr:Field", "@id": f"samples/{name}", "dataType": kind, "source": source}
+def _field(name: str, kind: str, source: dict[str, Any], records: str = "samples") -> dict[str, Any]:
+    return {"@type": "cr:Field", "@id": f"{records}/{name}", "dataType": kind, "source": source}

@@ -55,7 +55,10 @@ class Writing:
         0, Integer(0, MAX_OPERANDS, "K"), "Annotate each sequence as K numbers and their sum.", since=2
     )
     label_order: LabelOrder = option(
-        "shuffled", Choice(LABEL_ORDERS), "Order in which --split-by label shares labels out.  [default: shuffled]", since=2
+        "shuffled",
+        Choice(LABEL_ORDERS),
+        "Order in which --split-by label shares labels out.  [default: shuffled]",
+        since=2,
     )
 
     def __post_init__(self) -> None:
