@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_seq_cli.engine.batch import Annotations, Batch
+from mnist_seq_cli.engine.random_words import as_array
 from mnist_seq_cli.formats.format import Extra, SideFiles
 from mnist_seq_cli.formats.trainers.source import Images, nothing
 from mnist_seq_cli.recipe.plan import Shard
 
 _DIGITS = tuple(range(10))
-Box = tuple[int, int, int, int]
-"""x, y, width and height in px."""
+
+_OBJECT = ',\n{"id": %d, "image_id": %d, "category_id": %d, "bbox": [%d, %d, %d, %d], "area": %d, "iscrowd": 0%s}'
+"""A digit in coco.json; the rest of it is about its pixels."""
 
 
-def digits_of(known: Annotations, row: int) -> Iterator[tuple[int, int, Box]]:
-    """Yield position, digit and box of each digit of a sample that has ink."""
-    length = int(known.lengths[row])
-    for position, (digit, box) in enumerate(
-        zip(known.digits[row, :length].tolist(), known.boxes[row, :length].tolist(), strict=True)
-    ):
-        if box[2] > 0 and box[3] > 0:
-            yield position, digit, tuple(box)
+class Digits(NamedTuple):
+    """The digits of some samples that have ink, in order: int64 (n,) each, and boxes (n, 4), in px.
+
+    `counts` are how many each sample has.
+    """
+
+    rows: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    digits: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+def digits_of(known: Annotations) -> Digits:
+    """Return the digits of samples that have ink; beyond the end of a sequence there is none."""
+    inked = (known.boxes[:, :, 2:] > 0).all(axis=2)
+    rows, positions = np.nonzero(inked)
+    digits, boxes = known.digits[inked].astype(np.int64), known.boxes[inked].astype(np.int64)
+    return Digits(rows, positions, digits, boxes, np.count_nonzero(inked, axis=1))
+
+
+def by_sample(found: Digits, values: Iterable[Any]) -> Iterator[list[Any]]:
+    """Yield a list for each sample of the values of its digits."""
+    each = iter(values)
+    return (list(islice(each, count)) for count in found.counts.tolist())
 
 
 def coco(images: Images) -> tuple[Extra, ...]:
@@ -43,22 +64,17 @@ def coco(images: Images) -> tuple[Extra, ...]:
         ).encode()
 
     def rows(shard: Shard, known: Annotations) -> bytes:
-        masks = known.masks if isinstance(known, Batch) and images.spec.masks else None
-        found = []
-        for row, sample in enumerate(known.samples):
-            mask = None if masks is None else masks[row, :, : known.widths[row]]
-            for position, digit, box in digits_of(known, row):
-                area, segmentation = box[2] * box[3], ""
-                if mask is not None:
-                    pixels = mask == position + 1
-                    area = int(np.count_nonzero(pixels))
-                    segmentation = f', "segmentation": {{"size": {[*mask.shape]}, "counts": {_runs(pixels)}}}'
-                if area:
-                    found.append(
-                        f',\n{{"id": {sample * most + position + 1}, "image_id": {sample}, "category_id": {digit + 1}, '
-                        f'"bbox": {[*box]}, "area": {area}, "iscrowd": 0{segmentation}}}'
-                    )
-        return "".join(found).encode()
+        found, samples = digits_of(known), as_array(known.samples)
+        areas, segments = found.boxes[:, 2] * found.boxes[:, 3], [""] * len(found.rows)
+        if images.spec.masks and isinstance(known, Batch) and known.masks is not None:
+            for at, (row, position) in enumerate(zip(found.rows.tolist(), found.positions.tolist(), strict=True)):
+                pixels: NDArray[np.bool_] = known.masks[row, :, : known.widths[row]] == position + 1
+                areas[at] = np.count_nonzero(pixels)
+                segments[at] = f', "segmentation": {{"size": {[*pixels.shape]}, "counts": {_runs(pixels)}}}'
+        numbers = samples[found.rows]
+        columns = (numbers * most + found.positions + 1, numbers, found.digits + 1, *found.boxes.T, areas)
+        each = zip(*(column.tolist() for column in columns), segments, strict=True)
+        return "".join([_OBJECT % values for values in each if values[-2]]).encode()
 
     categories = ", ".join(f'{{"id": {digit + 1}, "name": "{digit}", "supercategory": "digit"}}' for digit in _DIGITS)
     annotations = Extra("coco.json.annotations", b'"annotations": [\n', rows, b"\n],\n", b",\n", of_masks=True)
@@ -73,6 +89,10 @@ def _runs(pixels: NDArray[np.bool_]) -> list[int]:
     return [*([0] if flat[0] else []), *np.diff(ends, prepend=0, append=flat.size).tolist()]
 
 
+_YOLO = "%d %.6f %.6f %.6f %.6f\n"
+"""A digit in a file of YOLO: its class, the centre of its box, its width and height."""
+
+
 def yolo(images: Images) -> tuple[Extra | SideFiles, ...]:
     """Return labels/….txt for each images/….png, `class cx cy w h` in parts of the image; and data.yaml."""
     height = images.spec.recipe.height
@@ -82,13 +102,13 @@ def yolo(images: Images) -> tuple[Extra | SideFiles, ...]:
         return f"{'labels/' if images.folder else ''}{inside}.txt"
 
     def contents(shard: Shard, known: Annotations) -> Iterator[tuple[str, bytes]]:
-        widths = known.widths.tolist()
-        for row, (name, width) in enumerate(zip(images.names(known.samples), widths, strict=True)):
-            boxes = "".join(
-                f"{digit} {(x + w / 2) / width:.6f} {(y + h / 2) / height:.6f} {w / width:.6f} {h / height:.6f}\n"
-                for _, digit, (x, y, w, h) in digits_of(known, row)
-            )
-            yield named(name), boxes.encode()
+        found = digits_of(known)
+        x, y, w, h = found.boxes.T
+        widths = known.widths[found.rows].astype(np.int64)
+        columns = (found.digits, (2 * x + w) / (2 * widths), (2 * y + h) / (2 * height), w / widths, h / height)
+        rows = map(_YOLO.__mod__, zip(*(column.tolist() for column in columns), strict=True))
+        for name, lines in zip(images.names(known.samples), by_sample(found, rows), strict=True):
+            yield named(name), "".join(lines).encode()
 
     where = images.folder.rstrip("/") or "."
     return (
@@ -103,20 +123,27 @@ def data_yaml(folders: dict[str, str]) -> bytes:
     return "\n".join([*rows, *(f"  {digit}: '{digit}'" for digit in _DIGITS), ""]).encode()
 
 
+_FAR = 2**31 - 1
+"""More than any offset in px."""
+
+
 def doctr_detection(images: Images) -> tuple[Extra, ...]:
     """Return labels.json of docTR's detection: the corners of the whole sequence in each image in images/."""
     height = images.spec.recipe.height
 
     def rows(shard: Shard, known: Annotations) -> bytes:
+        inked = (known.boxes[:, :, 2:] > 0).all(axis=2)[:, :, None]
+        starts = np.where(inked, known.boxes[:, :, :2], _FAR).min(axis=1)
+        stops = np.where(inked, known.boxes[:, :, :2] + known.boxes[:, :, 2:], -1).max(axis=1)
+        corners = np.concatenate([starts, stops], axis=1).tolist()
         found = []
-        for row, name in enumerate(images.inside(known.samples)):
-            corners = np.array([(x, y, x + w, y + h) for _, _, (x, y, w, h) in digits_of(known, row)]).reshape(-1, 4)
-            polygons = []
-            if len(corners):
-                (left, top), (right, bottom) = corners[:, :2].min(0).tolist(), corners[:, 2:].max(0).tolist()
-                polygons = [[[left, top], [right, top], [right, bottom], [left, bottom]]]
-            size = [height, int(known.widths[row])]
-            found.append(f',\n"{name}": {{"img_dimensions": {size}, "img_hash": "", "polygons": {polygons}}}')
+        each = zip(images.inside(known.samples), known.widths.tolist(), corners, strict=True)
+        for name, width, (left, top, right, bottom) in each:
+            polygon = f"[[[{left}, {top}], [{right}, {top}], [{right}, {bottom}], [{left}, {bottom}]]]"
+            found.append(
+                f',\n"{name}": {{"img_dimensions": [{height}, {width}], "img_hash": "", '
+                f'"polygons": {polygon if right >= 0 else []}}}'
+            )
         return "".join(found).encode()
 
     return (Extra("labels.json", b"{\n", rows, b"\n}\n", b",\n"),)
