@@ -67,20 +67,21 @@ class Leaves:
     def add(self, name: bytes, first: int, values: Iterable[bytes]) -> None:
         """Append values, with the numbers from `first` on."""
         used, nodes = self._nodes.get(name, (_HEAD.size, []))
-        key_size, pack = len(name) + 10, _NODE.pack
+        key_size, pack, key = len(name) + 10, _NODE.pack, name + b"-%09d"
+        before = _NODE.size + key_size
         for number, value in enumerate(values, first):
-            size, flags, content = len(value), 0, value
-            if _NODE.size + key_size + size > _MAX_NODE:
-                content, flags = self._large(value), _BIG
-            length = _NODE.size + key_size + len(content)
-            padding = b"\0" if length % 2 else b""
-            length += 2 + len(padding)
-            if used + length > PAGE:
+            size = len(value)
+            if before + size > _MAX_NODE:
+                node = pack(size & 0xFFFF, size >> 16, _BIG, key_size) + key % number + self._large(value)
+            else:
+                node = pack(size, 0, 0, key_size) + key % number + value
+            if len(node) % 2:
+                node += b"\0"
+            used += 2 + len(node)
+            if used > PAGE:
                 self._end(nodes)
-                used, nodes = _HEAD.size, []
-            head = pack(size & 0xFFFF, size >> 16, flags, key_size)
-            nodes.append(b"%b%b-%09d%b%b" % (head, name, number, content, padding))
-            used += length
+                used, nodes = _HEAD.size + 2 + len(node), []
+            nodes.append(node)
         self._nodes[name] = used, nodes
 
     def _large(self, value: bytes) -> bytes:
@@ -121,8 +122,8 @@ def _chunks(pieces: Iterable[bytes], where: str) -> Iterator[tuple[bytearray, li
                 break
             found.append((at, flags == _LEAF))
             at += size
-        yield held[:at], found
-        del held[:at]
+        chunk, held = (held, bytearray()) if at == len(held) else (held[:at], held[at:])
+        yield chunk, found
     if held:
         raise FormatError(f"{where} has pages that are damaged")
 

@@ -33,9 +33,11 @@ FORMS: dict[str, list[str]] = {
 }
 
 PAIRS = """
-import sys, lmdb
+import gc, sys, lmdb
+from mnist_seq_cli.codecs import lmdb_pages
 with lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False) as source, source.begin() as read:
     pairs = [(bytes(key), bytes(value)) for key, value in read.cursor() if key != b"num-samples"]
+gc.freeze()
 """
 """Reads the keys and values of a file, in the order of keys: all annotations, then all images, then all labels."""
 
@@ -51,7 +53,6 @@ with lmdb.open(sys.argv[2], map_size=1 << 33, subdir=False) as target:
 """Puts them with the library, sample by sample and 1,000 a transaction, as trainers' own scripts do."""
 
 PAGES = f"""{PAIRS}
-from mnist_seq_cli.codecs import lmdb_pages
 count, parts = len(pairs) // 3, []
 for first in range(0, count, 10_000):
     leaves, pages = lmdb_pages.Leaves(), []

@@ -68,7 +68,7 @@ def coco(images: Images) -> tuple[Extra, ...]:
         areas, segments = found.boxes[:, 2] * found.boxes[:, 3], [""] * len(found.rows)
         if images.spec.masks and isinstance(known, Batch) and known.masks is not None:
             for at, (row, position) in enumerate(zip(found.rows.tolist(), found.positions.tolist(), strict=True)):
-                pixels: NDArray[np.bool_] = known.masks[row, :, : known.widths[row]] == position + 1
+                pixels = known.masks[row, :, : known.widths[row]] == position + 1
                 areas[at] = np.count_nonzero(pixels)
                 segments[at] = f', "segmentation": {{"size": {[*pixels.shape]}, "counts": {_runs(pixels)}}}'
         numbers = samples[found.rows]
@@ -132,7 +132,7 @@ def doctr_detection(images: Images) -> tuple[Extra, ...]:
     height = images.spec.recipe.height
 
     def rows(shard: Shard, known: Annotations) -> bytes:
-        inked = (known.boxes[:, :, 2:] > 0).all(axis=2)[:, :, None]
+        inked = (known.boxes[:, :, 2:] > 0).all(axis=2, keepdims=True)
         starts = np.where(inked, known.boxes[:, :, :2], _FAR).min(axis=1)
         stops = np.where(inked, known.boxes[:, :, :2] + known.boxes[:, :, 2:], -1).max(axis=1)
         corners = np.concatenate([starts, stops], axis=1).tolist()
