@@ -1,0 +1,262 @@
+"""Owns lines: the digits of a picture as ink on nothing, all of one height, as the net takes them.
+
+The steps: what is light and what is dark, with the light evened out; ink in front of the background; how tall the
+digits are; the picture scaled so that they are 20 px high, by area where it gets smaller; a line of 40 rows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_seq_cli.errors import CheckError
+
+HEIGHT = 40
+"""Rows of a line."""
+
+TALL = 20
+"""Rows that the ink of a digit takes on a line."""
+
+EDGE = 8
+"""Columns of background at both ends of a line."""
+
+WIDEST = 16_384
+"""Columns of the widest line."""
+
+_LOOKED_AT = 64
+"""Rows, at most twice as many, at which a picture is looked at first."""
+
+_STRONG = 48
+"""Ink, of 255, that surely is some."""
+
+_FAINTEST = 14
+"""Grey levels between background and ink, at least."""
+
+
+class Line(NamedTuple):
+    """The digits of a picture as a line: `values` uint8 (HEIGHT, width), ink 255 on background 0.
+
+    Column c of it was at `left` + c * `scale` px of the picture. `inverted` is true for light ink.
+    """
+
+    values: NDArray[np.uint8]
+    left: float
+    scale: float
+    inverted: bool
+
+
+class _Ink(NamedTuple):
+    values: NDArray[np.uint8]
+    inverted: bool
+
+
+class _Extent(NamedTuple):
+    """Where ink is, and how `tall` its digits are, in px.
+
+    `runs` int (n, 4) are what background parts from the rest: columns from `left` to `right`, rows `top` to `bottom`.
+    """
+
+    runs: NDArray[np.int64]
+    tall: float
+
+    @property
+    def left(self) -> int:
+        return int(self.runs[0, 0])
+
+    @property
+    def right(self) -> int:
+        return int(self.runs[-1, 1])
+
+    @property
+    def top(self) -> int:
+        return int(self.runs[:, 2].min())
+
+    @property
+    def bottom(self) -> int:
+        return int(self.runs[:, 3].max())
+
+
+def line_of(picture: NDArray[np.uint8]) -> Line:
+    """Return the digits of a picture, uint8 (height, width), of any size, polarity and contrast, as a line.
+
+    Raises CheckError where there is no ink.
+    """
+    height, width = picture.shape
+    if min(height, width) < 4:
+        raise CheckError(f"the picture is {height}×{width} px (height × width), too small for digits")
+    x, y, right, bottom = 0, 0, width, height
+    while True:  # what is mostly margin is looked at again without it
+        step = max(1, (bottom - y) // _LOOKED_AT)
+        seen = _reduced(picture[y:bottom, x:right], step)
+        ink = _ink_of(seen)
+        extent = _extent(ink.values)
+        margin = int(extent.tall * 0.3) + 2
+        inner = (
+            max(x, x + (extent.left - margin) * step),
+            max(y, y + (extent.top - margin) * step),
+            min(right, x + (extent.right + margin) * step),
+            min(bottom, y + (extent.bottom + margin) * step),
+        )
+        if step == 1 or inner[3] - inner[1] > 0.6 * (bottom - y):
+            break
+        x, y, right, bottom = inner
+    scale = extent.tall / TALL
+    if step > 1 or not 0.9 <= scale <= 1.1:
+        scale *= step
+        seen, left, top = _scaled(picture, inner, scale)
+        ink = _ink_of(seen, ink.inverted)
+        extent = _extent(ink.values)
+        x0, scale_x = left, scale
+    else:
+        x0, scale_x = float(x), 1.0
+    values = _placed(ink.values, extent)
+    return Line(values, x0 + (extent.left - EDGE) * scale_x, scale_x, ink.inverted)
+
+
+def _reduced(picture: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """Return a picture `step` times smaller, by area."""
+    if step == 1:
+        return picture
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).reduce(step))
+
+
+def _scaled(
+    picture: NDArray[np.uint8], box: tuple[int, int, int, int], scale: float
+) -> tuple[NDArray[np.uint8], float, float]:
+    """Return a part of a picture (left, top, right, bottom) `scale` times smaller; and its left and top edge."""
+    from PIL import Image
+
+    left, top, right, bottom = box
+    width, height = max(4, round((right - left) / scale)), max(4, round((bottom - top) / scale))
+    if width > WIDEST:
+        raise CheckError("what is in the picture is too small, or too wide, to be digits")
+    how = Image.Resampling.BOX if scale > 1 else Image.Resampling.BICUBIC
+    small = Image.fromarray(picture).resize((width, height), how, box=(left, top, right, bottom))
+    return np.asarray(small), float(left), float(top)
+
+
+def _ink_of(picture: NDArray[np.uint8], inverted: bool | None = None) -> _Ink:
+    """Return the ink of a picture, without what is no stronger than its noise. Raises CheckError for none."""
+    values = picture.astype(np.float32)
+    values -= _background(picture)
+    if inverted is None:
+        inverted = bool(np.einsum("ij,ij,ij->", values, values, values) > 0)  # ink is on the longer side
+    if not inverted:
+        np.negative(values, out=values)
+    noise = 1.4826 * _median(np.abs(values).astype(np.uint8))
+    floor = max(3 * noise, 4.0)
+    strong = values[values > max(floor, 0.3 * float(values.max()))]
+    level = float(np.partition(strong, len(strong) * 9 // 10)[len(strong) * 9 // 10]) if len(strong) else 0.0
+    if level < _FAINTEST:
+        raise CheckError("the picture is empty", hint="there is nothing to read")
+    values[values < min(floor, 0.5 * level)] = 0
+    values *= 255 / level
+    ink = np.minimum(values, 255, out=values).astype(np.uint8)
+    if noise:
+        ink[_neighbours(ink > 40) < 2] = 0
+    return _Ink(ink, inverted)
+
+
+def _median(values: NDArray[np.uint8]) -> int:
+    counts = np.bincount(values.reshape(-1), minlength=256)
+    return int(np.searchsorted(counts.cumsum(), (values.size + 1) // 2))
+
+
+def _background(picture: NDArray[np.uint8]) -> NDArray[np.float32] | float:
+    """Return the grey level of the background: one number, or where light is uneven one for each pixel.
+
+    That is a polynomial of degree 2 in x and y, fitted to the medians of a grid of parts.
+    """
+    height, width = picture.shape
+    side = max(7, height // 4)
+    rows, columns = height // side, min(width // side, 64)
+    middle = _median(picture)
+    if rows < 2 or columns < 3:
+        return middle
+    down, across = height // rows, width // columns
+    parts = picture[: rows * down, : columns * across].reshape(rows, down, columns, across).swapaxes(1, 2)
+    some = parts.reshape(rows * columns, -1)
+    middles = np.partition(some, some.shape[1] // 2, axis=1)[:, some.shape[1] // 2].astype(np.float64)
+    before = _middle(np.abs(middles - middle))
+    if before < 4:  # most parts are alike, and others have ink
+        return middle
+    y, x = np.divmod(np.arange(rows * columns), columns)
+    terms = _terms((x + 0.5) / columns * 2 - 1, (y + 0.5) / rows * 2 - 1)
+    weights, factors = np.ones(len(x)), np.zeros(6)
+    for _ in range(5):  # reweighted, so that parts full of ink count little
+        weighted = terms * weights[:, None]
+        factors = np.linalg.solve(weighted.T @ terms + 1e-6 * np.eye(6), weighted.T @ middles)
+        rest = np.abs(middles - terms @ factors)
+        weights = 1 / np.maximum(rest, 2)
+    if _middle(rest) > 0.6 * before:
+        return middle
+    across, down = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
+    level = factors[0] + factors[1] * across + factors[3] * across**2 + factors[2] * down + factors[5] * down**2
+    return (level + factors[4] * (down * across)).astype(np.float32)
+
+
+def _terms(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the terms of a polynomial of degree 2 at n points: (n, 6)."""
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+
+
+def _middle(values: NDArray[np.float64]) -> float:
+    return float(np.partition(values, len(values) // 2)[len(values) // 2])
+
+
+def _neighbours(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the number of set pixels among the eight around each: uint8, of the shape of the mask."""
+    padded = np.pad(mask, 1).view(np.uint8)
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    around: NDArray[np.uint8] = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    return around - padded[1:-1, 1:-1]
+
+
+def _extent(ink: NDArray[np.uint8]) -> _Extent:
+    """Return where ink is, and how tall its digits are: as tall as most that stand alone. Raises CheckError for none.
+
+    Ink that is wider than it is high may be several digits, the ones higher up than the others; then it is the rows
+    that half of the columns with ink reach.
+    """
+    strong = ink > _STRONG
+    columns = strong.any(axis=0)
+    padded = np.zeros(len(columns) + 2, dtype=np.bool_)
+    padded[1:-1] = columns
+    edges = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
+    if not len(edges):
+        raise CheckError("the picture is empty", hint="there is nothing to read")
+    tops = np.where(columns, strong.argmax(axis=0), len(ink))
+    bottoms = np.where(columns, len(ink) - strong[::-1].argmax(axis=0), 0)
+    top = np.minimum.reduceat(tops, edges[:, 0])
+    bottom = np.maximum.reduceat(bottoms, edges[:, 0])
+    runs = np.column_stack([edges, top, bottom])
+    heights, widths = bottom - top, edges[:, 1] - edges[:, 0]
+    longest = np.maximum(heights, widths)
+    real = longest >= 0.3 * heights.max()  # others are specks
+    single = real & (widths <= 1.1 * heights)
+    if single.any():
+        ordered = np.sort(longest[single])
+        tall = float(ordered[(len(ordered) * 7) // 10])
+    else:
+        tall = float(min(heights.max(), 1.1 * np.median((bottoms - tops)[columns]) + 4))
+    return _Extent(runs[real], max(tall, 4.0))
+
+
+def _placed(ink: NDArray[np.uint8], extent: _Extent) -> NDArray[np.uint8]:
+    """Return ink as a line with background at its ends, in the middle of its rows.
+
+    Where digits are higher and lower than a line has room for, each run of ink is moved to the middle.
+    """
+    start = extent.left - EDGE
+    line = np.zeros((HEIGHT, extent.right - extent.left + 2 * EDGE), dtype=np.uint8)
+    whole = extent.bottom - extent.top <= HEIGHT - 2
+    runs = [(start, extent.right + EDGE, extent.top, extent.bottom)] if whole else extent.runs.tolist()
+    for left, right, upper, lower in runs:
+        left, right, top = max(0, left), min(ink.shape[1], right), (upper + lower - HEIGHT) // 2
+        first, last = max(0, top), min(len(ink), top + HEIGHT)
+        line[first - top : last - top, left - start : right - start] = ink[first:last, left:right]
+    return line
