@@ -6,6 +6,7 @@ digits are; the picture scaled so that they are 20 px high, by area where it get
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,9 @@ _LOOKED_AT = 64
 
 _STRONG = 48
 """Ink, of 255, that surely is some."""
+
+_LARGE = 0.6
+"""Part of the height of digits from which a run of ink is one, or several, and not a part of one."""
 
 _FAINTEST = 14
 """Grey levels between background and ink, at least."""
@@ -247,16 +251,30 @@ def _extent(ink: NDArray[np.uint8]) -> _Extent:
 
 
 def _placed(ink: NDArray[np.uint8], extent: _Extent) -> NDArray[np.uint8]:
-    """Return ink as a line with background at its ends, in the middle of its rows.
+    """Return ink as a line with background at its ends, each run of ink in the middle of its rows.
 
-    Where digits are higher and lower than a line has room for, each run of ink is moved to the middle.
+    So it does not count how high or low digits stand that background parts. Small runs, such as the end of a broken
+    stroke, go with the larger ones beside them.
     """
-    start = extent.left - EDGE
-    line = np.zeros((HEIGHT, extent.right - extent.left + 2 * EDGE), dtype=np.uint8)
-    whole = extent.bottom - extent.top <= HEIGHT - 2
-    runs = [(start, extent.right + EDGE, extent.top, extent.bottom)] if whole else extent.runs.tolist()
-    for left, right, upper, lower in runs:
-        left, right, top = max(0, left), min(ink.shape[1], right), (upper + lower - HEIGHT) // 2
-        first, last = max(0, top), min(len(ink), top + HEIGHT)
+    runs = extent.runs
+    start, height = extent.left - EDGE, len(ink)
+    line = np.zeros((HEIGHT, extent.right + EDGE - start), dtype=np.uint8)
+    large = np.flatnonzero(runs[:, 3] - runs[:, 2] >= _LARGE * extent.tall)
+    if not len(large):
+        large = np.array([(runs[:, 3] - runs[:, 2]).argmax()])
+    cuts = [max(0, start), *_cuts(runs, large), min(ink.shape[1], extent.right + EDGE)]
+    for number, (left, right) in zip(large.tolist(), pairwise(cuts), strict=True):
+        top = int(runs[number, 2] + runs[number, 3] - HEIGHT) // 2
+        first, last = max(0, top), min(height, top + HEIGHT)
         line[first - top : last - top, left - start : right - start] = ink[first:last, left:right]
     return line
+
+
+def _cuts(runs: NDArray[np.int64], large: NDArray[np.intp]) -> list[int]:
+    """Return between which columns neighbouring large runs are parted: in the widest gap between them."""
+    cuts = []
+    for one, other in pairwise(large.tolist()):
+        gaps = runs[one + 1 : other + 1, 0] - runs[one:other, 1]
+        widest = one + int(gaps.argmax())
+        cuts.append(int(runs[widest, 1] + runs[widest + 1, 0]) // 2)
+    return cuts

@@ -1,20 +1,25 @@
 """Owns the net of the reader: lines to the chances of each digit in each of their columns, in NumPy alone.
 
-Convolutions as matrix products: the windows of a block of lines are laid out as rows (im2col), rows × channels last,
-and multiplied with the weights. `training` makes the weights; batch normalisation is folded into them.
+Convolutions as matrix products: the windows of some lines are laid out as rows (im2col), rows × columns × channels in
+one, and multiplied by the weights. `training` makes the weights; batch normalisation is folded into them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from mnist_seq_cli.mnist.bank import bundled_directory
+
 Floats = NDArray[np.float32]
+
+FILE = "reader-net.npz"
+"""The weights, in the directory of MNIST's files."""
 
 CLASSES = 11
 """The blank, which is class 0, and ten digits."""
@@ -22,8 +27,17 @@ CLASSES = 11
 STEP = 2
 """Columns of a line for each column of classes."""
 
-_BLOCK = 1 << 20
-"""Numbers in the largest array of windows: it stays in the processor's cache."""
+PADDED = 16
+"""Lines are made as wide as a multiple of this, so that what is read does not depend on what is beside it."""
+
+_WINDOW, _OVERLAP = 2048, 32
+"""Columns of the longest line that is read at once, and by how much the parts of longer ones overlap.
+
+A column of classes sees 18 columns to each side, so that the parts give what the whole would.
+"""
+
+_BLOCK = 1 << 18
+"""Numbers in the largest array of windows: it stays in the processor's second-level cache."""
 
 
 class Layer(NamedTuple):
@@ -48,35 +62,79 @@ LAYERS = (
 """The convolutions. Each but the last is followed by max(0, x); the last gives two columns of classes at once."""
 
 
-def run(layers: Any, lines: NDArray[np.uint8]) -> Floats:
+@cache
+def weights() -> tuple[tuple[Floats, Floats], ...]:
+    """Return weights (rows × columns × channels, channels) and biases (channels,) of each layer."""
+    with np.load(bundled_directory() / FILE) as file:
+        return tuple(
+            (file[f"weights{number}"].astype(np.float32), file[f"bias{number}"].astype(np.float32))
+            for number in range(len(LAYERS))
+        )
+
+
+def chances_of(lines: Sequence[NDArray[np.uint8]]) -> list[Floats]:
+    """Return for each line, uint8 (HEIGHT, width), the chances of the classes: float32 (width / STEP, CLASSES)."""
+    found: list[Floats] = [np.empty((0, CLASSES), np.float32)] * len(lines)
+    by_width: dict[int, list[int]] = {}
+    for number, line in enumerate(lines):
+        by_width.setdefault(-(-line.shape[1] // PADDED) * PADDED, []).append(number)
+    for width, numbers in by_width.items():
+        if width > _WINDOW:
+            for number in numbers:
+                found[number] = _in_parts(lines[number])
+            continue
+        together = np.zeros((len(numbers), lines[0].shape[0], width), dtype=np.uint8)
+        for row, number in enumerate(numbers):
+            together[row, :, : lines[number].shape[1]] = lines[number]
+        for number, chances in zip(numbers, _run(together), strict=True):
+            found[number] = chances
+    return found
+
+
+def _in_parts(line: NDArray[np.uint8]) -> Floats:
+    """Return the chances for a long line, part by part."""
+    inner = _WINDOW - 2 * _OVERLAP
+    width = line.shape[1]
+    padded = np.pad(line, ((0, 0), (_OVERLAP, -width % inner + _OVERLAP)))
+    parts = [padded[:, start : start + _WINDOW] for start in range(0, padded.shape[1] - _WINDOW + 1, inner)]
+    margin = _OVERLAP // STEP
+    return np.concatenate([_run(part[None])[0, margin:-margin] for part in parts])
+
+
+def _run(lines: NDArray[np.uint8]) -> Floats:
+    """Return the chances for lines of one width: float32 (n, width / STEP, CLASSES)."""
     values = lines.astype(np.float32)[..., None]
     values *= np.float32(1 / 255)
-    for number, (layer, (weights, bias)) in enumerate(zip(LAYERS, layers, strict=True)):
-        values = _convolved(values, layer, weights, bias)
+    for number, (layer, (factors, bias)) in enumerate(zip(LAYERS, weights(), strict=True)):
+        values = _convolved(values, layer, factors, bias)
         if number < len(LAYERS) - 1:
             np.maximum(values, 0, out=values)
-    return values.reshape(len(lines), -1, CLASSES)
+    values = values.reshape(len(lines), -1, CLASSES)
+    values -= values.max(axis=2, keepdims=True)
+    np.exp(values, out=values)
+    values /= values.sum(axis=2, keepdims=True)
+    return values
 
 
-def _convolved(values: Floats, layer: Layer, weights: Floats, bias: Floats) -> Floats:
-    count, height, width, channels = values.shape
+def _convolved(values: Floats, layer: Layer, factors: Floats, bias: Floats) -> Floats:
+    """Return the convolution of values (n, rows, columns, channels)."""
     if layer.above or layer.beside:
-        padded = np.zeros((count, height + 2 * layer.above, width + 2 * layer.beside, channels), dtype=np.float32)
-        padded[:, layer.above : layer.above + height, layer.beside : layer.beside + width] = values
-        values = padded
-    high = (values.shape[1] - layer.rows) // layer.step_down + 1
-    wide = (values.shape[2] - layer.columns) // layer.step_across + 1
+        beside = (layer.beside, layer.beside)
+        values = np.pad(values, ((0, 0), (layer.above, layer.above), beside, (0, 0)))
+    count, height, width, channels = values.shape
+    high = (height - layer.rows) // layer.step_down + 1
+    wide = (width - layer.columns) // layer.step_across + 1
     image, down, across, channel = values.strides
     windows = as_strided(
         values,
         (count, high, wide, layer.rows, layer.columns * channels),
         (image, down * layer.step_down, across * layer.step_across, down, channel),
     )
-    out = np.empty((count, high, wide, weights.shape[1]), dtype=np.float32)
-    size = len(weights)
+    size, outputs = factors.shape
+    out = np.empty((count, high, wide, outputs), dtype=np.float32)
     block = max(1, _BLOCK // (high * wide * size))
     for start in range(0, count, block):
-        rows = windows[start : start + block].reshape(-1, size)
-        np.matmul(rows, weights, out=out[start : start + block].reshape(-1, weights.shape[1]))
+        here = slice(start, start + block)
+        np.matmul(windows[here].reshape(-1, size), factors, out=out[here].reshape(-1, outputs))
     out += bias
     return out

@@ -21,7 +21,7 @@ TRAIN, CALIBRATE = (0, 19, 20), (19, 20, 20)
 _AT_ONCE = 16
 """Strips of one recipe."""
 
-_WITHOUT = 0.08
+_WITHOUT = 0.1
 """Part of the examples that shows no digits."""
 
 
@@ -129,8 +129,8 @@ def _options(rng: np.random.Generator, longest: int) -> dict[str, Any]:
         options["rotate"] = around(25)
     if chance(0.35):
         options["scale"] = (100 - int(rng.integers(0, 41)), 100 + int(rng.integers(0, 41)))
-    if chance(0.3):
-        options["stroke"] = (-int(rng.integers(0, 2)), int(rng.integers(0, 2)))
+    if chance(0.4):
+        options["stroke"] = [(-1, 1), (-1, 0), (0, 1), (-1, -1), (1, 1)][int(rng.integers(5))]
     if chance(0.25):
         options["jitter_y"] = int(rng.integers(1, 13))
     if chance(0.1):
