@@ -29,8 +29,11 @@ WIDEST = 16_384
 _LOOKED_AT = 64
 """Rows, at most twice as many, at which a picture is looked at first."""
 
-_STRONG = 48
-"""Ink, of 255, that surely is some."""
+_STRONG, _FAINT = 48, 24
+"""Ink, of 255, that surely is some, and that may be at the ends of a line."""
+
+CURVE = np.rint(255 * (np.arange(256) / 255) ** 0.6).astype(np.uint8)
+"""Ink on a line, for ink of 0 to 255: what is faint shows more."""
 
 _LARGE = 0.6
 """Part of the height of digits from which a run of ink is one, or several, and not a part of one."""
@@ -82,6 +85,25 @@ class _Extent(NamedTuple):
         return int(self.runs[:, 3].max())
 
 
+class _Part(NamedTuple):
+    """A part of a picture, in px."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def around(self, extent: _Extent, step: int) -> _Part:
+        """Return the part around the ink that was found in this one, at a size `step` times smaller."""
+        margin = int(extent.tall * 0.3) + 2
+        return _Part(
+            max(self.left, self.left + (extent.left - margin) * step),
+            max(self.top, self.top + (extent.top - margin) * step),
+            min(self.right, self.left + (extent.right + margin) * step),
+            min(self.bottom, self.top + (extent.bottom + margin) * step),
+        )
+
+
 def line_of(picture: NDArray[np.uint8]) -> Line:
     """Return the digits of a picture, uint8 (height, width), of any size, polarity and contrast, as a line.
 
@@ -90,33 +112,23 @@ def line_of(picture: NDArray[np.uint8]) -> Line:
     height, width = picture.shape
     if min(height, width) < 4:
         raise CheckError(f"the picture is {height}×{width} px (height × width), too small for digits")
-    x, y, right, bottom = 0, 0, width, height
+    part = _Part(0, 0, width, height)
     while True:  # what is mostly margin is looked at again without it
-        step = max(1, (bottom - y) // _LOOKED_AT)
-        seen = _reduced(picture[y:bottom, x:right], step)
-        ink = _ink_of(seen)
+        step = max(1, (part.bottom - part.top) // _LOOKED_AT)
+        ink = _ink_of(_reduced(picture[part.top : part.bottom, part.left : part.right], step))
         extent = _extent(ink.values)
-        margin = int(extent.tall * 0.3) + 2
-        inner = (
-            max(x, x + (extent.left - margin) * step),
-            max(y, y + (extent.top - margin) * step),
-            min(right, x + (extent.right + margin) * step),
-            min(bottom, y + (extent.bottom + margin) * step),
-        )
-        if step == 1 or inner[3] - inner[1] > 0.6 * (bottom - y):
+        inner = part.around(extent, step)
+        if step == 1 or inner.bottom - inner.top > 0.6 * (part.bottom - part.top):
             break
-        x, y, right, bottom = inner
-    scale = extent.tall / TALL
-    if step > 1 or not 0.9 <= scale <= 1.1:
-        scale *= step
-        seen, left, top = _scaled(picture, inner, scale)
-        ink = _ink_of(seen, ink.inverted)
-        extent = _extent(ink.values)
-        x0, scale_x = left, scale
+        part = inner
+    scale = step * extent.tall / TALL
+    if 0.9 <= scale <= 1.1 and step == 1:
+        scale, inner = 1.0, part
     else:
-        x0, scale_x = float(x), 1.0
-    values = _placed(ink.values, extent)
-    return Line(values, x0 + (extent.left - EDGE) * scale_x, scale_x, ink.inverted)
+        ink = _ink_of(_scaled(picture, inner, scale), ink.inverted)
+        extent = _extent(ink.values)
+    left = inner.left + (extent.left - EDGE) * scale
+    return Line(CURVE[_placed(ink.values, extent)], left, scale, ink.inverted)
 
 
 def _reduced(picture: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
@@ -128,19 +140,15 @@ def _reduced(picture: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(picture).reduce(step))
 
 
-def _scaled(
-    picture: NDArray[np.uint8], box: tuple[int, int, int, int], scale: float
-) -> tuple[NDArray[np.uint8], float, float]:
-    """Return a part of a picture (left, top, right, bottom) `scale` times smaller; and its left and top edge."""
+def _scaled(picture: NDArray[np.uint8], part: _Part, scale: float) -> NDArray[np.uint8]:
+    """Return a part of a picture `scale` times smaller."""
     from PIL import Image
 
-    left, top, right, bottom = box
-    width, height = max(4, round((right - left) / scale)), max(4, round((bottom - top) / scale))
+    width, height = (max(4, round(size / scale)) for size in (part.right - part.left, part.bottom - part.top))
     if width > WIDEST:
         raise CheckError("what is in the picture is too small, or too wide, to be digits")
     how = Image.Resampling.BOX if scale > 1 else Image.Resampling.BICUBIC
-    small = Image.fromarray(picture).resize((width, height), how, box=(left, top, right, bottom))
-    return np.asarray(small), float(left), float(top)
+    return np.asarray(Image.fromarray(picture).resize((width, height), how, box=part))
 
 
 def _ink_of(picture: NDArray[np.uint8], inverted: bool | None = None) -> _Ink:
@@ -190,17 +198,19 @@ def _background(picture: NDArray[np.uint8]) -> NDArray[np.float32] | float:
         return middle
     y, x = np.divmod(np.arange(rows * columns), columns)
     terms = _terms((x + 0.5) / columns * 2 - 1, (y + 0.5) / rows * 2 - 1)
-    weights, factors = np.ones(len(x)), np.zeros(6)
+    weights = np.ones_like(middles)
+    factors = np.zeros(6)
     for _ in range(5):  # reweighted, so that parts full of ink count little
         weighted = terms * weights[:, None]
         factors = np.linalg.solve(weighted.T @ terms + 1e-6 * np.eye(6), weighted.T @ middles)
-        rest = np.abs(middles - terms @ factors)
+        rest: NDArray[np.float64] = np.abs(middles - terms @ factors)
         weights = 1 / np.maximum(rest, 2)
     if _middle(rest) > 0.6 * before:
         return middle
-    across, down = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
-    level = factors[0] + factors[1] * across + factors[3] * across**2 + factors[2] * down + factors[5] * down**2
-    return (level + factors[4] * (down * across)).astype(np.float32)
+    u, v = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
+    level = (factors[0] + factors[1] * u + factors[3] * u**2) + (factors[2] * v + factors[5] * v**2)
+    smooth: NDArray[np.float32] = (level + factors[4] * (v * u)).astype(np.float32)
+    return smooth
 
 
 def _terms(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -227,7 +237,7 @@ def _extent(ink: NDArray[np.uint8]) -> _Extent:
     that half of the columns with ink reach.
     """
     strong = ink > _STRONG
-    columns = strong.any(axis=0)
+    columns: NDArray[np.bool_] = np.any(strong, axis=0)
     padded = np.zeros(len(columns) + 2, dtype=np.bool_)
     padded[1:-1] = columns
     edges = np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
@@ -237,17 +247,21 @@ def _extent(ink: NDArray[np.uint8]) -> _Extent:
     bottoms = np.where(columns, len(ink) - strong[::-1].argmax(axis=0), 0)
     top = np.minimum.reduceat(tops, edges[:, 0])
     bottom = np.maximum.reduceat(bottoms, edges[:, 0])
-    runs = np.column_stack([edges, top, bottom])
+    faint = np.flatnonzero(np.count_nonzero(ink > _FAINT, axis=0) > 1)
     heights, widths = bottom - top, edges[:, 1] - edges[:, 0]
     longest = np.maximum(heights, widths)
     real = longest >= 0.3 * heights.max()  # others are specks
     single = real & (widths <= 1.1 * heights)
     if single.any():
         ordered = np.sort(longest[single])
+        ordered = ordered[ordered >= 0.6 * ordered[-1]]
         tall = float(ordered[(len(ordered) * 7) // 10])
     else:
         tall = float(min(heights.max(), 1.1 * np.median((bottoms - tops)[columns]) + 4))
-    return _Extent(runs[real], max(tall, 4.0))
+    runs = np.column_stack([edges, top, bottom])[real]
+    if len(faint):
+        runs[0, 0], runs[-1, 1] = min(runs[0, 0], faint[0]), max(runs[-1, 1], faint[-1] + 1)
+    return _Extent(runs, max(tall, 4.0))
 
 
 def _placed(ink: NDArray[np.uint8], extent: _Extent) -> NDArray[np.uint8]:

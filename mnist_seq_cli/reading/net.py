@@ -7,7 +7,9 @@ one, and multiplied by the weights. `training` makes the weights; batch normalis
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
@@ -62,58 +64,71 @@ LAYERS = (
 """The convolutions. Each but the last is followed by max(0, x); the last gives two columns of classes at once."""
 
 
-@cache
-def weights() -> tuple[tuple[Floats, Floats], ...]:
-    """Return weights (rows × columns × channels, channels) and biases (channels,) of each layer."""
-    with np.load(bundled_directory() / FILE) as file:
-        return tuple(
+@dataclass(frozen=True, slots=True)
+class Net:
+    """Weights and biases of each layer, float32 (rows × columns × channels, channels) and (channels,).
+
+    `calibration` are the factors of `recognition.Calibration`, which belong to them.
+    """
+
+    layers: tuple[tuple[Floats, Floats], ...]
+    calibration: tuple[float, ...]
+
+    def chances_of(self, lines: Sequence[NDArray[np.uint8]]) -> list[Floats]:
+        """Return for each line, uint8 (HEIGHT, width), the chances of the classes: float32 (width / STEP, CLASSES)."""
+        found: list[Floats] = [np.empty((0, CLASSES), np.float32)] * len(lines)
+        by_width: dict[int, list[int]] = {}
+        for number, line in enumerate(lines):
+            by_width.setdefault(-(-line.shape[1] // PADDED) * PADDED, []).append(number)
+        for width, numbers in by_width.items():
+            together = np.zeros((len(numbers), lines[numbers[0]].shape[0], width), dtype=np.uint8)
+            for row, number in enumerate(numbers):
+                together[row, :, : lines[number].shape[1]] = lines[number]
+            for number, chances in zip(numbers, self._in_parts(together), strict=True):
+                found[number] = chances
+        return found
+
+    def _in_parts(self, lines: NDArray[np.uint8]) -> Floats:
+        """Return the chances for lines of one width; long ones part by part."""
+        width, inner = lines.shape[2], _WINDOW - 2 * _OVERLAP
+        if width <= _WINDOW:
+            return self._run(lines)
+        parts = []
+        for start in range(0, width, inner):
+            first, last = max(0, start - _OVERLAP), min(width, start + inner + _OVERLAP)
+            chances = self._run(lines[:, :, first:last])
+            parts.append(chances[:, (start - first) // STEP : (start - first + inner) // STEP])
+        return np.concatenate(parts, axis=1)
+
+    def _run(self, lines: NDArray[np.uint8]) -> Floats:
+        """Return the chances for lines of one width: float32 (n, width / STEP, CLASSES)."""
+        values = lines.astype(np.float32)[..., None]
+        values *= np.float32(1 / 255)
+        for number, (layer, (factors, bias)) in enumerate(zip(LAYERS, self.layers, strict=True)):
+            values = _convolved(values, layer, factors, bias)
+            if number < len(LAYERS) - 1:
+                np.maximum(values, 0, out=values)
+        values = values.reshape(len(lines), -1, CLASSES)
+        values -= values.max(axis=2, keepdims=True)
+        np.exp(values, out=values)
+        values /= values.sum(axis=2, keepdims=True)
+        return values
+
+
+def load(path: PathLike[str]) -> Net:
+    """Return the net in a file. Raises OSError."""
+    with np.load(path) as file:
+        layers = tuple(
             (file[f"weights{number}"].astype(np.float32), file[f"bias{number}"].astype(np.float32))
             for number in range(len(LAYERS))
         )
+        return Net(layers, tuple(file["calibration"].tolist()))
 
 
-def chances_of(lines: Sequence[NDArray[np.uint8]]) -> list[Floats]:
-    """Return for each line, uint8 (HEIGHT, width), the chances of the classes: float32 (width / STEP, CLASSES)."""
-    found: list[Floats] = [np.empty((0, CLASSES), np.float32)] * len(lines)
-    by_width: dict[int, list[int]] = {}
-    for number, line in enumerate(lines):
-        by_width.setdefault(-(-line.shape[1] // PADDED) * PADDED, []).append(number)
-    for width, numbers in by_width.items():
-        if width > _WINDOW:
-            for number in numbers:
-                found[number] = _in_parts(lines[number])
-            continue
-        together = np.zeros((len(numbers), lines[0].shape[0], width), dtype=np.uint8)
-        for row, number in enumerate(numbers):
-            together[row, :, : lines[number].shape[1]] = lines[number]
-        for number, chances in zip(numbers, _run(together), strict=True):
-            found[number] = chances
-    return found
-
-
-def _in_parts(line: NDArray[np.uint8]) -> Floats:
-    """Return the chances for a long line, part by part."""
-    inner = _WINDOW - 2 * _OVERLAP
-    width = line.shape[1]
-    padded = np.pad(line, ((0, 0), (_OVERLAP, -width % inner + _OVERLAP)))
-    parts = [padded[:, start : start + _WINDOW] for start in range(0, padded.shape[1] - _WINDOW + 1, inner)]
-    margin = _OVERLAP // STEP
-    return np.concatenate([_run(part[None])[0, margin:-margin] for part in parts])
-
-
-def _run(lines: NDArray[np.uint8]) -> Floats:
-    """Return the chances for lines of one width: float32 (n, width / STEP, CLASSES)."""
-    values = lines.astype(np.float32)[..., None]
-    values *= np.float32(1 / 255)
-    for number, (layer, (factors, bias)) in enumerate(zip(LAYERS, weights(), strict=True)):
-        values = _convolved(values, layer, factors, bias)
-        if number < len(LAYERS) - 1:
-            np.maximum(values, 0, out=values)
-    values = values.reshape(len(lines), -1, CLASSES)
-    values -= values.max(axis=2, keepdims=True)
-    np.exp(values, out=values)
-    values /= values.sum(axis=2, keepdims=True)
-    return values
+@cache
+def bundled() -> Net:
+    """Return the net that comes with the package."""
+    return load(bundled_directory() / FILE)
 
 
 def _convolved(values: Floats, layer: Layer, factors: Floats, bias: Floats) -> Floats:

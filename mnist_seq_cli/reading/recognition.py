@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +12,10 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.errors import CheckError
 from mnist_seq_cli.reading import net
-from mnist_seq_cli.reading.lines import EDGE, Line, line_of
+from mnist_seq_cli.reading.lines import Line, line_of
+
+SUREST = 0.9999
+"""The highest confidence: only exact reading is sure."""
 
 BOX = 28
 """Columns of a line that the box of a glyph has."""
@@ -38,6 +40,31 @@ class Recognition:
     def gaps(self) -> tuple[int, ...]:
         """The columns between neighbouring glyph boxes, in px; below 0 where they overlap."""
         return tuple(right - left - self.glyph_width for left, right in pairwise(self.x))
+
+
+class Calibration(NamedTuple):
+    """How sure the net really is: logistic functions that were fitted to strips of glyphs that it had not seen.
+
+    A digit whose best column has the chance p is right with the chance 1 / (1 + exp(-(bias + slope * log(p / (1 - p))))
+    (Platt, 1999). All digits are right, and none is missing, with the product of these to the power `digits`, times the
+    product of the least chances of the runs of blanks to the power `blanks`.
+    """
+
+    bias: float
+    slope: float
+    digits: float
+    blanks: float
+
+    def of_digits(self, chances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the chance that each digit is right, for the chances of their best columns."""
+        kept = np.clip(chances, 1e-6, 1 - 1e-6)
+        sure: NDArray[np.float64] = 1 / (1 + np.exp(-(self.bias + self.slope * np.log(kept / (1 - kept)))))
+        return np.minimum(sure.round(4), SUREST)
+
+    def of_all(self, confidences: NDArray[np.float64], blanks: NDArray[np.float64]) -> float:
+        """Return the chance that all digits are right, for those of each, and the least chances of runs of blanks."""
+        log = self.digits * np.log(np.maximum(confidences, 1e-9)).sum() + self.blanks * np.log(blanks).sum()
+        return min(round(float(np.exp(log)), 4), SUREST)
 
 
 class _Runs(NamedTuple):
@@ -80,25 +107,31 @@ def recognise(pictures: Iterable[NDArray[np.uint8]]) -> list[Recognition | Check
         except CheckError as error:
             found.append(error)
         else:
-            found.append(CheckError("the picture shows nothing that looks like digits", hint="there is nothing to read"))
+            found.append(
+                CheckError("the picture shows nothing that looks like digits", hint="there is nothing to read")
+            )
     if not lines:
         return found
-    runs = runs_of(net.chances_of([line.values for _, line in lines]))
+    reader = net.bundled()
+    runs = runs_of(reader.chances_of([line.values for _, line in lines]))
     edges = np.searchsorted(runs.line, np.arange(len(lines) + 1))
     for (place, line), first, stop in zip(lines, edges[:-1], edges[1:], strict=True):
         here = slice(first, stop)
-        digit = runs.classes[here] > 0
-        if digit.any():
-            found[place] = _recognition(line, runs.classes[here], runs.column[here], runs.chance[here])
+        if runs.classes[here].any():
+            measured = Calibration(*reader.calibration)
+            found[place] = _recognition(line, runs.classes[here], runs.column[here], runs.chance[here], measured)
     return found
 
 
 def _recognition(
-    line: Line, classes: NDArray[np.intp], columns: NDArray[np.float64], chances: NDArray[np.float64]
+    line: Line,
+    classes: NDArray[np.intp],
+    columns: NDArray[np.float64],
+    chances: NDArray[np.float64],
+    measured: Calibration,
 ) -> Recognition:
     shown = classes > 0
-    confidences = _digit_confidence(chances[shown])
-    whole = _whole_confidence(confidences, chances[~shown])
+    confidences = measured.of_digits(chances[shown])
     left = line.left + columns[shown] * line.scale - BOX / 2 * line.scale
     return Recognition(
         tuple((classes[shown] - 1).tolist()),
@@ -106,13 +139,5 @@ def _recognition(
         line.inverted,
         max(1, round(BOX * line.scale)),
         tuple(confidences.tolist()),
-        whole,
+        measured.of_all(confidences, chances[~shown]),
     )
-
-
-def _digit_confidence(chances: NDArray[np.float64]) -> NDArray[np.float64]:
-    return chances
-
-
-def _whole_confidence(confidences: NDArray[np.float64], blanks: NDArray[np.float64]) -> float:
-    return float(np.prod(confidences) * np.prod(blanks))

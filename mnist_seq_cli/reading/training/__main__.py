@@ -1,7 +1,7 @@
-"""Trains the net of the reader: `python -m mnist_seq_cli.reading.training -o DIR`.
+"""Owns training: `python -m mnist_seq_cli.reading.training -o DIR` trains the net of the reader.
 
-It writes `reader-net.npz` (weights as float16, batch normalisation folded in), `log.tsv`, and every some thousand steps
-`checkpoint.pt`, from which `--resume` goes on.
+It writes `reader-net.npz` (weights as float16, and the calibration), `log.tsv`, and each 1,000 steps `checkpoint.pt`,
+from which `--resume` goes on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,25 +21,30 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mnist_seq_cli.errors import CheckError
 from mnist_seq_cli.reading.lines import line_of
-from mnist_seq_cli.reading.net import CLASSES, LAYERS, STEP
+from mnist_seq_cli.reading.net import FILE, load
+from mnist_seq_cli.reading.training.calibration import calibrated
 from mnist_seq_cli.reading.training.examples import CALIBRATE, Example, Examples, batches, together
+from mnist_seq_cli.reading.training.torch_net import log_chances, loss_of, new_net, save
 from mnist_seq_cli.samples.sequence_dataset import SequenceDataset
 
-CHANNELS = (16, 32, 64, 192, 64, 2 * CLASSES)
 BATCH, RATE, WARM_UP, DECAY, AVERAGED = 96, 2e-3, 500, 1e-4, 0.999
-EVERY = 1000
+"""Lines a step; the highest learning rate, and steps to it; weight decay; and how slowly the mean of weights moves."""
 
-LOOKS = {
+EVERY, HELD_OUT = 1000, 20_000
+"""Steps between two looks at how well it reads, and lines to calibrate with."""
+
+LOOKS: dict[str, dict[str, Any]] = {
     "plain": {},
     "slanted, rotated": {"slant": (-20, 20), "rotate": (-10, 10)},
     "strokes": {"stroke": (-1, 1)},
     "tight": {"crop": "tight", "max_gap": 3},
     "overlap 14": {"min_gap": -14, "max_gap": -14},
 }
+"""Options of the strips that are looked at."""
 
 
 class Stream(IterableDataset[Examples]):
-    """Batches of examples without end, each worker its own."""
+    """Batches of examples without end, of each worker its own."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -48,62 +54,57 @@ class Stream(IterableDataset[Examples]):
         return batches(self._seed * 1000 + (worker.id if worker else 0), BATCH)
 
 
-def new_net() -> nn.Sequential:
-    """The net of `reading.net`, with batch normalisation."""
-    parts: list[nn.Module] = []
-    before = 1
-    for number, (layer, channels) in enumerate(zip(LAYERS, CHANNELS, strict=True)):
-        last = number == len(LAYERS) - 1
-        shape = {"stride": (layer.step_down, layer.step_across), "padding": (layer.above, layer.beside)}
-        parts.append(nn.Conv2d(before, channels, (layer.rows, layer.columns), bias=last, **shape))
-        if not last:
-            parts += [nn.BatchNorm2d(channels), nn.ReLU()]
-        before = channels
-    return nn.Sequential(*parts).to(memory_format=torch.channels_last)
+class Training:
+    """A net, the mean of its weights over the last steps, and the optimizer, after a number of `steps`."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.steps = 0
+        self.net = new_net()
+        self.averaged = copy.deepcopy(self.net)
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), weight_decay=DECAY)
 
-def log_chances(net: nn.Module, lines: torch.Tensor) -> torch.Tensor:
-    """Log chances (n, columns, CLASSES) for lines uint8 (n, HEIGHT, width)."""
-    out = net((lines.float() / 255)[:, None].contiguous(memory_format=torch.channels_last))[:, :, 0]
-    count, _, columns = out.shape
-    return out.permute(0, 2, 1).reshape(count, 2 * columns, CLASSES).log_softmax(2)
+    def resume(self) -> None:
+        """Go on from the checkpoint."""
+        state = torch.load(self.path, weights_only=True)
+        self.net.load_state_dict(state["net"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
 
+    def save(self) -> None:
+        """Write the checkpoint."""
+        net, averaged, optimizer = (part.state_dict() for part in (self.net, self.averaged, self.optimizer))
+        torch.save({"steps": self.steps, "net": net, "averaged": averaged, "optimizer": optimizer}, self.path)
 
-def loss_of(chances: torch.Tensor, digits: torch.Tensor, centres: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """CTC, and half as much that the column in which a digit is centred shows it, and that most others are blank."""
-    count, columns, _ = chances.shape
-    steps = torch.full((count,), columns)
-    ctc = nn.functional.ctc_loss(
-        chances.transpose(0, 1), digits.long() + 1, steps, lengths, reduction="sum", zero_infinity=True
-    )
-    row, place = torch.nonzero(torch.arange(digits.shape[1]) < lengths[:, None], as_tuple=True)
-    middle = (centres[row, place] / STEP).long()
-    wanted = torch.zeros((count, columns + 2), dtype=torch.long)
-    for beside in (0, 2):  # either may show the digit, too
-        wanted[row, middle + beside] = -100
-    wanted[row, middle + 1] = digits[row, place].long() + 1
-    column = nn.functional.cross_entropy(
-        chances.reshape(-1, CLASSES), wanted[:, 1:-1].reshape(-1), reduction="sum", ignore_index=-100
-    )
-    return (ctc + 0.5 * column) / (lengths.sum() + count)
-
-
-def decoded(chances: torch.Tensor) -> list[list[int]]:
-    """The digits of the most likely class of each column."""
-    read = []
-    for classes in chances.argmax(2):
-        runs = torch.unique_consecutive(classes)
-        read.append((runs[runs > 0] - 1).tolist())
-    return read
+    def step(self, examples: Examples, progress: float) -> float:
+        """Learn from examples, `progress` (0 to 1) of the way, and return the loss."""
+        rate = RATE * min((self.steps + 1) / WARM_UP, 0.5 + 0.5 * math.cos(math.pi * progress))
+        self.optimizer.param_groups[0]["lr"] = rate
+        lines, digits, centres, lengths = map(torch.as_tensor, examples)  # which loaders give as tensors or arrays
+        loss = loss_of(log_chances(self.net, lines), digits, centres, lengths)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 5)
+        self.optimizer.step()
+        keep = min(AVERAGED, self.steps / (self.steps + 10))
+        with torch.no_grad():
+            for mean, value in zip(self.averaged.state_dict().values(), self.net.state_dict().values(), strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(value, 1 - keep)
+                else:
+                    mean.copy_(value)
+        self.steps += 1
+        return float(loss.item())
 
 
 def held_out() -> dict[str, Examples]:
-    """1,000 lines of each look, of glyphs that are not trained on."""
+    """Return 1,000 lines of each look, of glyphs that are not trained with."""
     found = {}
     for name, look in LOOKS.items():
-        data = SequenceDataset(length=4, **{"max_gap": 10, **look}, pool=CALIBRATE, seed=3, samples=1000)
+        wanted = {"length": 4, "max_gap": 10, **look, "pool": CALIBRATE, "seed": 3, "samples": 1000}
         examples = []
-        for sample in data:
+        for sample in SequenceDataset(**wanted):
             try:
                 examples.append(Example(line_of(sample.image).values, sample.digits, np.zeros(4)))
             except CheckError:
@@ -114,83 +115,63 @@ def held_out() -> dict[str, Examples]:
 
 @torch.inference_mode()
 def rates(net: nn.Module, looks: dict[str, Examples]) -> list[float]:
-    """The part of the lines of each look that is read right."""
+    """Return the part of the lines of each look that is read right."""
     net.eval()
     found = []
     for lines, digits, _, _ in looks.values():
-        read = decoded(log_chances(net, torch.from_numpy(lines)))
-        found.append(sum(one == wanted for one, wanted in zip(read, digits.tolist(), strict=True)) / len(lines))
+        right = 0
+        for classes, wanted in zip(log_chances(net, torch.from_numpy(lines)).argmax(2), digits.tolist(), strict=True):
+            runs = torch.unique_consecutive(classes)
+            right += (runs[runs > 0] - 1).tolist() == wanted
+        found.append(right / len(lines))
     net.train()
     return found
 
 
-def saved(net: nn.Sequential, path: Path) -> None:
-    """Write weights as the reader takes them: float16, rows × columns × channels down, batch normalisation folded in."""
-    arrays = {}
-    modules = list(net)
-    for number, layer in enumerate(module for module in modules if isinstance(module, nn.Conv2d)):
-        weights, bias = layer.weight.detach(), layer.bias
-        following = modules[modules.index(layer) + 1] if number < len(LAYERS) - 1 else None
-        if isinstance(following, nn.BatchNorm2d):
-            factor = following.weight.detach() / torch.sqrt(following.running_var + following.eps)
-            weights, bias = weights * factor[:, None, None, None], following.bias - following.running_mean * factor
-        flat = weights.permute(2, 3, 1, 0).reshape(-1, weights.shape[0])
-        arrays[f"weights{number}"], arrays[f"bias{number}"] = flat, bias.detach()
-    np.savez(path, **{name: array.numpy().astype(np.float16) for name, array in arrays.items()})
+def train(training: Training, steps: int, seed: int, workers: int, log: Path) -> None:
+    """Train up to a number of steps, and write a line of the log and a checkpoint now and then."""
+    stream = DataLoader(
+        Stream(seed + training.steps), batch_size=None, num_workers=workers, prefetch_factor=8 if workers else None
+    )
+    looks, begin, lost = held_out(), time.monotonic(), 0.0
+    with log.open("a") as file:
+        if not training.steps:
+            file.write("\t".join(["steps", "seconds", "loss", *looks]) + "\n")
+        for examples in stream:
+            lost += training.step(examples, training.steps / steps)
+            if training.steps % EVERY == 0 or training.steps == steps:
+                seen = [lost / EVERY, *rates(training.averaged, looks)]
+                row = [str(training.steps), f"{time.monotonic() - begin:.0f}", *(f"{value:.4f}" for value in seen)]
+                file.write("\t".join(row) + "\n")
+                file.flush()
+                lost = 0.0
+                training.save()
+            if training.steps == steps:
+                return
 
 
 def main() -> None:
-    """Train, and write weights and log."""
+    """Train, calibrate, and write the net."""
     parser = argparse.ArgumentParser(description="Train the net of the reader.")
-    parser.add_argument("--steps", type=int, default=60_000, help="batches of 96 lines")
+    parser.add_argument("--steps", type=int, default=60_000, help=f"batches of {BATCH} lines")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that make lines")
+    parser.add_argument("--held-out", type=int, default=HELD_OUT, help="lines to calibrate with")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("-o", "--out", type=Path, required=True)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(asked.seed)
     torch.set_num_threads(1)
-    net = new_net()
-    averaged = copy.deepcopy(net)
-    optimizer = torch.optim.AdamW(net.parameters(), weight_decay=DECAY)
-    done = 0
+    training = Training(asked.out / "checkpoint.pt")
     if asked.resume:
-        state = torch.load(asked.out / "checkpoint.pt", weights_only=True)
-        net.load_state_dict(state["net"])
-        averaged.load_state_dict(state["averaged"])
-        optimizer.load_state_dict(state["optimizer"])
-        done = state["steps"]
-    looks, begin, lost, waited = held_out(), time.monotonic(), 0.0, 0.0
-    log = (asked.out / "log.tsv").open("a")
-    if not done:
-        print("steps", "seconds", "loss", *looks, sep="\t", file=log, flush=True)
-    stream = DataLoader(Stream(asked.seed + done), batch_size=None, num_workers=asked.workers, prefetch_factor=8)
-    batch = iter(stream)
-    for step in range(done, asked.steps):
-        optimizer.param_groups[0]["lr"] = RATE * min((step + 1) / WARM_UP, 0.5 + 0.5 * math.cos(math.pi * step / asked.steps))
-        before = time.monotonic()
-        examples = next(batch)
-        waited += time.monotonic() - before
-        loss = loss_of(log_chances(net, examples.lines), examples.digits, examples.centres, examples.lengths)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5)
-        optimizer.step()
-        lost += loss.item()
-        with torch.no_grad():
-            keep = min(AVERAGED, step / (step + 10))
-            for mean, value in zip(averaged.state_dict().values(), net.state_dict().values(), strict=True):
-                mean.lerp_(value, 1 - keep) if mean.is_floating_point() else mean.copy_(value)
-        if (step + 1) % EVERY == 0 or step + 1 == asked.steps:
-            shown = [f"{rate:.4f}" for rate in rates(averaged, looks)]
-            taken = time.monotonic() - begin
-            print(step + 1, round(taken), f"{lost / EVERY:.4f}", *shown, sep="\t", file=log, flush=True)
-            print(step + 1, round(taken), f"waited {waited:.0f}", f"{lost / EVERY:.4f}", *shown, flush=True)
-            lost = 0.0
-            state = {"net": net.state_dict(), "averaged": averaged.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save({**state, "steps": step + 1}, asked.out / "checkpoint.pt")
-            saved(averaged, asked.out / "reader-net.npz")
+        training.resume()
+    if training.steps < asked.steps:
+        train(training, asked.steps, asked.seed, asked.workers, asked.out / "log.tsv")
+    path = asked.out / FILE
+    save(training.averaged, path)
+    calibration = calibrated(load(path), asked.held_out, asked.seed + 99)
+    save(training.averaged, path, calibration)
 
 
 if __name__ == "__main__":

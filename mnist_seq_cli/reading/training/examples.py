@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +18,17 @@ from mnist_seq_cli.samples.sequence_dataset import SequenceDataset
 TRAIN, CALIBRATE = (0, 19, 20), (19, 20, 20)
 """The parts of each digit's glyphs in MNIST's train file to train with, and to calibrate with."""
 
+FULL, LIGHT = (0.2, 0.6, 1.0), (0.05, 0.1, 0.4)
+"""How much is done to strips, in equal parts, to train with and to calibrate with: factors of how often it is done."""
+
 _AT_ONCE = 16
 """Strips of one recipe."""
 
 _WITHOUT = 0.1
 """Part of the examples that shows no digits."""
+
+
+_Value = Callable[[np.random.Generator], Any]
 
 
 class Example(NamedTuple):
@@ -46,7 +52,9 @@ class Examples(NamedTuple):
     lengths: NDArray[np.int64]
 
 
-def batches(seed: int, size: int, pool: tuple[int, int, int] = TRAIN) -> Iterator[Examples]:
+def batches(
+    seed: int, size: int, pool: tuple[int, int, int] = TRAIN, much: tuple[float, ...] = FULL
+) -> Iterator[Examples]:
     """Yield batches of `size` examples without end; the same for the same seed."""
     rng = np.random.default_rng(seed)
     while True:
@@ -56,11 +64,12 @@ def batches(seed: int, size: int, pool: tuple[int, int, int] = TRAIN) -> Iterato
             if rng.random() < _WITHOUT:
                 examples += _without_digits(rng, longest, _AT_ONCE // 2)
             else:
-                examples += _strips(rng, longest, pool)
+                examples += _strips(rng, longest, pool, float(rng.choice(much)))
         yield together(examples[:size])
 
 
 def together(examples: list[Example]) -> Examples:
+    """Return examples as a batch, as wide as the widest and a multiple of 16."""
     count = len(examples)
     width = -(-max(example.values.shape[1] for example in examples) // 16) * 16
     longest = max(1, *(len(example.digits) for example in examples))
@@ -72,16 +81,16 @@ def together(examples: list[Example]) -> Examples:
     return Examples(lines, digits, centres, np.array([len(example.digits) for example in examples]))
 
 
-def _strips(rng: np.random.Generator, longest: int, pool: tuple[int, int, int]) -> Iterator[Example]:
+def _strips(rng: np.random.Generator, longest: int, pool: tuple[int, int, int], much: float) -> Iterator[Example]:
     """Yield examples of one recipe."""
-    options = _options(rng, longest)
+    options = _options(rng, longest, much)
     try:
         seed = int(rng.integers(2**53))
         data = SequenceDataset(**options, source="train", pool=pool, seed=seed, samples=_AT_ONCE)
     except RequestError:  # what does not go together
         return
     batch = data.batch(range(_AT_ONCE))
-    changed = rng.random() < 0.5
+    changed = rng.random() < min(0.5, 2.5 * much)
     for row in range(_AT_ONCE):
         length = int(batch.lengths[row])
         boxes = batch.boxes[row, :length].astype(np.float64)
@@ -100,68 +109,61 @@ def _strips(rng: np.random.Generator, longest: int, pool: tuple[int, int, int]) 
             yield Example(line.values, batch.digits[row, :length], centres)
 
 
-def _options(rng: np.random.Generator, longest: int) -> dict[str, Any]:
-    """Return the options of a recipe at random: in some recipes few are set, in others many."""
-    much = float(rng.choice([0.2, 0.6, 1.0]))
-
-    def chance(probability: float) -> bool:
-        return bool(rng.random() < probability * much)
-
-    def around(limit: int) -> tuple[int, int]:
-        return -int(rng.integers(1, limit + 1)), int(rng.integers(1, limit + 1))
-
+def _options(rng: np.random.Generator, longest: int, much: float) -> dict[str, Any]:
+    """Return the options of a recipe at random: the more of them, the higher `much` is."""
     least = max(1, longest - 2)
     options: dict[str, Any] = {"length": f"{least}-{longest}" if longest > least else longest, "width": "fit"}
-    spacing = rng.choice(["usual", "tight", "overlap", "wide"], p=[0.45, 0.22, 0.23, 0.1])
-    if spacing == "usual":
-        options |= {"min_gap": -int(rng.integers(0, 9)), "max_gap": int(rng.integers(0, 13))}
-    elif spacing == "tight":
-        options |= {"crop": "tight", "min_gap": -int(rng.integers(0, 4)), "max_gap": int(rng.integers(1, 6))}
-    elif spacing == "overlap":
-        options |= {"min_gap": -16, "max_gap": -int(rng.integers(6, 15))}
-    else:
-        options |= {"min_gap": 0, "max_gap": int(rng.integers(12, 30))}
-    if chance(0.15):  # runs of equal digits
-        options["digits"] = "".join(map(str, sorted(rng.choice(10, int(rng.integers(1, 3)), replace=False).tolist())))
-    if chance(0.4):
-        options["slant"] = around(30)
-    if chance(0.4):
-        options["rotate"] = around(25)
-    if chance(0.35):
-        options["scale"] = (100 - int(rng.integers(0, 41)), 100 + int(rng.integers(0, 41)))
-    if chance(0.4):
-        options["stroke"] = [(-1, 1), (-1, 0), (0, 1), (-1, -1), (1, 1)][int(rng.integers(5))]
-    if chance(0.25):
-        options["jitter_y"] = int(rng.integers(1, 13))
-    if chance(0.1):
-        options["jitter_x"] = int(rng.integers(1, 4))
-    if chance(0.2):
-        options["margin"] = int(rng.integers(1, 24))
-    if chance(0.3):
-        options["contrast"] = (int(rng.integers(25, 60)), int(rng.integers(60, 101)))
-    if chance(0.3):
-        options["paper"] = str(rng.choice(["gradient", "grain"]))
-    if chance(0.3):
-        options["noise"] = int(rng.integers(1, 80))
-    if chance(0.25):
-        options["invert"] = True
-    if chance(0.15):
-        options["writer"] = "same"
+    options |= _SPACINGS[str(rng.choice(list(_SPACINGS), p=[0.45, 0.22, 0.23, 0.1]))](rng)
+    for name, (probability, value) in _LOOKS.items():
+        if rng.random() < probability * much:
+            options[name] = value(rng)
     return options
+
+
+def _around(limit: int) -> _Value:
+    return lambda rng: (-int(rng.integers(1, limit + 1)), int(rng.integers(1, limit + 1)))
+
+
+def _whole(first: int, stop: int) -> _Value:
+    return lambda rng: int(rng.integers(first, stop))
+
+
+def _few_digits(rng: np.random.Generator) -> str:
+    return "".join(map(str, sorted(rng.choice(10, int(rng.integers(1, 3)), replace=False).tolist())))
+
+
+_SPACINGS: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
+    "usual": lambda rng: {"min_gap": -int(rng.integers(0, 9)), "max_gap": int(rng.integers(0, 13))},
+    "tight": lambda rng: {"crop": "tight", "min_gap": -int(rng.integers(0, 4)), "max_gap": int(rng.integers(1, 6))},
+    "overlap": lambda rng: {"min_gap": -16, "max_gap": -int(rng.integers(6, 15))},
+    "wide": lambda rng: {"min_gap": 0, "max_gap": int(rng.integers(12, 30))},
+}
+
+_LOOKS: dict[str, tuple[float, _Value]] = {
+    "digits": (0.15, _few_digits),  # so that equal digits stand side by side
+    "slant": (0.4, _around(30)),
+    "rotate": (0.4, _around(25)),
+    "scale": (0.35, lambda rng: (100 - int(rng.integers(0, 41)), 100 + int(rng.integers(0, 41)))),
+    "stroke": (0.4, lambda rng: [(-1, 1), (-1, 0), (0, 1), (-1, -1), (1, 1)][int(rng.integers(5))]),
+    "jitter_y": (0.25, _whole(1, 13)),
+    "jitter_x": (0.1, _whole(1, 4)),
+    "margin": (0.2, _whole(1, 24)),
+    "contrast": (0.3, lambda rng: (int(rng.integers(25, 60)), int(rng.integers(60, 101)))),
+    "paper": (0.3, lambda rng: str(rng.choice(["gradient", "grain"]))),
+    "noise": (0.3, _whole(1, 80)),
+    "invert": (0.25, lambda _: True),
+    "writer": (0.15, lambda _: "same"),
+}
+"""How often an option is set where `much` is 1, and to what."""
 
 
 def _changed(rng: np.random.Generator, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     """Return an image as it gets on its way, and how many times wider it is: scaled, blurred, noisy, compressed."""
     picture = Image.fromarray(image)
-    width = picture.width
     if rng.random() < 0.5:
         picture = _bent(rng, picture)
     if rng.random() < 0.6:
-        factor = float(np.exp(rng.uniform(np.log(0.5), np.log(3)))) if rng.random() < 0.7 else 1.0
-        stretch = float(np.exp(rng.uniform(-0.22, 0.22)))
-        size = max(4, round(width * factor * stretch)), max(4, round(picture.height * factor))
-        how = Image.Resampling.BOX if factor < 0.7 and rng.random() < 0.5 else rng.choice([2, 3, 5])
-        picture = picture.resize(size, Image.Resampling(int(how)))
+        picture = _scaled(rng, picture)
     if rng.random() < 0.2:
         picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.0)) * picture.height / 40))
     values = np.asarray(picture)
@@ -176,7 +178,16 @@ def _changed(rng: np.random.Generator, image: NDArray[np.uint8]) -> tuple[NDArra
         stream = io.BytesIO()
         Image.fromarray(values).save(stream, "JPEG", quality=int(rng.integers(20, 96)))
         values = np.asarray(Image.open(stream))
-    return values, values.shape[1] / width
+    return values, values.shape[1] / image.shape[1]
+
+
+def _scaled(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
+    """Return a picture half to three times as large, and somewhat stretched."""
+    factor = float(np.exp(rng.uniform(np.log(0.5), np.log(3)))) if rng.random() < 0.7 else 1.0
+    stretch = float(np.exp(rng.uniform(-0.22, 0.22)))
+    size = max(4, round(picture.width * factor * stretch)), max(4, round(picture.height * factor))
+    how = Image.Resampling.BOX if factor < 0.7 and rng.random() < 0.5 else rng.choice([2, 3, 5])
+    return picture.resize(size, Image.Resampling(int(how)))
 
 
 def _bent(rng: np.random.Generator, picture: Image.Image) -> Image.Image:

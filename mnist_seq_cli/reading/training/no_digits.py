@@ -22,25 +22,35 @@ def picture_without_digits(rng: np.random.Generator) -> Picture:
 
 
 def _noise(rng: np.random.Generator) -> Picture:
-    """Return noise, fine or coarse, or patterns of lines."""
+    """Return noise, fine or coarse, or a pattern."""
     height, width = int(rng.integers(20, 64)), int(rng.integers(20, 200))
-    kind = rng.integers(4)
+    kind = rng.integers(6)
     if kind == 0:
-        return np.clip(rng.normal(128, rng.uniform(5, 80), (height, width)), 0, 255).astype(np.uint8)
+        noise: Picture = np.clip(rng.normal(128, rng.uniform(5, 80), (height, width)), 0, 255).astype(np.uint8)
+        return noise
     if kind == 1:
         small = rng.integers(0, 256, (max(2, height // int(rng.integers(2, 9))), max(2, width // 4)), dtype=np.uint8)
         return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
     if kind == 2:
-        return ((rng.random((height, width)) < rng.uniform(0.01, 0.5)) * 255).astype(np.uint8)
+        return _black(rng.random((height, width)) < rng.uniform(0.01, 0.5))
     y, x = np.mgrid[:height, :width]
+    if kind == 3:  # a chessboard
+        return _black((x // int(rng.integers(3, 15)) + y // int(rng.integers(3, 15))) % 2 == 1)
+    if kind == 4:  # a frame
+        inside = int(rng.integers(2, min(height, width) // 3))
+        return np.pad(np.zeros((height, width), np.uint8), inside, constant_values=255)
     angle, period = rng.uniform(0, np.pi), rng.uniform(3, 20)
     wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period)
-    return ((wave > rng.uniform(-0.5, 0.9)) * 255).astype(np.uint8)
+    return _black(wave > rng.uniform(-0.5, 0.9))
+
+
+def _black(mask: NDArray[np.bool_]) -> Picture:
+    return np.where(mask, np.uint8(255), np.uint8(0))
 
 
 def _shapes(rng: np.random.Generator) -> Picture:
     """Return a row of boxes, discs, triangles, crosses, bars and dots, filled or drawn."""
-    count, height = int(rng.integers(1, 7)), 32
+    count, height = max(1, int(rng.integers(-2, 7))), 32
     canvas = Image.new("L", (36 * count + 8, height + 8))
     draw = ImageDraw.Draw(canvas)
     kind = int(rng.integers(6))

@@ -1,6 +1,6 @@
 """How well strips are read: the table of mnist_seq_cli/reading/README.md.
 
-    python tests/benchmarks/reading.py [--strips 1000]
+    python tests/benchmarks/recognition.py [--strips 1000]
 
 reads strips of four digits of MNIST's test file, whose writers the net has not seen, and prints the parts of the digits
 and of the strips that are right, with 95 % intervals; how often that is so at each confidence; and how many pictures
@@ -148,7 +148,16 @@ def main() -> None:
     sure, right, clean = show_rates(count)
     print("\n| confidence | strips | said | right |\n|---|---|---|---|")
     error = 0.0
-    for low, high in ((0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.9), (0.9, 0.97), (0.97, 0.99), (0.99, 1.01)):
+    for low, high in (
+        (0, 0.2),
+        (0.2, 0.4),
+        (0.4, 0.6),
+        (0.6, 0.8),
+        (0.8, 0.9),
+        (0.9, 0.97),
+        (0.97, 0.99),
+        (0.99, 1.01),
+    ):
         here = (sure >= low) & (sure < high)
         if here.any():
             print(f"| {low} to {min(high, 1)} | {here.sum()} | {sure[here].mean():.3f} | {right[here].mean():.3f} |")

@@ -1,0 +1,85 @@
+"""Owns calibration: from the chances that the net gives to how often its digits and whole readings are right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
+
+from mnist_seq_cli.reading.net import Net
+from mnist_seq_cli.reading.recognition import Calibration, runs_of
+from mnist_seq_cli.reading.training.examples import CALIBRATE, LIGHT, batches
+
+Floats = NDArray[np.float64]
+
+
+class _Read(NamedTuple):
+    """A line as it was read: the chances of its digits, which of them are right, and whether the whole is right."""
+
+    chances: Floats
+    blanks: Floats
+    right: list[bool]
+    whole: bool
+
+
+def calibrated(net: Net, lines: int, seed: int) -> Calibration:
+    """Return the calibration of the net on lines of all kinds, of glyphs that it was not trained with."""
+    read = list(_held_out(net, lines, seed))
+    chances, right = np.concatenate([one.chances for one in read]), np.concatenate([one.right for one in read])
+    odds = torch.from_numpy(_odds(chances))
+    a, b = _fitted(lambda factors: factors[0] + factors[1] * odds, [0.0, 1.0], right)
+    first = Calibration(a, b, 1, 1)
+    some = [one for one in read if len(one.chances)]
+    digits = torch.tensor([-np.log(first.of_digits(one.chances)).sum() for one in some])
+    blanks = torch.tensor([-np.log(one.blanks).sum() for one in some])
+
+    def log_odds(factors: torch.Tensor) -> torch.Tensor:
+        chance = torch.exp(-(factors[0].abs() * digits + factors[1].abs() * blanks)).clamp(1e-9, 1 - 1e-9)
+        return torch.log(chance / (1 - chance))
+
+    c, d = _fitted(log_odds, [1.0, 1.0], np.array([one.whole for one in some]))
+    return Calibration(a, b, abs(c), abs(d))
+
+
+def _held_out(net: Net, lines: int, seed: int) -> Iterator[_Read]:
+    for examples in batches(seed, 96, CALIBRATE, LIGHT):
+        runs = runs_of(net.chances_of(list(examples.lines)))
+        for row, length in enumerate(examples.lengths.tolist()):
+            here = runs.line == row
+            shown = runs.classes[here] > 0
+            read, wanted = (runs.classes[here][shown] - 1).tolist(), examples.digits[row, :length].tolist()
+            right = [False] * len(read)
+            for part in Levenshtein.opcodes(read, wanted):
+                if part.tag == "equal":
+                    right[part.src_start : part.src_end] = [True] * (part.src_end - part.src_start)
+            chances = runs.chance[here]
+            yield _Read(chances[shown], chances[~shown], right, read == wanted)
+        lines -= len(examples.lines)
+        if lines <= 0:
+            return
+
+
+def _odds(chances: Floats) -> Floats:
+    kept = np.clip(chances, 1e-6, 1 - 1e-6)
+    odds: Floats = np.log(kept / (1 - kept))
+    return odds
+
+
+def _fitted(log_odds, start: list[float], right: NDArray[np.bool_]) -> tuple[float, ...]:  # type: ignore[no-untyped-def]
+    """Return the factors with which log odds say best what is right: least cross-entropy."""
+    factors = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    wanted = torch.from_numpy(np.asarray(right, dtype=np.float64))
+    optimizer = torch.optim.LBFGS([factors], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(log_odds(factors), wanted)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return tuple(round(value, 4) for value in factors.tolist())
