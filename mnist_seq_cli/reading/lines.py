@@ -199,7 +199,7 @@ def _background(picture: NDArray[np.uint8]) -> NDArray[np.float32] | float:
     y, x = np.divmod(np.arange(rows * columns), columns)
     terms = _terms((x + 0.5) / columns * 2 - 1, (y + 0.5) / rows * 2 - 1)
     weights = np.ones_like(middles)
-    factors = np.zeros(6)
+    factors: NDArray[np.float64] = np.zeros(6)
     for _ in range(5):  # reweighted, so that parts full of ink count little
         weighted = terms * weights[:, None]
         factors = np.linalg.solve(weighted.T @ terms + 1e-6 * np.eye(6), weighted.T @ middles)
