@@ -202,7 +202,7 @@ def _background(picture: NDArray[np.uint8]) -> NDArray[np.float32] | float:
     factors: NDArray[np.float64] = np.zeros(6)
     for _ in range(5):  # reweighted, so that parts full of ink count little
         weighted = terms * weights[:, None]
-        factors = np.linalg.solve(weighted.T @ terms + 1e-6 * np.eye(6), weighted.T @ middles)
+        factors = np.asarray(np.linalg.solve(weighted.T @ terms + 1e-6 * np.eye(6), weighted.T @ middles), np.float64)
         rest: NDArray[np.float64] = np.abs(middles - terms @ factors)
         weights = 1 / np.maximum(rest, 2)
     if _middle(rest) > 0.6 * before:
