@@ -17,6 +17,9 @@ from mnist_seq_cli.reading.lines import Line, line_of
 SUREST = 0.9999
 """The highest confidence: only exact reading is sure."""
 
+_NEAR = 14
+"""Columns of a line to each side of its centre that the ink of a digit may take."""
+
 BOX = 28
 """Columns of a line that the box of a glyph has."""
 
@@ -47,13 +50,13 @@ class Calibration(NamedTuple):
 
     A digit whose best column has the chance p is right with the chance 1 / (1 + exp(-(bias + slope * log(p / (1 - p))))
     (Platt, 1999). All digits are right, and none is missing, with the product of these to the power `digits`, times the
-    product of the least chances of the runs of blanks to the power `blanks`.
+    part of the ink that is near to digits to the power `ink`: by that it is seen where much is no digit.
     """
 
     bias: float
     slope: float
     digits: float
-    blanks: float
+    ink: float
 
     def of_digits(self, chances: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the chance that each digit is right, for the chances of their best columns."""
@@ -61,27 +64,27 @@ class Calibration(NamedTuple):
         sure: NDArray[np.float64] = 1 / (1 + np.exp(-(self.bias + self.slope * np.log(kept / (1 - kept)))))
         return np.minimum(sure.round(4), SUREST)
 
-    def of_all(self, confidences: NDArray[np.float64], blanks: NDArray[np.float64]) -> float:
-        """Return the chance that all digits are right, for those of each, and the least chances of runs of blanks."""
-        log = self.digits * np.log(np.maximum(confidences, 1e-9)).sum() + self.blanks * np.log(blanks).sum()
+    def of_all(self, confidences: NDArray[np.float64], ink: float) -> float:
+        """Return the chance that all digits are right, for that of each, and the part of the ink near to digits."""
+        log = self.digits * np.log(np.maximum(confidences, 1e-9)).sum() + self.ink * np.log(max(ink, 1e-9))
         return min(round(float(np.exp(log)), 4), SUREST)
 
 
 class _Runs(NamedTuple):
-    """Runs of columns of one class, of n lines one after the other.
+    """Runs of columns of one digit, of n lines one after the other.
 
-    `line`, `classes` int (runs,); `column` float (runs,), the column of the line in which each is centred; `chance`
-    float (runs,), for a digit that of its best column, and for blanks that of the column that is least sure to be one.
+    `line`, `digits` int (runs,); `column` float (runs,), the column of the line in which each is centred; `chance`
+    float (runs,), that of its best column.
     """
 
     line: NDArray[np.intp]
-    classes: NDArray[np.intp]
+    digits: NDArray[np.intp]
     column: NDArray[np.float64]
     chance: NDArray[np.float64]
 
 
 def runs_of(chances: Sequence[NDArray[np.float32]]) -> _Runs:
-    """Return the runs of the most likely class of each column: CTC's best path."""
+    """Return the runs of digits where the most likely class of each column is taken: CTC's best path."""
     columns = np.concatenate(chances)
     lengths = [len(each) for each in chances]
     line = np.repeat(np.arange(len(chances)), lengths)
@@ -90,8 +93,8 @@ def runs_of(chances: Sequence[NDArray[np.float32]]) -> _Runs:
     classes = best[first]
     place = np.concatenate([np.arange(length) for length in lengths]) * net.STEP + net.STEP / 2
     centre = np.add.reduceat(chance * place, first) / np.add.reduceat(chance, first)
-    least, most = np.minimum.reduceat(chance, first), np.maximum.reduceat(chance, first)
-    return _Runs(line[first], classes, centre, np.where(classes, most, least))
+    most, shown = np.maximum.reduceat(chance, first), classes > 0
+    return _Runs(line[first][shown], classes[shown] - 1, centre[shown], most[shown])
 
 
 def recognise(pictures: Iterable[NDArray[np.uint8]]) -> list[Recognition | CheckError]:
@@ -113,31 +116,39 @@ def recognise(pictures: Iterable[NDArray[np.uint8]]) -> list[Recognition | Check
     if not lines:
         return found
     reader = net.bundled()
-    runs = runs_of(reader.chances_of([line.values for _, line in lines]))
-    edges = np.searchsorted(runs.line, np.arange(len(lines) + 1))
+    runs, measured = runs_of(reader.chances_of([line.values for _, line in lines])), Calibration(*reader.calibration)
+    edges = np.searchsorted(runs.line, np.arange(len(lines) + 1)).tolist()
     for (place, line), first, stop in zip(lines, edges[:-1], edges[1:], strict=True):
-        here = slice(first, stop)
-        if runs.classes[here].any():
-            measured = Calibration(*reader.calibration)
-            found[place] = _recognition(line, runs.classes[here], runs.column[here], runs.chance[here], measured)
+        if first < stop:
+            here = slice(first, stop)
+            found[place] = _recognition(
+                line, runs.digits[here], runs.column[here], measured.of_digits(runs.chance[here]), measured
+            )
     return found
+
+
+def ink_near(line: NDArray[np.uint8], centres: NDArray[np.float64]) -> float:
+    """Return the part of the ink of a line, 0 to 1, in columns that are near to the centres of digits."""
+    ink = line.sum(axis=0, dtype=np.int64)
+    near = np.zeros(len(ink), np.bool_)
+    for centre in centres.tolist():
+        near[max(0, round(centre) - _NEAR) : round(centre) + _NEAR] = True
+    return float(ink[near].sum() / max(1, ink.sum()))
 
 
 def _recognition(
     line: Line,
-    classes: NDArray[np.intp],
+    digits: NDArray[np.intp],
     columns: NDArray[np.float64],
-    chances: NDArray[np.float64],
+    confidences: NDArray[np.float64],
     measured: Calibration,
 ) -> Recognition:
-    shown = classes > 0
-    confidences = measured.of_digits(chances[shown])
-    left = line.left + columns[shown] * line.scale - BOX / 2 * line.scale
+    left = line.left + (columns - BOX / 2) * line.scale
     return Recognition(
-        tuple((classes[shown] - 1).tolist()),
+        tuple(digits.tolist()),
         tuple(np.rint(left).astype(int).tolist()),
         line.inverted,
         max(1, round(BOX * line.scale)),
         tuple(confidences.tolist()),
-        measured.of_all(confidences, chances[~shown]),
+        measured.of_all(confidences, ink_near(line.values, columns)),
     )

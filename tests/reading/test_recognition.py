@@ -151,19 +151,19 @@ def test_the_best_path_is_ctc_s() -> None:
     chances = np.full((10, 11), 0.01, np.float32)
     chances[np.arange(10), classes] = [0.9, 0.6, 0.8, 0.55, 0.7, 0.9, 0.4, 0.99, 0.95, 0.5]
     runs = runs_of([chances, chances])
-    assert runs.classes.tolist() == [0, 4, 0, 4, 7, 0, 1] * 2
-    assert runs.line.tolist() == [0] * 7 + [1] * 7
-    np.testing.assert_allclose(runs.chance[:7], [0.9, 0.8, 0.55, 0.7, 0.9, 0.95, 0.5], rtol=1e-6)
-    assert 2 < runs.column[1] < 6
+    assert runs.digits.tolist() == [3, 3, 6, 0] * 2
+    assert runs.line.tolist() == [0] * 4 + [1] * 4
+    np.testing.assert_allclose(runs.chance[:4], [0.8, 0.7, 0.9, 0.5], rtol=1e-6)
+    assert 2 < runs.column[0] < 6
 
 
 def test_calibration_is_the_function_it_says() -> None:
-    measured = Calibration(0.5, 2, 1.5, 0.5)
+    measured = Calibration(0.5, 2, 1.5, 2)
     (sure,) = measured.of_digits(np.array([0.8]))
     assert sure == pytest.approx(1 / (1 + np.exp(-(0.5 + 2 * np.log(4)))), abs=1e-4)
-    whole = measured.of_all(np.array([0.9, 0.8]), np.array([0.5, 1.0]))
-    assert whole == pytest.approx(0.72**1.5 * 0.5**0.5, abs=1e-4)
-    assert measured.of_all(measured.of_digits(np.ones(3)), np.ones(4)) < 1
+    whole = measured.of_all(np.array([0.9, 0.8]), 0.9)
+    assert whole == pytest.approx(0.72**1.5 * 0.9**2, abs=1e-4)
+    assert measured.of_all(measured.of_digits(np.ones(3)), 1) < 1
 
 
 @settings(max_examples=30)

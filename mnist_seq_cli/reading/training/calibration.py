@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from mnist_seq_cli.reading.net import Net
-from mnist_seq_cli.reading.recognition import Calibration, runs_of
+from mnist_seq_cli.reading.recognition import Calibration, ink_near, runs_of
 from mnist_seq_cli.reading.training.examples import CALIBRATE, LIGHT, batches
 
 Floats = NDArray[np.float64]
 
 
 class _Read(NamedTuple):
-    """A line as it was read: the chances of its digits, which of them are right, and whether the whole is right."""
+    """A line as it was read: what `Calibration` takes, which of its digits are right, and whether the whole is right."""
 
     chances: Floats
-    blanks: Floats
+    ink: float
     right: list[bool]
     whole: bool
 
@@ -35,14 +35,15 @@ def calibrated(net: Net, lines: int, seed: int) -> Calibration:
     first = Calibration(a, b, 1, 1)
     some = [one for one in read if len(one.chances)]
     digits = torch.tensor([-np.log(first.of_digits(one.chances)).sum() for one in some])
-    blanks = torch.tensor([-np.log(one.blanks).sum() for one in some])
+    ink = torch.tensor([-np.log(max(one.ink, 1e-9)) for one in some])
 
     def log_odds(factors: torch.Tensor) -> torch.Tensor:
-        chance = torch.exp(-(factors[0].abs() * digits + factors[1].abs() * blanks)).clamp(1e-9, 1 - 1e-9)
-        return torch.log(chance / (1 - chance))
+        chance = torch.exp(-sum(factor.abs() * part for factor, part in zip(factors, (digits, ink), strict=True)))
+        kept = chance.clamp(1e-9, 1 - 1e-9)
+        return torch.log(kept / (1 - kept))
 
-    c, d = _fitted(log_odds, [1.0, 1.0], np.array([one.whole for one in some]))
-    return Calibration(a, b, abs(c), abs(d))
+    powers = _fitted(log_odds, [1.0, 1.0], np.array([one.whole for one in some]))
+    return Calibration(a, b, *map(abs, powers))
 
 
 def _held_out(net: Net, lines: int, seed: int) -> Iterator[_Read]:
@@ -50,14 +51,13 @@ def _held_out(net: Net, lines: int, seed: int) -> Iterator[_Read]:
         runs = runs_of(net.chances_of(list(examples.lines)))
         for row, length in enumerate(examples.lengths.tolist()):
             here = runs.line == row
-            shown = runs.classes[here] > 0
-            read, wanted = (runs.classes[here][shown] - 1).tolist(), examples.digits[row, :length].tolist()
+            read, wanted = runs.digits[here].tolist(), examples.digits[row, :length].tolist()
             right = [False] * len(read)
             for part in Levenshtein.opcodes(read, wanted):
                 if part.tag == "equal":
                     right[part.src_start : part.src_end] = [True] * (part.src_end - part.src_start)
-            chances = runs.chance[here]
-            yield _Read(chances[shown], chances[~shown], right, read == wanted)
+            ink = ink_near(examples.lines[row], runs.column[here])
+            yield _Read(runs.chance[here], ink, right, read == wanted)
         lines -= len(examples.lines)
         if lines <= 0:
             return

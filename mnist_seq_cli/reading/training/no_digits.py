@@ -53,11 +53,11 @@ def _shapes(rng: np.random.Generator) -> Picture:
     count, height = max(1, int(rng.integers(-2, 7))), 32
     canvas = Image.new("L", (36 * count + 8, height + 8))
     draw = ImageDraw.Draw(canvas)
-    kind = int(rng.integers(6))
+    kind = int(rng.integers(7))
     for place in range(count):
         if rng.random() < 0.3:
-            kind = int(rng.integers(6))
-        pen = int(rng.integers(2, 6))
+            kind = int(rng.integers(7))
+        pen = int(rng.integers(1, 6))
         width, tall = int(rng.integers(14, 30)), int(rng.integers(14, 30))
         left, top = 36 * place + 6, int(rng.integers(2, 38 - tall))
         box = (left, top, left + width, top + tall)
@@ -69,6 +69,10 @@ def _shapes(rng: np.random.Generator) -> Picture:
             draw.ellipse(wide, fill=255, outline=255, width=pen)
         elif kind == 2:
             draw.polygon([(left, top + tall), (left + width, top + tall), (left + width // 2, top)], filled, 255, pen)
+        elif kind == 6:
+            middle = left + width / 2, top + min(width, tall) / 2
+            corners, turn = int(rng.integers(3, 9)), int(rng.integers(0, 90))
+            draw.regular_polygon((middle, min(width, tall) / 2), corners, turn, filled, 255, pen)
         elif kind == 3:
             draw.line([(left, top), (left + width, top + tall)], 255, pen)
             draw.line([(left, top + tall), (left + width, top)], 255, pen)
@@ -84,7 +88,7 @@ def _shapes(rng: np.random.Generator) -> Picture:
 
 def _letters(rng: np.random.Generator) -> Picture:
     """Return printed letters: words, or one of those that look like digits again and again."""
-    size = int(rng.integers(20, 60))
+    size = int(rng.integers(9, 16) if rng.random() < 0.2 else rng.integers(20, 60))
     letters = string.ascii_letters if rng.random() < 0.5 else "lOozZISBIxXoO"
     text = "".join(rng.choice(list(letters), int(rng.integers(1, 9))).tolist())
     if rng.random() < 0.2:
@@ -95,6 +99,10 @@ def _letters(rng: np.random.Generator) -> Picture:
     draw = ImageDraw.Draw(canvas)
     bold = int(rng.integers(0, 3))
     draw.text((8 - left, 8 - top), text, fill=255, font=font, stroke_width=bold if size > 30 else 0)
+    if size < 20 or rng.random() < 0.3:  # of few pixels, which show, or narrow or wide
+        factor = 40 / canvas.height if size < 20 else 1.0
+        wide = round(canvas.width * factor * float(rng.uniform(0.7, 1.4)))
+        canvas = canvas.resize((wide, round(canvas.height * factor)), Image.Resampling.BICUBIC)
     if rng.random() < 0.3:
         canvas = canvas.rotate(float(rng.uniform(-8, 8)), Image.Resampling.BILINEAR, expand=True)
     return np.asarray(canvas)
