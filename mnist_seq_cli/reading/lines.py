@@ -164,7 +164,7 @@ def _ink_of(picture: NDArray[np.uint8], inverted: bool | None = None) -> _Ink:
     strong = values[values > max(floor, 0.3 * float(values.max()))]
     level = float(np.partition(strong, len(strong) * 9 // 10)[len(strong) * 9 // 10]) if len(strong) else 0.0
     if level < _FAINTEST:
-        raise CheckError("the picture is empty", hint="there is nothing to read")
+        raise CheckError("the picture is empty, or nothing but noise", hint="there is nothing to read")
     values[values < min(floor, 0.5 * level)] = 0
     values *= 255 / level
     ink = np.minimum(values, 255, out=values).astype(np.uint8)

@@ -1119,8 +1119,8 @@ def test_a_strip_that_was_changed_is_read_approximately(here: Path, name: str, s
 
 
 def test_what_is_not_sure_enough_is_unread(here: Path, mnistseq: Run) -> None:
-    """As decode leaves it: digits that touch, slanted, on noisy paper."""
-    hand = ("--crop", "tight", "--min", "-3", "--slant", "10-20", "--noise", "20")
+    """As decode leaves it: digits on top of each other, pale and noisy."""
+    hand = ("--min", "-18", "--max", "-18", "--slant", "10-20", "--noise", "60", "--contrast", "40-60")
     mnistseq("generate", "3-1-4-1-5", *hand, "--count", "4", "--seed", "3", "-o", "a")
     unread = []
     for path in sorted(Path("a").iterdir()):

@@ -1,5 +1,8 @@
 """The net in NumPy: what it is, that it is right, and that what is read does not depend on what is read beside it."""
 
+from hashlib import sha256
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,6 +10,8 @@ from numpy.typing import NDArray
 from mnist_seq_cli.mnist.bank import bundled_directory
 from mnist_seq_cli.reading import net
 from mnist_seq_cli.reading.lines import HEIGHT
+
+README = Path(__file__).parents[2] / "data/README.md"
 
 
 def lines(*widths: int) -> list[NDArray[np.uint8]]:
@@ -57,3 +62,9 @@ def test_a_long_line_is_read_in_parts_as_if_in_one(width: int, monkeypatch: pyte
     (whole,) = net.bundled().chances_of([line])
     np.testing.assert_allclose(parts[: len(whole)], whole[: len(parts)], atol=1e-5)
     assert len(parts) >= width // net.STEP
+
+
+def test_the_readme_of_the_data_has_the_sum_of_the_weights() -> None:
+    content = (bundled_directory() / net.FILE).read_bytes()
+    (row,) = (line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith(f"| `{net.FILE}`"))
+    assert f"| {len(content):,} | `{sha256(content).hexdigest()}` |" in row

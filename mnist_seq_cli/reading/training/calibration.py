@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 class _Read(NamedTuple):
-    """A line as it was read: what `Calibration` takes, which of its digits are right, and whether the whole is right."""
+    """A line as it was read: what `Calibration` takes, which digits are right, and whether all of it is."""
 
     chances: Floats
     ink: float
