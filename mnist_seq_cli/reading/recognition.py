@@ -51,12 +51,16 @@ class Calibration(NamedTuple):
     A digit whose best column has the chance p is right with the chance 1 / (1 + exp(-(bias + slope * log(p / (1 - p))))
     (Platt, 1999). All digits are right, and none is missing, with the product of these to the power `digits`, times the
     part of the ink that is near to digits to the power `ink`: by that it is seen where much is no digit.
+
+    Before, chances of the blank are multiplied by `blank`: of the lines that the net was trained with, more than of
+    others show no digits.
     """
 
     bias: float
     slope: float
     digits: float
     ink: float
+    blank: float
 
     def of_digits(self, chances: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the chance that each digit is right, for the chances of their best columns."""
@@ -83,9 +87,13 @@ class _Runs(NamedTuple):
     chance: NDArray[np.float64]
 
 
-def runs_of(chances: Sequence[NDArray[np.float32]]) -> _Runs:
-    """Return the runs of digits where the most likely class of each column is taken: CTC's best path."""
+def runs_of(chances: Sequence[NDArray[np.float32]], blank: float) -> _Runs:
+    """Return the runs of digits where the most likely class of each column is taken: CTC's best path.
+
+    The chance of the blank, class 0, is multiplied by `blank` for that.
+    """
     columns = np.concatenate(chances)
+    columns[:, 0] *= np.float32(blank)
     lengths = [len(each) for each in chances]
     line = np.repeat(np.arange(len(chances)), lengths)
     best, chance = columns.argmax(axis=1), columns.max(axis=1).astype(np.float64)
@@ -116,7 +124,8 @@ def recognise(pictures: Iterable[NDArray[np.uint8]]) -> list[Recognition | Check
     if not lines:
         return found
     reader = net.bundled()
-    runs, measured = runs_of(reader.chances_of([line.values for _, line in lines])), Calibration(*reader.calibration)
+    measured = Calibration(*reader.calibration)
+    runs = runs_of(reader.chances_of([line.values for _, line in lines]), measured.blank)
     edges = np.searchsorted(runs.line, np.arange(len(lines) + 1)).tolist()
     for (place, line), first, stop in zip(lines, edges[:-1], edges[1:], strict=True):
         if first < stop:

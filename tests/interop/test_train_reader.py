@@ -19,7 +19,7 @@ def test_a_net_is_trained_calibrated_and_written(tmp_path: Path) -> None:
     subprocess.run([*command, "--steps", "3", "--workers", "0"], check=True)
     net = load(tmp_path / "reader-net.npz")
     assert [weights.shape for weights, _ in net.layers] == [weights.shape for weights, _ in bundled().layers]
-    assert len(net.calibration) == 4
+    assert len(net.calibration) == 5
     rows = (tmp_path / "log.tsv").read_text().splitlines()
     assert [row.split("\t")[0] for row in rows] == ["steps", "3"]
     subprocess.run([*command, "--steps", "4", "--resume", "--workers", "1"], check=True)

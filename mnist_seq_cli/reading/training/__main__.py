@@ -153,7 +153,7 @@ def train(training: Training, steps: int, seed: int, workers: int, log: Path) ->
 def main() -> None:
     """Train, calibrate, and write the net."""
     parser = argparse.ArgumentParser(description="Train the net of the reader.")
-    parser.add_argument("--steps", type=int, default=60_000, help=f"batches of {BATCH} lines")
+    parser.add_argument("--steps", type=int, default=38_000, help=f"batches of {BATCH} lines")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that make lines")
     parser.add_argument("--held-out", type=int, default=HELD_OUT, help="lines to calibrate with")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -12,27 +13,36 @@ from rapidfuzz.distance import Levenshtein
 
 from mnist_seq_cli.reading.net import Net
 from mnist_seq_cli.reading.recognition import Calibration, ink_near, runs_of
-from mnist_seq_cli.reading.training.examples import CALIBRATE, LIGHT, batches
+from mnist_seq_cli.reading.training.examples import CALIBRATE, LIGHT, Examples, batches
 
 Floats = NDArray[np.float64]
 
 
 class _Read(NamedTuple):
-    """A line as it was read: what `Calibration` takes, which digits are right, and whether all of it is."""
+    """A line as it was read: what `Calibration` takes, which digits are right, whether all is, and how many it has."""
 
     chances: Floats
     ink: float
     right: list[bool]
     whole: bool
+    digits: int
+
+
+_BLANKS = (1.0, 0.6, 0.4, 0.25, 0.15)
+"""Factors of the chance of the blank that are tried: the one counts with which most lines with digits are right."""
 
 
 def calibrated(net: Net, lines: int, seed: int) -> Calibration:
     """Return the calibration of the net on lines of all kinds, of glyphs that it was not trained with."""
-    read = list(_held_out(net, lines, seed))
+    held_out = list(islice(batches(seed, 96, CALIBRATE, LIGHT), -(-lines // 96)))
+    chances_of = [net.chances_of(list(examples.lines)) for examples in held_out]
+    ways = {blank: list(_read(held_out, chances_of, blank)) for blank in _BLANKS}
+    blank = max(ways, key=lambda blank: sum(one.whole for one in ways[blank] if one.digits))
+    read = ways[blank]
     chances, right = np.concatenate([one.chances for one in read]), np.concatenate([one.right for one in read])
     odds = torch.from_numpy(_odds(chances))
     a, b = _fitted(lambda factors: factors[0] + factors[1] * odds, [0.0, 1.0], right)
-    first = Calibration(a, b, 1, 1)
+    first = Calibration(a, b, 1, 1, blank)
     some = [one for one in read if len(one.chances)]
     digits = torch.tensor([-np.log(first.of_digits(one.chances)).sum() for one in some])
     ink = torch.tensor([-np.log(max(one.ink, 1e-9)) for one in some])
@@ -42,13 +52,13 @@ def calibrated(net: Net, lines: int, seed: int) -> Calibration:
         kept = chance.clamp(1e-9, 1 - 1e-9)
         return torch.log(kept / (1 - kept))
 
-    powers = _fitted(log_odds, [1.0, 1.0], np.array([one.whole for one in some]))
-    return Calibration(a, b, *map(abs, powers))
+    of_digits, of_ink = map(abs, _fitted(log_odds, [1.0, 1.0], np.array([one.whole for one in some])))
+    return Calibration(a, b, of_digits, of_ink, blank)
 
 
-def _held_out(net: Net, lines: int, seed: int) -> Iterator[_Read]:
-    for examples in batches(seed, 96, CALIBRATE, LIGHT):
-        runs = runs_of(net.chances_of(list(examples.lines)))
+def _read(held_out: list[Examples], chances_of: list[list[NDArray[np.float32]]], blank: float) -> Iterator[_Read]:
+    for examples, chances in zip(held_out, chances_of, strict=True):
+        runs = runs_of(chances, blank)
         for row, length in enumerate(examples.lengths.tolist()):
             here = runs.line == row
             read, wanted = runs.digits[here].tolist(), examples.digits[row, :length].tolist()
@@ -57,10 +67,7 @@ def _held_out(net: Net, lines: int, seed: int) -> Iterator[_Read]:
                 if part.tag == "equal":
                     right[part.src_start : part.src_end] = [True] * (part.src_end - part.src_start)
             ink = ink_near(examples.lines[row], runs.column[here])
-            yield _Read(runs.chance[here], ink, right, read == wanted)
-        lines -= len(examples.lines)
-        if lines <= 0:
-            return
+            yield _Read(runs.chance[here], ink, right, read == wanted, length)
 
 
 def _odds(chances: Floats) -> Floats:

@@ -59,7 +59,7 @@ def loss_of(chances: torch.Tensor, digits: torch.Tensor, centres: torch.Tensor, 
     return (ctc + 0.5 * column) / (lengths.sum() + count)
 
 
-def save(net: nn.Sequential, path: PathLike[str], calibration: Sequence[float] = (0, 1, 1, 1)) -> None:
+def save(net: nn.Sequential, path: PathLike[str], calibration: Sequence[float] = (0, 1, 1, 1, 1)) -> None:
     """Write weights as `reading.net` takes them: float16, rows × columns × channels down, normalisation folded in."""
     arrays: dict[str, torch.Tensor] = {}
     modules = list(net)
