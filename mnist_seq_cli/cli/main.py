@@ -175,6 +175,7 @@ def main() -> NoReturn:
         # File names need not be text; and what a terminal has no characters for is better shown as ? than not at all.
         unicode = sys.stdout.encoding.lower().startswith("utf")
         sys.stdout.reconfigure(errors="surrogateescape" if unicode else "replace")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # for products this small, threads of NumPy mostly wait
     warnings.showwarning = _show_warning
     gc.set_threshold(100_000)  # a short life makes little rubbish that counting references does not see
     code = run()

@@ -67,6 +67,9 @@ _ERRORS = (
 """What Pillow is known to raise for files that are not sound, with warnings as errors."""
 
 
+_HALF_SEEN = 128
+"""Mean opacity of a picture, of 255, below which most of it is seen through."""
+
 _REDIRECTING = Lock()
 
 
@@ -107,6 +110,14 @@ def _grey(image: Any) -> NDArray[np.uint8]:
         return (np.array(image) >> 8).astype(np.uint8)
     shown: Any = image
     if "A" in image.mode or "transparency" in image.info:
-        white = Image.new("RGBA", image.size, "white")
-        shown = Image.alpha_composite(white, image.convert("RGBA"))
+        layer = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, "black" if _is_light(layer) else "white")
+        shown = Image.alpha_composite(paper, layer)
     return np.array(shown.convert("L"), dtype=np.uint8)
+
+
+def _is_light(layer: Any) -> bool:
+    """Tell whether what can be seen of a layer is light, and much of it cannot: light ink, which white would hide."""
+    alpha = np.asarray(layer.getchannel("A"), dtype=np.float32)
+    grey = np.asarray(layer.convert("RGB").convert("L"), dtype=np.float32)
+    return float(alpha.mean()) < _HALF_SEEN and float((alpha * grey).sum()) > 128 * float(alpha.sum())

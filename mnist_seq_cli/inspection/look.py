@@ -127,7 +127,7 @@ def _look_at_samples(path: PathOrStore, samples: Samples) -> SamplesReport:
 
 
 def _look_at_strip(samples: ReadImage) -> StripReport:
-    strip, inverted, unread = samples.look
+    strip, inverted, unread, confidence = samples.look
     dataset = samples.dataset
     height, width = strip.image.shape
     read = strip.text is not None
@@ -144,7 +144,7 @@ def _look_at_strip(samples: ReadImage) -> StripReport:
         gaps=list(strip.gaps) if exact else None,
         boxes=list(map(list, strip.boxes)) if read else None,
         exact=exact if read else None,
-        confidence=round(math.prod(sure), 4) if read else None,
+        confidence=confidence if read else None,
         confidences=sure if read else None,
         note=unread or ("white ink on black" if inverted else ""),
         dataset=None if dataset is None else str(dataset[0]),

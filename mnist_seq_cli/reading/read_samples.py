@@ -15,6 +15,7 @@ from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.reading import transcribing
 from mnist_seq_cli.reading.exact import Reading
+from mnist_seq_cli.reading.nearest import nearest_glyphs
 from mnist_seq_cli.samples import boxes, registry
 from mnist_seq_cli.samples.boxes import Box
 from mnist_seq_cli.samples.samples import Samples
@@ -61,11 +62,15 @@ def _with_glyphs(samples: Listed, strip: Strip) -> Strip:
 
 
 class Look(NamedTuple):
-    """The reading of an image: the strip as far as it was read, whether its ink is white, and why it is `unread`."""
+    """The reading of an image: the strip as far as it was read, whether its ink is white, and why it is `unread`.
+
+    `confidence` is the chance that all digits are right.
+    """
 
     strip: Strip
     inverted: bool
     unread: str = ""
+    confidence: float = 1.0
 
 
 class ReadImage(ImageFile):
@@ -82,11 +87,14 @@ class ReadImage(ImageFile):
             strip = Strip(0, name, on_white(image), None)
             return Look(strip, strip.image is not image, str(result.args[0]))
         shown = on_white(image, result.inverted)
-        strip = Strip(0, name, shown, "".join(map(str, result.digits)), result.glyphs, result.x)
+        strip = Strip(0, name, shown, "".join(map(str, result.digits)), x=result.x)
         if isinstance(result, Reading):
-            return Look(replace(strip, boxes=_boxes_of(result), gaps=result.gaps), result.inverted)
+            exactly = replace(strip, glyphs=result.glyphs, boxes=_boxes_of(result), gaps=result.gaps)
+            return Look(exactly, result.inverted)
+        nearest = nearest_glyphs(image, result, bank.load(_MNIST))
         estimated = boxes.estimated(shown, result.x, result.glyph_width)
-        return Look(replace(strip, boxes=estimated, confidences=result.confidences), result.inverted)
+        strip = replace(strip, glyphs=nearest, boxes=estimated, confidences=result.confidences)
+        return Look(strip, result.inverted, confidence=result.confidence)
 
     def labels(self) -> Iterator[Labels]:
         """Yield the sequence that was read."""

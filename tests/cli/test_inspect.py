@@ -1095,12 +1095,16 @@ def test_a_strip_that_was_changed_is_read_approximately(here: Path, name: str, s
     assert (code, err, list(report)) == (0, "", STRIP_KEYS)
     assert (report["sequence"], report["exact"], report["gaps"]) == ("3-0-7", False, None)
     assert report["note"] == ("white ink on black" if name.startswith("white") else "")
-    assert report["confidence"] == pytest.approx(np.prod(report["confidences"]), abs=1e-4)
     assert 0.7 <= report["confidence"] < 1
     # About where the ink is: a pixel or two of the original away, the more where it is blurred.
     np.testing.assert_allclose(np.array(report["boxes"]) / scale, sample.boxes, atol=2.5)
     read = json.loads(mnistseq("decode", "b.png", "--json").out)  # which tells the same
-    for here_, there in (("glyphs", "glyphs"), ("x", "x"), ("sequence", "digits"), ("confidences", "confidences")):
+    for here_, there in (
+        ("x", "x"),
+        ("sequence", "digits"),
+        ("confidence", "confidence"),
+        ("confidences", "confidences"),
+    ):
         assert report[here_] == read[there]
     rows = facts(mnistseq("inspect", "b.png").out)
     assert rows["read"][0] == "approximately,"
@@ -1115,8 +1119,8 @@ def test_a_strip_that_was_changed_is_read_approximately(here: Path, name: str, s
 
 
 def test_what_is_not_sure_enough_is_unread(here: Path, mnistseq: Run) -> None:
-    """As decode leaves it: digits that touch, slanted, on noisy paper."""
-    hand = ("--crop", "tight", "--min", "-3", "--slant", "10-20", "--noise", "20")
+    """As decode leaves it: digits on top of each other, pale and noisy."""
+    hand = ("--min", "-18", "--max", "-18", "--slant", "10-20", "--noise", "60", "--contrast", "40-60")
     mnistseq("generate", "3-1-4-1-5", *hand, "--count", "4", "--seed", "3", "-o", "a")
     unread = []
     for path in sorted(Path("a").iterdir()):
