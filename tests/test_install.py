@@ -18,11 +18,11 @@ from PIL import Image
 import mnist_seq_cli
 from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.mnist import bank
-from mnist_seq_cli.mnist.bank import BUNDLED_FILES, CLASSES_FILE, WRITERS_FILE
+from mnist_seq_cli.mnist.bank import BUNDLED_FILES, CLASSES_FILE, NET_FILE, WRITERS_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "mnist_seq_cli"
-FILES = (*BUNDLED_FILES, WRITERS_FILE, CLASSES_FILE)
+FILES = (*BUNDLED_FILES, WRITERS_FILE, CLASSES_FILE, NET_FILE)
 
 
 class Installed(NamedTuple):

@@ -62,6 +62,9 @@ CLASSES_FILE = BundledFile(
 )
 """The split of each class of MultiDigitMNIST."""
 
+NET_FILE = BundledFile("reader-net.npz", 545_252, "26bee7ed047c0e8e9f43c601d33b91fe179f50d588f825498120356c7b277291")
+"""The weights of the net that reads strips."""
+
 STUDENTS = 2_100
 """The first number of a student; below are those of census employees (the partitions of NIST's Special Database 19)."""
 
@@ -355,6 +358,6 @@ def bundled_directory() -> Path:
     """Return the directory of the MNIST files: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     for directory in (package / "data", package.parent / "data"):
-        if all((directory / file.name).is_file() for file in (*BUNDLED_FILES, WRITERS_FILE, CLASSES_FILE)):
+        if all((directory / file.name).is_file() for file in (*BUNDLED_FILES, WRITERS_FILE, CLASSES_FILE, NET_FILE)):
             return directory
     raise OutputError("the MNIST files that belong to mnistseq are missing", hint="install it again")

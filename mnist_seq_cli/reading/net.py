@@ -16,12 +16,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from mnist_seq_cli.mnist.bank import bundled_directory
+from mnist_seq_cli.mnist.bank import NET_FILE, bundled_directory
 
 Floats = NDArray[np.float32]
-
-FILE = "reader-net.npz"
-"""The weights, in the directory of MNIST's files."""
 
 CLASSES = 11
 """The blank, which is class 0, and ten digits."""
@@ -128,7 +125,7 @@ def load(path: PathLike[str]) -> Net:
 @cache
 def bundled() -> Net:
     """Return the net that comes with the package."""
-    return load(bundled_directory() / FILE)
+    return load(bundled_directory() / NET_FILE.name)
 
 
 def _convolved(values: Floats, layer: Layer, factors: Floats, bias: Floats) -> Floats:

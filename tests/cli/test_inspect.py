@@ -155,7 +155,7 @@ def package(tmp_path: Path) -> Path:
     """A copy of the package, with links to the data beside it."""
     shutil.copytree(ROOT / "mnist_seq_cli", tmp_path / "mnist_seq_cli", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "data").mkdir()
-    for path in DATA.glob("*idx*"):
+    for path in DATA.iterdir():
         (tmp_path / "data" / path.name).symlink_to(path)
     return tmp_path
 

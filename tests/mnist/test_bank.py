@@ -22,6 +22,7 @@ from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.mnist.bank import (
     BUNDLED_FILES,
     CLASSES_FILE,
+    NET_FILE,
     WRITERS_FILE,
     Bank,
     Source,
@@ -63,7 +64,7 @@ def write_pair(
 # The bundled files
 
 
-@pytest.mark.parametrize("file", [*BUNDLED_FILES, WRITERS_FILE, CLASSES_FILE], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*BUNDLED_FILES, WRITERS_FILE, CLASSES_FILE, NET_FILE], ids=lambda file: file.name)
 def test_a_bundled_file_is_as_it_was_published(file: bank_module.BundledFile) -> None:
     content = (bundled_directory() / file.name).read_bytes()
     assert len(content) == file.size
@@ -77,6 +78,7 @@ def test_the_readme_of_the_data_names_the_same_files_sizes_and_sums() -> None:
         *BUNDLED_FILES,
         WRITERS_FILE,
         CLASSES_FILE,
+        NET_FILE,
     ]
 
 

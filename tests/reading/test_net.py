@@ -1,17 +1,12 @@
 """The net in NumPy: what it is, that it is right, and that what is read does not depend on what is read beside it."""
 
-from hashlib import sha256
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mnist_seq_cli.mnist.bank import bundled_directory
+from mnist_seq_cli.mnist.bank import NET_FILE, bundled_directory
 from mnist_seq_cli.reading import net
 from mnist_seq_cli.reading.lines import HEIGHT
-
-README = Path(__file__).parents[2] / "data/README.md"
 
 
 def lines(*widths: int) -> list[NDArray[np.uint8]]:
@@ -22,7 +17,7 @@ def lines(*widths: int) -> list[NDArray[np.uint8]]:
 def test_the_net_is_as_small_as_it_shall_be() -> None:
     count = sum(weights.size + bias.size for weights, bias in net.bundled().layers)
     assert count <= 300_000
-    assert (bundled_directory() / net.FILE).stat().st_size <= 700_000
+    assert (bundled_directory() / NET_FILE.name).stat().st_size <= 700_000
     assert len(net.bundled().layers) == len(net.LAYERS)
     assert net.bundled().layers[-1][0].shape[1] == 2 * net.CLASSES
 
@@ -62,9 +57,3 @@ def test_a_long_line_is_read_in_parts_as_if_in_one(width: int, monkeypatch: pyte
     (whole,) = net.bundled().chances_of([line])
     np.testing.assert_allclose(parts[: len(whole)], whole[: len(parts)], atol=1e-5)
     assert len(parts) >= width // net.STEP
-
-
-def test_the_readme_of_the_data_has_the_sum_of_the_weights() -> None:
-    content = (bundled_directory() / net.FILE).read_bytes()
-    (row,) = (line for line in README.read_text(encoding="utf-8").splitlines() if line.startswith(f"| `{net.FILE}`"))
-    assert f"| {len(content):,} | `{sha256(content).hexdigest()}` |" in row

@@ -20,8 +20,9 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mnist_seq_cli.errors import CheckError
+from mnist_seq_cli.mnist.bank import NET_FILE
 from mnist_seq_cli.reading.lines import line_of
-from mnist_seq_cli.reading.net import FILE, load
+from mnist_seq_cli.reading.net import load
 from mnist_seq_cli.reading.training.calibration import calibrated
 from mnist_seq_cli.reading.training.examples import CALIBRATE, Example, Examples, batches, together
 from mnist_seq_cli.reading.training.torch_net import log_chances, loss_of, new_net, save
@@ -168,7 +169,7 @@ def main() -> None:
         training.resume()
     if training.steps < asked.steps:
         train(training, asked.steps, asked.seed, asked.workers, asked.out / "log.tsv")
-    path = asked.out / FILE
+    path = asked.out / NET_FILE.name
     save(training.averaged, path)
     calibration = calibrated(load(path), asked.held_out, asked.seed + 99)
     save(training.averaged, path, calibration)
