@@ -52,9 +52,9 @@ class IdxFiles(Format):
                 "IDX counts images in four bytes, so there are less than 2^32", hint="take another format"
             )
 
-    def names(self, spec: Spec, asked: str | None, there: Collection[str], part: str) -> str:
-        if asked:
-            return f"mnist-{_mnist_name(spec, part)}"
+    def names(self, spec: Spec, asked: str, there: Collection[str], part: str) -> str:
+        if asked.startswith("mnist"):
+            return f"mnist-{_mnist_name(spec, part or ('test' if asked == 'mnist-t10k' else ''))}"
         if spec.recipe.length > 1 or "labels-idx2-ubyte.gz" in there:  # which an earlier version made of any
             return ""
         return "idx1"

@@ -57,9 +57,10 @@ class Torchmeta(Format):
         if spec.recipe.fit:
             raise RequestError("`format=torchmeta` takes images of one width only", hint="take png or webdataset")
 
-    def names(self, spec: Spec, asked: str | None, there: Collection[str], part: str) -> str:
+    def names(self, spec: Spec, asked: str, there: Collection[str], part: str) -> str:
         super().names(spec, asked, there, part)
-        return part if part in ("val", "test") else "train"
+        name = part or asked
+        return name if name in ("val", "test") else "train"
 
     def joined(self, spec: Spec) -> tuple[str, ...]:
         return (f"{spec.names or 'train'}_data.hdf5",)

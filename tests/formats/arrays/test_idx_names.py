@@ -140,3 +140,37 @@ def test_a_recipe_that_is_there_makes_the_same_again(mnistseq: Run) -> None:
         assert mnistseq(*options, "-o", first).code == 0
         assert mnistseq("dataset", "--recipe", f"{first}/recipe.json", "-o", again).code == 0
         assert files(first) == files(again)
+
+
+def test_the_recipe_of_a_split_makes_files_of_the_same_names(mnistseq: Run) -> None:
+    """Of custom digits, of which the name of the split alone says that they are for tests."""
+    source = ("--source", Path(bank.__file__).parents[2] / "data" / "t10k-images-idx3-ubyte")
+    asked = (
+        "dataset",
+        "--split",
+        "train=30",
+        "--split",
+        "test=10",
+        "--len",
+        "1",
+        "--format",
+        "idx",
+        "--names",
+        "mnist",
+    )
+    assert mnistseq(*asked, *source, "-o", "out").code == 0
+    for split in ("train", "test"):
+        done = mnistseq("dataset", "--recipe", f"out/{split}/recipe.json", *source, "-o", f"again/{split}")
+        assert done.code == 0, done.err
+        assert files(f"again/{split}") == files(f"out/{split}")
+    npz = ("--format", "npz", "-o", "npz")
+    assert mnistseq("dataset", "--recipe", "out/test/recipe.json", *source, "--names", "mnist", *npz).code == 2
+
+
+def test_a_recipe_with_other_names_is_refused(mnistseq: Run) -> None:
+    Path("mine.toml").write_text('length = 1\nsamples = 5\nformat = "idx"\nnames = "emnist"\n')
+    code, _, err = mnistseq("dataset", "--recipe", "mine.toml", "-o", "out")
+    assert (code, err) == (
+        2,
+        "mnistseq: mine.toml is no recipe: names is 'emnist'; it is mnist, or is left out\n",
+    )

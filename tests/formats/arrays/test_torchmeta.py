@@ -47,6 +47,8 @@ def test_splits_have_names_of_their_own_and_classes_too(mnistseq: Run, tmp_path:
     assert len(seen) == len({*seen}) > 90
     assert any(label.startswith("0") for label in seen)
     assert mnistseq("inspect", tmp_path, "--verify").code == 0
+    assert mnistseq("dataset", "--recipe", tmp_path / "val" / "recipe.json", "-o", tmp_path / "again").code == 0
+    assert (tmp_path / "again" / "val_data.hdf5").exists()
 
 
 def _cut(path: Path, _: Any) -> None:
