@@ -80,9 +80,10 @@ def spec_of(
         request=with_source(request, recipe).to_json(),
     )
     len(spec.plan)  # which checks the numbers
-    if before is not None and before.format == form.format and form.names is None:
+    asked = form.names or ""
+    if before is not None and before.format == form.format and not asked.startswith("mnist"):
         return replace(spec, names=before.names)
-    return replace(spec, names=format_.names(spec, form.names, complete.files if complete else (), part))
+    return replace(spec, names=format_.names(spec, asked, complete.files if complete else (), part))
 
 
 def _check_masks(recipe: Recipe, format_: Format) -> None:

@@ -145,14 +145,13 @@ class Format(ABC):
         if spec.masks and not self.MASKS:
             raise RequestError(f"the format {self.NAME} has no place for masks", hint="leave `masks` out")
 
-    def names(self, spec: Spec, asked: str | None, there: Collection[str], part: str) -> str:
+    def names(self, spec: Spec, asked: str, there: Collection[str], part: str) -> str:
         """Return how files are called, one of FILE_NAMES; `there` are those of the dataset that is complete.
 
-        `part` is the name of the split that it is, or empty.
-
-        Raises RequestError where what is `asked` for cannot be.
+        `part` is the name of the split that it is, or empty. What is `asked` for is `mnist`, how the files were called
+        whose recipe it is, or empty. Raises RequestError where it cannot be.
         """
-        if asked:
+        if asked == "mnist":
             raise RequestError(f"`names={asked}` is for IDX files", hint="take `format=idx`, or leave `names` out")
         return ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from mnist_seq_cli.codecs.compression import COMPRESSIONS, Compression
 from mnist_seq_cli.errors import FormatError, RequestError, one_line
@@ -51,7 +51,7 @@ class Form:
         Choices(ANNOTATION_NAMES, "NAME"),
         f"Files for a trainer beside PNG files, any number: {', '.join(ANNOTATION_NAMES)}.",
     )
-    names: Literal["mnist"] | None = option(
+    names: str | None = option(
         None, Choice(("mnist",)), "Call IDX files of single digits as MNIST's own are, and do not compress them."
     )
 

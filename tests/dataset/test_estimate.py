@@ -33,8 +33,9 @@ def test_it_is_near_what_a_dataset_takes(name: str, tmp_path: Path, mnistseq: Ru
     found = estimate(out, spec, Source("train"))
     files = [content for content in before.values() if isinstance(content, bytes)]
     assert (found.samples, found.shards, found.files) == (430, 5, len(files))
-    in_pages = 0.1 if name == "lmdb" else 0.03  # of 4 kB, and this is one of 600
-    assert found.bytes == pytest.approx(sum(map(len, files)), rel=in_pages)
+    # lmdb has pages of 4 kB, and torchmeta something for each class, of which more samples have fewer new ones
+    near = 0.1 if name in ("lmdb", "torchmeta") else 0.03
+    assert found.bytes == pytest.approx(sum(map(len, files)), rel=near)
     assert found.stored >= found.bytes
     part = estimate(out, spec, Source("train"), part=Slice(1, 5))
     assert (part.samples, part.shards) == (100, 1)

@@ -25,6 +25,7 @@ MADE = {
     "--slant -10-10 --noise 9 --format webdataset --masks",
     "npz": "-n 7 --len 3 --max 4 --seed 14 --shard-size 3 --contrast 50-90 --format npz --masks",
     "idx": r"-n 7 --pattern (19|20)\d{2} --seed 15 --shard-size 3 --crop tight --format idx --masks",
+    "idx-digits": "-n 7 --len 1 --seed 20 --shard-size 3 --format idx --masks",
     "lmdb": "-n 5 --len 1-3 --max 5 --min -9 --seed 19 --shard-size 3 --slant -10-10 --noise 9 --format lmdb --masks",
     "parquet": "-n 7 --len 1-3 --max 5 --min -9 --seed 18 --shard-size 4 --slant -10-10 --contrast 50-90 "
     "--format parquet --masks",
@@ -106,3 +107,24 @@ def test_a_damaged_shard_of_an_earlier_version_is_made_again(name: str, mnistseq
     assert mnistseq("inspect", made, "--verify").code == 1
     assert mnistseq("dataset", *MADE[name].split(), "-o", made).code == 0
     assert mnistseq("inspect", made, "--verify", "--regenerate", "9").code == 0
+
+
+def test_single_digits_of_an_earlier_version_keep_their_files_when_they_are_completed_and_grow(
+    mnistseq: Run, tmp_path: Path
+) -> None:
+    """It wrote labels of two dimensions, with lengths, where there is one digit, too."""
+    made = copied("idx-digits", tmp_path)
+    names = {path.name for path in made.glob("*-ubyte.gz")}
+    assert {"labels-idx2-ubyte.gz", "lengths-idx1-ubyte.gz"} < names
+    texts = open_dataset(made).batch(0, 7).texts
+    decoded = mnistseq("decode", made)
+    assert [line.split("\t")[1] for line in decoded.out.splitlines()] == texts
+    for lost in (["manifest.json", "labels-idx2-ubyte.gz"], ["recipe.json"]):
+        for name in lost:
+            (made / name).unlink()
+        assert mnistseq("dataset", *MADE["idx-digits"].split(), "-o", made).code == 0
+        assert {path.name for path in made.glob("*-ubyte.gz")} == names
+    assert mnistseq("dataset", "-n", "12", *MADE["idx-digits"].split()[2:], "-o", made).code == 0
+    assert {path.name for path in made.glob("*-ubyte.gz")} == names
+    assert mnistseq("inspect", made, "--verify", "--regenerate", "9").code == 0
+    assert open_dataset(made).batch(0, 12).texts[:7] == texts

@@ -28,7 +28,7 @@ from mnist_seq_cli.engine.batch import Batch, joined
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.execution import serial
-from mnist_seq_cli.formats.arrays import columns, idx_files
+from mnist_seq_cli.formats.arrays import columns, idx_reader
 from mnist_seq_cli.formats.reader import Reader, ShardReader
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
@@ -197,7 +197,7 @@ def test_idx_that_is_too_large_to_be_held_is_read_in_order_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = spec_of("idx")
-    monkeypatch.setattr(idx_files, "_HELD", 20 * (spec.recipe.height * spec.recipe.width + 4))
+    monkeypatch.setattr(idx_reader, "_HELD", 20 * (spec.recipe.height * spec.recipe.width + 4))
     built(LocalStore(tmp_path), spec)
     data = open_dataset(tmp_path)
     assert whole(spec).first_difference(data.batch(0, SAMPLES)) is None

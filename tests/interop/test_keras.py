@@ -1,13 +1,14 @@
-"""Keras 3 trains on our batches as they come, whichever of its backends is there."""
+"""Keras 3 trains on our batches as they come, whichever of its backends is there, and finds the classes of folders."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mnist_seq_cli import SequenceDataset
+from mnist_seq_cli import SequenceDataset, open_dataset
 
 pytest.importorskip("torch", reason="PyTorch is not installed")  # the backend
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -28,3 +29,32 @@ def test_keras_fits_batches() -> None:
     for _ in range(8):
         history = model.fit(pairs(), steps_per_epoch=10, shuffle=False, verbose=0)
     assert history.history["accuracy"][-1] > 0.8
+
+
+@pytest.mark.filterwarnings("ignore")  # of grain, about profilers
+@pytest.mark.parametrize("labels", ["inferred", "of labels.csv"])
+def test_keras_gives_each_image_of_a_folder_its_label(classes: Path, labels: str) -> None:
+    """Rows of labels.csv are in the order of samples, and Keras counts on that of sorted paths."""
+    pytest.importorskip("grain", reason="grain is not installed, and neither is TensorFlow")
+    import pandas
+
+    directory = classes / "train"
+    rows = pandas.read_csv(directory / "labels.csv").sort_values("file_name")
+    given = rows["label"].str.replace("-", "").astype(int).tolist()
+    loaded = keras.utils.image_dataset_from_directory(
+        directory,
+        labels=labels if labels == "inferred" else given,
+        format="grain",
+        color_mode="grayscale",
+        image_size=(28, 56),
+        batch_size=10,
+        shuffle=False,
+    )
+    found = [int(label) for _, numbers in loaded for label in numbers]
+    if labels == "inferred":
+        assert loaded.class_names == sorted({path.name for path in directory.iterdir() if path.is_dir()})
+        found = [int(loaded.class_names[number]) for number in found]
+    assert found == [int(Path(path).parent.name) for path in loaded.file_paths]
+    expected = {sample.image.tobytes(): int(sample.text) for sample in open_dataset(directory)}
+    images = [np.asarray(image).astype(np.uint8) for batch, _ in loaded for image in batch]
+    assert [expected[image.tobytes()] for image in images] == found

@@ -194,7 +194,7 @@ def test_datasets_reads_a_folder_of_splits(datasets: Any, tmp_path: Path, form: 
     assert texts == [sample.text for sample in open_dataset(tmp_path / "out" / "a-b")]
 
 
-@pytest.mark.parametrize("form", ["npz", "idx"])
+@pytest.mark.parametrize("form", ["npz", "npy", "idx"])
 def test_datasets_says_plainly_that_it_has_no_loader(
     datasets: Any, written: Written, tmp_path: Path, form: str
 ) -> None:
@@ -398,7 +398,7 @@ def test_numpy_reads_an_npz_dataset(written: Written, data: SequenceDataset) -> 
 
 
 @pytest.mark.filterwarnings("ignore")  # mlcroissant and its rdflib have some
-@pytest.mark.parametrize("form", ["png", "folders", "webdataset", "npz", "idx"])
+@pytest.mark.parametrize("form", ["png", "folders", "webdataset", "npz", "npy", "idx"])
 def test_mlcroissant_finds_it_valid_and_reads_records(written: Written, data: SequenceDataset, form: str) -> None:
     import mlcroissant
 

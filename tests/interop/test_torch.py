@@ -1,5 +1,6 @@
 """PyTorch's DataLoader takes our datasets as they are, with and without workers, and gives the same samples."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from mnist_seq_cli import SequenceDataset, open_dataset
+from mnist_seq_cli.cli import main
 
 pytestmark = pytest.mark.filterwarnings(
     # Python 3.12 and newer, about torch's own way to start workers
@@ -140,6 +142,22 @@ def test_torchvision_takes_folders_for_classes(torch: ModuleType, classes: Path)
             np.testing.assert_array_equal(red, blue)
             found.append((data.classes[target], red.tobytes()))
         assert sorted(found) == expected
+
+
+def test_torchvision_reads_files_that_are_called_as_mnist_s_own_are(torch: ModuleType, tmp_path: Path) -> None:
+    datasets = pytest.importorskip(
+        "torchvision.datasets", reason="torchvision is not installed: pip install torchvision"
+    )
+    asked = ["dataset", "--split", "train=60", "--split", "test=20", "--len", "1", "--invert", "--seed", "5"]
+    assert main.run([*asked, "--format", "idx", "--names", "mnist", "-o", str(tmp_path / "out")]) == 0
+    (tmp_path / "MNIST/raw").mkdir(parents=True)
+    for path in (tmp_path / "out").glob("*/*-ubyte"):
+        shutil.copy(path, tmp_path / "MNIST/raw")
+    for split in ("train", "test"):
+        loaded, stored = datasets.MNIST(tmp_path, train=split == "train"), open_dataset(tmp_path / "out" / split)
+        batch = stored.batch(0, len(stored))
+        np.testing.assert_array_equal(loaded.data.numpy(), batch.images)
+        np.testing.assert_array_equal(loaded.targets.numpy(), batch.digits[:, 0])
 
 
 @pytest.mark.parametrize("workers", [0, 2])

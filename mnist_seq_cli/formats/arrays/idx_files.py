@@ -6,25 +6,24 @@ are the body of one gzip member (RFC 1951, section 3.2.4; RFC 1952). IDX has no 
 
 from __future__ import annotations
 
-import gzip
 import zlib
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import ExitStack
 from hashlib import sha256
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-from isal import igzip, isal_zlib
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs.compression import LEVELS, Compression
-from mnist_seq_cli.engine.batch import ARRAYS, Batch
+from mnist_seq_cli.engine.batch import Batch
 from mnist_seq_cli.engine.compose import spans
-from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.arrays.columns import places_of
+from mnist_seq_cli.formats.arrays.idx_reader import any_rows, files_of, opened, shape_of
 from mnist_seq_cli.formats.format import Checksums, Content, File, Format, Opener, Part
-from mnist_seq_cli.formats.reader import Reader, ShardReader
+from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.formats.rows import checked
 from mnist_seq_cli.mnist import idx
 from mnist_seq_cli.recipe.plan import Shard
@@ -32,7 +31,6 @@ from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import Files
 
 _CHUNK = 10_000
-_HELD = idx.MAX_INFLATED
 _LAST_BLOCK = b"\x03\x00"
 
 
@@ -54,25 +52,24 @@ class IdxFiles(Format):
                 "IDX counts images in four bytes, so there are less than 2^32", hint="take another format"
             )
 
-    def names(self, spec: Spec, asked: str | None, there: Collection[str], part: str) -> str:
-        if spec.recipe.length > 1:
-            if asked:
-                raise RequestError(
-                    f"`names={asked}` is for images of one digit each, and these have up to {spec.recipe.length}",
-                    hint="give `length=1`, or leave `names` out",
-                )
+    def names(self, spec: Spec, asked: str, there: Collection[str], part: str) -> str:
+        if asked.startswith("mnist"):
+            return f"mnist-{_mnist_name(spec, part or ('test' if asked == 'mnist-t10k' else ''))}"
+        if spec.recipe.length > 1 or "labels-idx2-ubyte.gz" in there:  # which an earlier version made of any
             return ""
-        if not asked and "labels-idx2-ubyte.gz" in there:  # an earlier version made it
-            return ""
-        is_test = "test" in (part, spec.recipe.source)
-        return ("mnist-t10k" if is_test else "mnist-train") if asked else "idx1"
+        return "idx1"
+
+    def notes(self, spec: Spec) -> tuple[str, ...]:
+        if not spec.names.startswith("mnist-") or spec.recipe.invert:
+            return ()
+        return ("MNIST's own digits are light on dark, and these are dark on light: --invert makes them so",)
 
     def joined(self, spec: Spec) -> tuple[str, ...]:
-        return tuple(_files(spec).values())
+        return tuple(files_of(spec).values())
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         """Yield the shard's runs of deflate data; the images as they come, and the others, which are small, after."""
-        files = _files(spec)
+        files = files_of(spec)
         deflaters = {kind: _deflater(kind, name, spec.compression) for kind, name in files.items()}
         crcs = dict.fromkeys(deflaters, 0)
         runs = {kind: list[bytes]() for kind in deflaters if kind != "images"}
@@ -113,7 +110,7 @@ class IdxFiles(Format):
         return Content(len(crcs), total, digest.hexdigest(), tuple(crcs))
 
     def join(self, spec: Spec, name: str, parts: Iterable[Part]) -> Iterator[bytes]:
-        number, shape = self.joined(spec).index(name), _shape(spec, name)
+        number, shape = self.joined(spec).index(name), shape_of(spec, name)
         header, row_bytes = idx.encode_header(np.dtype(np.uint8), shape), int(np.prod(shape[1:], dtype=np.int64))
         if name.endswith(".gz"):
             deflater = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -132,8 +129,8 @@ class IdxFiles(Format):
 
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
         with ExitStack() as stack:
-            names = [name for kind, name in _files(spec).items() if kind in ("labels", "lengths")]
-            labels, *lengths = [stack.enter_context(_opened(open_file, name, spec)) for name in names]
+            names = [name for kind, name in files_of(spec).items() if kind in ("labels", "lengths")]
+            labels, *lengths = [stack.enter_context(opened(open_file, name, spec)) for name in names]
             for first in range(0, spec.samples, _CHUNK):
                 count = min(_CHUNK, spec.samples - first)
                 digits = labels.rows(count).reshape(count, -1)
@@ -150,13 +147,13 @@ class IdxFiles(Format):
         custom glyphs.
         """
         with ExitStack() as stack:
-            files = _files(spec)
-            opened = {kind: stack.enter_context(_opened(open_file, name, spec)) for kind, name in files.items()}
-            for file in opened.values():
+            files = files_of(spec)
+            rows_of = {kind: stack.enter_context(opened(open_file, name, spec)) for kind, name in files.items()}
+            for file in rows_of.values():
                 file.skip(shard.first)
             for first, stop in spans(spec.recipe, shard.first, shard.stop):
                 count = stop - first
-                rows = {kind: file.rows(count) for kind, file in opened.items()}
+                rows = {kind: file.rows(count) for kind, file in rows_of.items()}
                 digits = rows["labels"].reshape(count, -1)
                 sizes = rows.get("lengths", np.ones(count, np.uint8)).astype(np.int32)
                 widths, traces = (
@@ -166,79 +163,28 @@ class IdxFiles(Format):
                 traces |= {"images": rows["images"], "masks": rows.get("masks")}
                 yield checked(Batch(first, digits, sizes, widths=widths, **traces), files["labels"])
             if shard.stop == spec.samples:
-                for file in opened.values():
+                for file in rows_of.values():
                     file.end()
 
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
-        def read(shard: Shard) -> Iterator[Batch]:
-            return self.read(spec, shard, open_file)
-
-        size = sum(int(np.prod(_shape(spec, name), dtype=np.int64)) for name in self.joined(spec))
-        return _Whole(spec.samples, read) if size <= _HELD else _Parts(spec, size, read)
+        return any_rows(spec, lambda shard: self.read(spec, shard, open_file))
 
     def detect(self, start: bytes) -> bool:
         return idx.looks_like_idx(start[:16])
 
 
-class _Whole:
-    """Holds all samples, as far as they were asked for: read from front to end, at least twice as many each time."""
-
-    def __init__(self, samples: int, read: Callable[[Shard], Iterator[Batch]]) -> None:
-        self._samples, self._read, self._done = samples, read, 0
-        self._held: dict[str, NDArray[Any]] = {}
-
-    def read(self, samples: Numbers) -> Batch:
-        last = samples[-1] if isinstance(samples, range) else int(samples.max())
-        if last >= self._done:
-            self._fill(self._done, min(max(last + 1, 2 * self._done, _CHUNK), self._samples))
-        arrays: dict[str, Any] = {name: values[as_array(samples)] for name, values in self._held.items()}
-        return Batch(int(samples[0]), **arrays, chosen=None if isinstance(samples, range) else samples)
-
-    def _fill(self, done: int, stop: int) -> None:
-        for batch in self._read(Shard(0, done, stop)):
-            rows = slice(batch.first, batch.first + len(batch))
-            for name in (*ARRAYS, "images", *([] if batch.masks is None else ["masks"])):
-                values = getattr(batch, name)
-                if name not in self._held:
-                    self._held.setdefault(name, np.empty((self._samples, *values.shape[1:]), values.dtype))
-                self._held[name][rows] = values
-        self._done = stop
-
-
-class _Parts(ShardReader):
-    """Holds a shard at a time, of what is too large to be held."""
-
-    def __init__(self, spec: Spec, size: int, read: Callable[[Shard], Iterator[Batch]]) -> None:
-        super().__init__(spec.plan, read)
-        self._size, self._limit = size, spec.samples * _HELD // size
-
-    def read(self, samples: Numbers) -> Batch:
-        if not isinstance(samples, range) and np.ptp(samples) >= self._limit:
-            raise FormatError(
-                f"these samples are too far apart to be read at once: inflated, all are {self._size >> 20} MiB, and"
-                f" {_HELD >> 20} MiB at most are held",
-                hint="read them in order, or take the format npz",
-            )
-        return super().read(samples)
-
-
-def _files(spec: Spec) -> dict[str, str]:
-    """Return the name of each file by what it has: images, labels, lengths and masks."""
-    before, after = "", ".gz"
-    if spec.names.startswith("mnist-"):
-        before, after = f"{spec.names.removeprefix('mnist-')}-", ""
-    kinds = {"images": 3, "labels": 1} if spec.names else {"images": 3, "labels": 2, "lengths": 1}
-    kinds |= {"masks": 3} if spec.masks else {}
-    return {kind: f"{before}{kind}-idx{dimensions}-ubyte{after}" for kind, dimensions in kinds.items()}
-
-
-def _shape(spec: Spec, name: str) -> tuple[int, ...]:
-    """Return the shape of what a file holds."""
+def _mnist_name(spec: Spec, part: str) -> str:
+    """Return what MNIST calls a file of digits, train or t10k. Raises RequestError for what it has no files for."""
     recipe = spec.recipe
-    (dimensions,) = (int(part[3]) for part in name.split("-") if part.startswith("idx"))
-    return {1: (spec.samples,), 2: (spec.samples, recipe.length), 3: (spec.samples, recipe.height, recipe.width)}[
-        dimensions
-    ]
+    if (recipe.length, recipe.height, recipe.width) != (1, 28, 28):
+        raise RequestError(
+            "`names=mnist` is for images of one digit, 28×28, and these have"
+            + (f" up to {recipe.length} digits" if recipe.length > 1 else f" {recipe.width}×{recipe.height}"),
+            hint="leave `names` out",
+        )
+    if part not in ("", "train", "test"):
+        raise RequestError(f"`names=mnist` is for the splits train and test, and one is called {part}")
+    return "t10k" if "test" in (part, recipe.source) else "train"
 
 
 def _arrays(batch: Batch) -> dict[str, NDArray[np.uint8]]:
@@ -270,54 +216,3 @@ def _deflater(kind: str, name: str, compression: Compression) -> Any:
 
 def _inflater(name: str) -> Any:
     return isal_zlib.decompressobj(-isal_zlib.MAX_WBITS) if name.endswith(".gz") else _Stored()
-
-
-class _ArrayFile:
-    """One of the files, read from front to end a few rows at a time."""
-
-    def __init__(self, file: BinaryIO, name: str, shape: tuple[int, ...]) -> None:
-        self._file = file
-        self._name = name
-        self._row_shape = shape[1:]
-        self._row_bytes = int(np.prod(self._row_shape, dtype=np.int64))
-        header = idx.encode_header(np.dtype(np.uint8), shape)
-        if self._read(len(header)) != header:
-            raise FormatError(f"{name} does not hold {'×'.join(map(str, shape))} values, as the recipe makes them")
-
-    def skip(self, count: int) -> None:
-        """Pass over `count` rows. Raises FormatError, OSError."""
-        left = count * self._row_bytes
-        while left:
-            left -= len(self._read(min(left, 1 << 20)))
-
-    def rows(self, count: int) -> NDArray[np.uint8]:
-        """Return the next `count` rows: uint8 (count, …). Raises FormatError, OSError."""
-        content = self._read(count * self._row_bytes)
-        return np.frombuffer(bytearray(content), dtype=np.uint8).reshape(count, *self._row_shape)
-
-    def end(self) -> None:
-        """Check that this was all, and that it is what its checksum says. Raises FormatError, OSError."""
-        if self._some(1):
-            raise FormatError(f"{self._name} goes on where it should end")
-
-    def _read(self, size: int) -> bytes:
-        content = self._some(size)
-        if len(content) != size:
-            raise FormatError(f"{self._name} ends too early")
-        return content
-
-    def _some(self, size: int) -> bytes:
-        try:
-            return self._file.read(size)
-        except (EOFError, isal_zlib.error, gzip.BadGzipFile) as error:  # type: ignore[misc]  # as above
-            raise FormatError(f"{self._name} is damaged ({error})") from None
-
-
-@contextmanager
-def _opened(open_file: Opener, name: str, spec: Spec) -> Iterator[_ArrayFile]:
-    with open_file(name) as file:
-        if not name.endswith(".gz"):
-            yield _ArrayFile(file, name, _shape(spec, name))
-            return
-        with igzip.open(file) as inflated:  # type: ignore[no-untyped-call]
-            yield _ArrayFile(inflated, name, _shape(spec, name))

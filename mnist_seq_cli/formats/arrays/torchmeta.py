@@ -57,9 +57,10 @@ class Torchmeta(Format):
         if spec.recipe.fit:
             raise RequestError("`format=torchmeta` takes images of one width only", hint="take png or webdataset")
 
-    def names(self, spec: Spec, asked: str | None, there: Collection[str], part: str) -> str:
+    def names(self, spec: Spec, asked: str, there: Collection[str], part: str) -> str:
         super().names(spec, asked, there, part)
-        return part if part in ("val", "test") else "train"
+        name = part or asked
+        return name if name in ("val", "test") else "train"
 
     def joined(self, spec: Spec) -> tuple[str, ...]:
         return (f"{spec.names or 'train'}_data.hdf5",)
@@ -138,16 +139,16 @@ def _opened(content: Any, name: str) -> Any:
 
 def _places(spec: Spec) -> tuple[list[str], NDArray[np.int64]]:
     """Return all classes in order, and for each sample which it is of, and how many of that come before: (n, 2)."""
-    texts: list[str] = []
+    texts = []
     for first in range(0, spec.samples, _CHUNK):
         digits, lengths = sequences(spec.recipe, range(first, min(first + _CHUNK, spec.samples)))
-        texts += spelled(digits.astype(np.uint8), lengths)
-    labels, of_class = np.unique(np.array(texts), return_inverse=True)
+        texts.append(np.array(spelled(digits.astype(np.uint8), lengths)))
+    labels, of_class = np.unique(np.concatenate(texts), return_inverse=True)
     order = np.argsort(of_class, kind="stable")
     begins = np.concatenate([[0], np.bincount(of_class).cumsum()[:-1]])
-    places = np.empty((len(texts), 2), np.int64)
+    places = np.empty((len(of_class), 2), np.int64)
     places[:, 0] = of_class
-    places[order, 1] = np.arange(len(texts)) - begins[of_class[order]]
+    places[order, 1] = np.arange(len(of_class)) - begins[of_class[order]]
     return labels.tolist(), places
 
 

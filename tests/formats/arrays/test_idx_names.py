@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mnist_seq_cli import open_dataset
-from mnist_seq_cli.mnist import idx
+from mnist_seq_cli.mnist import bank, idx
+from mnist_seq_cli.mnist.bank import Source
 
 Run = Any
 
@@ -96,7 +97,11 @@ def test_the_test_digits_are_called_so_without_splits_too(mnistseq: Run) -> None
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--len", "2", "--format", "idx"), "--names mnist is for images of one digit each, and these have up to 2"),
+        (("--len", "2", "--format", "idx"), "is for images of one digit, 28×28, and these have up to 2 digits"),
+        (
+            ("--len", "1", "--width", "40", "--align", "center", "--format", "idx"),
+            "28×28, and these have 40×28; leave --names out",
+        ),
         (("--len", "1", "--format", "npz"), "--names mnist is for IDX files; take --format idx"),
     ],
 )
@@ -108,6 +113,26 @@ def test_other_files_have_no_such_names(options: tuple[str, ...], reason: str, m
     assert not Path("out").exists()
 
 
+def test_mnist_has_no_name_for_a_third_split(mnistseq: Run) -> None:
+    """Both would be train files, and in one folder the one would take the place of the other."""
+    splits = ("--split", "train=30", "--split", "val=20", "--split", "test=10")
+    code, out, err = mnistseq("dataset", *splits, "--len", "1", "--format", "idx", "--names", "mnist", "-o", "out")
+    assert (code, out) == (2, "")
+    assert err == "mnistseq: --names mnist is for the splits train and test, and one is called val\n"
+    assert not Path("out").exists()
+
+
+def test_light_on_dark_they_are_the_digits_of_mnist_itself(mnistseq: Run) -> None:
+    asked = ("dataset", "-n", "20", "--len", "1", "--format", "idx", "--names", "mnist", "--seed", "3")
+    done = mnistseq(*asked, "--invert", "-o", "light")
+    assert (done.code, "light on dark" in done.err) == (0, False)
+    glyphs = open_dataset("light").batch(0, 20).glyphs[:, 0]
+    mnist = np.empty((20, 28 * 28), np.uint8)
+    bank.load(Source("train")).take(glyphs, mnist)
+    assert (read(Path("light/train-images-idx3-ubyte")) == mnist.reshape(-1, 28, 28)).all()
+    assert "light on dark, and these are dark on light: --invert makes them so" in mnistseq(*asked, "-o", "dark").err
+
+
 def test_a_recipe_that_is_there_makes_the_same_again(mnistseq: Run) -> None:
     for number, asked in enumerate((("--names", "mnist"), ())):
         first, again = f"a{number}", f"b{number}"
@@ -115,3 +140,37 @@ def test_a_recipe_that_is_there_makes_the_same_again(mnistseq: Run) -> None:
         assert mnistseq(*options, "-o", first).code == 0
         assert mnistseq("dataset", "--recipe", f"{first}/recipe.json", "-o", again).code == 0
         assert files(first) == files(again)
+
+
+def test_the_recipe_of_a_split_makes_files_of_the_same_names(mnistseq: Run) -> None:
+    """Of custom digits, of which the name of the split alone says that they are for tests."""
+    source = ("--source", Path(bank.__file__).parents[2] / "data" / "t10k-images-idx3-ubyte")
+    asked = (
+        "dataset",
+        "--split",
+        "train=30",
+        "--split",
+        "test=10",
+        "--len",
+        "1",
+        "--format",
+        "idx",
+        "--names",
+        "mnist",
+    )
+    assert mnistseq(*asked, *source, "-o", "out").code == 0
+    for split in ("train", "test"):
+        done = mnistseq("dataset", "--recipe", f"out/{split}/recipe.json", *source, "-o", f"again/{split}")
+        assert done.code == 0, done.err
+        assert files(f"again/{split}") == files(f"out/{split}")
+    npz = ("--format", "npz", "-o", "npz")
+    assert mnistseq("dataset", "--recipe", "out/test/recipe.json", *source, "--names", "mnist", *npz).code == 2
+
+
+def test_a_recipe_with_other_names_is_refused(mnistseq: Run) -> None:
+    Path("mine.toml").write_text('length = 1\nsamples = 5\nformat = "idx"\nnames = "emnist"\n')
+    code, _, err = mnistseq("dataset", "--recipe", "mine.toml", "-o", "out")
+    assert (code, err) == (
+        2,
+        "mnistseq: mine.toml is no recipe: names is 'emnist'; it is mnist, or is left out\n",
+    )
