@@ -90,6 +90,11 @@ class Sequences(Sequence[Digits]):
 
         return np.frombuffer(self._digits, np.uint8)
 
+    @cached_property
+    def alphabet(self) -> frozenset[int]:
+        """The digits that are in any of them."""
+        return frozenset(digit for digit in range(10) if digit in self._digits)
+
     @property
     def bounds(self) -> NDArray[np.uint32]:
         """Where sequences begin in `digits`, and the end of the last: uint32 (n + 1,)."""
@@ -142,18 +147,26 @@ class Sequences(Sequence[Digits]):
             text[bounds[1:] - bounds[0] - 1, 1] = ord("\n")
             yield text.tobytes()
 
-    def numbers(self) -> NDArray[np.int64]:
-        """Return a number for each, int64 (n,), the same for equal ones: they count up as new ones come."""
+    def numbers(self) -> NDArray[np.uint32]:
+        """Return a number for each, uint32 (n,), the same for equal ones: they count up as new ones come."""
         import numpy as np
 
-        lengths, first = self.lengths, np.empty(len(self), np.int64)
+        lengths, own = self.lengths, np.arange(len(self), dtype=np.uint32)
+        first = own.copy()
         for size in np.unique(lengths).tolist():
-            rows = np.flatnonzero(lengths == size)
-            texts = (self.digits[np.repeat(lengths == size, lengths)] + ord("0")).view(f"S{size}")
-            _, index, inverse = np.unique(texts, return_index=True, return_inverse=True)
-            first[rows] = rows[index[inverse]]
-        numbers: NDArray[np.int64] = (np.cumsum(first == np.arange(len(self))) - 1)[first]
-        return numbers
+            are = lengths == size
+            rows, digits = own[are], self.digits if are.all() else self.digits[np.repeat(are, lengths)]
+            texts = (digits + ord("0")).view(f"S{size}")
+            order = np.argsort(texts, kind="stable")
+            texts = texts[order]
+            again = np.flatnonzero(texts[1:] == texts[:-1]) + 1
+            if len(again):
+                starts = np.arange(len(rows), dtype=np.uint32)
+                starts[again] = 0
+                first[rows[order]] = rows[order[np.maximum.accumulate(starts)]]
+        number = np.cumsum(first == own, dtype=np.uint32)
+        number -= 1
+        return number[first]
 
     def chosen(self, are: NDArray[np.bool_]) -> Sequences:
         """Return those for which `are`, bool (n,), is true, in their order."""
