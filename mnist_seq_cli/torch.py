@@ -6,11 +6,14 @@ Nothing else imports it; it needs PyTorch, which `pip install 'mnistseq[torch]'`
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch.utils.data import get_worker_info
 
 from mnist_seq_cli.engine.batch import ABSENT, Batch, Sample
 from mnist_seq_cli.engine.random_words import as_array
@@ -52,16 +55,58 @@ def collate(samples: Batch | Sequence[Sample], *, invert: bool = False, padded: 
         strip = np.empty((0, transformed.shape[-1]), dtype=np.uint8)
         samples = [sample._replace(image=strip) for sample in samples]
     batch = samples if isinstance(samples, Batch) else _joined(samples, 0 if invert else 255)
-    widest = int(batch.widths.max(initial=1))
-    pixels = torch.from_numpy(np.ascontiguousarray(batch.images[:, :, :widest])).float()[:, None] / 255
-    images = pixels if invert else 1 - pixels
-    digits = torch.from_numpy(batch.digits.astype(np.int64)) + 1
-    lengths = torch.from_numpy(batch.lengths.astype(np.int64))
-    written = torch.arange(digits.shape[1]) < lengths[:, None]
-    targets = torch.where(written, digits, BLANK) if padded else digits[written]
-    widths = torch.from_numpy(batch.widths.astype(np.int64))
-    numbers = torch.from_numpy(as_array(batch.samples))
-    return CTCBatch(images if transformed is None else transformed, widths, targets, lengths, numbers)
+    images: NDArray[np.uint8] | torch.Tensor | None = transformed
+    if images is None:
+        images = np.ascontiguousarray(batch.images[:, :, : int(batch.widths.max(initial=1))])
+    known = (images, batch.widths, batch.digits, batch.lengths, as_array(batch.samples), invert, padded)
+    return _tensors(*known) if get_worker_info() is None else cast("CTCBatch", _OnItsWay(known))
+
+
+def _tensors(
+    images: NDArray[np.uint8] | torch.Tensor,
+    widths: NDArray[np.int32],
+    digits: NDArray[np.uint8],
+    lengths: NDArray[np.int32],
+    numbers: NDArray[np.int64],
+    invert: bool,
+    padded: bool,
+) -> CTCBatch:
+    """Return a batch, of which images that are a tensor stay as they are."""
+    if not isinstance(images, torch.Tensor):
+        images = torch.from_numpy(images).float()[:, None].div_(255)
+        if not invert:
+            torch.sub(torch.ones(()), images, out=images)
+    classes, counts = torch.from_numpy(digits.astype(np.int64)) + 1, torch.from_numpy(lengths.astype(np.int64))
+    written = torch.arange(classes.shape[1]) < counts[:, None]
+    targets = torch.where(written, classes, BLANK) if padded else classes[written]
+    return CTCBatch(images, torch.from_numpy(widths.astype(np.int64)), targets, counts, torch.from_numpy(numbers))
+
+
+class _OnItsWay:
+    """A batch in a worker of a loader: it becomes a CTCBatch where it arrives, and before if somebody looks at it.
+
+    Tensors cross to another process by a file and a connection each, and floats are four times the bytes: that would
+    take as long as what the worker saves.
+    """
+
+    def __init__(self, known: tuple[Any, ...]) -> None:
+        self.known = known
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (CTCBatch, tuple(self._batch)) if "_batch" in vars(self) else (_tensors, self.known)
+
+    @cached_property
+    def _batch(self) -> CTCBatch:
+        return _tensors(*self.known)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __getitem__(self, field: int | slice) -> Any:
+        return self._batch[field]
+
+    def __len__(self) -> int:
+        return len(CTCBatch._fields)
 
 
 def _is_strip(image: Any) -> bool:

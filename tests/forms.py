@@ -1,6 +1,6 @@
 """Owns how the command line is asked for a format, which formats can be tested here, and the commands that it has."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,10 +20,17 @@ UNLIKE_FORMATS = ("png", "folders", "webdataset", "npz", "idx")
 """A format for each way to store shards: many files, one of each, in place, or joined. The others are alike."""
 
 
-def parameters(forms: Iterable[str]) -> list[Any]:
-    """Return formats, as parameters that are skipped where their library is not installed; more may follow the name."""
+def parameters(forms: Iterable[str], quick: Collection[str] | None = None) -> list[Any]:
+    """Return formats, as parameters that are skipped where their library is not installed; more may follow the name.
+
+    Those that are not `quick`, where some are, are tried with `-m slow` alone.
+    """
     missing = pytest.mark.skip("needs a library: pip install -e '.[hdf5,parquet]'")
-    return [pytest.param(form, marks=missing) if form.split()[0] in MISSING else form for form in forms]
+    marks = {
+        form: [missing] * (form.split()[0] in MISSING) + [pytest.mark.slow] * (quick is not None and form not in quick)
+        for form in forms
+    }
+    return [pytest.param(form, marks=marks[form]) for form in marks]
 
 
 def form(name: str) -> list[str]:

@@ -22,7 +22,7 @@ from mnist_seq_cli.dataset.records import Record, Records, line_of, ordered
 from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.recipe.json_values import parse_json, typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_FILE
-from mnist_seq_cli.recipe.options.sequences import LABELS_NAME, Sequences, refer
+from mnist_seq_cli.recipe.options.sequences import LABELS_NAME, Sequences, parse_with_sequences, refer
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.store import FileSum, Store, pieces_of, sum_of
@@ -203,7 +203,7 @@ def read_json(location: Location, name: str) -> object:
             if file.seek(0, 2) > MAX_FILE:
                 raise FormatError(f"{where} is too large to be true")
             file.seek(0)
-            return parse_json(file.read(), where)
+            return parse_with_sequences(file.read(), where)
     except FileNotFoundError:
         return None
     except OSError as error:

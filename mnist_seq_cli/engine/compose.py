@@ -183,7 +183,8 @@ def _into_margins(recipe: Recipe, boxes: NDArray[np.int32], widths: NDArray[np.i
     """
     low, high = np.full_like(boxes[:, :, :2], recipe.margin), np.empty_like(boxes[:, :, :2])
     high[:, :, 0], high[:, :, 1] = widths[:, None] - recipe.margin, recipe.height - recipe.margin
-    moved = np.clip(boxes[:, :, :2], low, np.maximum(high - boxes[:, :, 2:], low)) - boxes[:, :, :2]
+    np.maximum(high - boxes[:, :, 2:], low, out=high)
+    moved = np.minimum(np.maximum(boxes[:, :, :2], low), high) - boxes[:, :, :2]
     boxes[:, :, :2] += moved
     return moved
 

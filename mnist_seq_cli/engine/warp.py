@@ -17,7 +17,7 @@ from mnist_seq_cli.engine.random_words import Numbers, bounded_integers, words
 from mnist_seq_cli.engine.scratch import blocks, scratch
 from mnist_seq_cli.mnist.bank import Bank, ink_boxes
 from mnist_seq_cli.recipe.recipe import Recipe
-from mnist_seq_cli.recipe.warp_bounds import ONE, STEPS, Warp, cell_size, cosine, sine, tangent
+from mnist_seq_cli.recipe.warp_bounds import ONE, STEPS, Warp, cell_size, sine
 
 _MAPPED, _STROKED = 1 << 21, 1 << 17
 """Bytes of all that is computed at a time for glyphs that are mapped, and of those that are thickened: in the cache."""
@@ -36,7 +36,11 @@ def inverse(slant: Angles, rotate: Angles, scale: Angles) -> NDArray[np.int64]:
     A glyph is scaled, then sheared, then rotated; so back it is rotated, sheared and scaled. What is one number is the
     same for all glyphs.
     """
-    cos, sin, shear = cosine(rotate), sine(rotate), tangent(slant)
+    angles = np.empty((4, *np.broadcast(slant, rotate).shape), dtype=np.int64)  # one series for all of them
+    angles[0], angles[1] = slant, rotate
+    np.subtract(90 * STEPS, np.abs(angles[:2]), out=angles[2:])
+    lean, sin, upright, cos = sine(angles)
+    shear = (lean << 16) // upright
     factor = (100 * STEPS << 16) // scale
     matrices = np.empty((*np.broadcast(slant, rotate, scale).shape, 4), dtype=np.int64)
     for number, row in enumerate((cos + (shear * sin >> 16), (shear * cos >> 16) - sin, sin, cos)):
@@ -45,18 +49,22 @@ def inverse(slant: Angles, rotate: Angles, scale: Angles) -> NDArray[np.int64]:
 
 
 def shape(
-    images: NDArray[np.uint8], boxes: NDArray[np.int32], matrices: NDArray[np.int64], cells: NDArray[np.uint8]
+    images: NDArray[np.uint8],
+    boxes: NDArray[np.int32],
+    matrices: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    cells: NDArray[np.uint8],
 ) -> NDArray[np.int32]:
     """Map glyphs into cells, and return the offsets of the cells in the boxes of the glyphs.
 
     `images` uint8 (n, height, width), ink 255 on paper 0; `boxes` int32 (n, 4), their ink as x, y, width, height;
-    `matrices` as `inverse` gives them; `cells` uint8 (n, tall, wide), all paper. The offsets are int32 (n, 2): left and
-    top in px, mostly below 0. Between pixels, values are interpolated in both directions; for glyphs that become less
-    than half as large at four points in each pixel, so that no stroke is passed over.
+    `matrices` as `inverse` gives them, `sizes` as `windows` does; `cells` uint8 (n, tall, wide), all paper. The offsets
+    are int32 (n, 2): left and top in px, mostly below 0. Between pixels, values are interpolated in both directions;
+    for glyphs that become less than half as large at four points in each pixel, so that no stroke is passed over.
     """
     cell = cells.shape[1:]
     doubled = 2 * boxes[:, :2] + boxes[:, 2:] - np.array(cell[::-1], dtype=np.int32)
-    halves, plan, sizes = doubled & 1, matrices.astype(np.int32), windows(boxes, matrices)
+    halves, plan = doubled & 1, matrices.astype(np.int32)
     shrunk = _shrinks(matrices)
     for times in (1, 2):
         for some in _alike(sizes * times, np.flatnonzero(shrunk == (times == 2)), images[0].size):
@@ -136,10 +144,13 @@ def warp(
         cells[:, room : room + bank.height, room : room + bank.width] = images
         offsets = np.full((glyphs.size, 2), -room, dtype=np.int32)
     else:
-        matrices = np.broadcast_to(inverse(values["slant"], values["rotate"], values["scale"]), (glyphs.size, 4))
-        cells = _paper_cells(glyphs.size, *(windows(inked, matrices).max(axis=0) + 2 * room).tolist())
-        offsets = shape(images, inked, matrices, cells)
-    stroke(cells, np.broadcast_to(values["stroke"], glyphs.size))
+        matrices = np.empty((glyphs.size, 4), dtype=np.int64)
+        matrices[...] = inverse(values["slant"], values["rotate"], values["scale"])
+        sizes = windows(inked, matrices)
+        cells = _paper_cells(glyphs.size, *(sizes.max(axis=0) + 2 * room).tolist())
+        offsets = shape(images, inked, matrices, sizes, cells)
+    if any(recipe.stroke):
+        stroke(cells, np.broadcast_to(values["stroke"], glyphs.size))
     boxes = ink_boxes(cells)
     largest = np.array(cell_size(recipe.warp, (recipe.ink_height, recipe.ink_width))[::-1])
     # Where a glyph has no ink, its box is the corner of the largest cell: a promise, too.

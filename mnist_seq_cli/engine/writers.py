@@ -18,6 +18,11 @@ from mnist_seq_cli.recipe.recipe import Recipe
 
 _DIGITS = 10
 
+_COMPARED = 8
+"""Digits of sequences in which each is compared with each; longer ones are gone through digit by digit."""
+
+_EARLIER = np.tri(_COMPARED, k=-1, dtype=np.bool_)
+
 
 class Writers(NamedTuple):
     """The writers of the glyphs of a bank.
@@ -81,9 +86,12 @@ def _occurrences(digits: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
     Both are int64, of the shape of `digits`.
     """
     count, length = digits.shape
+    rows = np.arange(count)
+    if length <= _COMPARED:
+        same = digits[:, :, None] == digits[:, None, :]
+        return (same & _EARLIER[:length, :length]).sum(axis=2), same.argmax(axis=2) + (rows * length)[:, None]
     before, first = np.empty_like(digits), np.empty_like(digits)
     seen, place = np.zeros((2, count * _DIGITS), dtype=np.int64)
-    rows = np.arange(count)
     for position in range(length):
         cells = rows * _DIGITS + digits[:, position]
         times = seen.take(cells)

@@ -102,7 +102,7 @@ _STEP = 2_048
 def possible_digits(recipe: Recipe) -> frozenset[int]:
     """Return the digits that any sample of the recipe may write."""
     if recipe.sequences:
-        return frozenset(np.flatnonzero(np.bincount(recipe.sequences.digits)).tolist())
+        return recipe.sequences.alphabet
     if recipe.check:
         return frozenset(range(10))
     return _parsed(recipe.pattern).digits if recipe.pattern else frozenset(recipe.digits)

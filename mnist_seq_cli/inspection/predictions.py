@@ -23,8 +23,8 @@ VALUES = (
     *("digits", "text", "label", "sequence"),
 )
 
-MAX_DOCUMENT = 256 << 20
-"""Characters of a JSON document, at most: all of it is held."""
+MAX_DOCUMENT, MAX_VALUES = 256 << 20, 4_000_000
+"""Characters and values of a JSON document, at most: all of it is held."""
 
 _INDEX = ("", "unnamed:_0", "__index_level_0__")
 """What pandas calls its index where that has no name, when it writes CSV and reads it, and in parquet."""
@@ -176,6 +176,10 @@ def _read_json(lines: Iterator[str], name: str) -> Iterator[Row]:
         if (size := size + len(line)) > MAX_DOCUMENT:
             most = f"{MAX_DOCUMENT >> 20} million characters"
             raise FormatError(f"{name} is too large for one JSON document of {most}", hint="write JSON lines")
+    if sum(part.count(mark) for part in parts for mark in ",:[{") > MAX_VALUES:
+        raise FormatError(
+            f"{name} is too large for one JSON document of {MAX_VALUES:,} values", hint="write JSON lines"
+        )
     if (document := _parsed("\n".join(parts))) is not None:
         for number, item in enumerate(_items_of(document), 1):
             yield _row_of_item(number, item, name)

@@ -24,6 +24,9 @@ from mnist_seq_cli.recipe.parts.appearance import PAPERS
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, GlyphFacts
 
 TRAIN_SIZE, TEST_SIZE = 60_000, 10_000
+_FEW = 512
+"""Glyphs of which to find equal ones would take longer than to look at them again."""
+
 _UNKNOWN = -1
 
 _WRONG = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
@@ -182,7 +185,9 @@ class Bank:
         with self._ink_lock:
             boxes = self._ink.take(rows, axis=0)
             if boxes.size and boxes[..., 0].min() == _UNKNOWN:
-                new = np.flatnonzero(np.bincount(rows[boxes[..., 0] == _UNKNOWN]))
+                new = rows[boxes[..., 0] == _UNKNOWN]
+                if len(new) > _FEW:
+                    new = np.flatnonzero(np.bincount(new))
                 for start in range(0, len(new), 4096):
                     block = new[start : start + 4096]
                     self._ink[block] = ink_boxes(self.images(block + self.first_id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mnist_seq_cli.errors import FormatError, one_line
@@ -14,8 +14,11 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-MAX_VALUES = 10_000_000
-"""Values in a JSON file: as many as an earlier version wrote of five million labels; each can take 60 bytes."""
+MAX_VALUES, MAX_TEXT = 1_000_000, 32 << 20
+"""Values and bytes of JSON apart from long lists of sequences; a value can take 150 bytes, and a byte become 5.
+
+Where there is more than ASCII it can become 9, and half as many are taken.
+"""
 
 NEWER = "a newer mnistseq may read it"
 
@@ -37,12 +40,17 @@ def typed_fields(values: object, known: Mapping[str, type], what: str, hint: str
     return dict(values)
 
 
-def parse_json(content: bytes, name: str) -> object:
-    """Return the values in a JSON file; `name` stands for it in messages. Raises FormatError for what is not JSON."""
-    if content.count(b",") + content.count(b"[") + content.count(b"{") > MAX_VALUES:
-        raise FormatError(f"{name} is too large to be true: it has more than {MAX_VALUES:,} values")
+def parse_json(content: bytes, name: str, inside: Callable[[dict[str, Any]], object] | None = None) -> object:
+    """Return the values in a JSON file, with what `inside` returns for each object in its place, if it is given.
+
+    `name` stands for the file in messages. Raises FormatError for what is not JSON.
+    """
+    count, size = sum(map(content.count, (b",", b":", b"[", b"{"))), len(content) * (1 if content.isascii() else 2)
+    if count > MAX_VALUES or size > MAX_TEXT:
+        most = f"{MAX_VALUES:,} values or {MAX_TEXT >> 20} MiB"
+        raise FormatError(f"{name} is too large to be true: it has more than {most}")
     try:
-        values = json.loads(content, parse_constant=_refuse)
+        values = json.loads(content, parse_constant=_refuse, object_hook=inside)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{name} is not JSON ({one_line(str(error), 120)})") from None
     if values is None:

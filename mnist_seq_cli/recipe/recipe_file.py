@@ -14,11 +14,11 @@ from typing import Any, BinaryIO
 from mnist_seq_cli import inputs
 from mnist_seq_cli.codecs.compression import COMPRESSIONS
 from mnist_seq_cli.errors import FormatError, MnistseqError, RequestError, one_line
-from mnist_seq_cli.recipe.json_values import parse_json, typed_fields
+from mnist_seq_cli.recipe.json_values import typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 from mnist_seq_cli.recipe.options.kinds import IntegerOr, LengthOrLengths, Ranged
 from mnist_seq_cli.recipe.options.option import REQUIRED, options_of
-from mnist_seq_cli.recipe.options.sequences import Sequences, refer
+from mnist_seq_cli.recipe.options.sequences import Sequences, parse_with_sequences, refer
 from mnist_seq_cli.recipe.parts.appearance import PAPERS, is_content
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.recipe import FIELDS, Recipe, fields_from_json
@@ -37,13 +37,13 @@ def read(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path} is not a file")
     content = inputs.read_once(path, MAX_FILE)
     is_toml = path.suffix.lower() == ".toml" or (path.is_fifo() and not content.lstrip().startswith(b"{"))
-    values = _toml(path, content) if is_toml else parse_json(content, str(path))
+    values = _toml(path, content) if is_toml else parse_with_sequences(content, str(path))
     return _asked_by(values, str(path), lambda name: inputs.open_once(path.with_name(name)))
 
 
 def parse(content: bytes, name: str, open_beside: Callable[[str], BinaryIO]) -> dict[str, Any]:
     """Return what a recipe.json asks for; files beside it are opened by their names. Raises FormatError, OSError."""
-    return _asked_by(parse_json(content, name), name, open_beside)
+    return _asked_by(parse_with_sequences(content, name), name, open_beside)
 
 
 def _asked_by(values: object, path: str, open_beside: Callable[[str], BinaryIO]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Angles are in 1/256 of a degree, scales in 1/256 of a percent. The functions of 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 STEPS = 256
@@ -56,6 +57,7 @@ def tangent(angle: Any) -> Any:
     return (sine(angle) << 16) // cosine(angle)
 
 
+@lru_cache(maxsize=16)
 def cell_size(warp: Warp, ink: tuple[int, int]) -> tuple[int, int]:
     """Return (height, width) in px of a cell that holds any glyph whose ink is at most `ink`, (height, width)."""
     height, width = ((size + 1) * ONE // 2 for size in ink)  # between pixels, ink fades over half a pixel more

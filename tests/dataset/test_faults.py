@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 import pytest
 from faulty import STRIKES, FaultySystem, copy, difference, fast_directory, tree, under, visible
-from forms import UNLIKE_FORMATS, form
+from forms import UNLIKE_FORMATS, form, parameters
 
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
+from mnist_seq_cli.formats import FORMAT_NAMES
 
 SAMPLES, BEFORE, SHARD_SIZE = 7, 5, 3
 BEGINNINGS = ("nothing", "grown", "damaged", "killed")
@@ -46,8 +47,10 @@ def depth(request: pytest.FixtureRequest, full: bool) -> Depth:
     return QUICK if request.param == "quick" else FULL if full else SLOW
 
 
-FORMS = (*UNLIKE_FORMATS, "png --masks")
+UNLIKE_FORMS = (*UNLIKE_FORMATS, "png --masks")
 """What follows --format: the formats, and the one whose masks are files and folders of their own."""
+
+FORMS = (*UNLIKE_FORMS, *(name for name in FORMAT_NAMES if name not in UNLIKE_FORMATS))
 
 
 def command(name: str, samples: int = SAMPLES) -> list[str]:
@@ -168,7 +171,7 @@ def failures(case: Case, depth: Depth) -> Iterator[tuple[int, int]]:
             yield sum(name in STRIKES[error] for name in case.log[:number]), error
 
 
-each_form = pytest.mark.parametrize("form", FORMS)
+each_form = pytest.mark.parametrize("form", parameters(FORMS, quick=UNLIKE_FORMS))
 each_beginning = pytest.mark.parametrize("beginning", BEGINNINGS)
 
 

@@ -123,14 +123,16 @@ def test_every_store_and_format_has_them(format_name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_three_million_labels_take_little_memory(environment: dict[str, str]) -> None:
+@pytest.mark.parametrize(("options", "recipe"), [("-n 100", ""), ("--split-by label --split a=20 --split b=9", "b/")])
+def test_three_million_labels_take_little_memory(options: str, recipe: str, environment: dict[str, str]) -> None:
     Path("list").write_text("".join(f"{number:07d}\n" for number in range(3_000_000)))
     script = (
         "import resource, subprocess, sys\n"
         "subprocess.run([sys.executable, '-m', 'mnist_seq_cli', *sys.argv[1:]], check=True, capture_output=True)\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    command = [sys.executable, "-c", script, "dataset", "--labels", "list", "-n", "100", "--workers", "1", "-o", "out"]
+    asked = ["dataset", "--labels", "list", *options.split(), "--workers", "1", "-o", "out"]
+    command = [sys.executable, "-c", script, *asked]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert int(done.stdout) < 300 << 10
-    assert Path("out/recipe.json").stat().st_size < 4_000
+    assert Path(f"out/{recipe}recipe.json").stat().st_size < 4_000

@@ -35,7 +35,7 @@ def mapped(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Return the glyphs in cells of this size, and the offsets of the cells."""
     cells = np.zeros((len(images), *cell), dtype=np.uint8)
-    return cells, shape(images, boxes, plan, cells)
+    return cells, shape(images, boxes, plan, windows(boxes, plan), cells)
 
 
 def pasted(cells: NDArray[np.uint8], places: NDArray[np.int32], margin: int = 40) -> NDArray[np.uint8]:

@@ -363,6 +363,15 @@ DAMAGED = {
 }
 
 
+def test_a_json_document_of_very_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would become an object of 50 to 200 bytes."""
+    monkeypatch.setattr("mnist_seq_cli.inspection.predictions.MAX_VALUES", 4)
+    assert rows_of('["1", "2", "3", "4"]') == [(None, digit) for digit in "1234"]
+    with pytest.raises(FormatError, match="is too large for one JSON document of 4 values") as raised:
+        rows_of('["1", "2", "3",\n"4", "5"]')
+    assert raised.value.hint == "write JSON lines"
+
+
 @pytest.mark.parametrize(("text", "named"), DAMAGED.values(), ids=DAMAGED.keys())
 def test_damaged_predictions_are_told_in_one_line(
     text: str, named: str, place: Path, tmp_path: Path, mnistseq: Run

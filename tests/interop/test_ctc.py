@@ -56,6 +56,34 @@ def test_a_loader_gives_what_ctc_loss_takes(workers: int) -> None:
     assert sorted(seen) == list(range(200))
 
 
+def looked_at(samples: Any) -> Any:
+    """Collate, in a worker of a loader, with what people do to a batch there."""
+    batch = ours.collate(samples)
+    batch.images.mul_(2)
+    images, *others = batch
+    assert (len(batch), batch[1:], batch[0] is images) == (5, tuple(others), True)
+    return batch
+
+
+def replaced(samples: Any) -> Any:
+    batch = ours.collate(samples)
+    return batch._replace(images=batch.images * 2)
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("collate", [partial(ours.collate, padded=True, invert=True), looked_at, replaced])
+def test_a_batch_from_a_worker_is_what_collate_returns_here(collate: Any, context: str) -> None:
+    loader = torch.utils.data.DataLoader(
+        DATA[:64], 32, num_workers=1, multiprocessing_context=context, collate_fn=collate
+    )
+    for start, batch in zip((0, 32), loader, strict=True):
+        expected = collate(DATA.__getitems__(range(start, start + 32)))
+        assert type(batch) is type(expected) is ours.CTCBatch
+        for mine, theirs in zip(batch, expected, strict=True):
+            assert (mine.dtype, mine.stride()) == (theirs.dtype, theirs.stride())
+            assert torch.equal(mine, theirs)
+
+
 def test_images_of_a_transform_are_stacked_as_they_are() -> None:
     data = SequenceDataset(length="2-5", seed=3, samples=40, transform=half_ink)
     (batch,) = torch.utils.data.DataLoader(data, 40, num_workers=1, collate_fn=ours.collate)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from mnist_seq_cli import SequenceDataset, open_dataset
 
-pytest.importorskip("torch", reason="PyTorch is not installed")  # the backend
-os.environ.setdefault("KERAS_BACKEND", "torch")
+BACKEND = next((name for name in ("torch", "jax") if find_spec(name)), None)
+if BACKEND is None:
+    pytest.skip("neither PyTorch nor JAX is installed, of which Keras needs one", allow_module_level=True)
+os.environ.setdefault("KERAS_BACKEND", BACKEND)
 keras: Any = pytest.importorskip("keras", reason="Keras is not installed")
 
 

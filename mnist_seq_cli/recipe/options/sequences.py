@@ -5,6 +5,7 @@ From `MANY` on, a recipe.json does not have the sequences, but refers to that fi
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -12,9 +13,10 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, overload
+from uuid import uuid4
 
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.recipe.json_values import typed_fields
+from mnist_seq_cli.recipe.json_values import parse_json, typed_fields
 from mnist_seq_cli.recipe.options.bounds import MAX_LENGTH
 from mnist_seq_cli.recipe.options.notation import Digits, format_sequence, parse_sequence
 
@@ -88,6 +90,11 @@ class Sequences(Sequence[Digits]):
 
         return np.frombuffer(self._digits, np.uint8)
 
+    @cached_property
+    def alphabet(self) -> frozenset[int]:
+        """The digits that are in any of them."""
+        return frozenset(digit for digit in range(10) if digit in self._digits)
+
     @property
     def bounds(self) -> NDArray[np.uint32]:
         """Where sequences begin in `digits`, and the end of the last: uint32 (n + 1,)."""
@@ -140,18 +147,26 @@ class Sequences(Sequence[Digits]):
             text[bounds[1:] - bounds[0] - 1, 1] = ord("\n")
             yield text.tobytes()
 
-    def numbers(self) -> NDArray[np.int64]:
-        """Return a number for each, int64 (n,), the same for equal ones: they count up as new ones come."""
+    def numbers(self) -> NDArray[np.uint32]:
+        """Return a number for each, uint32 (n,), the same for equal ones: they count up as new ones come."""
         import numpy as np
 
-        lengths, first = self.lengths, np.empty(len(self), np.int64)
+        lengths, own = self.lengths, np.arange(len(self), dtype=np.uint32)
+        first = own.copy()
         for size in np.unique(lengths).tolist():
-            rows = np.flatnonzero(lengths == size)
-            texts = (self.digits[np.repeat(lengths == size, lengths)] + ord("0")).view(f"S{size}")
-            _, index, inverse = np.unique(texts, return_index=True, return_inverse=True)
-            first[rows] = rows[index[inverse]]
-        numbers: NDArray[np.int64] = (np.cumsum(first == np.arange(len(self))) - 1)[first]
-        return numbers
+            are = lengths == size
+            rows, digits = own[are], self.digits if are.all() else self.digits[np.repeat(are, lengths)]
+            texts = (digits + ord("0")).view(f"S{size}")
+            order = np.argsort(texts, kind="stable")
+            texts = texts[order]
+            again = np.flatnonzero(texts[1:] == texts[:-1]) + 1
+            if len(again):
+                starts = np.arange(len(rows), dtype=np.uint32)
+                starts[again] = 0
+                first[rows[order]] = rows[order[np.maximum.accumulate(starts)]]
+        number = np.cumsum(first == own, dtype=np.uint32)
+        number -= 1
+        return number[first]
 
     def chosen(self, are: NDArray[np.bool_]) -> Sequences:
         """Return those for which `are`, bool (n,), is true, in their order."""
@@ -242,6 +257,58 @@ def sequences_of(texts: list[str]) -> Sequences:
         if len(found) == len(texts):
             return found
     return Sequences.of(map(parse_sequence, texts))
+
+
+def parse_with_sequences(content: bytes, name: str) -> object:
+    """Return the values in a JSON file, with long lists that are named `sequences` as Sequences.
+
+    An earlier version wrote them in a recipe.json, twice and by the million: such lists are taken out of the text, and
+    never become objects. `name` stands for the file in messages. Raises FormatError for what is not JSON.
+    """
+    kept: list[bytes] = []
+    known: dict[str, Sequences] = {}
+    at = 0
+    for found in _LIST.finditer(content):
+        stop = content.find(b"]", found.end())
+        if stop < found.end() or (listed := _listed(content, found.end(), stop)) is None:
+            continue
+        mark = uuid4().hex  # which nobody can have written
+        known[mark] = next((each for each in known.values() if each == listed), listed)
+        kept += content[at : found.end() - 1], f'"{mark}"'.encode()
+        at = stop + 1
+    if not known:
+        return parse_json(content, name)
+
+    def put(values: dict[str, Any]) -> dict[str, Any]:
+        mark = values.get("sequences")
+        return values | {"sequences": known[mark]} if isinstance(mark, str) and mark in known else values
+
+    return parse_json(b"".join(kept) + content[at:], name, put)
+
+
+_LIST, _BETWEEN = re.compile(rb'"sequences"\s*:\s*\['), re.compile(rb'"\s*,\s*"')
+
+
+def _listed(content: bytes, start: int, stop: int) -> Sequences | None:
+    """Return the sequences of a list in JSON, without its brackets; None where they are few, or not all plain text."""
+
+    def lines() -> Iterator[bytes]:
+        here = start
+        while here < stop:
+            end = content.find(b",", here + _BLOCK, stop)
+            block = content[here : stop if end < 0 else end].strip()
+            text = _BETWEEN.sub(b"\n", block[1:-1])
+            if len(block) < 2 or block[:1] + block[-1:] != b'""' or text.translate(None, b"0123456789-\n"):
+                raise RequestError("something else than sequences")
+            yield text + b"\n"
+            here = stop if end < 0 else end + 1
+
+    if (count := content.count(b",", start, stop) + 1) < MANY:
+        return None
+    with suppress(RequestError):
+        found = read_sequences(lines())
+        return found if len(found) == count else None
+    return None
 
 
 def refer(recipe: object, open_file: Callable[[str], BinaryIO], where: str, known: Sequences) -> None:
