@@ -253,7 +253,7 @@ def test_the_page_of_a_strip_has_it_and_its_digits_side_by_side(larger: int, tmp
     pictures = re.findall(
         r'<img class="glyph" alt="" src="data:image/png;base64,([^"]+)"', (tmp_path / "x.html").read_text()
     )
-    images = idx.read(DATA / "train-images-idx3-ubyte")
+    images = np.concatenate([idx.read(DATA / f"{name}-images-idx3-ubyte") for name in ("train", "t10k")])
     for picture, glyph in zip(pictures, report["glyphs"], strict=True):
         np.testing.assert_array_equal(
             np.asarray(Image.open(io.BytesIO(base64.b64decode(picture)))), 255 - images[glyph]
