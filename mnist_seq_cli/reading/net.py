@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from mnist_seq_cli.engine.scratch import blocks, scratch
 from mnist_seq_cli.mnist.bank import NET_FILE, bundled_directory
 
 Floats = NDArray[np.float32]
@@ -34,6 +35,12 @@ _WINDOW, _OVERLAP = 2048, 32
 
 A column of classes sees 18 columns to each side, so that the parts give what the whole would.
 """
+
+_BYTES, _MEMORY = 1 << 10, 1 << 20
+"""Bytes of the largest values of a layer for each column of a line, about, and for how many lines have room at once."""
+
+_LARGEST, _ONES = np.float32(80), np.ones((CLASSES, 1), np.float32)
+"""The largest value whose exponential float32 has room for, and what sums up classes."""
 
 _BLOCK = 1 << 18
 """Numbers in the largest array of windows: it stays in the processor's second-level cache."""
@@ -99,17 +106,19 @@ class Net:
 
     def _run(self, lines: NDArray[np.uint8]) -> Floats:
         """Return the chances for lines of one width: float32 (n, width / STEP, CLASSES)."""
-        values = lines.astype(np.float32)[..., None]
-        values *= np.float32(1 / 255)
-        for number, (layer, (factors, bias)) in enumerate(zip(LAYERS, self.layers, strict=True)):
-            values = _convolved(values, layer, factors, bias)
-            if number < len(LAYERS) - 1:
-                np.maximum(values, 0, out=values)
-        values = values.reshape(len(lines), -1, CLASSES)
-        values -= values.max(axis=2, keepdims=True)
-        np.exp(values, out=values)
-        values /= values.sum(axis=2, keepdims=True)
-        return values
+        count, _, width = lines.shape
+        chances = np.empty((count, width // STEP, CLASSES), dtype=np.float32)
+        for rows in blocks(count, width * _BYTES, _MEMORY):
+            values = _layer_input(0, np.multiply(lines[rows], np.float32(1 / 255))[..., None])
+            for number, (factors, bias) in enumerate(self.layers, 1):
+                made = _convolved(values, LAYERS[number - 1], factors)
+                made += bias
+                if number < len(LAYERS):
+                    values = _layer_input(number, made)
+            chances[rows] = made.reshape(len(made), -1, CLASSES)
+        np.exp(np.minimum(chances, _LARGEST, out=chances), out=chances)
+        chances /= chances @ _ONES  # a product is a tenth of the time of a sum over so few
+        return chances
 
 
 def load(path: PathLike[str]) -> Net:
@@ -128,11 +137,22 @@ def bundled() -> Net:
     return load(bundled_directory() / NET_FILE.name)
 
 
-def _convolved(values: Floats, layer: Layer, factors: Floats, bias: Floats) -> Floats:
-    """Return the convolution of values (n, rows, columns, channels)."""
-    if layer.above or layer.beside:
-        beside = (layer.beside, layer.beside)
-        values = np.pad(values, ((0, 0), (layer.above, layer.above), beside, (0, 0)))
+def _layer_input(number: int, values: Floats) -> Floats:
+    """Return what a layer takes: values, but 0 for what is below, with zeros around as its shape says.
+
+    It is valid until that of the same layer is asked for again.
+    """
+    count, height, width, channels = values.shape
+    above, beside = LAYERS[number].above, LAYERS[number].beside
+    padded = scratch(f"layer {number}", (count, height + 2 * above, width + 2 * beside, channels), np.float32)
+    padded[:, :above] = padded[:, above + height :] = 0
+    padded[:, :, :beside] = padded[:, :, beside + width :] = 0
+    np.maximum(values, 0, out=padded[:, above : above + height, beside : beside + width])
+    return padded
+
+
+def _convolved(values: Floats, layer: Layer, factors: Floats) -> Floats:
+    """Return the convolution of padded values (n, rows, columns, channels), valid until the next one."""
     count, height, width, channels = values.shape
     high = (height - layer.rows) // layer.step_down + 1
     wide = (width - layer.columns) // layer.step_across + 1
@@ -143,10 +163,10 @@ def _convolved(values: Floats, layer: Layer, factors: Floats, bias: Floats) -> F
         (image, down * layer.step_down, across * layer.step_across, down, channel),
     )
     size, outputs = factors.shape
-    out = np.empty((count, high, wide, outputs), dtype=np.float32)
-    block = max(1, _BLOCK // (high * wide * size))
-    for start in range(0, count, block):
-        here = slice(start, start + block)
-        np.matmul(windows[here].reshape(-1, size), factors, out=out[here].reshape(-1, outputs))
-    out += bias
+    out = scratch("made", (count, high, wide, outputs), np.float32)
+    for rows in blocks(count, high * wide * size, _BLOCK):
+        here = windows[rows]
+        laid_out = scratch("windows", here.shape, np.float32)
+        np.copyto(laid_out, here)
+        np.matmul(laid_out.reshape(-1, size), factors, out=out[rows].reshape(-1, outputs))
     return out

@@ -28,8 +28,8 @@ def test_a_convolution_is_one() -> None:
     layer = net.Layer(3, 5, 2, 1, 1, 2)
     values = rng.normal(size=(2, 9, 12, 4)).astype(np.float32)
     factors, bias = rng.normal(size=(3 * 5 * 4, 6)).astype(np.float32), rng.normal(size=6).astype(np.float32)
-    found = net._convolved(values, layer, factors, bias)
     padded = np.pad(values, ((0, 0), (1, 1), (2, 2), (0, 0)))
+    found = net._convolved(padded, layer, factors) + bias
     assert found.shape == (2, 5, 12, 6)
     for image, row, column in ((0, 0, 0), (1, 4, 11), (1, 2, 5)):
         window = padded[image, 2 * row : 2 * row + 3, column : column + 5].reshape(-1)
