@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from hashlib import sha256
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,13 +19,17 @@ class Request(NamedTuple):
 
 
 class Faults(ThreadingHTTPServer):
-    """A proxy before a server, which does something to the N-th request, or to all from then on."""
+    """A proxy before a server, which does something to the N-th request, or to all from then on.
+
+    It may be something else that `strike` does, before the request is passed on or, as "strike after", after that.
+    """
 
     daemon_threads = True
 
-    def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Passing)
-        self.behind, self.at, self.kind, self.lasting, self.count = port, 0, "", False, 0
+    def __init__(self, behind: int, port: int = 0, strike: Callable[[], Any] | None = None) -> None:
+        super().__init__(("127.0.0.1", port), _Passing)
+        self.strike = strike
+        self.behind, self.at, self.kind, self.lasting, self.count = behind, 0, "", False, 0
         self.log: list[Request] = []
         self._held = threading.Lock()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -40,6 +45,11 @@ class Faults(ThreadingHTTPServer):
             self.count += 1
             return self.kind if self.count == self.at or (self.lasting and 0 < self.at < self.count) else ""
 
+    @property
+    def struck(self) -> bool:
+        """Whether the request to which something is done has come."""
+        return 0 < self.at <= self.count
+
     def handle_error(self, *_: Any) -> None:
         """Say nothing of clients that are gone."""
 
@@ -54,6 +64,8 @@ class _Passing(BaseHTTPRequestHandler):
         self.server.log.append(Request(self.command, self.path, signed, sha256(body).hexdigest()))
         fault = self.server.fault()
         self.close_connection = bool(fault)
+        if fault == "strike" and self.server.strike:
+            self.server.strike()
         if fault == "reset":
             return
         if fault == "hang":
@@ -69,6 +81,8 @@ class _Passing(BaseHTTPRequestHandler):
         behind.close()
         if fault == "lost answer":
             return
+        if fault == "strike after" and self.server.strike:
+            self.server.strike()
         self._answer(answer.status, dict(answer.headers), content, cut=fault == "cut")
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes, *, cut: bool = False) -> None:
