@@ -19,7 +19,7 @@ from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import RandomAccessStore, Region, Store
+from mnist_seq_cli.storage.store import FileSum, RandomAccessStore, Region, Store
 
 Made = TypeVar("Made")
 Piece = TypeVar("Piece", bytes, memoryview, bytes | memoryview)
@@ -95,14 +95,19 @@ def stream(spec: Spec, source: Source) -> Iterator[bytes]:
 
 def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
     """Tell whether a shard is stored as its record has it."""
-    names = format_.shard_names(spec, shard)
     try:
-        if len(names) == 1 and not format_.SMALL_FILES and (known := store.stored_sum(names[0])) is not None:
+        if (known := stored_sum(store, format_, spec, shard)) is not None:
             return known == (record.bytes, record.sha256)
         found = format_.measure(spec, shard, store)
     except (OSError, FormatError):
         return False
     return found == (record.files, record.bytes, record.sha256, record.crcs)
+
+
+def stored_sum(store: Store, format_: Format, spec: Spec, shard: Shard) -> FileSum | None:
+    """Return the sum of a shard that is one file where the store keeps it; None otherwise. Raises OSError."""
+    names = format_.shard_names(spec, shard)
+    return store.stored_sum(names[0]) if len(names) == 1 and not format_.SMALL_FILES else None
 
 
 def waiting(format_: Format, spec: Spec, shard: Shard) -> list[str]:
@@ -131,16 +136,14 @@ def vouched(store: Store, format_: Format, spec: Spec, shard: Shard, record: Rec
 
     Where images have no folder of their own nothing is vouched for. Raises OSError.
     """
-    names, parts = format_.shard_names(spec, shard), waiting(format_, spec, shard)
-    if not all(store.size(part) for part in parts):
+    sizes = [store.size(part) or 0 for part in waiting(format_, spec, shard)]
+    if not all(sizes):
         return False
-    if not names:
-        joined = parts[: len(format_.joined(spec))]
-        return not format_.SMALL_FILES and sum(store.size(part) or 0 for part in joined) == record.bytes
-    if not stands(store, format_, spec, shard, record):
-        return False
-    stored = store.stored_sum(names[0]) if len(names) == 1 and not format_.SMALL_FILES else None
-    return stored is None or stored.sha256 == record.sha256
+    if not format_.shard_names(spec, shard):
+        return not format_.SMALL_FILES and sum(sizes[: len(format_.joined(spec))]) == record.bytes
+    if (known := stored_sum(store, format_, spec, shard)) is not None:
+        return known == (record.bytes, record.sha256)
+    return stands(store, format_, spec, shard, record)
 
 
 def in_place(store: Store, format_: InPlaceFormat) -> RandomAccessStore:

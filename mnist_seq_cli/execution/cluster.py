@@ -196,6 +196,9 @@ class _Run(Generic[Task, Result]):
         except Empty:
             self._count()
             return
+        if future.status in ("lost", "pending"):  # a worker died with the result in its memory: it is made again
+            future.add_done_callback(self._done.put)
+            return
         _, batch = self.running.pop(future.key)
         if future.status == "finished":
             outcomes, seconds = self._cluster.ask(future.result)

@@ -5,6 +5,7 @@
     local_store     a directory on this machine
     memory          a store in memory
     object_store    a prefix of a bucket of S3, Google Cloud Storage, Azure; object_client, how these are reached
+    overlap         requests that are made at the same time
     location        the one place where a path is parsed
 
 Imports `errors` alone. One more store is one module with a class that has the methods of `Store`; the suite in

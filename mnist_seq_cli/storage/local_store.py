@@ -28,7 +28,7 @@ _MACHINE = os.urandom(4).hex()
 class LocalStore:
     """The files in a directory. The directory is made when it is locked, or when the first file is put."""
 
-    small_files = True
+    small_files, at_once = True, 1
 
     def __init__(self, path: Path) -> None:
         self.path = path

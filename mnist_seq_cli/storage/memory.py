@@ -19,7 +19,7 @@ from mnist_seq_cli.storage.store import Entry, FileSum, Region, Room
 class MemoryStore:
     """Files in memory, by name."""
 
-    small_files = True
+    small_files, at_once = True, 1
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}

@@ -65,6 +65,11 @@ def connect(scheme: str, bucket: str, prefix: str, timeout: int) -> Any:
         raise OutputError(f"cannot open {scheme}://{bucket}: {_first_line(error)}", hint=HINTS[scheme]) from None
 
 
+def is_signed(scheme: str) -> bool:
+    """Return whether requests are signed together with the SHA-256 of what they bring, which the server checks."""
+    return scheme == "s3" and not _set("AWS_SKIP_SIGNATURE", "AWS_UNSIGNED_PAYLOAD")
+
+
 def settings_of(scheme: str, bucket: str) -> Settings:
     """Return what the library needs to be told, and the endpoint in `allow_endpoint`. Raises OutputError."""
     return {"s3": _s3, "gs": _gs, "az": _az}[scheme](f"{scheme}://{bucket}")

@@ -15,14 +15,16 @@ import re
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from hashlib import md5, sha256
 from typing import Any, BinaryIO
 
 from mnist_seq_cli.errors import OutputError, RequestError
 from mnist_seq_cli.storage import object_client
-from mnist_seq_cli.storage.store import STATE_NAME, Entry, FileSum, Room
+from mnist_seq_cli.storage.overlap import overlapped
+from mnist_seq_cli.storage.store import STATE_NAME, Entry, FileSum, Room, sum_of
 
 _IN_MEMORY = 64 << 20
 """Bytes of an object that are held in memory; a larger one waits in a temporary file to be put."""
@@ -36,8 +38,8 @@ _FIRST, _AHEAD = 128 << 10, 4 << 20
 _SECONDS, _SLOWEST = 15, 1_000_000
 """Seconds that a request may take, and bytes a second at least, for which it gets more."""
 
-_AT_ONCE = 16
-"""Parts of a file that are read at the same time."""
+_MERGED, _TRIES = 64, 5
+"""Parts that one process has appended to a file when they become one; and how often parts are looked for again then."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _MD5 = re.compile(r'"?([0-9a-f]{32})"?', re.ASCII)
@@ -52,7 +54,7 @@ class ObjectStore:
     It goes to other processes by its URL, and is connected there anew.
     """
 
-    small_files = False
+    small_files, at_once = False, 32
 
     def __init__(self, url: str, client: Any = None) -> None:
         scheme, _, rest = url.partition("://")
@@ -64,6 +66,7 @@ class ObjectStore:
             )
         self._scheme, self._prefix, self._given = scheme, "/".join(parts), client
         self._clients: dict[int, Any] = {}
+        self._appended: dict[str, dict[str, bytes]] = {}
         self._etags_are_md5 = True
         self._is_bucket_known = False
 
@@ -152,35 +155,48 @@ class ObjectStore:
                 yield Entry(about["path"], "file")
 
     def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
-            digest, size = sha256(), 0
+        digest, size, held, file = sha256(), 0, list[Any](), None
+        with ExitStack() as stack:
             for piece in pieces:
                 digest.update(piece)
-                size += file.write(piece)
+                size += memoryview(piece).nbytes
+                held.append(bytes(piece))  # which copies no bytes
+                if size > _IN_MEMORY:
+                    file = file or stack.enter_context(tempfile.TemporaryFile())
+                    file.writelines(held)
+                    held.clear()
             if size > _LARGEST:
                 reason = f"{size} bytes are too many for one object; take webdataset, with smaller shards"
                 raise OSError(errno.EFBIG, reason, f"{self}/{name}")
-            self._put(name, _buffer_of(file, size), digest.hexdigest())
-        return FileSum(size, digest.hexdigest())
+            if file is not None:
+                file.flush()
+                held = [mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)]
+            total = FileSum(size, digest.hexdigest())
+            self._put(name, held, total)
+        return total
 
-    def _put(self, name: str, content: Any, checksum: str) -> None:
+    def _put(self, name: str, content: Sequence[Any], total: FileSum) -> None:
         """Put an object, and check that the store has what was sent. Raises OSError."""
         import obstore
 
-        size, about, digest = len(content), {"sha256": checksum}, md5(usedforsecurity=False)
-        summing = threading.Thread(target=digest.update, args=(content,), daemon=True)
+        options = {"use_multipart": False, "attributes": {"sha256": total.sha256}}
+        if object_client.is_signed(self._scheme):
+            self._ask(obstore.put, name, content, size=total.bytes, **options)
+            return
+        digest = md5(usedforsecurity=False)
+        summing = threading.Thread(target=lambda: deque(map(digest.update, content), 0), daemon=True)
         summing.start()
-        put = self._ask(obstore.put, name, content, size=size, use_multipart=False, attributes=about)
+        put = self._ask(obstore.put, name, content, size=total.bytes, **options)
         etag = _MD5.fullmatch(put["e_tag"] or "")
         if etag and self._etags_are_md5:
             summing.join()
             if etag[1] == digest.hexdigest():
                 return
             with self.open(name) as file:  # where a key of one's own encrypts, an ETag only looks like an MD5
-                if sha256(file.read()).hexdigest() == checksum:
+                if sum_of(file) == total:
                     self._etags_are_md5 = False
                     return
-        elif self.size(name) == size:
+        elif self.size(name) == total.bytes:
             return
         raise OSError(errno.EIO, "the store has other bytes than were put; put it again", f"{self}/{name}")
 
@@ -204,24 +220,42 @@ class ObjectStore:
         return True
 
     def append(self, name: str, content: bytes) -> None:
-        """Put an object of its own for what is appended; `open` joins them in the order of their times."""
-        self.put(f"{_parts_folder(name)}/{time.time_ns():020d}-{os.urandom(4).hex()}", [content])
+        """Put an object of its own for what is appended; `open` joins them in the order of their times.
+
+        Some that this process has put become one, so that there are few to read.
+        """
+        appended = self._appended.setdefault(name, {})
+        appended[self._put_part(name, [content])] = content
+        if len(appended) == _MERGED:
+            del self._appended[name]
+            self._put_part(name, [*appended.values()])
+            self._delete([*appended])
+
+    def _put_part(self, name: str, contents: Sequence[bytes]) -> str:
+        part = f"{_parts_folder(name)}/{time.time_ns():020d}-{os.urandom(4).hex()}"
+        self.put(part, contents)
+        return part
 
     def _parts_of(self, name: str) -> Sequence[bytes]:
         """Return the content of a file and what was appended to it; nothing where there is no more than the file."""
-        appended = sorted(entry.name for entry in self.list(_parts_folder(name)))
-        if not appended:
-            return ()
-        from concurrent.futures import ThreadPoolExecutor
+        import obstore
 
-        def read(part: str) -> bytes:
+        def read(part: str) -> bytes | None:
             with suppress(FileNotFoundError):
-                about = self._about(part).meta
-                return self.read_range(part, 0, about["size"], about["e_tag"]) if about["size"] else b""
-            return b""
+                if part != name:
+                    return bytes(self._ask(lambda client, key: obstore.get(client, key).bytes(), part))
+                about = self._about(name).meta
+                return self.read_range(name, 0, about["size"], about["e_tag"]) if about["size"] else b""
+            return None
 
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            return list(threads.map(read, [name, *appended]))
+        found: list[bytes | None] = []
+        for _ in range(_TRIES):
+            if not (appended := sorted(entry.name for entry in self.list(_parts_folder(name)))):
+                return ()
+            found = [content for _, content in overlapped(read, [name, *appended], self.at_once)]
+            if None not in found[1:]:
+                break  # otherwise whoever appended has made one of some meanwhile
+        return [content or b"" for content in found]
 
     def size(self, name: str) -> int | None:
         try:
@@ -231,8 +265,11 @@ class ObjectStore:
         return size
 
     def stored_sum(self, name: str) -> FileSum | None:
-        """Return the sum that an object was put with; None for one that came in another way."""
-        about = self._about(name)
+        """Return the sum that an object was put with; None for one that came in another way, or is missing."""
+        try:
+            about = self._about(name)
+        except FileNotFoundError:
+            return None
         known = about.attributes.get("sha256", "")
         return FileSum(about.meta["size"], known) if _SHA256.fullmatch(known) else None
 
@@ -242,13 +279,19 @@ class ObjectStore:
         def keys(client: Any, prefix: str) -> Sequence[str]:
             return [about["path"] for chunk in obstore.list(client, prefix) for about in chunk]
 
-        found = [name, *self._ask(keys, name)]
+        self._appended = {key: value for key, value in self._appended.items() if not f"{key}/".startswith(f"{name}/")}
+        self._delete([name, *self._ask(keys, name)])
+
+    def _delete(self, names: Sequence[str]) -> None:
+        """Delete objects; those that are not there are passed over. Raises OSError."""
+        import obstore
+
         try:
-            self._ask(lambda client, _: obstore.delete(client, found), name)
+            self._ask(lambda client, _: obstore.delete(client, names), names[0])
         except FileNotFoundError:  # not every provider passes over what is not there, or what another run has removed
-            for key in found:
+            for name in names:
                 with suppress(FileNotFoundError):
-                    self._ask(obstore.delete, key)
+                    self._ask(obstore.delete, name)
 
     def prune(self, folder: str) -> None:
         """Do nothing: there are no empty folders."""
@@ -280,15 +323,6 @@ class ObjectStore:
 
 def _parts_folder(name: str) -> str:
     return f"{name}.parts"
-
-
-def _buffer_of(file: Any, size: int) -> Any:
-    """Return the content of a temporary file: in memory, or mapped, so that it is never held as a whole."""
-    if size > _IN_MEMORY:
-        file.flush()
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    file.seek(0)
-    return file.read()
 
 
 def _interruptibly(call: Callable[[], Any]) -> Any:

@@ -64,6 +64,9 @@ class Store(Files, Protocol):
     small_files: bool
     """Whether it is a place for millions of small files."""
 
+    at_once: int
+    """How many files are best asked about at the same time: 1 where no answer has to be waited for."""
+
     def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
         """Give a file this content, all or nothing, and return its sum; what was there is replaced.
 
@@ -91,7 +94,7 @@ class Store(Files, Protocol):
         ...
 
     def stored_sum(self, name: str) -> FileSum | None:
-        """Return the sum of a file where the store itself keeps it; None where the file has to be read for it."""
+        """Return the sum of a file where the store itself keeps it; None where it is to be read for it, or missing."""
         ...
 
     def remove(self, name: str) -> None:

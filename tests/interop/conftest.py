@@ -1,6 +1,9 @@
 """Owns when the tests against other people's libraries run, and the datasets that these libraries read."""
 
+import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +67,33 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return directory
 
     return write
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[int]:
+    """The port of a server of S3."""
+    moto = pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[server]'")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    started = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    started.start()
+    yield started.get_host_and_port()[1]
+    started.stop()
+
+
+@pytest.fixture
+def bucket(server: int, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client of the server with a new bucket `bkt`, and the environment for it."""
+    boto3 = pytest.importorskip("boto3", reason="boto3 is not installed: pip install boto3")
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "AK"),
+        ("AWS_SECRET_ACCESS_KEY", "SK"),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server}"),
+    ):
+        monkeypatch.setenv(name, value)
+    with closing(HTTPConnection("127.0.0.1", server)) as connection:
+        connection.request("POST", "/moto-api/reset")
+        connection.getresponse().read()
+    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{server}", region_name="us-east-1")
+    client.create_bucket(Bucket="bkt")
+    return client

@@ -146,6 +146,25 @@ def test_workers_may_come_and_go(scheduler: Any, worker: Start) -> None:
     assert sorted(done) == list(range(60))
 
 
+def test_results_that_are_lost_with_a_worker_are_made_again(scheduler: Any, worker: Start) -> None:
+    """Those that are done, and in its memory, when it dies."""
+    first, done = worker(), []
+    with Cluster(scheduler[1]) as run:
+
+        def wait_for(*statuses: str) -> None:
+            while not {state.status for state in run._client.futures.values()} <= {*statuses}:
+                time.sleep(0.01)
+
+        for task, _ in run(chores.whose, range(60), Stop()):
+            done.append(task)
+            if len(done) == 10:
+                wait_for("finished")
+                first.kill()
+                wait_for("lost")
+                worker()
+    assert sorted(done) == list(range(60))
+
+
 def test_without_a_scheduler_or_workers_a_line_says_so(scheduler: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "PATIENCE", 1)
     with pytest.raises(OutputError, match=rf"^dask://{scheduler[1]} has no workers; dask worker {scheduler[1]} "):

@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import logging
 import random
 import re
 import shutil
@@ -10,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
@@ -19,13 +17,13 @@ from dataclasses import replace
 from datetime import timedelta
 from email.utils import formatdate
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asked import recipe_for
+from object_servers import Faults, Request, objects
 
 from mnist_seq_cli import open_dataset
 from mnist_seq_cli.dataset import manifest
@@ -34,6 +32,7 @@ from mnist_seq_cli.dataset.verify import verify
 from mnist_seq_cli.errors import MnistseqError
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.mnist.bank import Source
+from mnist_seq_cli.recipe.plan import Slice
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage import local, object_client, object_store
 from mnist_seq_cli.storage.memory import MemoryStore
@@ -43,103 +42,6 @@ pytest.importorskip("obstore", reason="obstore is not installed: pip install obs
 SOURCE = Source("train")
 SPEC = Spec(recipe=recipe_for(seed=2, length=2), samples=8, format="webdataset", compression="fast", shard_size=3)
 ASKED = ["dataset", "--len", "2", "--seed", "2", "--format", "webdataset", "--shard-size", "50", "--workers", "1"]
-
-
-class Faults(ThreadingHTTPServer):
-    """A proxy before a server, which does something to the N-th request, or to all from then on."""
-
-    daemon_threads = True
-
-    def __init__(self, port: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Passing)
-        self.behind, self.at, self.kind, self.lasting, self.count = port, 0, "", False, 0
-        self._held = threading.Lock()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def begin(self, at: int = 0, kind: str = "", *, lasting: bool = False) -> None:
-        """Count from 1 again."""
-        self.at, self.kind, self.lasting, self.count = at, kind, lasting, 0
-
-    def fault(self) -> str:
-        """Return what is to happen to the next request; nothing for most."""
-        with self._held:
-            self.count += 1
-            return self.kind if self.count == self.at or (self.lasting and 0 < self.at < self.count) else ""
-
-    def handle_error(self, *_: Any) -> None:
-        """Say nothing of clients that are gone."""
-
-
-class _Passing(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Faults
-
-    def _pass(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        fault = self.server.fault()
-        self.close_connection = bool(fault)
-        if fault == "reset":
-            return
-        if fault == "hang":
-            time.sleep(3)
-            return
-        if fault.isdigit():
-            self._answer(int(fault), {}, b"<Error><Code>Whatever</Code></Error>")
-            return
-        behind = HTTPConnection("127.0.0.1", self.server.behind, timeout=30)
-        behind.request(self.command, self.path, body, dict(self.headers))
-        answer = behind.getresponse()
-        content = answer.read()
-        behind.close()
-        if fault == "lost answer":
-            return
-        self._answer(answer.status, dict(answer.headers), content, cut=fault == "cut")
-
-    def _answer(self, status: int, headers: dict[str, str], content: bytes, *, cut: bool = False) -> None:
-        self.send_response_only(status)
-        for name, value in headers.items():
-            if name.lower() not in ("connection", "transfer-encoding", "content-length"):
-                self.send_header(name, value)
-        length = headers.get("Content-Length", str(len(content)))
-        self.send_header("Content-Length", length if self.command == "HEAD" else str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content[: len(content) // 2] if cut else content)
-
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass  # noqa: N815 (as the library calls them)
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[int]:
-    """The port of a server of S3."""
-    moto = pytest.importorskip("moto.server", reason="moto is not installed: pip install 'moto[server]'")
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    started = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    started.start()
-    yield started.get_host_and_port()[1]
-    started.stop()
-
-
-@pytest.fixture
-def bucket(server: int, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A client of the server with a new bucket `bkt`, and the environment for it."""
-    boto3 = pytest.importorskip("boto3", reason="boto3 is not installed: pip install boto3")
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", "AK"),
-        ("AWS_SECRET_ACCESS_KEY", "SK"),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server}"),
-    ):
-        monkeypatch.setenv(name, value)
-    with closing(HTTPConnection("127.0.0.1", server)) as connection:
-        connection.request("POST", "/moto-api/reset")
-        connection.getresponse().read()
-    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{server}", region_name="us-east-1")
-    client.create_bucket(Bucket="bkt")
-    return client
 
 
 @pytest.fixture
@@ -156,13 +58,6 @@ def faults(server: int, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> Iterato
         monkeypatch.setattr(object_store, "_SECONDS", 1)
         yield proxy
         proxy.shutdown()
-
-
-def objects(bucket: Any, prefix: str = "out/") -> dict[str, bytes]:
-    """Return all objects below a prefix by name."""
-    listed = bucket.list_objects_v2(Bucket="bkt", Prefix=prefix).get("Contents", [])
-    keys = [entry["Key"] for entry in listed]
-    return {key.removeprefix(prefix): bucket.get_object(Bucket="bkt", Key=key)["Body"].read() for key in keys}
 
 
 def whole(spec: Spec = SPEC) -> dict[str, bytes]:
@@ -335,8 +230,38 @@ def test_runs_that_are_killed_or_meet_end_in_the_same_objects(bucket: Any, tmp_p
     assert bucket.list_multipart_uploads(Bucket="bkt").get("Uploads", []) == []
 
 
+def test_a_put_is_signed_with_the_sum_of_what_it_brings(faults: Faults, bucket: Any) -> None:
+    """Which servers check, so that nothing else has to be."""
+    faults.begin()
+    build("s3://bkt/out", SPEC, SOURCE, run=serial.run)
+    puts = [request for request in faults.log if request.method == "PUT"]
+    assert len(puts) > 5
+    assert [request.signed for request in puts] == [request.sha256 for request in puts]
+
+
+def shards_in(log: list[Request]) -> list[str]:
+    """Return the requests about shards, sorted: their method and the number of the shard."""
+    shards = ((request.method, re.search(r"([0-9]+)\.tar", request.path)) for request in log)
+    return sorted(f"{method} {shard[1]}" for method, shard in shards if shard)
+
+
+def test_slices_and_what_is_complete_are_one_request_a_shard(faults: Faults, bucket: Any) -> None:
+    spec = replace(SPEC, samples=40, shard_size=2)
+    for number in range(2):
+        build("s3://bkt/out", spec, SOURCE, run=serial.run, part=Slice(number, 2))
+    for _ in range(2):
+        faults.begin()
+        assert build("s3://bkt/out", spec, SOURCE, run=serial.run).made == 0
+        assert shards_in(faults.log) == [f"HEAD {number:05d}" for number in range(20)]
+    assert objects(bucket) == whole(spec)
+    faults.begin()
+    assert list(verify("s3://bkt/out")) == []
+    assert len([request for request in shards_in(faults.log) if request.startswith("GET")]) == 20
+
+
 def test_an_etag_that_is_no_md5_is_found_out_by_reading(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with a key of one's own; and bytes that are others are an error."""
+    """Where no sum is signed, as with a key of one's own; and bytes that are others are an error."""
+    monkeypatch.setenv("AWS_UNSIGNED_PAYLOAD", "true")
     store, real = ObjectStore("s3://bkt/out"), object_store.ObjectStore._ask
 
     def with_another_etag(store: ObjectStore, call: Any, name: str, *more: Any, **options: Any) -> Any:

@@ -3,6 +3,7 @@
 import io
 import pickle
 import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -26,8 +27,10 @@ from mnist_seq_cli.samples.stored import open_dataset
 from mnist_seq_cli.storage import object_store
 from mnist_seq_cli.storage.memory import MemoryStore
 from mnist_seq_cli.storage.object_store import ObjectStore
+from mnist_seq_cli.storage.store import FileSum
 
 library = pytest.importorskip("obstore.store", reason="obstore is not installed: pip install obstore")
+library_put = pytest.importorskip("obstore").put
 
 SOURCE = Source("train")
 SPEC = Spec(
@@ -109,6 +112,87 @@ def test_slices_are_completed_without_reading_them_again(store: ObjectStore, mon
     assert (summary.made, summary.vouched) == (0, 8)
     assert not any(name.endswith(".tar") for name, _ in ranges)
     assert objects_in(store) == whole(SPEC)
+
+
+def asked_together(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
+    """Let sums be told to so many who ask at the same time alone; return a list of what they ask for."""
+    together, asked, real = threading.Barrier(number), list[str](), ObjectStore.stored_sum
+
+    def stored_sum(store: ObjectStore, name: str) -> FileSum | None:
+        asked.append(name)
+        if name.endswith(".tar"):
+            together.wait(20)
+        return real(store, name)
+
+    monkeypatch.setattr(ObjectStore, "stored_sum", stored_sum)
+    return asked
+
+
+def test_slices_are_asked_about_at_the_same_time_and_each_shard_once(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(SPEC, samples=ObjectStore.at_once, shard_size=1)
+    for number in range(2):
+        build(store, spec, SOURCE, run=serial.run, part=Slice(number, 2))
+    asked = asked_together(monkeypatch, ObjectStore.at_once)
+    assert build(store, spec, SOURCE, run=serial.run).vouched == spec.samples
+    assert sorted(asked) == sorted(name for name in names_in(store) if name.endswith(".tar"))
+
+
+def test_what_is_complete_is_not_read_and_asked_about_at_the_same_time(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(SPEC, samples=ObjectStore.at_once, shard_size=1)
+    build(store, spec, SOURCE, run=serial.run)
+    ranges, asked = requests(monkeypatch), asked_together(monkeypatch, ObjectStore.at_once)
+    summary = build(store, spec, SOURCE, run=serial.run)
+    assert (summary.samples, summary.made, summary.repaired) == (spec.samples, 0, False)
+    assert sorted(asked) == sorted(names_in(store) - {"recipe.json", "manifest.json"})
+    assert {name for name, _ in ranges} == {"recipe.json", "manifest.json"}
+    assert list(verify(store)) == []
+    assert {name for name, _ in ranges} == names_in(store)
+
+
+def test_a_complete_object_that_came_in_another_way_is_read(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(store, SPEC, SOURCE, run=serial.run)
+    content = objects_in(store)["00001.tar"]
+    for damaged in (content, content[:-1] + b"x"):
+        library_put(store._given, "00001.tar", damaged)
+        ranges = requests(monkeypatch)
+        summary = build(store, SPEC, SOURCE, run=serial.run)
+        assert (summary.made, summary.repaired) == ((0, False) if damaged == content else (3, True))
+        assert {name for name, _ in ranges if name.endswith(".tar")} == {"00001.tar"}
+        assert objects_in(store) == whole(SPEC)
+
+
+@pytest.mark.parametrize("lines", [1, 63, 64, 65, 150])
+def test_a_journal_is_in_few_objects_however_long_it_is(lines: int, store: ObjectStore) -> None:
+    name = ".mnistseq/journal"
+    store.put(name, [b"first\n"])
+    for number in range(lines):
+        store.append(name, b"%d\n" % number)
+    assert content_of(store, name) == b"first\n" + b"".join(b"%d\n" % number for number in range(lines))
+    assert len(list(store.list(f"{name}.parts"))) == lines // 64 + lines % 64
+    store.remove(".mnistseq")
+    store.append(name, b"new\n")
+    assert content_of(store, name) == b"new\n"
+
+
+def test_a_journal_is_read_while_parts_of_it_become_one(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, real = ".mnistseq/journal", ObjectStore.list
+    for number in range(63):
+        store.append(name, b"%d\n" % number)
+
+    def list_before(store: ObjectStore, folder: str = "") -> Iterator[Any]:
+        found = [*real(store, folder)]
+        monkeypatch.setattr(ObjectStore, "list", real)
+        store.append(name, b"63\n")
+        return iter(found)
+
+    monkeypatch.setattr(ObjectStore, "list", list_before)
+    assert content_of(store, name) == b"".join(b"%d\n" % number for number in range(64))
 
 
 def test_a_run_that_goes_on_reads_no_shard(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from mnist_seq_cli.storage.store import Entry, FileSum, RandomAccessStore
 class ObjectStore:
     """Objects by key: put, get, list, delete; no folders, no renames, no writes in the middle."""
 
-    small_files = True
+    small_files, at_once = True, 1
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -68,7 +68,8 @@ class ObjectStore:
         return len(self.objects[name]) if name in self.objects else None
 
     def stored_sum(self, name: str) -> FileSum | None:
-        return FileSum(len(self.objects[name]), sha256(self.objects[name]).hexdigest())
+        known = self.objects.get(name)
+        return None if known is None else FileSum(len(known), sha256(known).hexdigest())
 
     def remove(self, name: str) -> None:
         self.objects = {key: value for key, value in self.objects.items() if f"{key}/".find(f"{name}/") != 0}
