@@ -10,9 +10,8 @@ from mnist_seq_cli import formats
 from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME
-from mnist_seq_cli.dataset.shards import agrees, in_place
+from mnist_seq_cli.dataset.shards import agrees
 from mnist_seq_cli.errors import FormatError, RequestError
-from mnist_seq_cli.formats.format import InPlaceFormat
 from mnist_seq_cli.recipe.options.sequences import LABELS_NAME
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.store import STATE_NAME, Store
@@ -28,8 +27,6 @@ def check_store(store: Store, spec: Spec, *, shards: bool = True) -> None:
     if format_.SMALL_FILES and not store.small_files:
         reason = f"{store} is no place for a file an image: each would be an object, which is slow and costs"
         raise RequestError(reason, hint="take `format=webdataset`, an object a shard")
-    if isinstance(format_, InPlaceFormat):
-        in_place(store, format_)
     exist = format_.existing(spec, store) if shards and not format_.SMALL_FILES else ()
     files = (name for name, planned in exist if planned)
     labels = [LABELS_NAME] if spec.recipe.sequences.are_many else []

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
+from itertools import chain, repeat
 
 from mnist_seq_cli import formats
 from mnist_seq_cli.dataset.existing import unexpected
 from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import read_manifest, write_manifest
 from mnist_seq_cli.dataset.records import Record, read_records
-from mnist_seq_cli.dataset.shards import in_place
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, Format, InPlaceFormat, Part
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import STATE_NAME, FileSum, Store, pieces_of, sum_of_pieces
+from mnist_seq_cli.storage.store import (
+    PIECE,
+    STATE_NAME,
+    FileSum,
+    RandomAccessStore,
+    Region,
+    Store,
+    pieces_of,
+    sum_of_pieces,
+)
 
 
 def prepare(store: Store, spec: Spec) -> None:
@@ -25,15 +34,15 @@ def prepare(store: Store, spec: Spec) -> None:
     Raises OSError.
     """
     format_ = formats.get(spec.format)
-    if not isinstance(format_, InPlaceFormat):
+    if not isinstance(format_, InPlaceFormat) or not isinstance(store, RandomAccessStore):
         return
-    writable, size = in_place(store, format_), format_.file_size(spec)
+    size = format_.file_size(spec)
     if store.size(format_.FILE_NAME) is None:
         store.remove(format_.FILE_NAME)  # a link: what it leads to is not ours to write to
     else:
-        writable.move(format_.FILE_NAME, format_.growing_name)
+        store.move(format_.FILE_NAME, format_.growing_name)
     if (store.size(format_.growing_name) or 0) < size:
-        writable.make_sized(format_.growing_name, size)
+        store.make_sized(format_.growing_name, size)
 
 
 def finish(store: Store, spec: Spec, source: Source) -> None:
@@ -62,6 +71,28 @@ def finish(store: Store, spec: Spec, source: Source) -> None:
     store.remove(STATE_NAME)
 
 
+def _waiting_regions(store: Store, format_: InPlaceFormat, spec: Spec, shards: Iterable[Shard]) -> Iterator[Region]:
+    """Yield the regions of shards from the files in which they wait. Raises FormatError, OSError."""
+    for shard in shards:
+        with store.open(format_.part_name(spec, format_.FILE_NAME, shard)) as file:
+            yield from format_.waiting_regions(spec, shard, file)
+
+
+def _in_order(regions: Iterable[Region]) -> Iterator[bytes | memoryview]:
+    """Yield the content of a file from the regions that it consists of; those that come too early wait on disk."""
+    with tempfile.TemporaryFile() as early:
+        reached = 0
+        for offset, content in regions:
+            if offset == reached:
+                yield content
+                reached += memoryview(content).nbytes
+            else:
+                early.seek(offset)
+                early.write(content)
+        early.seek(reached)
+        yield from iter(lambda: early.read(PIECE), b"")
+
+
 def join(
     store: Store,
     format_: Format,
@@ -77,9 +108,12 @@ def join(
     for name in joined:
         known = zip(shards, crcs(), strict=False)
         if isinstance(format_, InPlaceFormat) and name == format_.FILE_NAME:
-            writable = in_place(store, format_)
-            writable.write_at(format_.growing_name, format_.complete(spec, known), cut=True)
-            writable.move(format_.growing_name, name)
+            around = format_.complete(spec, known)
+            if isinstance(store, RandomAccessStore):
+                store.write_at(format_.growing_name, around, cut=True)
+                store.move(format_.growing_name, name)
+            else:
+                store.put(name, _in_order(chain(around, _waiting_regions(store, format_, spec, shards))))
             with store.open(name) as file:
                 sums[name] = format_.sum_of(spec, name, file)
         else:

@@ -13,7 +13,7 @@ from mnist_seq_cli.dataset.records import Record
 from mnist_seq_cli.engine import compose
 from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.engine.glyphs import check_bank
-from mnist_seq_cli.errors import FormatError, RequestError
+from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Checksums, Content, File, Format, InPlaceFormat
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
@@ -53,7 +53,8 @@ def process(job: Job, task: Task) -> Completed:
     store, spec, (shard, record) = job.store, job.spec, task
     format_ = formats.get(spec.format)
     rows = ExtraRows(store, format_, spec, shard)
-    if record is not None and agrees(store, format_, spec, shard, record):
+    is_kept = all(store.size(part) is not None for part in _regions(store, format_, spec, shard))
+    if record is not None and is_kept and agrees(store, format_, spec, shard, record):
         if rows:
             for known in annotated(spec, job.source, shard, masks=rows.of_masks):
                 rows.add(known)
@@ -106,14 +107,21 @@ def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Reco
 
 def stored_sum(store: Store, format_: Format, spec: Spec, shard: Shard) -> FileSum | None:
     """Return the sum of a shard that is one file where the store keeps it; None otherwise. Raises OSError."""
-    names = format_.shard_names(spec, shard)
+    names = format_.shard_names(spec, shard) or _regions(store, format_, spec, shard)
     return store.stored_sum(names[0]) if len(names) == 1 and not format_.SMALL_FILES else None
 
 
-def waiting(format_: Format, spec: Spec, shard: Shard) -> list[str]:
+def _regions(store: Store, format_: Format, spec: Spec, shard: Shard) -> tuple[str, ...]:
+    """Return the file in which regions of a shard wait to be put together, where they cannot be written in place."""
+    if not isinstance(format_, InPlaceFormat) or isinstance(store, RandomAccessStore):
+        return ()
+    return (format_.part_name(spec, format_.FILE_NAME, shard),)
+
+
+def waiting(store: Store, format_: Format, spec: Spec, shard: Shard) -> list[str]:
     """Return the files in which what a shard has for files of the whole waits to be joined."""
     if isinstance(format_, InPlaceFormat):
-        return []
+        return [*_regions(store, format_, spec, shard)]
     extras = (section.name for extra in format_.extras(spec) for section in extra.sections)
     names = (*format_.joined(spec), *extras, *(side.name for side in format_.beside(spec)))
     return [format_.part_name(spec, name, shard) for name in names]
@@ -136,7 +144,7 @@ def vouched(store: Store, format_: Format, spec: Spec, shard: Shard, record: Rec
 
     Where images have no folder of their own nothing is vouched for. Raises OSError.
     """
-    sizes = [store.size(part) or 0 for part in waiting(format_, spec, shard)]
+    sizes = [store.size(part) or 0 for part in waiting(store, format_, spec, shard)]
     if not all(sizes):
         return False
     if not format_.shard_names(spec, shard):
@@ -146,20 +154,16 @@ def vouched(store: Store, format_: Format, spec: Spec, shard: Shard, record: Rec
     return stands(store, format_, spec, shard, record)
 
 
-def in_place(store: Store, format_: InPlaceFormat) -> RandomAccessStore:
-    """Return the store, which has to be able to do what the format needs. Raises RequestError."""
-    if not isinstance(store, RandomAccessStore):
-        reason = f"the format {format_.NAME} is written in place, and {store} cannot do that"
-        raise RequestError(reason, hint="take `format=webdataset`")
-    return store
-
-
 def write(store: Store, format_: Format, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Content:
     """Store the content of a shard, and return what it comes to. Raises OSError."""
     tally = _Tally()
     if isinstance(format_, InPlaceFormat):
         regions = tally.regions(format_.write_regions(spec, shard, batches))
-        in_place(store, format_).write_at(format_.growing_name, regions)
+        if isinstance(store, RandomAccessStore):
+            store.write_at(format_.growing_name, regions)
+        else:
+            (name,) = _regions(store, format_, spec, shard)
+            store.put(name, (region.content for region in regions))
         return tally.content()
     files = tally.over(format_.write(spec, shard, batches))
     if format_.SMALL_FILES:

@@ -97,5 +97,5 @@ def _check_arrived(job: Job, completed: Completed, task: Task) -> None:
     """
     store, spec, format_ = job.store, job.spec, formats.get(job.spec.format)
     seen = not format_.shard_names(spec, task.shard) or stands(store, format_, spec, task.shard, completed.record)
-    if not seen or any(store.size(part) is None for part in waiting(format_, spec, task.shard)):
+    if not seen or any(store.size(part) is None for part in waiting(store, format_, spec, task.shard)):
         raise OutputError(f"a worker has stored it where this machine does not see it, in {store}")

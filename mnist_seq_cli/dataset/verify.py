@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from typing import Any
@@ -37,8 +37,7 @@ def verify(
     """Yield a line for each thing that is not as the manifest says; nothing when the dataset is complete and sound.
 
     Every byte is read: size and SHA-256 of each shard and file, every index in exactly one shard, no shard too many.
-    Without `read_all`, files are not read whose sum the store keeps.
-    Raises FormatError when there is no dataset at all.
+    Without `read_all`, files are not read whose sum the store keeps. Raises FormatError where there is no dataset.
     """
     store = open_store(location)
     spec = manifest.require_spec(store)
@@ -69,10 +68,8 @@ def verify(
     format_ = formats.get(spec.format)
     if not format_.SEPARABLE:
         return
-    tasks = (Task(shard, record) for shard, record in known() if record is not None)
-    if not read_all:
-        asked = overlapped(partial(_is_stored, store, format_, spec), tasks, store.at_once)
-        tasks = (task for task, is_sound in asked if not is_sound)
+    recorded = (Task(shard, record) for shard, record in known() if record is not None)
+    tasks = recorded if read_all else _to_read(store, format_, spec, recorded)
     with closing(run(partial(_check_shard, store, spec), tasks, Stop() if stop is None else stop)) as outcomes:
         for task, outcome in watch(outcomes):
             problem = outcome.message if isinstance(outcome, Failure) else outcome
@@ -135,12 +132,16 @@ def _pieces_beside(store: Store, spec: Spec, side: SideFiles) -> Iterator[bytes]
             yield side.summed([(name, b"".join(pieces_of(store, name)))])
 
 
-def _is_stored(store: Store, format_: Format, spec: Spec, task: Task) -> bool:
-    """Return whether the store keeps the sum of a shard, and it is the one in the manifest."""
-    record = task.record
-    with suppress(OSError):
-        return record is not None and stored_sum(store, format_, spec, task.shard) == (record.bytes, record.sha256)
-    return False
+def _to_read(store: Store, format_: Format, spec: Spec, tasks: Iterable[Task]) -> Iterator[Task]:
+    """Yield the shards but those of which the store keeps the sum that is in the manifest."""
+
+    def is_sound(task: Task) -> bool:
+        record = task.record
+        with suppress(OSError):
+            return record is not None and stored_sum(store, format_, spec, task.shard) == (record.bytes, record.sha256)
+        return False
+
+    yield from (task for task, sound in overlapped(is_sound, tasks, store.at_once) if not sound)
 
 
 def _check_shard(store: Store, spec: Spec, task: Task) -> str:

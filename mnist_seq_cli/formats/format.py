@@ -18,7 +18,7 @@ from typing import BinaryIO, ClassVar, NamedTuple
 from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.engine.random_words import Numbers
-from mnist_seq_cli.errors import RequestError
+from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.reader import Reader, ShardReader
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
@@ -294,9 +294,10 @@ class Format(ABC):
 
 
 class InPlaceFormat(Format):
-    """A format of one file in which each shard has a place of its own, known from the spec: nothing is joined.
+    """A format of one file in which each shard has a place of its own, known from the spec.
 
-    Until all is there the file is in the state folder; it needs a store with random access.
+    Until all is there the file is in the state folder, and nothing is joined. In a store without random access the
+    regions of each shard wait there in a file of their own, one after the other.
     """
 
     FILE_NAME: ClassVar[str]
@@ -317,8 +318,12 @@ class InPlaceFormat(Format):
         """Yield the regions of the shard, and return the checksums of its parts."""
 
     @abstractmethod
-    def measure_in(self, spec: Spec, shard: Shard, file: BinaryIO) -> Content:
-        """Return the sums of the regions of the shard, in the order in which they are written. Raises OSError."""
+    def places(self, spec: Spec, shard: Shard) -> Iterator[tuple[int, int]]:
+        """Yield the offset in the file, and the bytes, of each region of the shard, in the order of `write_regions`."""
+
+    @abstractmethod
+    def measure_regions(self, spec: Spec, contents: Iterable[bytes]) -> Content:
+        """Return the sums of the regions of a shard, whose contents are given in their order."""
 
     @abstractmethod
     def complete(self, spec: Spec, parts: Iterable[tuple[Shard, Checksums]]) -> Iterator[Region]:
@@ -333,7 +338,25 @@ class InPlaceFormat(Format):
         raise TypeError(f"{self.NAME} is written in place")
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        """Return the sums of the regions of the shard, where the file is now. Raises OSError."""
-        growing = any(entry.name == self.growing_name for entry in files.list(STATE_NAME))
-        with files.open(self.growing_name if growing else self.FILE_NAME) as file:
-            return self.measure_in(spec, shard, file)
+        """Return the sums of the regions of the shard, where they are now. Raises OSError."""
+        waiting = self.part_name(spec, self.FILE_NAME, shard)
+        folders = (STATE_NAME, waiting.rpartition("/")[0])
+        there = {entry.name for folder in folders for entry in files.list(folder)}
+        name = next((name for name in (self.growing_name, waiting) if name in there), self.FILE_NAME)
+
+        def contents(file: BinaryIO) -> Iterator[bytes]:
+            for offset, size in self.places(spec, shard):
+                if name != waiting:
+                    file.seek(offset)
+                yield file.read(size)
+
+        with files.open(name) as file:
+            return self.measure_regions(spec, contents(file))
+
+    def waiting_regions(self, spec: Spec, shard: Shard, file: BinaryIO) -> Iterator[Region]:
+        """Yield the regions of a shard that wait in a file of their own. Raises FormatError, OSError."""
+        for offset, size in self.places(spec, shard):
+            content = file.read(size)
+            if len(content) != size:
+                raise FormatError(f"{self.part_name(spec, self.FILE_NAME, shard)} is too short")
+            yield Region(offset, content)

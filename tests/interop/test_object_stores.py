@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 from asked import recipe_for
+from forms import parameters
 from object_servers import Faults, Request, objects
 
 from mnist_seq_cli import open_dataset
@@ -152,6 +153,21 @@ def test_the_commands_take_it_like_a_directory(bucket: Any, mnistseq: Callable[.
     assert f"-o {place}" in seen.err
     assert mnistseq(*ASKED, "-n", 160, "-o", place).code == 0
     assert mnistseq("inspect", place, "--verify").code == 0
+
+
+@pytest.mark.parametrize("name", parameters(["npz", "idx", "npy", "lmdb", "tfrecord", "parquet", "torchmeta"]))
+def test_other_formats_are_objects_as_they_are_files(
+    name: str, bucket: Any, mnistseq: Callable[..., Any], tmp_path: Path
+) -> None:
+    asked = ["dataset", "-n", 70, "--len", 2, "--seed", 2, "--format", name, "--shard-size", 30, "--workers", 2]
+    for place in ("s3://bkt/out", tmp_path / "out"):
+        done = mnistseq(*asked, "-o", place)
+        assert (done.code, done.out) == (0, ""), done.err
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert objects(bucket) == {str(path.relative_to(tmp_path / "out")): path.read_bytes() for path in files}
+    assert mnistseq("inspect", "s3://bkt/out", "--verify", "--regenerate", 1).code == 0
+    assert mnistseq(*asked, "-o", "s3://bkt/out").err.splitlines()[1].startswith("all of it was there")
+    assert open_dataset("s3://bkt/out")[[3, 69]].texts == open_dataset(tmp_path / "out")[[3, 69]].texts
 
 
 def test_splits_go_there_too(bucket: Any, mnistseq: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.build import build
 from mnist_seq_cli.dataset.regenerate import regenerate
 from mnist_seq_cli.dataset.verify import verify
+from mnist_seq_cli.engine import compose
 from mnist_seq_cli.errors import OutputError, RequestError
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.mnist.bank import Source
@@ -80,11 +82,11 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return ranges
 
 
-@pytest.mark.parametrize("name", ["webdataset", "idx"])
+@pytest.mark.parametrize("name", ["webdataset", "idx", "npz", "tfrecord", "lmdb"])
 def test_datasets_are_built_resumed_and_repaired(name: str, store: ObjectStore) -> None:
     spec = replace(SPEC, format=name)
     build(store, replace(spec, samples=5), SOURCE, run=serial.run)
-    assert build(store, spec, SOURCE, run=serial.run).made == (5 if name == "webdataset" else 8)
+    assert build(store, spec, SOURCE, run=serial.run).made == (5 if name in ("webdataset", "tfrecord") else 8)
     assert objects_in(store) == whole(spec)
     assert {entry.name for entry in store.list()} == names_in(store), "nothing is left of the journal"
     assert list(verify(store)) == []
@@ -97,7 +99,30 @@ def test_datasets_are_built_resumed_and_repaired(name: str, store: ObjectStore) 
     assert open_dataset(store)[7].text == open_dataset(store)[[7]].texts[0]
 
 
-@pytest.mark.parametrize("name", ["png", "folders", "npz"])
+def test_an_archive_is_put_together_in_the_end_and_goes_on_from_what_was_put(store: ObjectStore) -> None:
+    """Here of shards that are several batches each."""
+    spec = replace(SPEC, format="npz", recipe=recipe_for(seed=2, length=20), samples=1000, shard_size=400)
+    assert len(list(compose.spans(spec.recipe, 0, 400))) > 1
+
+    def broken_off(work: Any, tasks: Any, stop: Any) -> Iterator[Any]:
+        with closing(serial.run(work, tasks, stop)) as outcomes:
+            yield from islice(outcomes, 2)
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        build(store, spec, SOURCE, run=broken_off)
+    part = ".mnistseq/shards/00000/dataset.npz"
+    assert store.size("dataset.npz") is None
+    assert build(store, spec, SOURCE, run=serial.run).made == 200
+    assert objects_in(store) == whole(spec)
+    with pytest.raises(LookupError, match="mine"):
+        build(store, replace(spec, samples=1001), SOURCE, run=broken_off)
+    store.put(part, [content_of(store, part)[:-1]])
+    assert build(store, replace(spec, samples=1001), SOURCE, run=serial.run).made == 601
+    assert objects_in(store) == whole(replace(spec, samples=1001))
+
+
+@pytest.mark.parametrize("name", ["png", "folders"])
 def test_formats_that_are_no_objects_are_refused_with_what_to_take(name: str, store: ObjectStore) -> None:
     with pytest.raises(RequestError, match=r"s3://bkt/out.*; take `format=webdataset`"):
         build(store, replace(SPEC, format=name, compression=formats.get(name).COMPRESSION), SOURCE)
@@ -218,7 +243,7 @@ def meeting(other: Callable[[], Any], before: int) -> Any:
 
 
 @pytest.mark.parametrize("before", [0, 1, 2])
-@pytest.mark.parametrize("name", ["webdataset", "idx"])
+@pytest.mark.parametrize("name", ["webdataset", "idx", "npz"])
 def test_a_run_that_another_one_of_the_same_recipe_overtakes_ends_well(
     name: str, before: int, store: ObjectStore
 ) -> None:

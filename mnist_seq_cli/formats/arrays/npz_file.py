@@ -1,7 +1,8 @@
 """Owns the format `npz`: one NumPy archive with `images`, `labels`, `lengths`, `glyphs`, `x`, `y`, `boxes`, `masks`.
 
 The sizes of all arrays are known in advance, so the file gets its full size at once and every shard is written straight
-to its regions of it: workers share it, and nothing is copied or held.
+to its regions of it: workers share it, and nothing is copied or held. Where nothing can be written in the middle of a
+file, it is put together in the end.
 """
 
 from __future__ import annotations
@@ -63,16 +64,19 @@ class NpzFile(InPlaceFormat):
                 yield Region(member.start + batch.first * member.row_bytes, content)
         return tuple(crcs)
 
-    def measure_in(self, spec: Spec, shard: Shard, file: BinaryIO) -> Content:
+    def places(self, spec: Spec, shard: Shard) -> Iterator[tuple[int, int]]:
         members = layout(spec)
-        digest, size, crcs = sha256(), 0, [0] * len(members)
         for first, stop in spans(spec.recipe, shard.first, shard.stop):
-            for number, member in enumerate(members):
-                file.seek(member.start + first * member.row_bytes)
-                content = file.read((stop - first) * member.row_bytes)
-                digest.update(content)
-                crcs[number] = isal_zlib.crc32(content, crcs[number])
-                size += len(content)
+            for member in members:
+                yield member.start + first * member.row_bytes, (stop - first) * member.row_bytes
+
+    def measure_regions(self, spec: Spec, contents: Iterable[bytes]) -> Content:
+        digest, size, crcs = sha256(), 0, [0] * len(arrays_in(spec))
+        for number, content in enumerate(contents):
+            digest.update(content)
+            array = number % len(crcs)
+            crcs[array] = isal_zlib.crc32(content, crcs[array])
+            size += len(content)
         return Content(1, size, digest.hexdigest(), tuple(crcs))
 
     def complete(self, spec: Spec, parts: Iterable[tuple[Shard, Checksums]]) -> Iterator[Region]:
