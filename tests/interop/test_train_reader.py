@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mnist_seq_cli.reading.net import bundled, load  # noqa: E402
-from mnist_seq_cli.reading.training.examples import CALIBRATE, TRAIN, batches  # noqa: E402
+from mnist_seq_cli.reading.training.examples import batches  # noqa: E402
 from mnist_seq_cli.reading.training.torch_net import log_chances, loss_of, new_net, save  # noqa: E402
 
 
@@ -42,16 +42,3 @@ def test_numpy_computes_what_pytorch_does(tmp_path: Path) -> None:
         wanted = log_chances(net, torch.from_numpy(lines)).exp().numpy()
     found = load(tmp_path / "net.npz").chances_of(list(lines))
     np.testing.assert_allclose(np.stack(found), wanted, atol=2e-3)
-
-
-def test_examples_are_the_same_for_the_same_seed_and_of_different_glyphs() -> None:
-    first, again, other = next(batches(3, 40)), next(batches(3, 40)), next(batches(4, 40, CALIBRATE))
-    for one, two in zip(first, again, strict=True):
-        np.testing.assert_array_equal(one, two)
-    assert TRAIN[1] == CALIBRATE[0]
-    assert first.lines.shape[0] == other.lines.shape[0] == 40
-    assert (first.lengths == 0).any() or (other.lengths == 0).any()
-    for examples in (first, other):
-        places = np.arange(examples.digits.shape[1]) < examples.lengths[:, None]
-        assert (examples.centres[places] < examples.lines.shape[2]).all()
-        assert (np.diff(examples.centres, axis=1)[places[:, 1:]] >= 0).all()
