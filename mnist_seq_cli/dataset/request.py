@@ -87,6 +87,8 @@ def spec_of(
 
 
 def _check_masks(recipe: Recipe, format_: Format) -> None:
+    if not format_.MASKS and format_.NAME not in formats.LAYOUTS:
+        raise RequestError(f"`format={format_.NAME}` has no place for masks", hint="leave `masks` out")
     if not format_.MASKS:
         raise RequestError(
             f"`layout={format_.NAME}` has no place for masks: its readers take every folder for a label",

@@ -91,3 +91,8 @@ def test_damage_is_told_by_readers_and_repaired(
     assert mnistseq("inspect", tmp_path, "--verify").code == 1
     assert mnistseq("dataset", "-n", "30", *ASKED, "-o", tmp_path).code == 0
     assert mnistseq("inspect", tmp_path, "--verify", "--regenerate", "9").code == 0
+
+
+def test_it_has_no_place_for_masks(mnistseq: Run, tmp_path: Path) -> None:
+    asked = ("dataset", "-n", "9", "--len", "2", "--format", "torchmeta", "--masks", "-o", tmp_path / "out")
+    assert mnistseq(*asked) == (2, "", "mnistseq: --format torchmeta has no place for masks; leave --masks out\n")
