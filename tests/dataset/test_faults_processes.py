@@ -302,7 +302,8 @@ def test_a_worker_that_is_killed_is_replaced(name: str, place: Path, whole: Call
 def spec_of(name: str) -> Spec:
     recipe = recipe_for(seed=5, length=2)
     compression, request = formats.get(name).COMPRESSION, {"length": 2, "seed": 5}
-    return Spec(recipe=recipe, samples=20, format=name, compression=compression, shard_size=6, request=request)
+    spec = Spec(recipe=recipe, samples=20, format=name, compression=compression, shard_size=6, request=request)
+    return replace(spec, names=formats.get(name).names(spec, "", (), ""))
 
 
 @each_format
@@ -356,8 +357,8 @@ def tiny_disk(size: str) -> Iterator[Path]:
 def test_a_full_disk_is_told_and_with_room_the_same_command_does_the_rest(
     name: str, workers: int, whole: Callable[..., dict[str, object]]
 ) -> None:
-    with tiny_disk("3m") as disk:
-        (disk / "ballast").write_bytes(bytes(2_500_000 if name in ("png", "folders", "npz") else 2_900_000))
+    with tiny_disk("4m") as disk:
+        (disk / "ballast").write_bytes(bytes(3_500_000 if name in ("png", "folders", "npz") else 3_950_000))
         out = disk / "out"
         arguments = ["-n", 400, "--len", 5, "--seed", 3, "--shard-size", 100]
         command = ["dataset", *arguments, *form(name), "--workers", workers, "-o", out]
