@@ -56,6 +56,7 @@ class Faults(ThreadingHTTPServer):
 
 class _Passing(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # which would wait for 40 ms before the last part of an answer
     server: Faults
 
     def _pass(self) -> None:

@@ -216,7 +216,7 @@ def test_the_server_is_killed(
                 while alive(process):
                     if patient and not alive(proxy):
                         kills, patient = kills + 1, False
-                        if chance.random() < 0.85:
+                        if chance.random() < 0.7:
                             proxy = serve(nursery, faults.server_port, port)
                     time.sleep(0.005)
                 code, said = nursery.end_of(process), (tmp_path / "said").read_text()
