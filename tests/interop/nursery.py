@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +133,13 @@ def _main() -> None:
 
     from mnist_seq_cli.cli.commands import dataset  # noqa: F401
     from mnist_seq_cli.dataset import build  # noqa: F401
-    from mnist_seq_cli.execution import cluster  # noqa: F401
+    from mnist_seq_cli.execution import cluster
     from mnist_seq_cli.formats import webdataset  # noqa: F401
     from mnist_seq_cli.storage import object_client, object_store
 
-    object_client._RETRIES["max_retries"] = 3
-    object_store._SECONDS = 5
+    short = {"init_backoff": timedelta(milliseconds=20), "max_backoff": timedelta(milliseconds=200)}
+    object_client._RETRIES.update({"max_retries": 8, "backoff": short})
+    object_store._SECONDS, cluster.PATIENCE = 5, 3
     for line in sys.stdin:
         order: Any = json.loads(line)
         answer = os.waitstatus_to_exitcode(os.waitpid(order, 0)[1]) if isinstance(order, int) else _born(*order)
