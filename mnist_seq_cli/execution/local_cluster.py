@@ -22,6 +22,7 @@ from mnist_seq_cli.errors import OutputError
 _SETTINGS = {
     "distributed.deploy.lost-worker-timeout": "1000 days",  # one that starts again then would be given up
     "distributed.worker.profile.enabled": False,
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,  # which takes each batch anew from the system
     "distributed.admin.system-monitor.interval": "10 s",
 }
 
