@@ -1,4 +1,4 @@
-"""Owns how the net of the reader is trained. Needs PyTorch, which `pip install 'mnistseq[train]'` brings.
+"""Owns how the net of the reader is trained. It needs PyTorch, which `pip install 'mnistseq[train]'` brings.
 
-`python -m mnist_seq_cli.reading.training` makes `data/reader-net.npz`. Nothing else imports it.
+`python -m mnist_seq_cli.reading.training -o DIR` makes `reader-net.npz`, as it is in `data`. Nothing else imports it.
 """
