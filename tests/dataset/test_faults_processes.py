@@ -155,6 +155,13 @@ def assert_nothing_lies(out: Path, end: dict[str, object]) -> None:
     assert MANIFEST_NAME not in seen or difference(seen, visible(end)) == []
 
 
+def staged(out: Path, ending: str) -> list[Path]:
+    """Return the half-written files with an ending; a folder of them may go away while we look."""
+    with suppress(FileNotFoundError):
+        return list(out.glob(f".mnistseq/stage-*/*{ending}"))
+    return []
+
+
 def rubbish(out: Path) -> list[str]:
     return [name for name in tree(out) if "stage" in name or "partial" in name]
 
@@ -205,7 +212,7 @@ LONG_SHARDS = ["-n", 60_000, "--len", 4, "--seed", 3, "--shard-size", 30_000, "-
 def test_asked_twice_it_stops_at_once(number: int, code: int, workers: int, place: Path) -> None:
     arguments = ["dataset", *LONG_SHARDS, "--format", "webdataset", "--width", 1012, "--workers", workers]
     with Run(*arguments, "-o", place / "out") as run:
-        wait_for(lambda: list((place / "out").glob(".mnistseq/stage-*/*.tar")))
+        wait_for(lambda: staged(place / "out", ".tar"))
         run.signal(number)
         time.sleep(0.3)
         assert run.process.poll() is None, "the shard was to take longer"
