@@ -295,10 +295,9 @@ def test_the_command_line_offers_exactly_the_formats_that_there_are() -> None:
         choice = options[name].type
         assert isinstance(choice, click.Choice)
         choices[name] = tuple(choice.choices)
-    assert choices["layout"] == formats.LAYOUTS == ("shards", "folders")
-    offered = {*choices["format"], "folders"}
-    assert offered == {*formats.FORMAT_NAMES}
-    assert "folders" not in choices["format"]
+    assert choices["layout"] == formats.LAYOUTS == ("shards", "folders", "flat")
+    assert {*choices["format"], *choices["layout"][1:]} == {*formats.FORMAT_NAMES}
+    assert not {*choices["format"]} & {*choices["layout"]}
 
 
 @pytest.mark.parametrize(

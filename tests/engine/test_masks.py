@@ -192,7 +192,7 @@ def read_png_folder(directory: Path) -> list[Any]:
     names = [row["mask_file_name"] for row in rows]
     assert names == [row["file_name"].replace("images/", "masks/") for row in rows]
     assert all(list(row)[:3] == ["file_name", "mask_file_name", "text"] for row in rows)
-    assert names == sorted(str(path.relative_to(directory)) for path in directory.glob("masks/*/*"))
+    assert names == sorted(str(path.relative_to(directory)) for path in directory.glob("masks/**/*.png"))
     masks = []
     for name in names:
         with Image.open(directory / name) as image:
@@ -232,6 +232,7 @@ def read_idx_files(directory: Path) -> NDArray[Any]:
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "png": read_png_folder,
+    "flat": read_png_folder,
     "webdataset": read_tars,
     "npz": read_npz,
     "idx": read_idx_files,

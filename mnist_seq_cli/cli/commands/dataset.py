@@ -26,6 +26,7 @@ from mnist_seq_cli.cli.streams import typed_sequences, write_stdout
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.execution.runner import Runner
 from mnist_seq_cli.execution.runners import RUNNERS, check_runner, opened
+from mnist_seq_cli.formats import LAYOUTS
 from mnist_seq_cli.recipe.layers import merged, parted
 from mnist_seq_cli.recipe.options.option import options_of
 from mnist_seq_cli.recipe.parts.appearance import PAPERS, Appearance
@@ -127,14 +128,14 @@ def dataset(
         raise RequestError("`show` prints the options of a preset", hint="give `preset`")
     layer = _layer(context)
     words = _of_preset(context, preset)
-    if layer.get("format") == "png" and words.get("format") == "folders":
-        del layer["format"]  # folders hold PNG files
+    if layer.get("format") == "png" and words.get("format") in LAYOUTS:
+        del layer["format"]  # they hold PNG files
     only_annotations = recipe_file is None and not words and {"annotations"} == layer.keys() and output != "-"
     if only_annotations and open_store(output).size(RECIPE_NAME) is not None:
         recipe_file = f"{output}/{RECIPE_NAME}"  # they are added to what is there
     if recipe_file is not None:
         words = merged(words, _of_file(recipe_file, layer, bool(layer.get("splits", words.get("splits")))))
-    if layer.pop("layout", None) and words.get("format") == "folders":
+    if layer.pop("layout", None) and words.get("format") in LAYOUTS:
         layer["format"] = "png"
     words = merged(words, layer)
     _check(words, layer, output)
