@@ -25,7 +25,7 @@ from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.formats.format import Checksums, File, Format, Opener
 from mnist_seq_cli.formats.reader import Reader
-from mnist_seq_cli.formats.rows import OF_STRIPS, decoded, flat_columns, row_names, strict_keys, to_row
+from mnist_seq_cli.formats.rows import FRACTIONS, OF_STRIPS, decoded, flat_columns, row_names, strict_keys, to_row
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
 from mnist_seq_cli.recipe.spec import Spec, hub_name
@@ -138,7 +138,7 @@ def _depth(name: str) -> int:
 
 def _kinds(recipe: Recipe) -> dict[str, str]:
     """Return the type of the values of each key."""
-    others = dict.fromkeys(("slant", "rotate", "scale"), "float64") | dict.fromkeys(("operands", "sum"), "int64")
+    others = dict.fromkeys(FRACTIONS, "float64") | dict.fromkeys(("operands", "sum"), "int64")
     return {name: others.get(name, "int32") for name in row_names(recipe)}
 
 
