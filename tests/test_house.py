@@ -18,7 +18,7 @@ from forms import commands
 
 import mnist_seq_cli
 from mnist_seq_cli import formats
-from mnist_seq_cli.dataset import splits
+from mnist_seq_cli.dataset.splits.asked import BY
 from mnist_seq_cli.inspection import overlap
 from mnist_seq_cli.samples import idx_export
 
@@ -303,7 +303,7 @@ def test_the_command_line_offers_exactly_the_formats_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("command", "option", "names"),
     [
-        ("dataset", "split_by", splits.BY),
+        ("dataset", "split_by", BY),
         ("decode", "form", get_args(idx_export.Form)),
         ("inspect", "may_share", overlap.KINDS),
     ],

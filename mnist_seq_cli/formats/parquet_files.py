@@ -68,7 +68,9 @@ class ParquetFiles(Format):
 
     def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
         digits = spec.plan.digits
-        return (f"data/{hub_name(spec.split)}-{digits.shard(shard.number)}-of-{digits.shard(len(spec.plan))}{self.SUFFIX}",)
+        return (
+            f"data/{hub_name(spec.split)}-{digits.shard(shard.number)}-of-{digits.shard(len(spec.plan))}{self.SUFFIX}",
+        )
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         pyarrow, parquet = _pyarrow()

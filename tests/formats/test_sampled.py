@@ -16,8 +16,16 @@ from mnist_seq_cli.samples.recipe_samples import RecipeSamples
 
 Run = Callable[..., Any]
 OPTIONS: dict[str, Any] = {
-    **{"length": "1-4", "min_gap": -3, "max_gap": 6, "slant": "-10-10", "rotate": "-5-5", "scale": "80-120"},
-    **{"stroke": "-1-1", "contrast": "50-90", "writer": "same", "seed": 7},
+    "length": "1-4",
+    "min_gap": -3,
+    "max_gap": 6,
+    "slant": "-10-10",
+    "rotate": "-5-5",
+    "scale": "80-120",
+    "stroke": "-1-1",
+    "contrast": "50-90",
+    "writer": "same",
+    "seed": 7,
 }
 ASKED = [
     *("dataset", "-n", "23", "--shard-size", "9", "--len", "1-4", "--min", "-3", "--max", "6", "--slant", "-10-10"),

@@ -163,7 +163,7 @@ def _layer(context: click.Context) -> dict[str, Any]:
     """Return what was typed as a layer of what is asked. Raises RequestError, FormatError, OSError."""
     layer = format_of({name: value for name, value in typed(context).items() if name in _LAYERED})
     if splits := layer.pop("splits", ()):
-        from mnist_seq_cli.dataset.splits import parse_splits
+        from mnist_seq_cli.dataset.splits.asked import parse_splits
 
         layer["splits"] = parse_splits(splits)
     if "sequences" in layer:
@@ -329,12 +329,12 @@ def _build_splits(
 ) -> None:
     """Make the splits one after the other, under one bar, and report them together."""
     from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset import splits
+    from mnist_seq_cli.dataset.splits import build
 
     sizes = words["splits"]
     request, form = parted({name: value for name, value in words.items() if name != "samples"})
     has_source = "source" in words or "source_labels" in words
-    whole, planned = splits.plan(
+    whole, planned = build.plan(
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
     terminal.say_unused(*(split.spec.recipe for split in planned))
@@ -343,7 +343,7 @@ def _build_splits(
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     with running(max(sizes.values())) as run:
         started = perf_counter()
-        done = splits.build(output, whole, planned, run=run, workers=workers, overwrite=overwrite, watch=watch)
+        done = build.build(output, whole, planned, run=run, workers=workers, overwrite=overwrite, watch=watch)
     specs = [split.spec for split in planned]
     terminal.say(terminal.summary_text(output, specs, done, perf_counter() - started, whole))
 

@@ -26,6 +26,7 @@ _CHUNK = 10_000
 _HELD = 8 << 20
 """Bytes of the largest array that is held: all but pixels, of 100,000 samples of four digits."""
 
+
 def arrays_in(spec: Spec) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Return the dtype of each array of a dataset, and the shape of a row, by name."""
     recipe = spec.recipe
@@ -50,7 +51,7 @@ def arrays_in(spec: Spec) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 def arrays_of(spec: Spec, batch: Batch) -> tuple[NDArray[Any], ...]:
     """Return the arrays of a batch, in the order of `arrays_in`."""
-    found = [batch.images, batch.digits, batch.lengths, batch.glyphs, batch.x, batch.y, batch.boxes]
+    found: list[NDArray[Any]] = [batch.images, batch.digits, batch.lengths, batch.glyphs, batch.x, batch.y, batch.boxes]
     found += batch.sampled.values()
     if spec.recipe.operands:
         operands = batch.operands(spec.recipe.operands)
@@ -64,7 +65,7 @@ def bytes_of(rows: NDArray[Any], dtype: np.dtype[Any]) -> memoryview:
 
 
 def places_of(spec: Spec, samples: Numbers, digits: NDArray[np.uint8]) -> dict[str, Any]:
-    """Return glyphs, edges, boxes and what was sampled of samples of which only digits are stored: as the recipe has it.
+    """Return glyphs, edges, boxes and what was sampled, by the recipe, of samples of which only digits are stored.
 
     Where it has custom glyphs they are -1, and nothing is known of what was sampled.
     """

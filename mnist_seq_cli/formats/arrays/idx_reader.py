@@ -62,8 +62,10 @@ class _Whole:
         if last >= self._done:
             self._fill(self._done, min(max(last + 1, 2 * self._done, _CHUNK), self._samples))
         rows, chosen = as_array(samples), None if isinstance(samples, range) else samples
-        arrays, sampled = ({name: values[rows] for name, values in held.items()} for held in (self._held, self._sampled))
-        return Batch(int(samples[0]), **arrays, sampled=sampled, chosen=chosen)  # type: ignore[arg-type]
+        arrays, sampled = (
+            {name: values[rows] for name, values in held.items()} for held in (self._held, self._sampled)
+        )
+        return Batch(int(samples[0]), **arrays, sampled=sampled, chosen=chosen)
 
     def _fill(self, done: int, stop: int) -> None:
         for batch in self._read(Shard(0, done, stop)):

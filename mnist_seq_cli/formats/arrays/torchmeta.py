@@ -1,8 +1,9 @@
 """Owns the format `torchmeta`: what pytorch-meta reads as DoubleMNIST and TripleMNIST. It needs h5py.
 
 `train_data.hdf5` has in its group `datasets` one dataset a class, named by its text, of PNG files as bytes, and
-`train_labels.json` names the classes; `val` (also of the split validation) and `test` are called so. A shard is a run of records that wait to be
-joined: bytes of text and PNG file as two 32-bit numbers, then these. There is no room for annotations.
+`train_labels.json` names the classes; those of the splits `val`, which may be called validation, and `test` are called
+so. A shard is a run of records that wait to be joined: bytes of text and PNG file as two 32-bit numbers, then these.
+There is no room for annotations.
 """
 
 from __future__ import annotations
