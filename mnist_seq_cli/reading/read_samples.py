@@ -97,14 +97,12 @@ class ReadImage(ImageFile):
         return Look(strip, result.inverted, confidence=result.confidence)
 
     def labels(self) -> Iterator[Labels]:
-        """Yield the sequence that was read."""
         strip = self.look.strip
         glyphs = np.array([strip.glyphs or (ABSENT,)], dtype=np.int32)
         gaps = np.array([strip.gaps or (NO_GAP,) * (glyphs.shape[1] - 1)], dtype=np.int32)
         yield Labels(0, [strip.text], glyphs, gaps)
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield the strip."""
         for _ in numbers:
             yield self.look.strip
 

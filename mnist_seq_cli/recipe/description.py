@@ -42,7 +42,7 @@ def _declared(recipe: Recipe) -> list[tuple[str, str]]:
     for name, declared in options_of(type(recipe)).items():
         value = getattr(recipe, name)
         if name not in IN_WORDS and value != declared.default:
-            facts.append((name.replace("_", " "), "yes" if value is True else str(declared.json_of(value))))
+            facts.append((name.replace("_", " "), "yes" if value is True else str(declared.kind.to_json(value))))
     return facts
 
 

@@ -171,7 +171,6 @@ class RecipeSamples(Samples):
         return self._indices.start + self._indices.step * rows
 
     def labels(self) -> Iterator[Labels]:
-        """Yield those of the recipe."""
         first = 0
         for batch in self.stream():
             numbers = self._indices[first : first + len(batch)]
@@ -180,7 +179,6 @@ class RecipeSamples(Samples):
             first += len(batch)
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield the samples with these numbers."""
         for start, stop in spans(self.recipe, 0, len(numbers)):
             some = numbers[start:stop]
             batch = self._batch(self._chosen(some))
@@ -228,7 +226,7 @@ class RecipeSamples(Samples):
         for name in options_of(Request):
             if name in defaults and name not in ("width", "height") and getattr(recipe, name) != defaults[name]:
                 shown.setdefault(name, getattr(recipe, name))
-        words = [f"{name}={options_of(Request)[name].json_of(value)}" for name, value in shown.items()]
+        words = [f"{name}={options_of(Request)[name].kind.to_json(value)}" for name, value in shown.items()]
         return ", ".join([f"{super()._in_a_line()} of {recipe.width}×{recipe.height} px", *words])
 
     def _first(self, count: int) -> Iterator[tuple[NDArray[Any], str]]:

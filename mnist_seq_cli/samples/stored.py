@@ -120,7 +120,6 @@ class StoredDataset(RecipeSamples):
         return self._reader.read(samples)
 
     def stream(self) -> Iterator[Batch]:
-        """Yield all samples in order, some at a time, and no more than these are held."""
         if self._is_part:
             return super().stream()
         return (batch for shard in self.spec.plan for batch in self._read(shard))

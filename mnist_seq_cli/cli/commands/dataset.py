@@ -1,4 +1,4 @@
-"""Owns `mnistseq dataset`: write many images, with their labels."""
+"""Owns `mnistseq dataset`: write many images with labels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _output_option = partial(grouped, heading="Output")
 
 
 def _show_preset(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """Print what a preset stands for, and end; whichever of the two options comes first."""
+    """Print the options of a preset, and exit; whichever of the two options comes first."""
     context.meta[option.name] = value
     if context.meta.get("show") and context.meta.get("preset"):
         click.echo(PRESETS[context.meta["preset"]])
@@ -65,7 +65,7 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 @click.command(cls=GroupedCommand, headings=_HEADINGS)
 @click_option(FORM_OPTIONS["samples"], "Output", "-n", "--samples")
 @_output_option(
-    "-o", "--output", required=True, basic=True, metavar="DIR|-", help="Directory, s3://bucket/path, or - for tar."
+    "-o", "--output", required=True, basic=True, metavar="DIR|-", help="Directory, s3://bucket/path, or - (tar stream)."
 )
 @format_option
 @layout_option
@@ -76,12 +76,12 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 )
 @click_option(FORM_OPTIONS["names"], "Output", type=click.Choice(("mnist",)))
 @_output_option(
-    "--split", "splits", metavar="NAME=N", multiple=True, basic=True, help="N images in a folder of that name."
+    "--split", "splits", metavar="NAME=N", multiple=True, basic=True, help="N images in folder NAME; repeat it for each split."
 )
 @_output_option(
     "--split-by",
     type=click.Choice(("glyph", "writer", "label", "both")),
-    help="What no two splits share; both: glyphs and sequences.  [default: glyph]",
+    help="What splits must not share; both: glyphs and sequences.  [default: glyph]",
 )
 @_output_option(
     "--preset",
@@ -90,32 +90,32 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
     basic=True,
     callback=_show_preset,
     metavar="NAME",
-    help=f"The options of a known dataset: {', '.join(PRESET_NAMES)}.",
+    help=f"Options of a well-known dataset: {', '.join(PRESET_NAMES)}.",
 )
 @_output_option("--show", is_flag=True, is_eager=True, callback=_show_preset, help="Print the options of --preset.")
 @_output_option(
-    "--recipe", "recipe_file", metavar="FILE", help="Do as a recipe.json or a TOML file says; options change it."
+    "--recipe", "recipe_file", metavar="FILE", help="Take options from a recipe.json or TOML file; typed ones override them."
 )
 @declared_options(Writing, Placement, Appearance, Glyphs, Request)
-@click.option("--workers", metavar="auto|N", default="auto", help="Processes to use.  [default: auto]")
+@click.option("--workers", metavar="auto|N", default="auto", help="Number of processes.  [default: auto]")
 @grouped(
     "--runner", heading="Running", metavar="NAME", default="processes",
     help=f"Where to run: {', '.join(RUNNERS)}.  [default: processes]",
 )  # fmt: skip
 @click_option(FORM_OPTIONS["shard_size"], "Running")
-@grouped("--slice", "part", heading="Running", metavar="K/N", help="Make part K of N of the shards, K from 0 on.")
-@grouped("--dry-run", heading="Running", is_flag=True, help="Make one shard in memory, and print what all would take.")
-@click.option("--overwrite", is_flag=True, help="Remove the dataset that is there, and begin anew.")
+@grouped("--slice", "part", heading="Running", metavar="K/N", help="Make slice K of N, counted from 0.")
+@grouped("--dry-run", heading="Running", is_flag=True, help="Make one shard in memory, and print what the whole would take.")
+@click.option("--overwrite", is_flag=True, help="Remove the existing dataset, and start over.")
 @click.pass_context
 def dataset(
     context: click.Context, /, output: str, workers: str, runner: str, part: str | None, dry_run: bool, overwrite: bool,
     preset: str | None, show: bool, recipe_file: str | None, **_: Any,
 ) -> None:  # fmt: skip
-    """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a
-    directory: L random digits, the sequences of a file, or those of a pattern.
+    """Write N images of digit sequences to a directory, with labels.csv and
+    metadata.jsonl: L random digits each, or the sequences of a file or a pattern.
 
-    The same command again finishes what was interrupted, and with a larger N makes
-    the dataset grow. The seed is recorded in recipe.json, and shown at the end.
+    Run the same command again to finish an interrupted dataset, or with a larger N
+    to add samples. The seed is saved in recipe.json and printed at the end.
 
     \b
       mnistseq dataset -n 10000 --len 4 -o out/
@@ -159,7 +159,7 @@ def dataset(
 
 
 def _layer(context: click.Context) -> dict[str, Any]:
-    """Return what was typed as a layer of what is asked. Raises RequestError, FormatError, OSError."""
+    """Return the typed options as a layer. Raises RequestError, FormatError, OSError."""
     layer = format_of({name: value for name, value in typed(context).items() if name in _LAYERED})
     if splits := layer.pop("splits", ()):
         from mnist_seq_cli.dataset.splits import parse_splits
@@ -175,7 +175,7 @@ def _layer(context: click.Context) -> dict[str, Any]:
 
 
 def _of_preset(context: click.Context, name: str | None) -> Layer:
-    """Return the layer of a preset: what its options ask for."""
+    """Return the options of a preset as a layer."""
     if name is None:
         return {}
     context = context.command.make_context("preset", [*PRESETS[name].split(), "-o", "-"])
@@ -183,7 +183,7 @@ def _of_preset(context: click.Context, name: str | None) -> Layer:
 
 
 def _read_recipe(name: str) -> dict[str, Any]:
-    """Return what a recipe in a file, or beside a dataset in an object store, asks for."""
+    """Return the layer of a recipe in a file, or beside a dataset in an object store."""
     from mnist_seq_cli.recipe import recipe_file
     from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 
@@ -225,7 +225,7 @@ def _of_file(path: str, layer: Layer, has_splits: bool) -> Layer:
 
 
 def _check(words: Layer, layer: Layer, output: str) -> None:
-    """Raise RequestError for what does not go together, and where it is not said what to write."""
+    """Raise RequestError for options that do not go together, and where nothing says what to write."""
     if "splits" in words:
         if "samples" in layer:
             raise RequestError("`samples` does not go with `splits`", hint="each split says how many it is to have")
@@ -243,7 +243,7 @@ def _check(words: Layer, layer: Layer, output: str) -> None:
 
 
 def _slice(text: str, words: Layer, output: str) -> Slice:
-    """Return the slice in K/N. Raises RequestError for a request that machines cannot share."""
+    """Return the slice K/N. Raises RequestError for a request that machines cannot share."""
     part = Slice.parse(text)
     if "splits" in words or output == "-":
         raise RequestError(
@@ -255,7 +255,7 @@ def _slice(text: str, words: Layer, output: str) -> Slice:
 
 
 def _prepare(output: str, words: Layer, workers: int | None) -> None:
-    """Start the server that workers come from, where there are to be several; it loads while this process is busy."""
+    """Start the server that workers come from, if there are to be several; it loads while this process is busy."""
     from mnist_seq_cli.execution.runner import worker_count
 
     samples = max(words["splits"].values()) if "splits" in words else words.get("samples") or 0
@@ -348,7 +348,7 @@ def _build_splits(
 
 
 def _say_notes(spec: Spec) -> None:
-    """Print what readers of the format will not take as it is."""
+    """Print what readers of the format may not expect."""
     from mnist_seq_cli import formats
     from mnist_seq_cli.cli import terminal
 

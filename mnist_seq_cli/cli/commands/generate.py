@@ -27,16 +27,16 @@ _output_option = partial(grouped, heading="Output", basic=True)
 @click.command(cls=GroupedCommand, headings=_HEADINGS)
 @click.argument("texts", metavar="SEQUENCE...", nargs=-1, required=True)
 @_output_option("-o", "--output", default=".", metavar="FILE|DIR|-", help="PNG file, directory, or - for stdout.")
-@_output_option("--count", type=int, metavar="K", default=1, show_default=True, help="Images of each sequence.")
+@_output_option("--count", type=int, metavar="K", default=1, show_default=True, help="Images per sequence.")
 @click_option(FORM_OPTIONS["masks"], "Output")
 @declared_options(Placement, Appearance, Glyphs, Request)
 @click.pass_context
 def generate(context: click.Context, /, texts: tuple[str, ...], output: str, count: int, masks: bool, **_: Any) -> None:
     """Write an image of each SEQUENCE as a PNG file, and print its path.
 
-    A sequence is written 1-2-3, 123, 1,2,3 or '1 2 3'. With - sequences are read
-    from stdin, one a line. The file is named after the sequence, 1-2-3.png; with
-    --count, 1-2-3_0.png and so on. Its mask is 1-2-3.mask.png.
+    Write a sequence as 1-2-3, 123, 1,2,3 or '1 2 3'; with -, sequences are read
+    from stdin, one per line. Files are named after the sequence: 1-2-3.png, or
+    1-2-3_0.png and so on with --count. Masks are named 1-2-3.mask.png.
 
     \b
       mnistseq generate 1-2-3 --min 0 --max 10 --width 100

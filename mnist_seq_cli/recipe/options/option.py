@@ -7,6 +7,7 @@ in Python, the row in the table of options, and the fact in `inspect`.
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from typing import Any
 
 from mnist_seq_cli.recipe.options.kinds import Flag, Kind
@@ -29,15 +30,6 @@ class Option:
     negative: str
     basic: bool
     since: int
-
-    @property
-    def metavar(self) -> str:
-        """What stands for the value in the help."""
-        return self.kind.metavar
-
-    def json_of(self, value: Any) -> Any:
-        """Return a value as it is in a file."""
-        return self.kind.to_json(value)
 
 
 def option(
@@ -64,17 +56,9 @@ REQUIRED: Any = MISSING
 """The default of fields that have none."""
 
 
-_KNOWN: dict[type, dict[str, Option]] = {}
-
-
+@cache
 def options_of(part: type) -> dict[str, Option]:
-    """Return the options that a part of a recipe, or a whole, declares, by name."""
-    if part not in _KNOWN:
-        _KNOWN[part] = _declared_in(part)
-    return _KNOWN[part]
-
-
-def _declared_in(part: type) -> dict[str, Option]:
+    """Return the options that a part of a recipe, or a whole recipe, declares, by name."""
     found = {}
     for declared in fields(part):
         if "option" in declared.metadata:

@@ -35,7 +35,6 @@ class Folder(Listed):
         self.kind, self.source = "shard" if is_shard else "folder", self.source or "all"
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield images."""
         for number in numbers:
             path = self.path / self.listing.names[number]
             yield self._strip(number, read_image(path, str(path)))
@@ -45,7 +44,6 @@ class Folder(Listed):
         return filter(None, self.readable(numbers))
 
     def images(self) -> Iterator[NamedImage]:
-        """Yield the images as they are stored, one that is damaged as an error."""
         for name in self.listing.names:
             yield from ImageFile(self.path / name).images()
 
