@@ -30,15 +30,14 @@ class Request(Glyphs, Appearance, Placement, Writing):
     HEADING: ClassVar = ("Running", "How the work is done. Of these, only the seed changes the images.")
 
     seed: int | None = option(
-        None, Integer(0, MAX_SEED, "SEED"), "Random seed, to make the same images again.  [default: random, and printed]", basic=True
+        None,
+        Integer(0, MAX_SEED, "SEED"),
+        "Random seed, to make the same images again.  [default: random, and printed]",
+        basic=True,
     )
-    source_labels: str | None = option(
-        None, NameOrPath("LABELS"), "IDX file with the labels of custom images."
-    )
+    source_labels: str | None = option(None, NameOrPath("LABELS"), "IDX file with the labels of custom images.")
     source_transposed: bool = option(False, Flag(), "Custom images are transposed, as those of EMNIST are.")
-    writers: str | None = option(
-        None, NameOrPath("FILE"), "IDX file with the writer number of each custom image."
-    )
+    writers: str | None = option(None, NameOrPath("FILE"), "IDX file with the writer number of each custom image.")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

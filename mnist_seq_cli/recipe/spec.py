@@ -43,9 +43,7 @@ class Form:
         Integer(1, MAX_SHARD_SIZE, "S"),
         "Samples per shard, the unit of work and retry.  [default: 1000 for png; else 10000, or fewer for 8 files]",
     )
-    masks: bool = option(
-        False, Flag(), "Also write masks: each pixel has the position of its digit, counted from 1."
-    )
+    masks: bool = option(False, Flag(), "Also write masks: each pixel has the position of its digit, counted from 1.")
     annotations: tuple[str, ...] = option(
         (),
         Choices(ANNOTATION_NAMES, "NAME"),

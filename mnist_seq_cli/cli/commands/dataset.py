@@ -76,7 +76,12 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 )
 @click_option(FORM_OPTIONS["names"], "Output", type=click.Choice(("mnist",)))
 @_output_option(
-    "--split", "splits", metavar="NAME=N", multiple=True, basic=True, help="N images in folder NAME; repeat it for each split."
+    "--split",
+    "splits",
+    metavar="NAME=N",
+    multiple=True,
+    basic=True,
+    help="N images in folder NAME; repeat it for each split.",
 )
 @_output_option(
     "--split-by",
@@ -94,7 +99,10 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 )
 @_output_option("--show", is_flag=True, is_eager=True, callback=_show_preset, help="Print the options of --preset.")
 @_output_option(
-    "--recipe", "recipe_file", metavar="FILE", help="Take options from a recipe.json or TOML file; typed ones override them."
+    "--recipe",
+    "recipe_file",
+    metavar="FILE",
+    help="Take options from a recipe.json or TOML file; typed ones override them.",
 )
 @declared_options(Writing, Placement, Appearance, Glyphs, Request)
 @click.option("--workers", metavar="auto|N", default="auto", help="Number of processes.  [default: auto]")
@@ -104,7 +112,9 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 )  # fmt: skip
 @click_option(FORM_OPTIONS["shard_size"], "Running")
 @grouped("--slice", "part", heading="Running", metavar="K/N", help="Make slice K of N, counted from 0.")
-@grouped("--dry-run", heading="Running", is_flag=True, help="Make one shard in memory, and print what the whole would take.")
+@grouped(
+    "--dry-run", heading="Running", is_flag=True, help="Make one shard in memory, and print what the whole would take."
+)
 @click.option("--overwrite", is_flag=True, help="Remove the existing dataset, and start over.")
 @click.pass_context
 def dataset(

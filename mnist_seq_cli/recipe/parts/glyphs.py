@@ -56,9 +56,14 @@ class Glyphs:
         "any", Choice(GLYPH_RULES), "Pick any glyph each time, or use all once before any is reused.  [default: any]"
     )
     writer: WriterRule = option(
-        "any", Choice(WRITER_RULES), "Digits by any writers, or each sequence by a single writer.  [default: any]", since=2
+        "any",
+        Choice(WRITER_RULES),
+        "Digits by any writers, or each sequence by a single writer.  [default: any]",
+        since=2,
     )
-    exclude_mislabeled: bool = option(False, Flag(), "Leave out the 15 digits of MNIST's test file that are known to be mislabelled.")
+    exclude_mislabeled: bool = option(
+        False, Flag(), "Leave out the 15 digits of MNIST's test file that are known to be mislabelled."
+    )
     pool: Pool = option(EVERYTHING, PartOf(), flag="")
     writer_pool: Pool = option(EVERYTHING, PartOf(), flag="", since=2)
     label_pool: Pool = option(EVERYTHING, PartOf(), flag="")
