@@ -32,7 +32,7 @@ class Request(Glyphs, Appearance, Placement, Writing):
     seed: int | None = option(
         None,
         Integer(0, MAX_SEED, "SEED"),
-        "Random seed, to make the same images again.  [default: random, and printed]",
+        "Random seed, to repeat a run.  [default: random, and printed]",
         basic=True,
     )
     source_labels: str | None = option(None, NameOrPath("LABELS"), "IDX file with the labels of custom images.")

@@ -112,9 +112,7 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 )  # fmt: skip
 @click_option(FORM_OPTIONS["shard_size"], "Running")
 @grouped("--slice", "part", heading="Running", metavar="K/N", help="Make slice K of N, counted from 0.")
-@grouped(
-    "--dry-run", heading="Running", is_flag=True, help="Make one shard in memory, and print what the whole would take."
-)
+@grouped("--dry-run", heading="Running", is_flag=True, help="Make one shard in memory, and print what all would take.")
 @click.option("--overwrite", is_flag=True, help="Remove the existing dataset, and start over.")
 @click.pass_context
 def dataset(

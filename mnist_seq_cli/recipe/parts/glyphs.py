@@ -58,7 +58,7 @@ class Glyphs:
     writer: WriterRule = option(
         "any",
         Choice(WRITER_RULES),
-        "Digits by any writers, or each sequence by a single writer.  [default: any]",
+        "Digits by any writers, or each sequence by one.  [default: any]",
         since=2,
     )
     exclude_mislabeled: bool = option(

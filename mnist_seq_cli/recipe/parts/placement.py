@@ -57,7 +57,7 @@ class Placement:
     spacing: Spacing | None = option(
         None,
         Choice(SPACINGS),
-        "All gaps of an image equal, or each random.  [default: equal with --width, else random]",
+        "Equal gaps in an image, or each random.  [default: equal with --width, else random]",
     )
     crop: Crop = option("box", Choice(CROPS), "Measure gaps between boxes of 28 px, or between ink.  [default: box]")
     height: int | None = option(None, Integer(0, MAX_WIDTH), "Height of the image.  [default: what the digits need]")
