@@ -91,7 +91,7 @@ def write_spec(store: Store, spec: Spec) -> None:
 
 
 def put_spec(store: Store, spec: Spec) -> bool:
-    """Write them where there is no recipe.json, and tell whether they were written. Raises OSError."""
+    """Write them if there is no recipe.json, and return whether they were written. Raises OSError."""
     is_new = store.put_new(RECIPE_NAME, _text_of(spec))
     if is_new:
         _put_labels(store, spec)

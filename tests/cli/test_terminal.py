@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mnist_seq_cli.cli import terminal
-from mnist_seq_cli.cli.terminal import draw, print_strip, print_table, say, size_text, summary_text
+from mnist_seq_cli.cli.terminal import draw, print_message, print_strip, print_table, size_text, summary_text
 from mnist_seq_cli.codecs.png import decode
 from mnist_seq_cli.dataset.build import Summary
 from mnist_seq_cli.mnist.bank import Source
@@ -244,7 +244,7 @@ def test_a_summary_says_what_was_done_and_how_to_do_it_again(made: int, work: st
 
 
 def test_what_is_said_to_a_person_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
-    say("[bold]one[/] × two")
+    print_message("[bold]one[/] × two")
     assert capfd.readouterr() == ("", "[bold]one[/] × two\n")
 
 

@@ -39,12 +39,13 @@ from mnist_seq_cli.recipe.spec import ANNOTATION_NAMES, FORM_OPTIONS, RECIPE_NAM
 from mnist_seq_cli.storage.location import located, open_store
 
 if TYPE_CHECKING:
+    from mnist_seq_cli.mnist.bank import Source
     from mnist_seq_cli.recipe.layers import Layer
     from mnist_seq_cli.recipe.spec import Spec
     from mnist_seq_cli.storage.location import PathOrStore
 
 Running = Callable[[int], AbstractContextManager[Runner | None]]
-"""What opens the runner for so many samples."""
+"""Opens the runner for a number of samples."""
 
 _HEADINGS = headings_of(Form, Writing, Placement, Appearance, Glyphs, Request)
 _LAYERED = {*options_of(Request), *FORM_OPTIONS, "layout", "splits", "split_by"}
@@ -279,14 +280,9 @@ def _build(
     """Make one dataset, and report it."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset import build
-    from mnist_seq_cli.dataset.request import source_of, spec_of
 
-    request, form = parted(words)
-    source = source_of(request)
-    spec = spec_of(output, request, form, source, overwrite=overwrite)
-    terminal.say_unused(spec.recipe)
-    terminal.say_of_glyphs((spec.recipe, source))
-    _say_notes(spec)
+    spec, source = _spec(output, words, overwrite)
+    _print_notes((spec, source))
     samples = spec.samples if part is None else spec.plan.samples_of(part.shards(spec.plan))
     watch = terminal.bar(samples, "strips", lambda completed: completed.record.samples)
     with running(samples) as run:
@@ -296,39 +292,33 @@ def _build(
         )
     took = perf_counter() - started
     text = terminal.summary_text(output, [spec], [summary], took)
-    terminal.say(text if part is None else terminal.slice_text(output, spec, part, summary, took))
+    terminal.print_message(text if part is None else terminal.slice_text(output, spec, part, summary, took))
 
 
 def _estimate(output: str, words: Layer, workers: int | None, part: Slice | None, overwrite: bool) -> None:
     """Print what a dataset would take. Raises RequestError for several of them, and a stream."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset.estimate import estimate
-    from mnist_seq_cli.dataset.request import source_of, spec_of
     from mnist_seq_cli.execution.runner import worker_count
 
     if "splits" in words or output == "-":
         other = "`splits`" if "splits" in words else "stdout"
         raise RequestError(f"`dry_run` does not go with {other}", hint="ask for one dataset in a directory")
-    (request, form), path = parted(words), located(output)
-    source = source_of(request)
-    spec = spec_of(path, request, form, source, overwrite=overwrite)
+    path = located(output)
+    spec, source = _spec(path, words, overwrite)
     found = estimate(path, spec, source, part=part)
-    terminal.say(terminal.estimate_text(path, spec, found, worker_count(workers, found.samples)))
+    terminal.print_message(terminal.estimate_text(path, spec, found, worker_count(workers, found.samples)))
 
 
 def _stream(words: Layer) -> None:
     """Write one dataset to stdout as a tar file."""
     from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset.request import source_of, spec_of
     from mnist_seq_cli.dataset.shards import stream
 
-    request, form = parted(words)
-    source = source_of(request)
-    spec = spec_of(Path("-"), request, form, source, overwrite=True)
-    terminal.say_unused(spec.recipe)
-    terminal.say_of_glyphs((spec.recipe, source))
+    spec, source = _spec(Path("-"), words, overwrite=True)
+    _print_notes((spec, source))
     write_stdout(stream(spec, source), "tar")
-    terminal.say(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
+    terminal.print_message(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
 
 
 def _build_splits(
@@ -344,24 +334,33 @@ def _build_splits(
     whole, planned = splits.plan(
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
-    terminal.say_unused(*(split.spec.recipe for split in planned))
-    terminal.say_of_glyphs(*((split.spec.recipe, split.source) for split in planned))
-    _say_notes(planned[0].spec)
+    _print_notes(*((split.spec, split.source) for split in planned))
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     with running(max(sizes.values())) as run:
         started = perf_counter()
         done = splits.build(output, whole, planned, run=run, workers=workers, overwrite=overwrite, watch=watch)
     specs = [split.spec for split in planned]
-    terminal.say(terminal.summary_text(output, specs, done, perf_counter() - started, whole))
+    terminal.print_message(terminal.summary_text(output, specs, done, perf_counter() - started, whole))
 
 
-def _say_notes(spec: Spec) -> None:
-    """Print what readers of the format may not expect."""
+def _spec(output: PathOrStore, words: Layer, overwrite: bool) -> tuple[Spec, Source]:
+    """Return the spec of one dataset, and the source of its glyphs. Raises RequestError, FormatError, OSError."""
+    from mnist_seq_cli.dataset.request import source_of, spec_of
+
+    request, form = parted(words)
+    source = source_of(request)
+    return spec_of(output, request, form, source, overwrite=overwrite), source
+
+
+def _print_notes(*made: tuple[Spec, Source]) -> None:
+    """Print what a user may not expect of the glyphs and of the format."""
     from mnist_seq_cli import formats
     from mnist_seq_cli.cli import terminal
 
+    terminal.print_glyph_notes(*((spec.recipe, source) for spec, source in made))
+    spec, _ = made[0]
     for note in formats.get(spec.format).notes(spec):
-        terminal.say(note)
+        terminal.print_message(note)
 
 
 def _worker_count(text: str) -> int | None:

@@ -200,7 +200,7 @@ def _print_transcripts(transcripts: Iterable[Transcript], given: set[str], *, as
         for name, result in transcripts:
             if isinstance(result, MnistseqError):
                 about = "" if isinstance(result, FormatError) else f"{one_line(name)}: "  # which names its file
-                terminal.say(f"mnistseq: {about}{with_flags(str(result))}")
+                terminal.print_message(f"mnistseq: {about}{with_flags(str(result))}")
                 code = max(code, EXIT_CODES[type(result)] if name in given else FAILED)
                 unread += name not in given
                 continue
@@ -215,10 +215,10 @@ def _print_transcripts(transcripts: Iterable[Transcript], given: set[str], *, as
 
     print_lines(lines())
     if unread and unread + read > 1:
-        terminal.say(f"{unread:,} of {unread + read:,} could not be read")
+        terminal.print_message(f"{unread:,} of {unread + read:,} could not be read")
     if guesses:
         confidence, name = min(guesses)
-        terminal.say(
+        terminal.print_message(
             f"{len(guesses)} of {read} {'was' if len(guesses) == 1 else 'were'} read approximately, not exactly; "
             f"the least sure: {one_line(name)}, {confidence:.2f}"
         )
@@ -235,5 +235,5 @@ def _repair_labels(asked: _Asked) -> int:
     done = relabel.repair(local_path(asked.names[0], "repair"), asked.glyphs)
     print_lines(map(str, done.paths))
     for note in done.notes:
-        terminal.say(note)
+        terminal.print_message(note)
     return DONE

@@ -44,7 +44,7 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
       seq -w 0 99 | mnistseq generate - -o pairs/
       mnistseq generate 1-2-3 -o - | mnistseq decode -
     """
-    from mnist_seq_cli.cli.terminal import say, say_of_glyphs, say_unused
+    from mnist_seq_cli.cli.terminal import print_glyph_notes, print_message
     from mnist_seq_cli.recipe.options.notation import parse_sequence
     from mnist_seq_cli.recipe.options.option import options_of
     from mnist_seq_cli.samples import single_images
@@ -55,8 +55,7 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
     ]
     request = Request.of(asked)
     prepared = single_images.prepare(sequences, request, count=count)
-    say_unused(request)
-    say_of_glyphs(*((image.recipe, prepared.source) for image in prepared.images))
+    print_glyph_notes(*((image.recipe, prepared.source) for image in prepared.images))
     if output == "-":
         if len(prepared.images) > 1:
             raise RequestError(
@@ -74,4 +73,4 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
             if not isinstance(sys.stdout, ClosedStdout):  # the image is where it was asked for
                 print_lines([str(path)])
     if "seed" not in asked:
-        say(f"seed {prepared.seed}: with --seed {prepared.seed} the same images come again")
+        print_message(f"seed {prepared.seed}: with --seed {prepared.seed} the same images come again")

@@ -305,8 +305,8 @@ def _end(
     from mnist_seq_cli.cli import terminal
 
     for line in [*written, *(() if problems else passed)]:
-        terminal.say(line)
-    terminal.say_problems(problems)
+        terminal.print_message(line)
+    terminal.print_problems(problems)
     for line in repairs:
-        terminal.say(line)
+        terminal.print_message(line)
     return FAILED if problems else DONE
