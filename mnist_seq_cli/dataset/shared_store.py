@@ -96,8 +96,6 @@ def _check_arrived(job: Job, completed: Completed, task: Task) -> None:
     What is written in place needs no look: a worker that does not see the file cannot write to it.
     """
     store, spec, format_ = job.store, job.spec, formats.get(job.spec.format)
-    seen = not format_.shard_names(spec, task.shard) or sizes_agree(
-        store, format_, spec, task.shard, completed.record
-    )
+    seen = not format_.shard_names(spec, task.shard) or sizes_agree(store, format_, spec, task.shard, completed.record)
     if not seen or any(store.size(part) is None for part in waiting(store, format_, spec, task.shard)):
         raise OutputError(f"a worker has stored it where this machine does not see it, in {store}")

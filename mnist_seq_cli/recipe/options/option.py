@@ -7,7 +7,6 @@ in Python, the row in the table of options, and the fact in `inspect`.
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
-from functools import cache
 from typing import Any
 
 from mnist_seq_cli.recipe.options.kinds import Flag, Kind
@@ -56,9 +55,13 @@ REQUIRED: Any = MISSING
 """The default of fields that have none."""
 
 
-@cache
+_KNOWN: dict[type, dict[str, Option]] = {}
+
+
 def options_of(part: type) -> dict[str, Option]:
     """Return the options that a part of a recipe, or a whole recipe, declares, by name."""
+    if part in _KNOWN:
+        return _KNOWN[part]
     found = {}
     for declared in fields(part):
         if "option" in declared.metadata:
@@ -67,6 +70,7 @@ def options_of(part: type) -> dict[str, Option]:
             if isinstance(rest["kind"], Flag) and flag and not rest["negative"]:
                 rest["negative"] = flag.replace("--", "--no-", 1)
             found[declared.name] = Option(name=declared.name, default=declared.default, **rest | {"flag": flag})
+    _KNOWN[part] = found
     return found
 
 
