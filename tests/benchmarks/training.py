@@ -21,7 +21,7 @@ from forms import FORMATS
 from mnist_seq_cli import SequenceDataset, open_dataset
 from mnist_seq_cli.formats import option
 
-BUDGETS = dict.fromkeys(FORMATS, "≤ 90") | {"npz": "≤ 15", "idx": "≤ 15"}
+BUDGETS = dict.fromkeys(FORMATS, "≤ 90") | dict.fromkeys(("npz", "npy", "idx"), "≤ 15") | {"torchmeta": ""}
 RECIPES: dict[str, dict[str, Any]] = {
     "touching glyphs": {},
     "random gaps": {"max_gap": 8},
