@@ -36,7 +36,7 @@ class GlyphFacts(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Glyphs:
-    """Which glyphs strips are made of: any of its digit, all alike likely; or with `glyphs` "once" each once a round.
+    """Which glyphs strips are made of: any of its digit, all equally likely; or with `glyphs` "once" each once a round.
 
     With `writer` "same" all digits of a sequence are by one hand. `exclude_mislabeled` leaves out MNIST's known wrong
     labels. `pool` is the part (low, high, whole) of each digit's glyphs that may be used, `writer_pool` that of the
