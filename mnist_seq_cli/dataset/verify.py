@@ -75,7 +75,8 @@ def verify(
             problem = outcome.message if isinstance(outcome, Failure) else outcome
             if problem:
                 names = format_.shard_names(spec, task.shard)
-                yield f"{' and '.join(names) or f'shard {task.shard.number}'}: {problem}"
+                named = problem.startswith(tuple(f"{name} " for name in names))
+                yield problem if named else f"{' and '.join(names) or f'shard {task.shard.number}'}: {problem}"
 
 
 def foreign(location: Location) -> Iterator[str]:
