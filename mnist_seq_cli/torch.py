@@ -72,14 +72,14 @@ def _tensors(
     padded: bool,
 ) -> CTCBatch:
     """Return a batch; images that already are a tensor stay as they are."""
-    if not isinstance(images, torch.Tensor):
-        images = torch.from_numpy(images).float()[:, None].div_(255)
-        if not invert:
-            torch.sub(torch.ones(()), images, out=images)
-    classes, counts = torch.from_numpy(digits.astype(np.int64)) + 1, torch.from_numpy(lengths.astype(np.int64))
-    written = torch.arange(classes.shape[1]) < counts[:, None]
-    targets = torch.where(written, classes, BLANK) if padded else classes[written]
-    return CTCBatch(images, torch.from_numpy(widths.astype(np.int64)), targets, counts, torch.from_numpy(numbers))
+    if not isinstance(images, torch.Tensor):  # in NumPy: each call of PyTorch takes 10 µs and more between batches
+        levels = np.divide(images, np.float32(255), dtype=np.float32)[:, None]
+        images = torch.from_numpy(levels if invert else np.subtract(1, levels, out=levels))
+    classes, counts = digits.astype(np.int64) + 1, lengths.astype(np.int64)
+    written = np.arange(classes.shape[1]) < counts[:, None]
+    targets = np.where(written, classes, BLANK) if padded else classes[written]
+    arrays = (widths.astype(np.int64), targets, counts, numbers)
+    return CTCBatch(images, *map(torch.from_numpy, arrays))
 
 
 class _OnItsWay:

@@ -69,7 +69,7 @@ def summary_text(
     directory: object, specs: Sequence[Spec], summaries: Sequence[Summary], seconds: float, splits: Splits | None = None
 ) -> str:
     """Return the lines to print when a dataset, or all `splits` of a directory, are complete."""
-    recipe, what = specs[0].recipe, "strips and masks" if specs[0].masks else "strips"
+    recipe = specs[0].recipe
     names, seed, whole, it = "", recipe.seed, "dataset", "it"
     if splits is not None:
         names = f" ({', '.join(f'{name} {size:,}' for name, size in splits.sizes.items())})"
@@ -85,7 +85,7 @@ def summary_text(
     else:
         work = _work_text(made, samples, seconds)
     return (
-        f"{directory}: {samples:,} {what}{names}, {recipe.width}×{recipe.height} px, {size}\n"
+        f"{directory}: {_strips(samples, specs[0].masks)}{names}, {recipe.width}×{recipe.height} px, {size}\n"
         f"{work}\n"
         f"seed {seed}: with --seed {seed} the same {whole} {'come' if splits else 'comes'} again\n"
         f"look at {it}: mnistseq inspect {shlex.quote(str(directory))}"
@@ -95,7 +95,7 @@ def summary_text(
 def slice_text(directory: PathOrStore, spec: Spec, part: Slice, summary: Summary, seconds: float) -> str:
     """Return the lines to print when a slice is complete."""
     return (
-        f"{directory}: slice {part}, {summary.samples:,} of {spec.samples:,} strips, {size_text(summary.bytes)}\n"
+        f"{directory}: slice {part}, {summary.samples:,} of {_strips(spec.samples)}, {size_text(summary.bytes)}\n"
         f"{_work_text(summary.made, summary.samples, seconds)}\n"
         "when all slices are made, the same command without --slice completes the dataset"
     )
@@ -109,13 +109,22 @@ def estimate_text(directory: PathOrStore, spec: Spec, estimate: Estimate, worker
     free = f"; only {size_text(room.free)} are free" if room and room.free < estimate.stored else ""
     rate, seconds = estimate.samples / max(estimate.seconds, 1e-9), estimate.seconds / workers
     return (
-        f"{directory}: {estimate.samples:,} strips, {recipe.width}×{recipe.height} px, as {spec.format}, about\n"
-        f"{estimate.shards:,} shards, {estimate.files:,} files, {size}{disk}{free}\n"
+        f"{directory}: {_strips(estimate.samples)}, {recipe.width}×{recipe.height} px, as {spec.format}, about\n"
+        f"{_number(estimate.shards, 'shard')}, {_number(estimate.files, 'file')}, {size}{disk}{free}\n"
         f"{_duration(seconds)} with {workers} process{'es' * (workers > 1)} here, of {rate:,.0f} a second each, "
         "without what the disk takes\n"
         + (f"{size_text(estimate.memory)} of memory a process\n" if estimate.memory else "")
         + "this was a dry run: nothing is written"
     )
+
+
+def _strips(count: int, masks: bool = False) -> str:
+    return _number(count, "strip") + (f" and mask{'s' * (count != 1)}" if masks else "")
+
+
+def _number(count: int, noun: str) -> str:
+    """Return a number of things in words: 1 strip, 1,000 strips."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _duration(seconds: float) -> str:

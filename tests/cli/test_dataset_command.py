@@ -705,3 +705,9 @@ def test_a_closed_stderr_is_no_reason_to_fail(tmp_path: Path) -> None:
     done = subprocess.run(line, cwd=tmp_path, stdout=subprocess.PIPE, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, b"")
     assert_holds(tmp_path / "out", small_samples())
+
+
+def test_one_of_a_thing_is_said_in_the_singular(dataset: Dataset) -> None:
+    one = ("-n", "1", "--len", "2", "--seed", "1", "--masks", "-o", "out")
+    assert "out: 1 strip, 56×28 px, as png, about\n1 shard, " in dataset(*one, "--dry-run").err
+    assert "out: 1 strip and mask, 56×28 px, " in dataset(*one).err

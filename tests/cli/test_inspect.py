@@ -1079,11 +1079,21 @@ def changed(name: str, image: Image.Image) -> Image.Image:
         return image.resize((2 * image.width, 2 * image.height))
     if name == "white on black and larger":
         return Image.eval(image, lambda value: 255 - value).resize((3 * image.width // 2, 3 * image.height // 2))
+    if name == "in uneven light, six times as large":
+        larger = np.asarray(image.resize((6 * image.width, 6 * image.height), Image.Resampling.BICUBIC))
+        return Image.fromarray((larger * np.linspace(0.15, 1, larger.shape[1])).astype(np.uint8))
     return Image.eval(image, lambda value: 150 + value // 4)
 
 
 @pytest.mark.parametrize(
-    ("name", "scale"), [("as JPEG", 1), ("twice as large", 2), ("white on black and larger", 1.5), ("pale", 1)]
+    ("name", "scale"),
+    [
+        ("as JPEG", 1),
+        ("twice as large", 2),
+        ("white on black and larger", 1.5),
+        ("in uneven light, six times as large", 6),
+        ("pale", 1),
+    ],
 )
 def test_a_strip_that_was_changed_is_read_approximately(here: Path, name: str, scale: float, mnistseq: Run) -> None:
     mnistseq("generate", "3-0-7", "--min", "5", "--source", "test", "--seed", "3", "-o", "a.png")
