@@ -87,7 +87,7 @@ def summary_text(
     return (
         f"{directory}: {_strips(samples, specs[0].masks)}{names}, {recipe.width}×{recipe.height} px, {size}\n"
         f"{work}\n"
-        f"seed {seed}: with --seed {seed} the same {whole} {'come' if splits else 'comes'} again\n"
+        f"seed {seed}: --seed {seed} makes the same {whole} again\n"
         f"look at {it}: mnistseq inspect {shlex.quote(str(directory))}"
     )
 

@@ -80,7 +80,7 @@ def require_spec(location: Location) -> Spec:
     """Return the spec in recipe.json. Raises FormatError also where there is none."""
     spec = read_spec(location)
     if spec is None:
-        raise FormatError(f"{location} is not a dataset of ours: it has no {RECIPE_NAME}")
+        raise FormatError(f"{location} is not an mnistseq dataset: it has no {RECIPE_NAME}")
     return spec
 
 

@@ -146,7 +146,7 @@ class Format(ABC):
             name = next(name for name in names if names.count(name) > 1)
             raise RequestError(f"two of the `annotations` are called {name}", hint="ask for one of them")
         if spec.masks and not self.MASKS:
-            raise RequestError(f"the format {self.NAME} has no place for masks", hint="leave `masks` out")
+            raise RequestError(f"the format {self.NAME} cannot hold masks", hint="leave `masks` out")
 
     def names(self, spec: Spec, asked: str, there: Collection[str], part: str) -> str:
         """Return how files are called, one of FILE_NAMES; `there` are those of the dataset that is complete.

@@ -55,10 +55,10 @@ class StoredDataset(RecipeSamples):
         if spec is None:
             has_splits = open_store(path).size(SPLITS_NAME) is not None
             hint = "it holds splits: take one of them" if has_splits else ""
-            raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}", hint=hint)
+            raise FormatError(f"{path} is not an mnistseq dataset: it has no {RECIPE_NAME}", hint=hint)
         self._open(path, spec)
         if not self.is_complete:
-            hint = "the dataset command does the rest"
+            hint = "the dataset command finishes it"
             raise FormatError(f"{path} is incomplete: it has no {MANIFEST_NAME}", hint=hint)
         if self.problems:
             raise FormatError(f"{path} is not sound: {self.problems[0]}")
@@ -85,7 +85,7 @@ class StoredDataset(RecipeSamples):
         self.problems: list[str] = []
         if complete is None:
             done = f"{self.done} of {spec.samples} samples are done"
-            self.problems.append(f"incomplete, {done}: the dataset command does the rest")
+            self.problems.append(f"incomplete, {done}: the dataset command finishes it")
         elif (complete.recipe, complete.samples, self.done) != (spec.recipe.fingerprint, spec.samples, spec.samples):
             self.problems.append(f"{MANIFEST_NAME} and {RECIPE_NAME} are not about the same samples")
         super().__init__(spec.recipe, range(0 if self.problems else spec.samples), masks=spec.masks)

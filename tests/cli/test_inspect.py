@@ -397,7 +397,7 @@ def test_a_dataset_of_one_digit_white_on_black_and_with_equal_gaps(here: Path, m
 
 def test_without_a_manifest_it_is_incomplete(out: Path, mnistseq: Run) -> None:
     (out / "manifest.json").unlink()
-    line = "incomplete, 0 of 25 samples are done: the dataset command does the rest"
+    line = "incomplete, 0 of 25 samples are done: the dataset command finishes it"
     code, text, err = mnistseq("inspect", out)
     assert (code, err) == (1, f"mnistseq: {line}\n")
     assert facts(text)["samples"] == ["0", "of", "25:", "INCOMPLETE"]
@@ -429,7 +429,7 @@ def test_a_journal_tells_what_is_done_so_far(out: Path, shards: tuple[int, ...],
     before = tree(out)
     code, text, err = mnistseq("inspect", out, "--json")
     assert (code, json.loads(text)["samples_done"]) == (1, done)
-    line = f"incomplete, {done} of 25 samples are done: the dataset command does the rest"
+    line = f"incomplete, {done} of 25 samples are done: the dataset command finishes it"
     assert err == f"mnistseq: {line}\n"
     assert mnistseq("inspect", out, "--verify")[::2] == (
         1,
@@ -1479,7 +1479,7 @@ def test_a_directory_that_is_no_dataset_is_refused(here: Path, mnistseq: Run) ->
         Path(name).mkdir()
     Path("other/labels.csv").write_text("file_name,label\n")
     for name in ("empty", "other"):
-        expected = f"mnistseq: {name} is not a dataset of ours: it has no recipe.json\n"
+        expected = f"mnistseq: {name} is not an mnistseq dataset: it has no recipe.json\n"
         assert mnistseq("inspect", name) == (2, "", expected)
         assert mnistseq("inspect", name, "--verify") == (2, "", expected)
 

@@ -238,7 +238,7 @@ def test_a_summary_says_what_was_done_and_how_to_do_it_again(made: int, work: st
     assert lines == [
         "out: 2,500 strips, 112×28 px, 2.3 MB",
         work,
-        "seed 7: with --seed 7 the same dataset comes again",
+        "seed 7: --seed 7 makes the same dataset again",
         "look at it: mnistseq inspect out",
     ]
 
@@ -290,7 +290,7 @@ def test_no_bar_is_drawn_on_a_terminal_that_cannot_show_it(tmp_path: Path, on_te
     assert "\r" not in seen
     assert "\x1b" not in seen
     assert "%|" not in seen
-    assert "the same dataset comes again" in seen
+    assert "makes the same dataset again" in seen
 
 
 def test_no_bar_is_drawn_in_a_pipe(tmp_path: Path, environment: dict[str, str], mnistseq: Run) -> None:

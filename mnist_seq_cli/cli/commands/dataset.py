@@ -248,7 +248,7 @@ def _check(words: Layer, layer: Layer, output: str) -> None:
             "`label_order` is about parts of all sequences", hint="give `split_by=label`, or leave it out"
         )
     if words.get("length") is None and not words.get("sequences") and not words.get("pattern"):
-        raise RequestError("it is not said what to write", hint="give `length`, `sequences` or `pattern`")
+        raise RequestError("it is not clear what to write", hint="give `length`, `sequences` or `pattern`")
 
 
 def _slice(text: str, words: Layer, output: str) -> Slice:
@@ -318,7 +318,7 @@ def _stream(words: Layer) -> None:
     spec, source = _spec(Path("-"), words, overwrite=True)
     _print_notes((spec, source))
     write_stdout(stream(spec, source), "tar")
-    terminal.print_message(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
+    terminal.print_message(f"seed {spec.recipe.seed}: --seed {spec.recipe.seed} makes the same samples again")
 
 
 def _build_splits(

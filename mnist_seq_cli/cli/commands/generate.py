@@ -73,4 +73,4 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
             if not isinstance(sys.stdout, ClosedStdout):  # the image is where it was asked for
                 print_lines([str(path)])
     if "seed" not in asked:
-        print_message(f"seed {prepared.seed}: with --seed {prepared.seed} the same images come again")
+        print_message(f"seed {prepared.seed}: --seed {prepared.seed} makes the same images again")

@@ -199,7 +199,7 @@ def _inspect_samples(asked: _Asked) -> int:
             score, comparison = _score(samples, asked)
             findings = replace(findings, score=score, comparison=comparison)
         elif not findings.problems:
-            raise RequestError(f"there are no samples in {asked.path} to hold predictions against")
+            raise RequestError(f"there are no samples in {asked.path} to score predictions against")
     written = list(_write(asked, findings))  # before anything is printed: a pipe that closes does not leave it out
     if asked.as_json:
         click.echo(json.dumps(findings.to_json(), allow_nan=False))

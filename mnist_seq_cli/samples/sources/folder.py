@@ -61,7 +61,7 @@ def open_folder(path: Path) -> Folder:
                 if len(names) > MAX_SAMPLES:
                     raise FormatError(f"{path} holds more than {MAX_SAMPLES} images")
     if not names:
-        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
+        raise FormatError(f"{path} is not an mnistseq dataset: it has no {RECIPE_NAME}")
     names.sort()
     here = path.absolute()
     images = here.parent.with_name(IMAGES_NAME) / here.name
