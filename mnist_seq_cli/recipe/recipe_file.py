@@ -32,7 +32,7 @@ _FOLLOWING = ("width", "height", "align", "spacing")
 def read(path: Path) -> dict[str, Any]:
     """Return what a file asks for, or what comes from a pipe. Raises FormatError, RequestError, OSError."""
     if not path.exists():
-        raise RequestError(f"there is no recipe {path}", hint="give a recipe.json, or a file in TOML")
+        raise RequestError(f"{path} does not exist", hint="give a recipe.json, or a file in TOML")
     if path.is_dir():
         raise FormatError(f"{path} is not a file")
     content = inputs.read_once(path, MAX_FILE)

@@ -1463,7 +1463,7 @@ def test_an_image_in_another_format_is_a_strip_as_decode_takes_it(here: Path, mn
 
 
 def test_where_there_is_nothing_it_says_so(here: Path, mnistseq: Run) -> None:
-    assert mnistseq("inspect", "nothing") == (2, "", "mnistseq: there is no nothing\n")
+    assert mnistseq("inspect", "nothing") == (2, "", "mnistseq: nothing does not exist\n")
     assert_refused(mnistseq("inspect", "no/such/folder/"), "no/such/folder")
     assert_refused(mnistseq("inspect", "a\nb\x1b[31m"), r"a\nb\x1b[31m")
     assert_refused(mnistseq("inspect", "x" * 300), "x" * 200)

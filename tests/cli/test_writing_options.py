@@ -165,7 +165,7 @@ def test_a_bad_line_is_named_and_nothing_is_written(
     ("content", "code", "message"),
     [
         (b"\xff\xfe1", 2, "bad.txt is not text; give one sequence a line"),
-        (None, 2, "there is no bad.txt"),
+        (None, 2, "bad.txt does not exist"),
     ],
 )
 def test_labels_that_cannot_be_read(content: bytes | None, code: int, message: str, mnistseq: Run, place: Path) -> None:

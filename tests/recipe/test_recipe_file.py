@@ -314,7 +314,7 @@ BAD = [
     ("r.toml", b'"a b" . ' * 20_000 + b"a = 1\n", "r.toml has a line with more than 32 dots"),
     ("r.toml", b"a.b = 1\n" * 200_000, "r.toml is too large to be true; "),
     ("r.toml", b"", "r.toml is no recipe: it is empty"),
-    ("none.json", None, "there is no recipe none.json; give a recipe.json, or a file in TOML"),
+    ("none.json", None, "none.json does not exist; give a recipe.json, or a file in TOML"),
 ]
 
 
