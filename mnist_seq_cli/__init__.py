@@ -1,14 +1,14 @@
 """Images of digit sequences from real handwritten MNIST digits: one or millions, exactly reproducible.
 
-The way of a sample, room by room: options are read into a `Request` (`cli`, `recipe`) and resolved to a `Recipe`, which
-holds all that decides its pixels. From the seed and the sample's number the `engine` samples the digits, selects glyphs
-of the `mnist` bank, warps and places them, and paints them on the background: a `Batch` of images and annotations. A
-dataset is a plan of shards; a runner of `execution` hands them out, each is written in one of the `formats` to a store
-of `storage`, and `dataset` records it in the manifest. `samples` gives samples back, from wherever they are; `reading`
-turns images back into digits, and `inspection` counts and shows what is there. Codecs and errors are below all of it.
-No import goes up.
+How a sample is made, package by package: options become a `Request` (`cli`, `recipe`), which is resolved to a `Recipe`
+with everything that determines the pixels. From the seed and the number of a sample, the `engine` samples the digits,
+selects glyphs from the `mnist` bank, warps and places them, and paints them on the background: a `Batch` of images and
+annotations. A dataset is a plan of shards; a runner of `execution` distributes them, each is written in one of the
+`formats` to a store of `storage`, and `dataset` records it in the manifest. `samples` gives access to samples, wherever
+they are; `reading` turns images back into digits, and `inspection` describes datasets. Codecs and errors are below all
+of these. No import goes up.
 
-The names below are loaded when they are first used, so that `import mnist_seq_cli` costs next to nothing.
+The names below are loaded on first use, so that `import mnist_seq_cli` costs next to nothing.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def is_directory(path: Path) -> bool:
 def require_file(path: Path) -> None:
     """Raise RequestError unless there is a regular file of that name."""
     if is_directory(path) or not path.is_file():
-        raise RequestError(f"{path} is not a file" if path.exists() else f"there is no {path}")
+        raise RequestError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
 
 
 def open_once(path: Path) -> BinaryIO:

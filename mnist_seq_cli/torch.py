@@ -1,6 +1,6 @@
-"""Owns the PyTorch side: batches as tensors, CTC targets and decoding, and targets of detectors.
+"""Owns the PyTorch side: batches as tensors, CTC targets and decoding, and targets for detectors.
 
-Nothing else imports it; it needs PyTorch, which `pip install 'mnistseq[torch]'` brings.
+Nothing else imports it; it needs PyTorch: `pip install 'mnistseq[torch]'`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ CLASSES = 11
 
 
 class CTCBatch(NamedTuple):
-    """What a CTC net and `torch.nn.CTCLoss` take.
+    """The input of a CTC network and of `torch.nn.CTCLoss`.
 
-    `images` float32 (n, 1, height, width), ink 1 on background 0, padded on the right to the widest; `widths` int64
-    (n,), of each image in px; `targets` int64, the classes of all sequences one after the other, (sum of lengths,), or
-    (n, longest) padded with the blank; `target_lengths` int64 (n,); `numbers` int64 (n,), of the samples.
+    `images` float32 (n, 1, height, width), ink 1 on background 0, padded on the right; `widths` int64 (n,), of each
+    image in px; `targets` int64, the classes of all sequences one after the other, (sum of lengths,), or (n, longest)
+    padded with the blank; `target_lengths` int64 (n,); `numbers` int64 (n,), of the samples.
     """
 
     images: torch.Tensor
@@ -44,10 +44,10 @@ class CTCBatch(NamedTuple):
 
 
 def collate(samples: Batch | Sequence[Sample], *, invert: bool = False, padded: bool = False) -> CTCBatch:
-    """Return a batch of a loader as tensors: the `collate_fn` of `torch.utils.data.DataLoader`.
+    """Return a batch as tensors: the `collate_fn` for `torch.utils.data.DataLoader`.
 
-    `invert` is for images that are white on black, as with the option of that name; `padded` gives targets in rows. Use
-    `functools.partial` to set them. Arrays and tensors that a `transform` returned are stacked as they are.
+    `invert` is for images with white ink on black, as made with the option of that name; `padded` gives targets in
+    rows. Use `functools.partial` to set them. Arrays and tensors from a `transform` are stacked as they are.
     """
     transformed = None
     if not isinstance(samples, Batch) and not all(_is_strip(sample.image) for sample in samples):
@@ -71,22 +71,22 @@ def _tensors(
     invert: bool,
     padded: bool,
 ) -> CTCBatch:
-    """Return a batch, of which images that are a tensor stay as they are."""
-    if not isinstance(images, torch.Tensor):
-        images = torch.from_numpy(images).float()[:, None].div_(255)
-        if not invert:
-            torch.sub(torch.ones(()), images, out=images)
-    classes, counts = torch.from_numpy(digits.astype(np.int64)) + 1, torch.from_numpy(lengths.astype(np.int64))
-    written = torch.arange(classes.shape[1]) < counts[:, None]
-    targets = torch.where(written, classes, BLANK) if padded else classes[written]
-    return CTCBatch(images, torch.from_numpy(widths.astype(np.int64)), targets, counts, torch.from_numpy(numbers))
+    """Return a batch; images that already are a tensor stay as they are."""
+    if not isinstance(images, torch.Tensor):  # in NumPy: each call of PyTorch takes 10 µs and more between batches
+        levels = np.divide(images, np.float32(255), dtype=np.float32)[:, None]
+        images = torch.from_numpy(levels if invert else np.subtract(1, levels, out=levels))
+    classes, counts = digits.astype(np.int64) + 1, lengths.astype(np.int64)
+    written = np.arange(classes.shape[1]) < counts[:, None]
+    targets = np.where(written, classes, BLANK) if padded else classes[written]
+    arrays = (widths.astype(np.int64), targets, counts, numbers)
+    return CTCBatch(images, *map(torch.from_numpy, arrays))
 
 
 class _OnItsWay:
-    """A batch in a worker of a loader: it becomes a CTCBatch where it arrives, and before if somebody looks at it.
+    """A batch in the worker of a loader, which becomes a CTCBatch on arrival, or before that on first access.
 
-    Tensors cross to another process by a file and a connection each, and floats are four times the bytes: that would
-    take as long as what the worker saves.
+    Sending a tensor to another process takes a file and a connection, and floats are four times as large: that would
+    cost as much time as the worker saves.
     """
 
     def __init__(self, known: tuple[Any, ...]) -> None:
@@ -114,7 +114,7 @@ def _is_strip(image: Any) -> bool:
 
 
 def _joined(samples: Sequence[Sample], background: int) -> Batch:
-    """Return samples as a batch, with background on the right of narrow images."""
+    """Return samples as a batch; narrow images are padded with background on the right."""
     count, longest = len(samples), max(sample.length for sample in samples)
     height, width = (max(sample.image.shape[axis] for sample in samples) for axis in (0, 1))
     images = np.full((count, height, width), background, dtype=np.uint8)
@@ -140,10 +140,10 @@ def _parsed(digits: str | Iterable[int]) -> tuple[int, ...]:
 
 
 def greedy_decode(log_probs: torch.Tensor, lengths: torch.Tensor | None = None) -> list[str]:
-    """Return the sequences, `1-2-3`, that a CTC net reads: the best class of each step, without repeats and blanks.
+    """Return the sequences, `1-2-3`, that a CTC network predicts: the best class of each step, collapsed.
 
-    `log_probs` (steps, n, 11), as `torch.nn.CTCLoss` takes them; `lengths` (n,), the steps that count of each. Best
-    path decoding: Graves et al., "Connectionist temporal classification", ICML 2006, section 3.2.
+    `log_probs` (steps, n, 11), as for `torch.nn.CTCLoss`; `lengths` (n,), the valid steps of each. Best path decoding:
+    Graves et al., "Connectionist temporal classification", ICML 2006, section 3.2.
     """
     best = log_probs.argmax(dim=2).T.tolist()
     steps = [len(log_probs)] * len(best) if lengths is None else lengths.tolist()
@@ -155,13 +155,13 @@ def _collapsed(classes: list[int]) -> list[int]:
 
 
 def min_steps(digits: str | Iterable[int]) -> int:
-    """Return the fewest steps in which CTC can write a sequence: a digit each, and a blank between equal neighbours."""
+    """Return the fewest steps in which CTC can produce a sequence: one per digit, and a blank between equal ones."""
     written = _parsed(digits)
     return len(written) + sum(one == other for one, other in pairwise(written))
 
 
 def check_steps(data: RecipeSamples, steps: int) -> None:
-    """Raise RequestError, with the first of them, for samples whose labels a net of so many steps cannot write."""
+    """Raise RequestError if a network of so many steps cannot produce all labels, with the first that it cannot."""
     for batch in data.stream():
         for sample in batch:
             if (needed := min_steps(sample.label)) > steps:
@@ -172,11 +172,11 @@ def check_steps(data: RecipeSamples, steps: int) -> None:
 
 
 def detection_target(sample: Sample) -> dict[str, torch.Tensor]:
-    """Return a sample as torchvision's detectors take their targets.
+    """Return a sample as a target for torchvision's detectors.
 
-    `boxes` float32 (n, 4), those of the ink as left, top, right and bottom in px; `labels` int64 (n,), digit + 1, as
-    0 is their background; `image_id` int64 (1,); and with masks `masks` uint8 (n, height, width). Digits without ink,
-    which have no box, are left out.
+    `boxes` float32 (n, 4), of the ink: left, top, right and bottom in px; `labels` int64 (n,), digit + 1, as 0 is the
+    background; `image_id` int64 (1,); and with masks `masks` uint8 (n, height, width). Digits without ink have no box,
+    and are left out.
     """
     boxes = sample.boxes[: sample.length]
     seen = np.flatnonzero((boxes[:, 2:] > 0).all(axis=1))
@@ -192,6 +192,6 @@ def detection_target(sample: Sample) -> dict[str, torch.Tensor]:
 
 
 def predictions(numbers: Iterable[int], sequences: Iterable[str]) -> str:
-    """Return what `mnistseq inspect --predictions` reads: CSV with the number of each sample and what a net read."""
+    """Return CSV for `mnistseq inspect --predictions`, with the number and the predicted sequence of each sample."""
     rows = (f"{number},{sequence}\n" for number, sequence in zip(numbers, sequences, strict=True))
     return "number,prediction\n" + "".join(rows)

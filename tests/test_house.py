@@ -368,5 +368,5 @@ def test_the_project_carries_no_large_file_but_mnist() -> None:
 
 def test_the_list_of_commands_loads_none_of_them(tmp_path: Path) -> None:
     names, stdout = modules_loaded_by("-m", "mnist_seq_cli", "--help", directory=tmp_path)
-    assert "Write many images, with their labels." in stdout
+    assert "Write many images with labels." in stdout
     assert [name for name in names if name.startswith(("mnist_seq_cli.recipe", "mnist_seq_cli.cli.commands."))] == []

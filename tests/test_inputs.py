@@ -126,5 +126,5 @@ def test_an_error_in_reading_names_the_file(mnistseq: Run) -> None:
 
 def test_what_is_not_there_is_no_file() -> None:
     for name in ("x", "out/recipe.json/x"):
-        with pytest.raises(RequestError, match=f"there is no {name}"):
+        with pytest.raises(RequestError, match=f"{name} does not exist"):
             inputs.open_once(Path(name))

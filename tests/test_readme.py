@@ -429,7 +429,7 @@ def rows_of(part: type) -> list[list[str]]:
     rows = []
     for each in (each for each in options_of(part).values() if each.flag):
         text, _, default = each.help.partition("  [default: ")
-        flag = f"{each.negative if each.default is True else each.flag} {each.metavar}".strip().replace("|", r"\|")
+        flag = f"{each.negative if each.default is True else each.flag} {each.kind.metavar}".strip().replace("|", r"\|")
         rows.append([f"`{flag}`", f"`{each.name}`", default.removesuffix("]"), text.replace("|", r"\|")])
     return rows
 

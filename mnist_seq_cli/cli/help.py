@@ -1,4 +1,4 @@
-"""Owns the help: in two depths, the options that most people need, and all of them by group with --help-all."""
+"""Owns the help: --help with the options that most people need, and --help-all with all of them by group."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_WIDTH = 80
 
 
 class GroupedOption(click.Option):
-    """An option that has a heading in the help, and is `basic` where the short help has it."""
+    """An option with a heading in the help; `basic` options are in the short help."""
 
     def __init__(self, *arguments: Any, heading: str = "", basic: bool = False, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
@@ -20,8 +20,7 @@ class GroupedOption(click.Option):
 class GroupedCommand(click.Command):
     """A command with a short help, and all options under headings with --help-all, or --help-all GROUP.
 
-    `headings` are the groups in their order, each with a line on what it is about; options without a heading are in
-    the last one.
+    `headings` are the groups in order, each with a line that describes it; options without a heading are in the last.
     """
 
     def __init__(self, *arguments: Any, headings: dict[str, str], **settings: Any) -> None:
@@ -45,7 +44,7 @@ class GroupedCommand(click.Command):
         return getattr(option, "heading", "") or list(self.headings)[-1]
 
     def rows(self, context: click.Context, heading: str = "", *, basic: bool = False) -> list[tuple[str, str]]:
-        """Return options as the help has them: those of one group, or the basic ones."""
+        """Return the help records of one group, or of the basic options."""
         listed = self.get_params(context)
         if basic:
             own = [option for option in listed if getattr(option, "basic", not hasattr(option, "heading"))]
@@ -56,17 +55,17 @@ class GroupedCommand(click.Command):
         return [record for record in records if record is not None]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the basic options, and how to see the others."""
+        """Write the basic options, and how to list the others."""
         with formatter.section("Options"):
             brief = [(names, text.partition("  [")[0]) for names, text in self.rows(ctx, basic=True)]
             formatter.write_dl(brief, col_max=24)
         groups = ", ".join(heading for heading in self.headings if self.rows(ctx, heading))
         formatter.write_paragraph()
-        formatter.write_text(f"All options: --help-all. Those of a group: --help-all GROUP, of {groups}.")
+        formatter.write_text(f"All options: --help-all. Options of one group: --help-all GROUP, one of {groups}.")
 
 
 def _show_all(context: click.Context, option: click.Parameter, group: str | None) -> None:
-    """Print all options under their headings, or those of a group, and end."""
+    """Print all options under their headings, or those of a group, and exit."""
     if group is None or context.resilient_parsing:
         return
     command = context.command

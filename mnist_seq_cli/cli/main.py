@@ -1,6 +1,6 @@
 """Owns the program: its commands, and the one place where an error becomes a message and an exit code (`run`).
 
-A command gathers its arguments, makes one call, and shows what came of it. What is heavy is imported in the bodies, so
+A command gathers its arguments, makes one call, and shows the result. Heavy modules are imported inside functions, so
 that `mnistseq --help` loads Click and nothing else.
 """
 
@@ -44,7 +44,7 @@ _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
 
 class _Commands(click.Group):
-    """The modules of `commands`, each loaded when it is asked for."""
+    """The modules of `commands`, each loaded when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the modules."""
@@ -74,7 +74,7 @@ def _purpose(name: str) -> str:
 @click.group(cls=_Commands, context_settings=_HELP)
 @click.version_option(__version__, "-V", "--version", prog_name="mnistseq")
 def cli() -> None:
-    """Make images of digit sequences from real handwritten MNIST digits, look at them, and read them back.
+    """Make images of digit sequences from handwritten MNIST digits, inspect them, and read them back.
 
     \b
       mnistseq generate 1-2-3 --min 0 --max 10 --width 100   one image, 1-2-3.png
@@ -83,7 +83,7 @@ def cli() -> None:
       mnistseq decode 1-2-3.png                              1-2-3
 
     \b
-    stdout carries data only; messages for a person go to stderr. Exit codes:
+    Only data goes to stdout; messages go to stderr. Exit codes:
     0 done, 1 failed, 2 usage or an impossible request, 130 Ctrl-C, 143 SIGTERM.
     """
 

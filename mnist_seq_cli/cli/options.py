@@ -1,4 +1,4 @@
-"""Owns how declared options come to the command line as Click options, and which of them were typed."""
+"""Owns the Click options of declared options, and which options were typed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Declared(click.ParamType):  # type: ignore[type-arg]  # generic from Click 8.4 on
-    """The type of an option: what its kind reads from text."""
+    """The Click type of an option, which parses text as its kind does."""
 
     def __init__(self, name: str, kind: Kind) -> None:
         self.name, self._kind = name, kind
@@ -35,7 +35,7 @@ class _Declared(click.ParamType):  # type: ignore[type-arg]  # generic from Clic
 
 
 def click_option(declared: Option, heading: str, *flags: str, **more: Any) -> Callable[[Command], Command]:
-    """Return the option of the command line for a declared one; `flags` and `more` are for what it has beside."""
+    """Return the Click option for a declared one; `flags` and `more` override what follows from the declaration."""
     names = [*flags, declared.flag] if not flags else list(flags)
     kind = declared.kind
     if isinstance(kind, Flag):
@@ -44,17 +44,17 @@ def click_option(declared: Option, heading: str, *flags: str, **more: Any) -> Ca
     elif isinstance(kind, Choice):
         settings = {"type": click.Choice([choice for choice in kind.choices if choice])}
     elif isinstance(kind, Integer) and not isinstance(kind, IntegerOr):
-        settings = {"type": int, "metavar": declared.metavar}
+        settings = {"type": int, "metavar": kind.metavar}
     elif isinstance(kind, Text | NameOrPath | SequenceList):
-        settings = {"metavar": declared.metavar}
+        settings = {"metavar": kind.metavar}
     else:
-        settings = {"type": _Declared(declared.name, kind), "metavar": declared.metavar}
+        settings = {"type": _Declared(declared.name, kind), "metavar": kind.metavar}
     settings |= {"help": declared.help, **more}
     return click.option(*names, declared.name, cls=GroupedOption, heading=heading, basic=declared.basic, **settings)
 
 
 def declared_options(*parts: type, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """Return what adds the options that parts of a request declare to a command, under their headings."""
+    """Return a decorator that adds the options declared by parts of a request to a command, under their headings."""
 
     def add(command: Command) -> Command:
         for part in reversed(parts):
@@ -69,7 +69,7 @@ def declared_options(*parts: type, without: tuple[str, ...] = ()) -> Callable[[C
 
 
 def headings_of(*parts: type) -> dict[str, str]:
-    """Return the headings of parts of a request, each with a line on what it is about."""
+    """Return the headings of parts of a request, each with a line that describes it."""
     return dict(part.HEADING for part in parts)  # type: ignore[attr-defined]
 
 
@@ -99,9 +99,9 @@ def format_of(layer: dict[str, Any]) -> dict[str, Any]:
 
 
 class LocalPath(click.Path):
-    """A path on this machine, which is to be read or to be written to; s3://bucket/out is refused.
+    """A path on this machine, to be read or written to; s3://bucket/out is refused.
 
-    With `or_store` it may be the place of a dataset in an object store.
+    With `or_store` it may be the location of a dataset in an object store.
     """
 
     def __init__(self, action: str = "read", *, or_store: bool = False) -> None:
@@ -115,7 +115,7 @@ class LocalPath(click.Path):
 
 
 class _FormatChoice(click.Choice[str]):
-    """The formats of the table; those of other packages are looked for when one of no known name is asked for."""
+    """The formats of the table; an unknown name is looked up among those of other packages."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name of a format."""
@@ -124,7 +124,7 @@ class _FormatChoice(click.Choice[str]):
 
 
 def grouped(*names: str, heading: str = "Glyphs", basic: bool = False, **settings: Any) -> Callable[[Command], Command]:
-    """Return an option that is not part of a recipe, with its heading and its depth in the help."""
+    """Return a Click option that is not part of a recipe; `basic` ones are in the short help."""
     return click.option(*names, cls=GroupedOption, heading=heading, basic=basic, **settings)
 
 
@@ -135,29 +135,29 @@ format_option = grouped(
     heading="Output",
     basic=True,
     type=_FormatChoice(_FORMS),
-    metavar="FORM",
-    help=f"Form on disk: {', '.join(_FORMS)}.  [default: png]",
+    metavar="FORMAT",
+    help=f"File format: {', '.join(_FORMS)}.  [default: png]",
 )
 layout_option = grouped(
     "--layout",
     heading="Output",
     type=click.Choice(LAYOUTS),
-    help="Folders of PNG files: one a shard; one a label, <label>/<k>_<label>.png; one for all.  [default: shards]",
+    help="Folders of PNG files: one per shard; one per label, <label>/<k>_<label>.png; one for all.  [default: shards]",
 )
 
 
 def source_options(command: Command, *, multiple: bool = False) -> Command:
-    """Add --source and the other options about custom glyphs, as the commands have them that read."""
+    """Add --source and the other options about custom glyphs to a command that reads."""
     transposed = options_of(Request)["source_transposed"]
     command = grouped(transposed.flag, is_flag=True, help=transposed.help)(command)
     for name in ("writers", "source_labels"):
         declared = options_of(Request)[name]
-        command = grouped(declared.flag, multiple=multiple, metavar=declared.metavar, help=declared.help)(command)
+        command = grouped(declared.flag, multiple=multiple, metavar=declared.kind.metavar, help=declared.help)(command)
     return grouped(
         "--source",
         multiple=multiple,
         metavar="|".join((*BUNDLED_SOURCES, "IMAGES")),
-        help="MNIST file that glyphs come from, or custom ones.  [default: as made; to read: all]",
+        help="MNIST file or custom images.  [default: those of the recipe, or all]",
     )(command)
 
 

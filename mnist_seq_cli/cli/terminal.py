@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mnist_seq_cli.dataset.estimate import Estimate
     from mnist_seq_cli.dataset.splits.asked import Splits
     from mnist_seq_cli.mnist.bank import Bank, Source
-    from mnist_seq_cli.recipe.parts.glyphs import Glyphs
     from mnist_seq_cli.recipe.plan import Slice
     from mnist_seq_cli.recipe.recipe import Recipe
     from mnist_seq_cli.recipe.spec import Spec
@@ -30,22 +29,22 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-def say(message: str) -> None:
-    """Print a message for a person on stderr: stdout is for data."""
+def print_message(message: str) -> None:
+    """Print a message on stderr: stdout is for data."""
     if sys.stderr is not None:  # print would take stdout instead
         print(printable(message), file=sys.stderr, flush=True)  # noqa: T201
 
 
-def say_problems(problems: Sequence[str]) -> None:
-    """Print what is wrong on stderr; of very much, the first of it and how much more there is."""
+def print_problems(problems: Sequence[str]) -> None:
+    """Print problems on stderr; of very many, the first and how many more there are."""
     for problem in first_of(problems):
-        say(f"mnistseq: {one_line(problem, 4000)}")
+        print_message(f"mnistseq: {one_line(problem, 4000)}")
 
 
 def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[Iterable[Item]], Iterator[Item]]:
-    """Return a function that draws a bar on stderr while an iterable is used up; only on a terminal that shows it.
+    """Return a function that draws a progress bar on stderr while an iterable is consumed, if stderr is a terminal.
 
-    For one iterable after the other, it is one bar that goes on.
+    Several iterables, one after the other, share one bar.
     """
     done = 0
 
@@ -69,8 +68,8 @@ def bar(total: int | None, unit: str, size: Callable[[Any], int]) -> Callable[[I
 def summary_text(
     directory: object, specs: Sequence[Spec], summaries: Sequence[Summary], seconds: float, splits: Splits | None = None
 ) -> str:
-    """Return the lines that are printed when a dataset is done, or all `splits` of a directory are."""
-    recipe, what = specs[0].recipe, "strips and masks" if specs[0].masks else "strips"
+    """Return the lines to print when a dataset, or all `splits` of a directory, are complete."""
+    recipe = specs[0].recipe
     names, seed, whole, it = "", recipe.seed, "dataset", "it"
     if splits is not None:
         names = f" ({', '.join(f'{name} {size:,}' for name, size in splits.sizes.items())})"
@@ -86,37 +85,46 @@ def summary_text(
     else:
         work = _work_text(made, samples, seconds)
     return (
-        f"{directory}: {samples:,} {what}{names}, {recipe.width}×{recipe.height} px, {size}\n"
+        f"{directory}: {_strips(samples, specs[0].masks)}{names}, {recipe.width}×{recipe.height} px, {size}\n"
         f"{work}\n"
-        f"seed {seed}: with --seed {seed} the same {whole} {'come' if splits else 'comes'} again\n"
+        f"seed {seed}: --seed {seed} makes the same {whole} again\n"
         f"look at {it}: mnistseq inspect {shlex.quote(str(directory))}"
     )
 
 
 def slice_text(directory: PathOrStore, spec: Spec, part: Slice, summary: Summary, seconds: float) -> str:
-    """Return the lines that are printed when a slice is done."""
+    """Return the lines to print when a slice is complete."""
     return (
-        f"{directory}: slice {part}, {summary.samples:,} of {spec.samples:,} strips, {size_text(summary.bytes)}\n"
+        f"{directory}: slice {part}, {summary.samples:,} of {_strips(spec.samples)}, {size_text(summary.bytes)}\n"
         f"{_work_text(summary.made, summary.samples, seconds)}\n"
         "when all slices are made, the same command without --slice completes the dataset"
     )
 
 
 def estimate_text(directory: PathOrStore, spec: Spec, estimate: Estimate, workers: int) -> str:
-    """Return the lines that are printed for a dataset that is not made."""
+    """Return the lines to print for the estimate of a dataset."""
     recipe, size, room = spec.recipe, size_text(estimate.bytes), estimate.room
     stored = size_text(estimate.stored)
     disk = f", {stored} on this disk" if stored != size else ""
     free = f"; only {size_text(room.free)} are free" if room and room.free < estimate.stored else ""
     rate, seconds = estimate.samples / max(estimate.seconds, 1e-9), estimate.seconds / workers
     return (
-        f"{directory}: {estimate.samples:,} strips, {recipe.width}×{recipe.height} px, as {spec.format}, about\n"
-        f"{estimate.shards:,} shards, {estimate.files:,} files, {size}{disk}{free}\n"
+        f"{directory}: {_strips(estimate.samples)}, {recipe.width}×{recipe.height} px, as {spec.format}, about\n"
+        f"{_number(estimate.shards, 'shard')}, {_number(estimate.files, 'file')}, {size}{disk}{free}\n"
         f"{_duration(seconds)} with {workers} process{'es' * (workers > 1)} here, of {rate:,.0f} a second each, "
         "without what the disk takes\n"
         + (f"{size_text(estimate.memory)} of memory a process\n" if estimate.memory else "")
         + "this was a dry run: nothing is written"
     )
+
+
+def _strips(count: int, masks: bool = False) -> str:
+    return _number(count, "strip") + (f" and mask{'s' * (count != 1)}" if masks else "")
+
+
+def _number(count: int, noun: str) -> str:
+    """Return a number of things in words: 1 strip, 1,000 strips."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _duration(seconds: float) -> str:
@@ -134,27 +142,24 @@ def _work_text(made: int, samples: int, seconds: float) -> str:
     return f"made {made:,} in {seconds:.1f} s, {made / max(seconds, 1e-9):,.0f} a second{reused}"
 
 
-def say_unused(*asked: Glyphs) -> None:
-    """Print that --exclude-mislabeled changes nothing, where it is asked for of MNIST's train file alone."""
-    if all(part.exclude_mislabeled and part.source == "train" for part in asked):
-        say(
+def print_glyph_notes(*asked: tuple[Recipe, Source]) -> None:
+    """Print what a user should know of the glyphs of recipes, of which there is at least one.
+
+    That --exclude-mislabeled changes nothing for MNIST's train file, that custom images look transposed, and for
+    `writer` "same" how many writers lack a digit.
+    """
+    if all(recipe.exclude_mislabeled and recipe.source == "train" for recipe, _ in asked):
+        print_message(
             "--exclude-mislabeled changes nothing: the known wrong labels are in MNIST's test file, "
             "and these images are made of its train file"
         )
-
-
-def say_of_glyphs(*asked: tuple[Recipe, Source]) -> None:
-    """Print what there is to know of glyphs: how many writers lack a digit, where all of a sequence are to be by one.
-
-    And custom images that look transposed.
-    """
-    if asked and asked[0][1].images is not None:
+    if asked[0][1].images is not None:
         from mnist_seq_cli.mnist import bank
 
         if bank.looks_transposed(bank.load(asked[0][1])):
             turned = asked[0][1].transposed
             hint = "leave out --source-transposed" if turned else "--source-transposed turns them, as EMNIST's"
-            say(f"the images of {asked[0][1].images} look transposed: {hint}")
+            print_message(f"the images of {asked[0][1].images} look transposed: {hint}")
     if not (pairs := dict.fromkeys(pair for pair in asked if pair[0].writer == "same")):
         return
     from mnist_seq_cli.engine.glyphs import check_bank
@@ -167,7 +172,7 @@ def say_of_glyphs(*asked: tuple[Recipe, Source]) -> None:
         digits.setdefault(check_bank(recipe, bank.load(source)), set()).update(possible_digits(recipe))
     if missing := sum(writers_of(allowed).missing(some) for allowed, some in digits.items()):
         whole = sum(len(writers_of(allowed).numbers) for allowed in digits)
-        say(f"{missing:,} of {whole:,} writers lack a digit: they write none of the sequences that have it")
+        print_message(f"{missing:,} of {whole:,} writers lack a digit: they write none of the sequences that have it")
 
 
 def on_terminal() -> bool:
@@ -204,16 +209,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def bar_of(count: int, most: int, width: int) -> str:
-    """Return a bar of at most `width` characters, of `most` for that width; none for nothing alone."""
+    """Return a bar whose `width` characters stand for `most`; empty only for a count of 0."""
     halves = -(-2 * width * count // max(most, 1))
     return "█" * (halves // 2) + "▌" * (halves % 2)
 
 
 def print_strip(image: NDArray[np.uint8], caption: str) -> None:
-    """Draw a grey image, uint8 (height, width), dark ink on white, on stdout: two rows of pixels to a line.
+    """Draw a grey image, uint8 (height, width), dark ink on white, on stdout: two rows of pixels per line.
 
-    One that is wider than the terminal is drawn at half, a third … of its size; background at its right end, where
-    shorter sequences leave it, is left out then.
+    An image wider than the terminal loses its empty right end, and is drawn at half, a third … of its size.
     """
     print(one_line(caption))  # noqa: T201
     coloured, columns = page().color_system is not None and not page().no_color, page().width
@@ -223,7 +227,7 @@ def print_strip(image: NDArray[np.uint8], caption: str) -> None:
 
 
 def _inked_width(image: NDArray[np.uint8]) -> int:
-    """Return how many columns there are up to the last with ink."""
+    """Return the number of columns up to the last one with ink."""
     import numpy as np
 
     inked = np.flatnonzero((image < 255).any(axis=0))

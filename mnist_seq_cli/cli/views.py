@@ -188,12 +188,7 @@ def show_score(score: Score, title: str = "predictions") -> None:
 
 def show_comparison_of_models(comparison: Comparison) -> None:
     """Print what each of two models alone read exactly as a table."""
-    first, second = map(one_line, comparison.names)
-    alone = (
-        (f"{first} alone", comparison.only_first, listed(comparison.first_alone[:10])),
-        (f"{second} alone", comparison.only_second, listed(comparison.second_alone[:10])),
-    )
-    rows = [("both", comparison.both, ""), *alone, ("neither", comparison.neither, "")]
+    rows = [(one_line(name), count, listed(numbers[:10])) for name, count, numbers in comparison.rows]
     print_table("read exactly by", ("", "samples", "the first of them"), rows)
     page().print(f"McNemar's exact test: {one_line(comparison.verdict)}")
 

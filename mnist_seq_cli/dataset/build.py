@@ -135,8 +135,8 @@ def stopped(stop: Stop, message: str, overwrite: bool) -> MnistseqError:
 
 
 def _rest(overwrite: bool) -> str:
-    """Return what finishes a run; what it was to replace is gone by then."""
-    return f"the same command {'without `overwrite` ' if overwrite else ''}does the rest"
+    """Return the hint that finishes a run; what `overwrite` was to replace is gone by then."""
+    return f"run the same command {'without `overwrite`' if overwrite else 'again'} to finish"
 
 
 def _runner(workers: int) -> Runner:

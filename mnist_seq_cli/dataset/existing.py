@@ -42,7 +42,7 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
 
     A recipe.json that is lost is written again, where the manifest and the shards are of what `spec` asks for.
     """
-    overwrite = "`overwrite` starts anew, or choose another directory"
+    overwrite = "`overwrite` starts over, or choose another directory"
     try:
         before = manifest.read_spec(store, spec.recipe.sequences) or _restored(store, spec)
     except FormatError as error:
@@ -53,7 +53,7 @@ def earlier_spec(store: Store, spec: Spec) -> Spec | None:
         others = sorted(entry.name for entry in store.list() if not entry.name.startswith(STATE_NAME))
         if others and (before := manifest.read_spec(store, spec.recipe.sequences)) is None:
             raise RequestError(
-                f"{store} is not empty, and holds no dataset of ours: {some_of(others)}",
+                f"{store} is not empty, and holds no mnistseq dataset: {some_of(others)}",
                 hint="choose another directory; `overwrite` writes beside what is there",
             )
     if before is None:  # and if there was none a moment ago, a slice has begun meanwhile
@@ -95,7 +95,7 @@ def _restored(store: Store, spec: Spec) -> Spec | None:
     ):
         raise RequestError(
             f"{store} has lost its {RECIPE_NAME}, and its {MANIFEST_NAME} is not about what is asked for",
-            hint="give all options and the `seed` that it was made with; `overwrite` starts anew",
+            hint="give all options and the `seed` that it was made with; `overwrite` starts over",
         )
     manifest.write_spec(store, before)
     return before
@@ -118,7 +118,7 @@ def clear(store: Store, spec: Spec) -> None:
         shards = {name for name, _ in format_.existing(spec, store)}
         if others := sorted(names | shards):
             raise RequestError(
-                f"{store} holds no dataset of ours, and {some_of(others)} is in the way",
+                f"{store} holds no mnistseq dataset, and {some_of(others)} is in the way",
                 hint="move it away, or choose another directory",
             )
     else:

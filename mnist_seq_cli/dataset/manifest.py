@@ -80,7 +80,7 @@ def require_spec(location: Location) -> Spec:
     """Return the spec in recipe.json. Raises FormatError also where there is none."""
     spec = read_spec(location)
     if spec is None:
-        raise FormatError(f"{location} is not a dataset of ours: it has no {RECIPE_NAME}")
+        raise FormatError(f"{location} is not an mnistseq dataset: it has no {RECIPE_NAME}")
     return spec
 
 
@@ -91,7 +91,7 @@ def write_spec(store: Store, spec: Spec) -> None:
 
 
 def put_spec(store: Store, spec: Spec) -> bool:
-    """Write them where there is no recipe.json, and tell whether they were written. Raises OSError."""
+    """Write them if there is no recipe.json, and return whether they were written. Raises OSError."""
     is_new = store.put_new(RECIPE_NAME, _text_of(spec))
     if is_new:
         _put_labels(store, spec)

@@ -53,7 +53,7 @@ class Record:
     crcs: tuple[int, ...] = ()
 
     def of(self, shard: Shard, fingerprint: str) -> bool:
-        """Tell whether this is about that shard of that recipe."""
+        """Return whether this is about that shard of that recipe."""
         return (self.shard, self.first, self.samples, self.recipe) == (*shard[:2], shard.samples, fingerprint)
 
     def to_json(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def spec_of(
     if form.masks:
         _check_masks(recipe, format_)
     if form.samples is None and recipe.round is None:
-        raise RequestError("it is not said how many samples to make", hint="give `samples`")
+        raise RequestError("the number of samples is missing", hint="give `samples`")
     samples = recipe.round or 0 if form.samples is None else form.samples
     if shard_size is None:
         shard_size = format_.shard_size(samples) if complete is None else _shard_size_in(complete, format_)
@@ -88,10 +88,10 @@ def spec_of(
 
 def _check_masks(recipe: Recipe, format_: Format) -> None:
     if not format_.MASKS and format_.NAME not in formats.LAYOUTS:
-        raise RequestError(f"`format={format_.NAME}` has no place for masks", hint="leave `masks` out")
+        raise RequestError(f"`format={format_.NAME}` cannot hold masks", hint="leave `masks` out")
     if not format_.MASKS:
         raise RequestError(
-            f"`layout={format_.NAME}` has no place for masks: its readers take every folder for a label",
+            f"`layout={format_.NAME}` cannot hold masks: its readers take every folder for a label",
             hint="leave `masks` out, or take `layout=shards`",
         )
     check_masks(recipe)

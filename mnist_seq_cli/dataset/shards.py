@@ -1,4 +1,4 @@
-"""Owns what is done to one shard: what exists agrees with its record and is reused, or it is made anew."""
+"""Owns the processing of one shard: it is reused if what exists agrees with its record, and made again otherwise."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Job:
 
 
 def process(job: Job, task: Task) -> Completed:
-    """Store one shard as it should be, and return its record. This is the whole of what a worker does."""
+    """Store one shard, and return its record. This is all that a worker does."""
     store, spec, (shard, record) = job.store, job.spec, task
     format_ = formats.get(spec.format)
     rows = ExtraRows(store, format_, spec, shard)
@@ -95,7 +95,7 @@ def stream(spec: Spec, source: Source) -> Iterator[bytes]:
 
 
 def agrees(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
-    """Tell whether a shard is stored as its record has it."""
+    """Return whether a shard is stored as its record has it."""
     try:
         if (known := stored_sum(store, format_, spec, shard)) is not None:
             return known == (record.bytes, record.sha256)
@@ -127,10 +127,10 @@ def waiting(store: Store, format_: Format, spec: Spec, shard: Shard) -> list[str
     return [format_.part_name(spec, name, shard) for name in names]
 
 
-def stands(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
-    """Tell whether a shard has as many files of its own as its record says, or as many bytes in them. Raises OSError.
+def sizes_agree(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
+    """Return whether a shard has as many files as its record says, or as many bytes in them. Raises OSError.
 
-    To list a folder costs far less than to ask for the size of each file.
+    Listing a folder is much cheaper than asking for the size of each file.
     """
     names = format_.shard_names(spec, shard)
     if format_.SMALL_FILES:
@@ -140,9 +140,9 @@ def stands(store: Store, format_: Format, spec: Spec, shard: Shard, record: Reco
 
 
 def vouched(store: Store, format_: Format, spec: Spec, shard: Shard, record: Record) -> bool:
-    """Tell whether a shard looks as its record has it, by sizes and sums that the store keeps, and its rows wait.
+    """Return whether a shard seems to match its record, by sizes and by sums that the store keeps, and its rows exist.
 
-    Where images have no folder of their own nothing is vouched for. Raises OSError.
+    Shards whose images have no folder of their own never do. Raises OSError.
     """
     sizes = [store.size(part) or 0 for part in waiting(store, format_, spec, shard)]
     if not all(sizes):
@@ -151,7 +151,7 @@ def vouched(store: Store, format_: Format, spec: Spec, shard: Shard, record: Rec
         return not format_.SMALL_FILES and sum(sizes[: len(format_.joined(spec))]) == record.bytes
     if (known := stored_sum(store, format_, spec, shard)) is not None:
         return known == (record.bytes, record.sha256)
-    return stands(store, format_, spec, shard, record)
+    return sizes_agree(store, format_, spec, shard, record)
 
 
 def write(store: Store, format_: Format, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Content:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Self
 
 from mnist_seq_cli import formats
-from mnist_seq_cli.dataset.shards import Completed, Job, Task, stands, waiting
+from mnist_seq_cli.dataset.shards import Completed, Job, Task, sizes_agree, waiting
 from mnist_seq_cli.errors import OutputError
 from mnist_seq_cli.execution.runner import Failure, RemoteRunner, Runner, guarded
 from mnist_seq_cli.mnist import background_image, bank
@@ -96,6 +96,6 @@ def _check_arrived(job: Job, completed: Completed, task: Task) -> None:
     What is written in place needs no look: a worker that does not see the file cannot write to it.
     """
     store, spec, format_ = job.store, job.spec, formats.get(job.spec.format)
-    seen = not format_.shard_names(spec, task.shard) or stands(store, format_, spec, task.shard, completed.record)
+    seen = not format_.shard_names(spec, task.shard) or sizes_agree(store, format_, spec, task.shard, completed.record)
     if not seen or any(store.size(part) is None for part in waiting(store, format_, spec, task.shard)):
         raise OutputError(f"a worker has stored it where this machine does not see it, in {store}")

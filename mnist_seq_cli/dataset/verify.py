@@ -74,8 +74,8 @@ def verify(
         for task, outcome in watch(outcomes):
             problem = outcome.message if isinstance(outcome, Failure) else outcome
             if problem:
-                names = format_.shard_names(spec, task.shard)
-                yield f"{' and '.join(names) or f'shard {task.shard.number}'}: {problem}"
+                names = format_.shard_names(spec, task.shard) or (f"shard {task.shard.number}",)
+                yield problem if problem.startswith(tuple(names)) else f"{' and '.join(names)}: {problem}"
 
 
 def foreign(location: Location) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Owns memory for what is computed on the way: kept from block to block, since fresh memory costs as much as the work.
+"""Owns memory for intermediate results: kept from block to block, since fresh memory costs as much as the work.
 
 The first touch of each page of fresh memory is a page fault; large arrays are returned to the system when they go.
 """
@@ -16,14 +16,8 @@ _KEPT = 4 << 20
 """Bytes of an array that is kept at most: one of a huge canvas is fresh each time."""
 
 
-class _Kept(local):
-    """The memory of a thread, by name."""
-
-    def __init__(self) -> None:
-        self.bytes: dict[str, NDArray[np.uint8]] = {}
-
-
-_kept = _Kept()
+_memory = local()
+"""The memory of each thread: arrays of bytes, by name."""
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -33,11 +27,11 @@ def scratch(name: str, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]
     """
     dtype = np.dtype(dtype)
     size = prod(shape) * dtype.itemsize
-    kept = _kept.bytes.get(name)
+    kept: NDArray[np.uint8] | None = getattr(_memory, name, None)
     if kept is None or kept.size < size:
         kept = np.empty(size, dtype=np.uint8)
         if size <= _KEPT:
-            _kept.bytes[name] = kept
+            setattr(_memory, name, kept)
     return kept[:size].view(dtype).reshape(shape)
 
 

@@ -108,7 +108,7 @@ class Cluster:
 
     def lost(self) -> OutputError:
         """Return the error for a scheduler that is lost."""
-        return OutputError(f"the scheduler of {self} is lost", hint="the same command does the rest")
+        return OutputError(f"the scheduler of {self} is lost", hint="run the same command again to finish")
 
     def __call__(
         self, work: Callable[[Task], Result], tasks: Iterable[Task], stop: Stop, /

@@ -124,7 +124,7 @@ class _Worker(Generic[Task]):
             self.line.send(task)
 
     def end(self) -> bool:
-        """Wait for the end of the process, which has no task or is dead; tell whether its script has no guard."""
+        """Wait for the end of the process, which has no task or is dead; return whether its script has no guard."""
         self.line.close()
         self.process.join()
         unguarded: bool = self.process.exitcode == UNGUARDED

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import Batch, spelled
-from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.engine.writing import copies, sequences
 from mnist_seq_cli.errors import FormatError, RequestError
@@ -103,10 +102,6 @@ class LabelFolders(Format):
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
         """Return the content of the shard: the images with its names that are there. Raises OSError, FormatError."""
         return measured(_that_are_files(_planned(spec.recipe, range(shard.first, shard.stop)), files), files)
-
-    def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        for first, stop in spans(spec.recipe, shard.first, shard.stop):
-            yield self.reader(spec, open_file).read(range(first, stop))
 
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
         return NamedReader(spec, open_file, lambda samples: _planned(spec.recipe, samples))

@@ -16,6 +16,7 @@ from typing import BinaryIO, ClassVar, NamedTuple
 
 from mnist_seq_cli.codecs.compression import Compression
 from mnist_seq_cli.engine.batch import Annotations, Batch
+from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.reader import Reader, ShardReader
@@ -24,7 +25,7 @@ from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.store import STATE_NAME, Entry, Files, FileSum, Region, pieces_of, sum_of
 
 Opener = Callable[[str], BinaryIO]
-"""What opens a file of a dataset by its name. Raises OSError."""
+"""Opens a file of a dataset by its name. Raises OSError."""
 
 Checksums = tuple[int, ...]
 """CRC-32s of the parts of a shard, for formats whose shards are joined."""
@@ -106,7 +107,9 @@ class Part(NamedTuple):
 
 
 class Format(ABC):
-    """A way to write samples and to read them again. A new one has a name, `write` and `read`; the rest has defaults.
+    """A way to write samples and to read them again. A new one has a name, `write`, and `read` or `reader`.
+
+    The rest has defaults.
 
     `SUFFIX` ends the name of the one file of a shard; it is empty where shards have no such file. `SEPARABLE` says
     whether the shards can be told apart in a complete dataset, to be checked one by one; `SMALL_FILES`, whether shards
@@ -140,7 +143,7 @@ class Format(ABC):
             name = next(name for name in names if names.count(name) > 1)
             raise RequestError(f"two of the `annotations` are called {name}", hint="ask for one of them")
         if spec.masks and not self.MASKS:
-            raise RequestError(f"the format {self.NAME} has no place for masks", hint="leave `masks` out")
+            raise RequestError(f"the format {self.NAME} cannot hold masks", hint="leave `masks` out")
 
     def names(self, spec: Spec, asked: str, there: Collection[str], part: str) -> str:
         """Return how files are called, see `are_file_names`; `there` are those of the dataset that is complete.
@@ -208,7 +211,7 @@ class Format(ABC):
                     yield entry.name, number < len(plan) and entry.name in self.shard_names(spec, plan[number])
 
     def is_read(self, files: Files, entry: Entry) -> bool:
-        """Tell whether readers would take a file, or one in a folder, for samples; what is hidden they pass over.
+        """Return whether readers would take a file, or one in a folder, for samples; they ignore hidden ones.
 
         A link whose name has no suffix may lead to a folder of such files.
         """
@@ -242,20 +245,25 @@ class Format(ABC):
         The pieces of a file are taken before the next file is asked for.
         """
 
-    @abstractmethod
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
         """Yield the samples of the shard in batches of `compose.spans`, masks and all. Raises FormatError, OSError.
 
-        Where formats are not `SEPARABLE` it may be any run of samples.
+        Where formats are not `SEPARABLE` it may be any run of samples. By default the `reader` reads them.
         """
+        reader = self.reader(spec, open_file)
+        yield from (reader.read(range(*span)) for span in spans(spec.recipe, shard.first, shard.stop))
 
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
-        """Return what reads any samples, in any order; nothing is read yet. By default a shard is held."""
+        """Return what reads any samples, in any order; nothing is read yet. By default `read` gives a whole shard."""
         return ShardReader(spec.plan, lambda shard: self.read(spec, shard, open_file))
 
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        """Return the sums of the shard as it is stored, to be compared with a record. Raises OSError, FormatError."""
-        digest, size, names = sha256(), 0, self.shard_names(spec, shard)
+        """Return the sums of the shard as it is stored, to be compared with a record. Raises OSError, FormatError.
+
+        By default they are over its own files, or else over its parts of the `joined` ones.
+        """
+        parts = (self.part_name(spec, name, shard) for name in self.joined(spec))
+        digest, size, names = sha256(), 0, self.shard_names(spec, shard) or tuple(parts)
         for name in names:
             for piece in pieces_of(files, name):
                 digest.update(piece)
@@ -286,7 +294,7 @@ class Format(ABC):
         raise RequestError(f"the format {self.NAME} cannot go to stdout", hint="`format=webdataset` can")
 
     def detect(self, start: bytes) -> bool:
-        """Tell whether a file that begins with these bytes (512, or all) can be one of this format."""
+        """Return whether a file that begins with these bytes (512, or all) can be one of this format."""
         return False
 
 

@@ -92,10 +92,6 @@ class ParquetFiles(Format):
         yield File(name, pieces())
         return None
 
-    def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        reader = _Reader(self, spec, open_file)
-        yield from (reader.read(range(*span)) for span in spans(spec.recipe, shard.first, shard.stop))
-
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
         return _Reader(self, spec, open_file)
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import Annotations, Batch
-from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats import rows, trainers
@@ -129,10 +128,6 @@ class PngFolder(Format):
         for folder in self.shard_names(spec, shard):
             found |= _files_in(folder, set(expected), others, files)
         return measured((name for name in expected if name in found), files)
-
-    def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        for first, stop in spans(spec.recipe, shard.first, shard.stop):
-            yield self.reader(spec, open_file).read(range(first, stop))
 
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
         return NamedReader(spec, open_file, partial(self.image_names, spec))

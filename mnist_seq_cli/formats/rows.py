@@ -320,7 +320,7 @@ def _on_canvas(
 
 
 def fits_canvas(recipe: Recipe, image: NDArray[np.uint8]) -> bool:
-    """Tell whether an image has a size that the recipe makes."""
+    """Return whether an image has a size that the recipe makes."""
     height, width = image.shape
     return height == recipe.height and (width == recipe.width or (recipe.fit and width <= recipe.width))
 

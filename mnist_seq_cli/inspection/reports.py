@@ -71,17 +71,14 @@ class MnistReport(Report):
 
     @property
     def title(self) -> str:
-        """What the report is on."""
         return "MNIST"
 
     def facts(self) -> Facts:
-        """Return the facts in words."""
         total = f"{sum(self.train):,} digits to train with, {sum(self.test):,} to test with"
         sound = "NOT as published" if self.problems else "all of them as published"
         return [("digits", total), ("files", f"{len(self.files)}, {sound}")]
 
     def charts(self, bars: int) -> list[Chart]:
-        """Return the digits of both files as charts."""
         files = (("digits in the train file", self.train), ("digits in the test file", self.test))
         return [_digits(title, counts) for title, counts in files]
 
@@ -109,7 +106,6 @@ class DatasetReport(Report):
         return command(self.spec, self.path, self.path)
 
     def facts(self) -> Facts:
-        """Return the facts in words."""
         spec = self.spec
         done = f"{self.samples_done:,}" + (f" of {spec.samples:,}: INCOMPLETE" if self.problems else "")
         facts = [("samples", done), ("format", f"{spec.format}, {size_text(self.bytes)}")]
@@ -119,7 +115,6 @@ class DatasetReport(Report):
         return [*facts, *(self.counted.facts(": see --verify") if self.counted else [])]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
         spec, counted = self.spec, ("lengths", "digits", "positions", "gaps", "glyphs", "ink", "ctc_steps")
         return {
             "kind": self.kind,
@@ -149,7 +144,6 @@ class SamplesReport(Report):
     problems: tuple[str, ...] = ()
 
     def facts(self) -> Facts:
-        """Return the facts in words."""
         counts = self.counted
         sizes = [f"{width}×{height} px" for height, width in counts.sizes]
         strips = ", ".join(sizes[:5]) + (", …" if len(sizes) > 5 else "")
@@ -159,7 +153,6 @@ class SamplesReport(Report):
         return [*facts, *counts.facts()]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON values; what is counted is among its own."""
         return {"kind": self.kind, "path": self.path, **self.counted._asdict(), "problems": list(self.problems)}
 
 
@@ -191,7 +184,6 @@ class StripReport(Report):
     problems: tuple[str, ...] = ()
 
     def facts(self) -> Facts:
-        """Return the facts in words."""
         facts = [("size", f"{self.width}×{self.height} px"), ("ink", f"{self.ink:.1%}")]
         if self.dataset is not None:
             command = f"mnistseq inspect {shlex.quote(self.dataset)} --index {self.sample}"
@@ -219,7 +211,6 @@ class IdxReport(Report):
     problems: tuple[str, ...] = ()
 
     def facts(self) -> Facts:
-        """Return the facts in words."""
         shape = "×".join(map(str, self.shape))
         finite = self.smallest is not None and self.largest is not None
         ends = f"{self.smallest} to {self.largest}" if finite else "some values are not finite"
@@ -230,7 +221,6 @@ class IdxReport(Report):
         return [("labels", f"{self.shape[0]:,}"), *facts] if self.counts else facts
 
     def charts(self, bars: int) -> list[Chart]:
-        """Return the labels as a chart."""
         return [_digits("labels", self.counts)] if self.counts else []
 
 

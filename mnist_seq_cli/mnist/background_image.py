@@ -35,7 +35,7 @@ def read(path: Path) -> BackgroundImage:
     """
     if not path.is_file():
         raise RequestError(
-            f"{path} is not a file" if path.exists() else f"there is no picture {path}",
+            f"{path} is not a file" if path.exists() else f"{path} does not exist",
             hint="`paper` takes plain, gradient, grain or a picture",
         )
     from mnist_seq_cli.codecs import image_file

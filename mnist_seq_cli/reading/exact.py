@@ -267,7 +267,7 @@ class Reader:
     def _unread(self, dead_end: DeadEnd) -> CheckError:
         digits, column = dead_end
         if column is None:
-            return CheckError("the strip is empty paper", hint="there is nothing to read")
+            return CheckError("the strip is blank", hint="there is nothing to read")
         return CheckError(
             f"from column {column} on, the strip is not made of glyphs of the source {self._bank.identity}; "
             f"{digits} digit{' was' if digits == 1 else 's were'} read before it",

@@ -120,11 +120,10 @@ class Finder:
         found = self._candidates(ink)
         if not len(found.strips):
             return results
-        looked_at, found = (
-            np.unique(found.strips),
-            found._replace(strips=np.unique(found.strips, return_inverse=True)[1].reshape(-1)),
-        )
-        canvas = self._padded(ink[looked_at])
+        looked_at, strips = np.unique(found.strips, return_inverse=True)
+        found = found._replace(strips=strips.reshape(-1))
+        # with room for a whole glyph on all sides, so that none is outside
+        canvas = np.pad(ink[looked_at], ((0, 0), (self._bank.height,) * 2, (self._bank.width,) * 2))
         found = found.of(np.concatenate([same.any(axis=(1, 2)) & sound for same, sound in self._laid(canvas, found)]))
         covers, needed = self._covered(canvas, found)
         if not needed.all():
@@ -145,10 +144,6 @@ class Finder:
         strips, columns = np.repeat(strips, counts), np.repeat(columns, counts)
         x, y = columns - self._columns[entries], bottoms[strips, columns] - self._bottoms[entries]
         return _Candidates(strips, x, y, self._offsets[entries])
-
-    def _padded(self, ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return strips with room for a whole glyph on all sides, so that no glyph is outside of them."""
-        return np.pad(ink, ((0, 0), (self._bank.height,) * 2, (self._bank.width,) * 2))
 
     def _windows(self, canvas: NDArray[np.uint8], found: _Candidates) -> NDArray[np.intp]:
         """Return the offsets in bytes of the rows of glyphs on a padded canvas: intp (n, height)."""

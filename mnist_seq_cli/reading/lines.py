@@ -131,6 +131,14 @@ def line_of(picture: NDArray[np.uint8]) -> Line:
     return Line(CURVE[_placed(ink.values, extent)], left, scale, ink.inverted)
 
 
+def ink_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the ink of a picture, as strong as it is in front of the background: uint8 of its shape, 0 for none.
+
+    Raises CheckError where there is none.
+    """
+    return _ink_of(picture).values
+
+
 def _reduced(picture: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
     """Return a picture `step` times smaller, by area."""
     if step == 1:

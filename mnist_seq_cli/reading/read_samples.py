@@ -15,6 +15,7 @@ from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.reading import transcribing
 from mnist_seq_cli.reading.exact import Reading
+from mnist_seq_cli.reading.lines import ink_of
 from mnist_seq_cli.reading.nearest import nearest_glyphs
 from mnist_seq_cli.samples import boxes, registry
 from mnist_seq_cli.samples.boxes import Box
@@ -92,19 +93,17 @@ class ReadImage(ImageFile):
             exactly = replace(strip, glyphs=result.glyphs, boxes=_boxes_of(result), gaps=result.gaps)
             return Look(exactly, result.inverted)
         nearest = nearest_glyphs(image, result, bank.load(_MNIST))
-        estimated = boxes.estimated(shown, result.x, result.glyph_width)
+        estimated = boxes.estimated(255 - ink_of(image), result.x, result.glyph_width)
         strip = replace(strip, glyphs=nearest, boxes=estimated, confidences=result.confidences)
         return Look(strip, result.inverted, confidence=result.confidence)
 
     def labels(self) -> Iterator[Labels]:
-        """Yield the sequence that was read."""
         strip = self.look.strip
         glyphs = np.array([strip.glyphs or (ABSENT,)], dtype=np.int32)
         gaps = np.array([strip.gaps or (NO_GAP,) * (glyphs.shape[1] - 1)], dtype=np.int32)
         yield Labels(0, [strip.text], glyphs, gaps)
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield the strip."""
         for _ in numbers:
             yield self.look.strip
 

@@ -222,7 +222,7 @@ def _read_annotations(
 
 def _spec(directory: Path, source: Source | None) -> Spec | None:
     if not directory.is_dir():
-        raise RequestError(f"there is no directory {directory}")
+        raise RequestError(f"{directory} is not a directory")
     spec = manifest.read_spec(directory)
     if spec is None:
         return None

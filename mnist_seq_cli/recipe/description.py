@@ -42,7 +42,7 @@ def _declared(recipe: Recipe) -> list[tuple[str, str]]:
     for name, declared in options_of(type(recipe)).items():
         value = getattr(recipe, name)
         if name not in IN_WORDS and value != declared.default:
-            facts.append((name.replace("_", " "), "yes" if value is True else str(declared.json_of(value))))
+            facts.append((name.replace("_", " "), "yes" if value is True else str(declared.kind.to_json(value))))
     return facts
 
 
@@ -51,7 +51,7 @@ def _digits(recipe: Recipe) -> str:
         sizes = [size for size, _ in recipe.lengths]
         if len({weight for _, weight in recipe.lengths}) == 1:
             run = sizes == list(range(sizes[0], sizes[-1] + 1))
-            return (f"{sizes[0]} to {sizes[-1]}" if run else _and(sizes)) + " a strip, all lengths alike likely"
+            return (f"{sizes[0]} to {sizes[-1]}" if run else _and(sizes)) + " a strip, all lengths equally likely"
         shares = ", ".join(f"{size} ({weight})" for size, weight in recipe.lengths[:_FEW])
         return f"a strip, with weights: {shares}" + (", …" if len(sizes) > _FEW else "")
     shortest = recipe.sequences.shortest or recipe.length

@@ -67,7 +67,7 @@ Part = OneOf | Row | Either | Repeat
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A pattern that was read: what it is made of, the shortest and longest sequence, and the words a sample takes."""
+    """A parsed pattern, the digits of its shortest and longest sequence, and the random words that a sample takes."""
 
     text: str
     part: Part
@@ -82,7 +82,7 @@ class Pattern:
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """The numbers of digits of the shortest and the longest sequence that the pattern stands for."""
+        """The numbers of digits of the shortest and the longest sequence."""
         return self.shortest, self.longest
 
     @property
@@ -102,7 +102,7 @@ class Pattern:
 
 
 def parse(text: str) -> Pattern:
-    """Return the pattern that `text` spells. Raises RequestError, with the place, for what is not one."""
+    """Return the pattern in `text`. Raises RequestError, with the position, for anything else."""
     if len(text) > MAX_TEXT:
         raise RequestError(f"a pattern of {len(text)} characters is too long", hint=f"{MAX_TEXT} at most")
     reader = _Reader(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Self
@@ -211,7 +211,7 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
         From 10,000 `sequences` on these are a reference to a file with them: `sequences.text()`.
         """
         values = {
-            name: each.json_of(getattr(self, name))
+            name: each.kind.to_json(getattr(self, name))
             for name, each in options_of(type(self)).items()
             if each.since == 1 or getattr(self, name) != each.default
         }
@@ -269,6 +269,3 @@ def fields_from_json(kind: type, values: object, hint: str = NEWER) -> dict[str,
         }
     except RequestError as error:
         raise FormatError(f"the recipe is not valid: {error}") from None
-
-
-FIELDS = tuple(each.name for each in fields(Recipe))

@@ -21,18 +21,18 @@ from mnist_seq_cli.recipe.options.option import REQUIRED, options_of
 from mnist_seq_cli.recipe.options.sequences import Sequences, parse_with_sequences, refer
 from mnist_seq_cli.recipe.parts.appearance import PAPERS, is_content
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
-from mnist_seq_cli.recipe.recipe import FIELDS, Recipe, fields_from_json
+from mnist_seq_cli.recipe.recipe import Recipe, fields_from_json
 from mnist_seq_cli.recipe.request import Request, resolve
 from mnist_seq_cli.recipe.spec import FORM_OPTIONS, are_file_names
 
 _FOLLOWING = ("width", "height", "align", "spacing")
-"""What may follow from other words, and need not have been asked for."""
+"""Fields that may follow from the others, and need not have been asked for."""
 
 
 def read(path: Path) -> dict[str, Any]:
     """Return what a file asks for, or what comes from a pipe. Raises FormatError, RequestError, OSError."""
     if not path.exists():
-        raise RequestError(f"there is no recipe {path}", hint="give a recipe.json, or a file in TOML")
+        raise RequestError(f"{path} does not exist", hint="give a recipe.json, or a file in TOML")
     if path.is_dir():
         raise FormatError(f"{path} is not a file")
     content = inputs.read_once(path, MAX_FILE)
@@ -144,7 +144,7 @@ def _following(recipe: Recipe) -> dict[str, Any]:
     shared = options_of(Request).keys() & options_of(Recipe).keys()
     words = {name: getattr(recipe, name) for name in shared} | {"length": recipe.lengths or recipe.length}
     if recipe.sequences or recipe.pattern:
-        del words["length"]  # they tell it themselves
+        del words["length"]  # which follows from them
     if recipe.fit:
         words |= {"width": "fit"}
         del words["align"]
@@ -169,7 +169,7 @@ def _resolves(words: dict[str, Any], recipe: Recipe) -> bool:
 def _differing(words: dict[str, Any], recipe: Recipe) -> str:
     """Return the names of the fields in which a recipe is not what words resolve to."""
     resolved = resolve(Request.of(words), recipe.facts)
-    return ", ".join(name for name in FIELDS if getattr(resolved, name) != getattr(recipe, name))
+    return ", ".join(name for name in options_of(Recipe) if getattr(resolved, name) != getattr(recipe, name))
 
 
 _MAX_TOML, _MAX_DOTS = 1 << 20, 32

@@ -1,4 +1,4 @@
-"""Owns what was asked for: a request in the words of a person, and the recipe that it resolves to."""
+"""Owns requests: what a user asked for, and the recipe that it resolves to."""
 
 from __future__ import annotations
 
@@ -27,22 +27,21 @@ class Request(Glyphs, Appearance, Placement, Writing):
     Without `seed` one is drawn when the request is resolved.
     """
 
-    HEADING: ClassVar = ("Running", "How the work is done; of these the seed alone changes what is made.")
+    HEADING: ClassVar = ("Running", "How the work is done. Of these, only the seed changes the images.")
 
     seed: int | None = option(
-        None, Integer(0, MAX_SEED, "SEED"), "Seed, to make the same again.  [default: drawn, and shown]", basic=True
+        None,
+        Integer(0, MAX_SEED, "SEED"),
+        "Random seed, to repeat a run.  [default: random, and printed]",
+        basic=True,
     )
-    source_labels: str | None = option(
-        None, NameOrPath("LABELS"), "IDX label file that belongs to a custom image file."
-    )
-    source_transposed: bool = option(False, Flag(), "Custom images have rows for columns, as EMNIST's.")
-    writers: str | None = option(
-        None, NameOrPath("FILE"), "IDX file that has the number of the writer of each custom image."
-    )
+    source_labels: str | None = option(None, NameOrPath("LABELS"), "IDX file with the labels of custom images.")
+    source_transposed: bool = option(False, Flag(), "Custom images are transposed, as those of EMNIST are.")
+    writers: str | None = option(None, NameOrPath("FILE"), "IDX file with the writer number of each custom image.")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Return the request for values as a person gives them: ranges as text or one number, and so on."""
+        """Return the request for values as a user gives them: ranges as text or one number, and so on."""
         return cls(**normalized(cls, dict(values)))
 
     @property
@@ -53,14 +52,14 @@ class Request(Glyphs, Appearance, Placement, Writing):
 
     def to_json(self) -> dict[str, Any]:
         """Return what was asked as JSON values."""
-        return {name: options_of(type(self))[name].json_of(value) for name, value in self.asked.items()}
+        return {name: options_of(type(self))[name].kind.to_json(value) for name, value in self.asked.items()}
 
 
 MNIST = GlyphFacts()
 
 
 def draw_seed() -> int:
-    """Return a seed from the operating system: twelve digits at most, so that a person can type it again."""
+    """Return a random seed from the operating system, of at most twelve digits, so that it is easy to type."""
     return int.from_bytes(os.urandom(8), "big") % 10**12
 
 
@@ -72,7 +71,6 @@ def resolve(request: Request, facts: GlyphFacts = MNIST, background: str | None 
     """
     check_options(Request, request)
     shortest, longest, lengths = _lengths(request)
-    fit = request.width == "fit"
     width = None if isinstance(request.width, str) else request.width
     is_canvas = request.align is not None or request.crop == "tight"
     if shortest < longest and width is not None and request.spacing != "random" and not is_canvas:
@@ -106,9 +104,8 @@ def resolve(request: Request, facts: GlyphFacts = MNIST, background: str | None 
         lengths=lengths,
         paper=request.paper if background is None else background,
         height=_height(request, room.height),
-        fit=fit,
+        fit=request.width == "fit",
         align=request.align or "left",
-        jitter_y=request.jitter_y,
         **facts._asdict(),
         **layout._asdict(),
     )
@@ -116,14 +113,14 @@ def resolve(request: Request, facts: GlyphFacts = MNIST, background: str | None 
 
 _SAME = sorted(
     (options_of(Request).keys() & options_of(Recipe).keys())
-    - {"seed", "length", "paper", "height", "align", "jitter_y", *GlyphFacts._fields, *canvas.Layout._fields}
+    - {"seed", "length", "paper", "height", "align", *GlyphFacts._fields, *canvas.Layout._fields}
 )
 """The fields of a recipe that are what was asked for."""
 
 
 def _lengths(request: Request) -> tuple[int, int, Lengths]:
-    """Return the shortest and longest number of digits, and the several lengths where that is what was asked for."""
-    length, lengths = request.length, ()
+    """Return the shortest and longest number of digits, and the lengths with their weights where there are several."""
+    length = request.length
     if request.pattern:
         from mnist_seq_cli.recipe.pattern import parse
 
@@ -141,7 +138,7 @@ def _lengths(request: Request) -> tuple[int, int, Lengths]:
         raise RequestError(f"`length` with several lengths does not go with `{rule}`")
     if length is not None and length != longest:
         raise RequestError(f"`length={length}` is not the length of what is to be written, {shortest} to {longest}")
-    return shortest, longest, lengths
+    return shortest, longest, ()
 
 
 def _height(request: Request, needed: int) -> int:

@@ -41,30 +41,28 @@ def hub_name(split: str) -> str:
 class Form:
     """The form that is asked for: how many samples, and how they are written. With `masks` each has one beside it."""
 
-    HEADING: ClassVar = ("Output", "How many images, where they go, and in which form.")
+    HEADING: ClassVar = ("Output", "How many images, where they go, and in which format.")
 
     samples: int | None = option(
         None, Integer(1, MAX_SAMPLES, "N"), "Number of images.  [default: one round of the labels]", basic=True
     )
-    format: str = option("png", Text(), "Form on disk.  [default: png]", basic=True)
+    format: str = option("png", Text(), "File format.  [default: png]", basic=True)
     compression: Compression | None = option(
-        None, Choice(COMPRESSIONS), "Speed or size.  [default: fast; small for webdataset and idx]"
+        None, Choice(COMPRESSIONS), "Favour speed or size.  [default: fast; small for webdataset and idx]"
     )
     shard_size: int | None = option(
         None,
         Integer(1, MAX_SHARD_SIZE, "S"),
-        "Samples a shard, the unit of work and of retry.  [default: 1000 PNG files; else 10000, or less for 8 files]",
+        "Samples per shard, the unit of work and retry.  [default: 1000 for png; else 10000, or fewer for 8 files]",
     )
-    masks: bool = option(
-        False, Flag(), "Write a mask of each image: a pixel's value is its digit's position, from 1 on."
-    )
+    masks: bool = option(False, Flag(), "Also write masks: each pixel has the position of its digit, counted from 1.")
     annotations: tuple[str, ...] = option(
         (),
         Choices(ANNOTATION_NAMES, "NAME"),
-        f"Files for a trainer beside PNG files, any number: {', '.join(ANNOTATION_NAMES)}.",
+        f"Also write annotations for a trainer, for png; any number: {', '.join(ANNOTATION_NAMES)}.",
     )
     names: str | None = option(
-        None, Choice(("mnist",)), "Call IDX files of single digits as MNIST's own are, and do not compress them."
+        None, Choice(("mnist",)), "Name IDX files of single digits as MNIST does, and leave them uncompressed."
     )
 
 
@@ -135,7 +133,7 @@ class Spec:
 
     def differences(self, other: Spec) -> list[str]:
         """Return, field by field, where `other` asks for something else: `max_gap 7 instead of 0` and the like."""
-        young = {name: each.json_of(each.default) for name, each in options_of(Recipe).items() if each.since > 1}
+        young = {name: each.kind.to_json(each.default) for name, each in options_of(Recipe).items() if each.since > 1}
         mine, theirs = (
             {"masks": False, "annotations": [], "names": "", **young, **spec.to_json()} for spec in (self, other)
         )

@@ -58,14 +58,15 @@ def of_glyphs(bank: Bank, glyphs: NDArray[np.int32], x: NDArray[np.int32], y: ND
 def estimated(image: NDArray[np.uint8], x: Sequence[int], glyph_width: int) -> tuple[Box, ...]:
     """Return the boxes of digits whose left edges are approximate, each to the middle between it and its neighbours.
 
-    Ink is what is nearer to the darkest than to the background.
+    Ink is what is nearer to the darkest there than to the background.
     """
-    ink = image < (int(image.min()) + int(np.median(image))) / 2
+    background = int(np.median(image))
     between = [(left + right + glyph_width) // 2 for left, right in pairwise(x)]
     boxes = []
     for left, low, high in zip(x, [0, *between], [*between, image.shape[1]], strict=True):
         start = max(left, low, 0)
-        part = 255 * ~ink[:, start : max(start, min(left + glyph_width, high))]
-        (box,) = seen(part.astype(np.uint8), (0,), part.shape[1])
+        part = image[:, start : max(start, min(left + glyph_width, high))]
+        ink = part < (int(part.min(initial=background)) + background) / 2
+        (box,) = seen((255 * ~ink).astype(np.uint8), (0,), part.shape[1])
         boxes.append(box._replace(x=box.x + start))
     return tuple(boxes)

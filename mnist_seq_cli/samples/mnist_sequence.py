@@ -1,7 +1,7 @@
 """Owns the Python interface of MNIST-Sequence (2018), for code that was written for it.
 
-Images are float32 in [0, 1], 28 rows high, 0 for ink and 1 for background, and the glyphs come from MNIST's test file,
-as there. Every call samples anew, unless there is a `seed`, which the original did not have.
+As in the original, images are float32 in [0, 1], 28 rows high, 0 for ink and 1 for background, and the glyphs come from
+MNIST's test file. Every call gives new images, unless there is a `seed`, which the original did not have.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from mnist_seq_cli.storage import local
 _SOURCE = Source("test")
 
 _NOT_NPY = (ValueError, TypeError, EOFError, OverflowError, MemoryError, RecursionError, TokenError)
-"""The errors that NumPy raises for a file that does not agree with its header."""
+"""The errors that NumPy raises for an invalid file."""
 
 
-class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
-    """Digit sequences in the form of the original project. `seed` makes the calls of one object reproducible."""
+class MNIST_Sequence_API:  # noqa: N801 (the name in the original)
+    """Digit sequences with the interface of the original project. `seed` makes the calls of an object reproducible."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._seed = seed
@@ -47,8 +47,8 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
     ) -> NDArray[np.float32]:
         """Return one image of `digits`: float32 (28, image_width), 0 ink to 1 background.
 
-        The gap is `(image_width - L*28) / (L-1)` px and has to be a whole number inside `spacing_range` (inclusive).
-        Raises RequestError, a ValueError, when it is not, or for digits outside 0 to 9.
+        The gap is `(image_width - L*28) / (L-1)` px, and has to be a whole number within `spacing_range` (inclusive).
+        Raises RequestError, a ValueError, if it is not, or for digits outside 0 to 9.
         """
         sequence = tuple(int(digit) for digit in digits)
         lowest, highest = spacing_range
@@ -58,11 +58,11 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
     def generate_data(
         self, num_samples: int, seq_len: int, spacing_range: tuple[int, int] = (0, 0)
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Return `num_samples` images of random sequences of `seq_len` digits, glyphs touching, and their digits.
+        """Return `num_samples` images of random sequences of `seq_len` touching digits, and the digits.
 
         Images are float32 (num_samples, 28, seq_len * 28), 0 ink to 1 background; digits are uint8
-        (num_samples, seq_len). As in the original, that width leaves room for a gap of 0 px alone, which
-        `spacing_range` has to allow. Raises RequestError where it does not, and for numbers that cannot be.
+        (num_samples, seq_len). As in the original, that width leaves room only for gaps of 0 px, which `spacing_range`
+        has to allow. Raises RequestError if it does not, and for impossible numbers.
         """
         if num_samples < 1:
             raise RequestError(f"{num_samples} samples were asked for", hint="ask for 1 or more")
@@ -78,7 +78,7 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
     def save_image(self, image: ArrayLike, digits: Iterable[int], directory: str | PathLike[str] = ".") -> Path:
         """Write an image, floats from 0 to 1 or uint8, as `1-2-3.png` in `directory`, and return its path.
 
-        Raises RequestError, a ValueError, for what is no image or no digits; OSError.
+        Raises RequestError, a ValueError, for anything but an image and digits; OSError.
         """
         values = np.asarray(image)
         if values.ndim != 2 or values.size == 0:
@@ -89,7 +89,7 @@ class MNIST_Sequence_API:  # noqa: N801 (the name that its users know)
         return path
 
     def save_array(self, array: ArrayLike, path: str | PathLike[str]) -> Path:
-        """Write an array as an npy file, in place of the original's bcolz; return its path.
+        """Write an array as an npy file, instead of the original's bcolz, and return its path.
 
         Raises ValueError for an array of Python objects, OSError.
         """
@@ -139,6 +139,6 @@ def generate_numbers_sequence(
 ) -> NDArray[np.float32]:
     """Return one image of `digits`: float32 (28, image_width), 0 ink to 1 background.
 
-    As `MNIST_Sequence_API.generate_mnist_sequence`, in one call. Raises RequestError.
+    The same as `MNIST_Sequence_API.generate_mnist_sequence`, in one call. Raises RequestError.
     """
     return MNIST_Sequence_API(seed).generate_mnist_sequence(digits, spacing_range, image_width)

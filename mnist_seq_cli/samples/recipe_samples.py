@@ -1,4 +1,4 @@
-"""Owns the samples of a recipe, made or read: one, several at once, or a part of them."""
+"""Owns the samples of a recipe, generated or stored: single ones, batches, and parts."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ Indices = Sequence[int] | NDArray[Any]
 """Indices of samples: whole numbers, in any order."""
 
 Transform = Callable[[NDArray[np.uint8]], Any]
-"""What makes something else of the image of a sample, uint8 (height, width)."""
+"""Converts the image of a sample, uint8 (height, width), to anything else."""
 
 _ITERATION, _PIXELS = 256, 4 << 20
-"""Samples that iteration makes at a time, and the pixels that these have at most."""
+"""Samples per step of an iteration, and their pixels at most."""
 
 
 class RecipeSamples(Samples):
-    """Some samples of a recipe, which may be a run of them; what makes or reads them is up to `_make`.
+    """Some samples of a recipe; subclasses generate or read them in `_make`.
 
     With `masks` a sample is a MaskedSample, and a batch has masks.
 
-    With a `transform` the image of a sample, uint8 (height, width), becomes what that returns: in `data[i]`, in a loop,
-    and for loaders, which get lists of such samples. Annotations and masks stay as they are. Batches of arrays are then
-    refused; views and conversions have images as they are made or stored.
+    A `transform` is applied to the image of each sample, uint8 (height, width): in `data[i]`, in loops, and for
+    loaders, which get lists of samples. Annotations and masks stay as they are. There are then no batches of arrays;
+    previews and conversions use the images without the transform.
     """
 
     kind = "recipe"
@@ -55,7 +55,7 @@ class RecipeSamples(Samples):
         self._indices = indices
 
     def _make(self, samples: Numbers) -> Batch:
-        """Return samples of the recipe, at least one, in the order of these numbers."""
+        """Return the samples of the recipe with these numbers, of which there is at least one, in this order."""
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -68,7 +68,7 @@ class RecipeSamples(Samples):
     @overload
     def __getitem__(self, index: Indices) -> Batch: ...
     def __getitem__(self, index: int | slice | Indices) -> Sample | MaskedSample | Self | Batch:
-        """Return one sample, for a slice the dataset of those samples, or for indices a batch. Raises IndexError."""
+        """Return one sample, for a slice a dataset of those samples, for indices a batch. Raises IndexError."""
         if isinstance(index, slice):
             part = copy(self)
             part._indices = self._indices[index]
@@ -82,9 +82,9 @@ class RecipeSamples(Samples):
         return self._transformed(self._make(range(number, number + 1))[0])
 
     def __getitems__(self, indices: Indices) -> Batch | list[Sample]:
-        """Return several samples at once: what PyTorch's DataLoader asks for. Raises IndexError.
+        """Return several samples at once, as PyTorch's DataLoader requests them. Raises IndexError.
 
-        They are a batch, or with a `transform` a list.
+        The result is a batch, or with a `transform` a list.
         """
         batch = self._batch(self._chosen(indices))
         return batch if self.transform is None else [*map(self._transformed, batch)]
@@ -99,7 +99,7 @@ class RecipeSamples(Samples):
         return sample._replace(image=self.transform(sample.image.copy()))  # which it may change
 
     def stream(self) -> Iterator[Batch]:
-        """Yield all samples in order, some at a time, and no more than these are held; without the `transform`."""
+        """Yield all samples in order, in batches of bounded memory, without the `transform`."""
         size = max(1, min(_ITERATION, _PIXELS // (self.recipe.height * self.recipe.width)))
         for first in range(0, len(self), size):
             yield self._batch(self._run(first, min(first + size, len(self))))
@@ -109,8 +109,8 @@ class RecipeSamples(Samples):
     ) -> Iterator[Batch]:
         """Yield all samples once, `size` at a time, from batch `start` on; the last batch may be smaller.
 
-        With `shuffle` they come in an order of its own for each `seed` and `epoch`, the same on every machine.
-        Raises RequestError for a size or a start that cannot be.
+        With `shuffle`, each `seed` and `epoch` has its own order, which is the same on every machine. Raises
+        RequestError for an impossible size or start.
         """
         check_range("`size`", size, 1, MAX_SAMPLES)
         check_range("`start`", start, 0, MAX_SAMPLES)
@@ -122,9 +122,9 @@ class RecipeSamples(Samples):
                 yield self.batch(first, stop)
 
     def part(self, number: int, parts: int) -> Self:
-        """Return part `number`, from 0, of `parts` that share no sample: every so many-th, for one of several machines.
+        """Return part `number`, counted from 0, of `parts`, such as the share of one of several machines.
 
-        Raises RequestError for what cannot be.
+        It has every `parts`-th sample. Raises RequestError for impossible numbers.
         """
         check_range("`parts`", parts, 1, MAX_SAMPLES)
         check_range("`number`", number, 0, parts - 1)
@@ -137,10 +137,10 @@ class RecipeSamples(Samples):
     def batch(self, first: int | Indices, stop: int | None = None) -> Batch:
         """Return samples `first` to `stop`, or those with these indices, at once: much faster than one by one.
 
-        Indices are in any order, may repeat, and count from the end below 0. `images` uint8 (n, height, width),
-        `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,), and what else `batch.Annotations` has;
-        `masks` as the images where they were asked for, else None. Raises IndexError for what there is not, and unless
-        0 <= first <= stop <= len; TypeError for indices that are no whole numbers.
+        Indices may be in any order, repeat, and be negative to count from the end. A batch has `images` uint8
+        (n, height, width), `digits` uint8, `glyphs` and `x` int32 (n, length), `lengths` int32 (n,), and the other
+        arrays of `Annotations`; `masks` are like the images, or None if they were not requested. Raises IndexError for
+        samples that do not exist, and unless 0 <= first <= stop <= len; TypeError for indices that are not integers.
         """
         if self.transform is not None:
             raise RequestError(
@@ -151,7 +151,7 @@ class RecipeSamples(Samples):
         return self._batch(numbers, 0 if stop is None else as_index(first))  # type: ignore[arg-type]
 
     def _batch(self, numbers: Numbers, first: int = 0) -> Batch:
-        """Return samples of the recipe; `first` is the number of a batch that has none."""
+        """Return samples of the recipe; `first` is the number of an empty batch."""
         return self._make(numbers) if len(numbers) else nothing(self.recipe, first, masks=self.masks)
 
     def _run(self, first: int, stop: int) -> Numbers:
@@ -171,7 +171,6 @@ class RecipeSamples(Samples):
         return self._indices.start + self._indices.step * rows
 
     def labels(self) -> Iterator[Labels]:
-        """Yield those of the recipe."""
         first = 0
         for batch in self.stream():
             numbers = self._indices[first : first + len(batch)]
@@ -180,7 +179,6 @@ class RecipeSamples(Samples):
             first += len(batch)
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield the samples with these numbers."""
         for start, stop in spans(self.recipe, 0, len(numbers)):
             some = numbers[start:stop]
             batch = self._batch(self._chosen(some))
@@ -189,7 +187,7 @@ class RecipeSamples(Samples):
                 yield strip_of(batch, row, number, gaps[row], invert=self.recipe.invert, glyph_width=self.glyph_width)
 
     def images(self) -> Iterator[NamedImage]:
-        """Yield the images of all samples as wide as the canvas, so that many can be read at once."""
+        """Yield the images of all samples, as wide as the canvas, so that many can be read at once."""
         images = (image for batch in self.stream() for image in batch.images)
         for number, image in enumerate(images):
             yield NamedImage(self._name_of(number), image)
@@ -199,10 +197,10 @@ class RecipeSamples(Samples):
         return f"{number:08d}"
 
     def columns(self) -> Iterator[dict[str, list[Any]]]:
-        """Yield all samples as columns, some samples at a time: lists of one value for each.
+        """Yield all samples as columns, some samples at a time: a list for each column, with one value per sample.
 
-        `number`, `image` uint8 (height, width), `mask` where there are masks, `text`, and the annotations that rows of
-        metadata.jsonl have, as far as they are known of what is stored. Raises FormatError, OSError.
+        They are `number`, `image` uint8 (height, width), `mask` where there are masks, `text`, and the annotations of
+        metadata.jsonl that are known. Raises FormatError, OSError.
         """
         first = 0
         for batch in self.stream():
@@ -228,7 +226,7 @@ class RecipeSamples(Samples):
         for name in options_of(Request):
             if name in defaults and name not in ("width", "height") and getattr(recipe, name) != defaults[name]:
                 shown.setdefault(name, getattr(recipe, name))
-        words = [f"{name}={options_of(Request)[name].json_of(value)}" for name, value in shown.items()]
+        words = [f"{name}={options_of(Request)[name].kind.to_json(value)}" for name, value in shown.items()]
         return ", ".join([f"{super()._in_a_line()} of {recipe.width}×{recipe.height} px", *words])
 
     def _first(self, count: int) -> Iterator[tuple[NDArray[Any], str]]:

@@ -45,7 +45,7 @@ def open_samples(path: PathOrStore | None, name: str = "") -> Samples:
             return dataset
         if isinstance(path, Path):
             return open_folder(path)
-        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
+        raise FormatError(f"{path} is not an mnistseq dataset: it has no {RECIPE_NAME}")
     require_file(path)
     with open_named(path) as file:
         start = file.read(ENOUGH)

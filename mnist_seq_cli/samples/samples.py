@@ -1,4 +1,4 @@
-"""Owns the interface of samples, wherever they come from: how many there are, their labels, and any of them."""
+"""Owns the interface of samples, wherever they come from."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LABELS_AT_ONCE = 10_000
-"""Samples whose labels are held at a time."""
+"""Samples whose labels are in memory at a time."""
 
 _NUMBERED = re.compile(r"(?:.*[/\\])?([0-9]{1,12})(?:\.(?:png|json))?", re.ASCII)
 """Names such as `12`, `00000012.png` and `images/00000/00000012.png`."""
 
 _RUN = 10
-"""Samples that follow each other in a selection from all over."""
+"""Consecutive samples in a selection from all parts of a dataset."""
 
 _COLUMNS = 256
-"""Samples that are held at a time as columns."""
+"""Samples that are in memory at a time as columns."""
 
 _PATH = 24
-"""Characters of a path that are told of a source in one line."""
+"""Characters of a path in the one-line description of a source."""
 
 
 class Samples:
-    """Samples as a sequence: those of a recipe, a dataset, a folder, an archive, an image, an array, MNIST itself.
+    """Samples as a sequence: of a recipe, a dataset, a folder, an archive, an image, an array, or MNIST itself.
 
-    A source gives its number of samples, `labels` and `strips`; it overrides the rest where it can do better.
+    A source implements `__len__`, `labels` and `strips`, and overrides the rest where it can do better.
     """
 
     kind: str = ""
     """The kind of the source."""
 
     source: str = ""
-    """The name of the bank that glyph ids are of; empty where that is not known."""
+    """The name of the bank that glyph ids refer to; empty where it is not known."""
 
     glyph_width: int = 28
     """In px."""
@@ -53,25 +53,25 @@ class Samples:
         raise NotImplementedError
 
     def labels_with_glyphs(self) -> Iterator[Labels]:
-        """Yield the labels with all known glyphs, even where that takes long. Raises FormatError, OSError."""
+        """Yield the labels with all known glyphs, even if that takes longer. Raises FormatError, OSError."""
         return self.labels()
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield the samples with these numbers, which are in ascending order. Raises FormatError, OSError."""
+        """Yield the samples with these numbers, in ascending order. Raises FormatError, OSError."""
         raise NotImplementedError
 
     def images(self) -> Iterator[NamedImage]:
-        """Yield the images of all samples, one that is damaged as an error. Raises FormatError, OSError."""
+        """Yield the images of all samples, a damaged one as an error. Raises FormatError, OSError."""
         for strip in self.strips(range(len(self))):
             yield NamedImage(strip.name or f"{strip.number:08d}", strip.image)
 
     def number_of(self, name: str) -> int | None:
-        """Return the number of the sample of this name, or of this number; None where there is none."""
+        """Return the number of the sample with this name or number; None if there is none."""
         match = _NUMBERED.fullmatch(name.strip())
         return int(match[1]) if match and int(match[1]) < len(self) else None
 
     def spread(self, count: int) -> list[int]:
-        """Return the numbers of about `count` samples from all over that are quick to read."""
+        """Return the numbers of about `count` samples from all parts that are quick to read."""
         total = len(self)
         if total <= count:
             return list(range(total))
@@ -80,7 +80,7 @@ class Samples:
         return sorted({start + step for start in starts for step in range(_RUN)} & set(range(total)))[:count]
 
     def picked(self, count: int) -> Iterator[Strip | None]:
-        """Yield about `count` samples from all over; None for each that cannot be read."""
+        """Yield about `count` samples from all parts; None for each that cannot be read."""
         numbers = self.spread(count)
         for start in range(0, len(numbers), _RUN):
             yield from self.readable(numbers[start : start + _RUN])
@@ -114,10 +114,10 @@ class Samples:
         return [strips[number] for number in numbers]
 
     def columns(self) -> Iterator[dict[str, list[Any]]]:
-        """Yield all samples as columns, some samples at a time: lists of one value for each.
+        """Yield all samples as columns, some samples at a time: a list for each column, with one value per sample.
 
-        `number`, `image` uint8 (height, width), `text` (None where it is not known), and other annotations, empty where
-        they are not known. Raises FormatError, OSError.
+        They are `number`, `image` uint8 (height, width), `text` (None if it is not known), and other annotations (empty
+        if they are not known). Raises FormatError, OSError.
         """
         for first in range(0, len(self), _COLUMNS):
             strips = list(self.strips(range(first, min(first + _COLUMNS, len(self)))))
@@ -127,28 +127,30 @@ class Samples:
             yield columns | lists | {"boxes": [list(map(list, strip.boxes)) for strip in strips]}
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the annotations as a table of pandas, a row a sample: what labels.csv and metadata.jsonl have.
+        """Return the annotations as a pandas DataFrame: one row per sample, as in labels.csv and metadata.jsonl.
 
-        `number`, `label` (`0-0-4-2`) and `text` (`0042`) as strings, and lists of numbers: `glyphs`, `x`, `boxes` and
-        what else differs from sample to sample. Raises RequestError without pandas, FormatError, OSError.
+        The columns are `number`, `label` (`0-0-4-2`) and `text` (`0042`) as strings, and lists of numbers: `glyphs`,
+        `x`, `boxes` and whatever else differs between samples. Raises RequestError without pandas, FormatError,
+        OSError.
         """
         from mnist_seq_cli.samples import conversions
 
         return conversions.to_pandas(self)
 
     def to_hf(self, *, streaming: bool = False) -> datasets.Dataset | datasets.IterableDataset:
-        """Return the samples as a dataset of Hugging Face, with the columns that `imagefolder` gives of a png dataset.
+        """Return the samples as a Hugging Face dataset, with the columns that `imagefolder` gives a png dataset.
 
-        `image` (and `mask`), `text` (`0042`), `glyphs`, `x`, `boxes` and what else differs from sample to sample. It is
-        in memory, with images as PNG files; with `streaming` it is an IterableDataset, and samples are made or read
-        as they are asked for. Raises RequestError without `datasets` or samples, FormatError, OSError.
+        They are `image` (and `mask`), `text` (`0042`), `glyphs`, `x`, `boxes` and whatever else differs between
+        samples. The dataset is in memory, with images as PNG files; with `streaming` it is an IterableDataset that
+        makes or reads samples on demand. Raises RequestError without `datasets` or without samples, FormatError,
+        OSError.
         """
         from mnist_seq_cli.samples import conversions
 
         return conversions.to_hf(self, streaming=streaming)
 
     def _in_a_line(self) -> str:
-        """Return what it is, all but the last bracket."""
+        """Return a description, without its closing bracket."""
         path = str(getattr(self, "path", ""))
         where = path if len(path) <= _PATH else "…" + path[1 - _PATH :]
         return f"{type(self).__name__}({where}{': ' * bool(where)}{len(self):,} samples"

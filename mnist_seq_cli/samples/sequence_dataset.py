@@ -1,4 +1,4 @@
-"""Owns the samples of a recipe as a sequence, each made when it is looked at."""
+"""Owns the samples of a recipe as a sequence, each made when it is accessed."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ AnyRange = Range | int | str
 
 
 class SequenceDataset(RecipeSamples):
-    """The samples of a recipe as a sequence that is never held: sample i is made, in O(1), when it is asked for.
+    """The samples of a recipe as a sequence that is never stored: sample i is made on access, in O(1).
 
-    (With `glyphs` "once" the digits before it have to be counted: once in a process, some 40 ms for a million samples.)
+    (With `glyphs` "once" all earlier digits have to be counted: once per process, 40 ms for a million samples.)
 
-    The keywords are the options of `mnistseq dataset`, and mean the same; see the parts of a recipe (`Writing`,
-    `Placement`, `Appearance`, `Glyphs`). `length` may be "2-8" or "2:1,3:5", sequences "1-2-3" or tuples of digits,
-    ranges (from, to), "-10-10" or 5; `paper` and `source` may be paths. `samples` is what `len` says: an epoch.
-    Without `seed` one is sampled: `recipe.seed`. With `pool` (0, 9, 10) and (9, 10, 10) two datasets share no glyph.
-    With `masks` samples and batches have a mask of each image.
+    The keyword arguments are the options of `mnistseq dataset`, with the same meaning; see the parts of a recipe
+    (`Writing`, `Placement`, `Appearance`, `Glyphs`). `length` may be "2-8" or "2:1,3:5"; sequences are "1-2-3" or
+    tuples of digits, ranges (from, to), "-10-10" or 5; `paper` and `source` may be paths. `samples` is the length of
+    the dataset, one epoch. Without `seed` a random one is chosen: `recipe.seed`. Two datasets with `pool` (0, 9, 10)
+    and (9, 10, 10) share no glyph. With `masks`, samples and batches include a mask of each image.
 
-    `transform` is called with the image of each sample, uint8 (height, width), and what it returns is in its place in
-    `data[i]`, in a loop and for a loader, to whose workers it is pickled; annotations and masks stay as they are. What
-    it returns may not fit into an array: batches are refused then (RequestError).
+    `transform` is applied to the image of each sample, uint8 (height, width): in `data[i]`, in loops, and in the
+    workers of a loader, to which it is pickled. Annotations and masks stay as they are. Its results may not fit into an
+    array, so that batches raise RequestError.
 
-    A map-style dataset for `torch.utils.data.DataLoader`: it travels to workers without its glyphs, and has no state.
+    This is a map-style dataset for `torch.utils.data.DataLoader`: it is sent to workers without its glyphs, and has no
+    state.
 
-    Raises RequestError for what cannot be, FormatError for source files that are not a pair of images and labels and
-    for a background that is not a picture.
+    Raises RequestError for an impossible request, FormatError for source files that are not a pair of images and labels
+    and for a background that is not a picture.
 
     >>> data = SequenceDataset(length=4, seed=7)
     >>> data[12345].image.shape
@@ -109,7 +110,7 @@ class SequenceDataset(RecipeSamples):
     def from_recipe(
         cls, recipe: Recipe, *, samples: int = DEFAULT_SAMPLES, source: Source | None = None, masks: bool = False
     ) -> Self:
-        """Return the samples of a recipe; `source` has custom glyphs and a custom background. Raises RequestError."""
+        """Return the samples of a recipe; `source` gives custom glyphs or a custom background. Raises RequestError."""
         data = cls.__new__(cls)
         data._set(recipe, source or Source(recipe.source), samples, masks)
         return data
@@ -123,9 +124,9 @@ class SequenceDataset(RecipeSamples):
         self._source = source
 
     def epoch(self, number: int) -> Self:
-        """Return as many samples again, those of epoch `number`; epoch 0 is this one, and no two share a sample.
+        """Return the samples of epoch `number`, as many as in this one, which is epoch 0; epochs share no sample.
 
-        Raises RequestError beyond the last sample that a recipe has.
+        Raises RequestError beyond the last sample of a recipe.
         """
         check_range("`number`", number, 0, MAX_SAMPLES // self._samples - 1)
         again, indices, shift = copy(self), self._indices, number * self._samples

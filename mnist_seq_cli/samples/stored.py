@@ -1,4 +1,4 @@
-"""Owns samples on disk: a dataset directory of any format as a sequence of samples, each read when it is looked at."""
+"""Owns stored samples: a dataset of any format as a sequence of samples, each read when it is accessed."""
 
 from __future__ import annotations
 
@@ -35,15 +35,14 @@ if TYPE_CHECKING:
     from mnist_seq_cli.storage.object_store import ObjectStore
 
 _SHARDS = 20
-"""Shards from which samples are selected where these cannot be read alone."""
+"""Shards from which samples are selected in formats without random access."""
 
 
 class StoredDataset(RecipeSamples):
-    """The samples of a complete dataset directory, in the form that SequenceDataset gives them.
+    """The samples of a complete dataset, in the same form as those of a SequenceDataset.
 
-    `recipe` and `spec` are the request; samples have masks where these were written; `transform` is as in
-    SequenceDataset. Any samples are read in about the time that neighbours take: `formats/README.md` says what is held
-    for that.
+    `recipe` and `spec` say what was requested; samples have masks if these were written; `transform` is as in
+    SequenceDataset. Random access is about as fast as reading in order; `formats/README.md` says what memory it takes.
     """
 
     kind = "dataset"
@@ -56,10 +55,10 @@ class StoredDataset(RecipeSamples):
         if spec is None:
             has_splits = open_store(path).size(SPLITS_NAME) is not None
             hint = "it holds splits: take one of them" if has_splits else ""
-            raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}", hint=hint)
+            raise FormatError(f"{path} is not an mnistseq dataset: it has no {RECIPE_NAME}", hint=hint)
         self._open(path, spec)
         if not self.is_complete:
-            hint = "the dataset command does the rest"
+            hint = "the dataset command finishes it"
             raise FormatError(f"{path} is incomplete: it has no {MANIFEST_NAME}", hint=hint)
         if self.problems:
             raise FormatError(f"{path} is not sound: {self.problems[0]}")
@@ -67,7 +66,7 @@ class StoredDataset(RecipeSamples):
 
     @classmethod
     def found_at(cls, path: PathOrStore) -> Self | None:
-        """Return the dataset that is there, without samples if it is incomplete, or None. Raises FormatError."""
+        """Return the dataset at a path, without samples if it is incomplete, or None. Raises FormatError."""
         spec = manifest.read_spec(path)
         if spec is None:
             return None
@@ -86,17 +85,17 @@ class StoredDataset(RecipeSamples):
         self.problems: list[str] = []
         if complete is None:
             done = f"{self.done} of {spec.samples} samples are done"
-            self.problems.append(f"incomplete, {done}: the dataset command does the rest")
+            self.problems.append(f"incomplete, {done}: the dataset command finishes it")
         elif (complete.recipe, complete.samples, self.done) != (spec.recipe.fingerprint, spec.samples, spec.samples):
             self.problems.append(f"{MANIFEST_NAME} and {RECIPE_NAME} are not about the same samples")
         super().__init__(spec.recipe, range(0 if self.problems else spec.samples), masks=spec.masks)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what loaders send to their workers: without what is held."""
+        """Return the state that loaders send to their workers: without caches."""
         return {name: value for name, value in self.__dict__.items() if name not in ("_named_number", "_reader")}
 
     def __copy__(self) -> Self:
-        """Return what parts are made of: what is held is held once for all of them."""
+        """Return a copy for a part of the dataset, with which it shares the caches."""
         copied = self.__new__(type(self))
         copied.__dict__.update(self.__dict__, _reader=self._reader)
         return copied
@@ -120,15 +119,14 @@ class StoredDataset(RecipeSamples):
         return self._reader.read(samples)
 
     def stream(self) -> Iterator[Batch]:
-        """Yield all samples in order, some at a time, and no more than these are held."""
         if self._is_part:
             return super().stream()
         return (batch for shard in self.spec.plan for batch in self._read(shard))
 
     def labels(self) -> Iterator[Labels]:
-        """Yield the sequences on disk, each with the glyphs and gaps of the recipe if that makes the same sequence.
+        """Yield the stored sequences, each with the glyphs and gaps of the recipe if that makes the same sequence.
 
-        Glyphs are left out where the bank is not at hand.
+        Glyphs are left out if the bank is not available.
         """
         if self._is_part:
             yield from super().labels()
@@ -149,7 +147,7 @@ class StoredDataset(RecipeSamples):
             first += len(chunk)
 
     def labels_with_glyphs(self) -> Iterator[Labels]:
-        """Yield sequences with their glyphs; where the bank is not at hand, those stored beside the images."""
+        """Yield sequences with their glyphs; if the bank is not available, those stored with the images."""
         return self.labels() if self._knows_glyphs else super().labels()
 
     @property
@@ -172,7 +170,7 @@ class StoredDataset(RecipeSamples):
             yield from self._strips_in(shard, here)
 
     def _passes(self, numbers: Sequence[int]) -> Iterator[tuple[Shard, list[int]]]:
-        """Yield the shards, or parts of them, that are read for samples with these numbers, and the numbers in each."""
+        """Yield the shards, or parts of them, that contain samples with these numbers, and the numbers in each."""
         size = self.spec.shard_size
         if self._format.SEPARABLE:
             for shard, run in groupby(numbers, lambda number: number // size):
@@ -207,7 +205,7 @@ class StoredDataset(RecipeSamples):
         return self._format.finder(self.spec)
 
     def spread(self, count: int) -> list[int]:
-        """Return numbers from all over; where samples cannot be read alone, the first of some shards, or of all."""
+        """Return numbers from all parts; without random access, the first of some shards, or of the dataset."""
         if self._format.RANDOM_ACCESS or self._is_part or len(self) <= count:
             return super().spread(count)
         if not self._format.SEPARABLE:
@@ -219,7 +217,7 @@ class StoredDataset(RecipeSamples):
         return [number for shard in plan for number in range(shard.first, min(shard.first + each, shard.stop))][:count]
 
     def picked(self, count: int) -> Iterator[Strip | None]:
-        """Yield samples from all over; those that cannot be read alone in as few passes as there can be."""
+        """Yield samples from all parts; without random access, in as few passes as possible."""
         if self._format.RANDOM_ACCESS or self._is_part:
             yield from super().picked(count)
             return
@@ -234,11 +232,10 @@ class StoredDataset(RecipeSamples):
 
 
 def open_dataset(path: str | PathLike[str], *, transform: Transform | None = None) -> StoredDataset:
-    """Return the samples in a dataset directory, or at s3://, gs:// or az://, of any format; nothing is read yet.
+    """Open a dataset of any format, in a directory or at s3://, gs:// or az://; no sample is read yet.
 
-    `transform` is called with the image of each sample, uint8 (height, width), and gives what the sample has in place
-    of it (`StoredDataset`).
-    Raises FormatError when it is not a complete dataset. Looking at a sample raises FormatError or OSError when its
-    file is damaged or gone.
+    `transform` is applied to the image of each sample, uint8 (height, width), as in `SequenceDataset`. Raises
+    FormatError if it is not a complete dataset. Accessing a sample raises FormatError or OSError if its file is damaged
+    or missing.
     """
     return StoredDataset(path, transform=transform)

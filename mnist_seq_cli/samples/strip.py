@@ -23,11 +23,11 @@ NO_GAP = -(2**31)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
-    """The image of a sample, uint8 (height, width), always dark ink on white; and its annotations, empty where unknown.
+    """The image of a sample, uint8 (height, width), always dark ink on white, and its annotations, empty if unknown.
 
-    `text` is its sequence, `0042`; None where it is not known. `gaps` are those that its recipe sampled, one fewer than
-    there are digits. A strip that was read approximately has `confidences`, the chance of each digit to be right; its
-    glyphs are then the nearest, and edges and boxes approximate.
+    `text` is its sequence, `0042`, or None. `gaps` are those that its recipe sampled, one fewer than digits. A strip
+    that was read approximately has `confidences`, the probability that each digit is right; its glyphs are then the
+    most similar ones, and edges and boxes are approximate.
     """
 
     number: int
@@ -59,10 +59,10 @@ class Strip:
 
 
 class Labels(NamedTuple):
-    """The labels of samples `first` and on: their sequences, `0042` or None, and int32 (n, length) glyph ids, or -1.
+    """The labels of samples from `first` on: their sequences, `0042` or None, and int32 (n, length) glyph ids, or -1.
 
-    `gaps` int32 (n, length - 1) are those that the recipe sampled, in px: between ink and ink in tight strips, and
-    before anything was moved. They are NO_GAP where that is not known.
+    `gaps` int32 (n, length - 1) are those that the recipe sampled, in px: between ink in tight strips, and before
+    digits were moved. They are NO_GAP if not known.
     """
 
     first: int
@@ -72,7 +72,7 @@ class Labels(NamedTuple):
 
 
 class NamedImage(NamedTuple):
-    """The image of a strip as it is stored, uint8 (height, width), or why there is none; and its name for people."""
+    """The image of a strip as it is stored, uint8 (height, width), or an error; and its name for messages."""
 
     name: str
     image: NDArray[np.uint8] | FormatError

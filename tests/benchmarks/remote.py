@@ -3,7 +3,7 @@
     PYTHONPATH=tests python tests/benchmarks/remote.py DIRECTORY
 
 Both sides take turns in one process, and the least time of each counts. Puts go to a server of this machine that sums
-up what comes, as object stores do.
+up what comes, as object stores do, and keeps nothing; and then, where there is moto, to its server, as it comes.
 """
 
 import os
@@ -11,22 +11,29 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 from time import perf_counter
+from urllib.error import URLError
+from urllib.request import Request, urlopen
 
 from asked import recipe_for
 
 from mnist_seq_cli.dataset.build import build
+from mnist_seq_cli.dataset.shards import composed
 from mnist_seq_cli.execution import processes
 from mnist_seq_cli.execution.cluster import Cluster
+from mnist_seq_cli.formats import get
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.spec import Spec
 from mnist_seq_cli.storage.object_store import ObjectStore
 
 TURNS = 7
-SIZE = 25_000_000
+MOTO = 5055
 
 
 class Taking(BaseHTTPRequestHandler):
@@ -82,18 +89,34 @@ def clusters(directory: Path) -> None:
 
 def puts() -> None:
     """Print what a put takes, and one of the library alone."""
-    import obstore
-
+    os.environ |= {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK", "AWS_REGION": "us-east-1"}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Taking)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    os.environ |= {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK", "AWS_REGION": "us-east-1"}
-    os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{server.server_port}"
-    store, content = ObjectStore("s3://bkt/out"), os.urandom(SIZE)
-    client = store._client(SIZE)
-    show(
-        "a put of 25 MB, and by obstore alone",
-        *least(lambda: store.put("a", [content]), lambda: obstore.put(client, "b", content, use_multipart=False)),
-    )
+    put("a tar shard, and by obstore alone", server.server_port)
+    if find_spec("moto") is None:
+        print("moto is not installed: puts to its server are left out")
+        return
+    with Popen([sys.executable, "-m", "moto.server", "-p", str(MOTO)], stdout=DEVNULL, stderr=DEVNULL) as moto:
+        make = Request(f"http://127.0.0.1:{MOTO}/bkt", method="PUT")
+        while True:
+            with suppress(URLError), urlopen(make):
+                break
+        put("the same, to moto's server", MOTO)
+        moto.terminate()
+
+
+def put(what: str, port: int) -> None:
+    """Print what it takes to put a shard of 25 MB, in pieces as its format gives them."""
+    import obstore
+
+    os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+    store = ObjectStore("s3://bkt/out")
+    client = store._client(25_000_000)
+    sizes = {"samples": 8500, "shard_size": 8500}
+    spec = Spec(recipe=recipe_for(seed=2, length=4), format="webdataset", compression="fast", **sizes)
+    source = Source("train")
+    pieces = [*get("webdataset").stream(spec, composed(spec, source, 0, spec.samples))]
+    show(what, *least(lambda: store.put("a", pieces), lambda: obstore.put(client, "b", pieces, use_multipart=False)))
 
 
 if __name__ == "__main__":

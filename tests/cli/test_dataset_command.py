@@ -97,7 +97,7 @@ def json_in(path: Path) -> Any:
 
 
 def seed_shown(err: str) -> int:
-    match = re.search(r"^seed (\d+): with --seed (\d+) the same dataset comes again$", err, re.MULTILINE)
+    match = re.search(r"^seed (\d+): --seed (\d+) makes the same dataset again$", err, re.MULTILINE)
     assert match is not None
     assert match[1] == match[2]
     return int(match[1])
@@ -404,7 +404,7 @@ def test_another_dataset_in_place_is_refused_with_the_differences(
     done = dataset(*SMALL, *options)
     assert_refused(done, "out holds another dataset: ")
     assert all(difference in done.err for difference in differences)
-    assert "--overwrite starts anew, or choose another directory" in done.err
+    assert "--overwrite starts over, or choose another directory" in done.err
     assert state(tmp_path / "out") == before
 
 
@@ -483,8 +483,8 @@ def test_what_has_to_be_given_is_named(missing: str, dataset: Dataset, tmp_path:
     given = {"-n": "3", "--len": "2", "-o": "out"}
     done = dataset(*(word for name, value in given.items() if name != missing for word in (name, value)))
     messages = {
-        "-n": "it is not said how many samples to make; give -n",
-        "--len": "it is not said what to write; give --len, --labels or --pattern",
+        "-n": "the number of samples is missing; give -n",
+        "--len": "it is not clear what to write; give --len, --labels or --pattern",
         "-o": "Missing option '-o'",
     }
     assert_refused(done, messages[missing])
@@ -504,7 +504,7 @@ def test_a_directory_with_something_else_in_it_is_refused_and_left_alone(dataset
     (tmp_path / "out" / "notes.txt").write_text("call mum")
     before = state(tmp_path / "out")
     done = dataset(*SMALL)
-    assert_refused(done, "out is not empty, and holds no dataset of ours: 'notes.txt' and 1 more")
+    assert_refused(done, "out is not empty, and holds no mnistseq dataset: 'notes.txt' and 1 more")
     assert "choose another directory; --overwrite writes beside what is there" in done.err
     assert state(tmp_path / "out") == before
 
@@ -680,7 +680,7 @@ def test_the_summary_is_on_stderr_and_stdout_is_empty(dataset: Dataset, tmp_path
     lines = done.err.splitlines()
     assert lines[0] == f"out: 25 strips, 94×28 px, {size / 1000:.1f} kB"
     assert re.fullmatch(r"made 25 in \d+\.\d s, [\d,]+ a second", lines[1])
-    assert lines[2:] == ["seed 7: with --seed 7 the same dataset comes again", "look at it: mnistseq inspect out"]
+    assert lines[2:] == ["seed 7: --seed 7 makes the same dataset again", "look at it: mnistseq inspect out"]
     assert run(["inspect", "out"]) == 0
 
 
@@ -705,3 +705,9 @@ def test_a_closed_stderr_is_no_reason_to_fail(tmp_path: Path) -> None:
     done = subprocess.run(line, cwd=tmp_path, stdout=subprocess.PIPE, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, b"")
     assert_holds(tmp_path / "out", small_samples())
+
+
+def test_one_of_a_thing_is_said_in_the_singular(dataset: Dataset) -> None:
+    one = ("-n", "1", "--len", "2", "--seed", "1", "--masks", "-o", "out")
+    assert "out: 1 strip, 56×28 px, as png, about\n1 shard, " in dataset(*one, "--dry-run").err
+    assert "out: 1 strip and mask, 56×28 px, " in dataset(*one).err

@@ -282,7 +282,7 @@ def test_labels_have_to_be_of_these_rows(mnistseq: Run) -> None:
     assert_one_line(mnistseq("decode", "images", "--labels", "two", "-o", "x"), 2, "3 rows", "2 labels")
     assert_one_line(mnistseq("decode", "images", "--labels", "rows", "-o", "x"), 2, "rows holds uint8", "3×1")
     assert_one_line(mnistseq("decode", "images", "--labels", "floats", "-o", "x"), 2, "floats holds float32")
-    assert_one_line(mnistseq("decode", "images", "--labels", "none", "-o", "x"), 2, "there is no none")
+    assert_one_line(mnistseq("decode", "images", "--labels", "none", "-o", "x"), 2, "none does not exist")
     assert not Path("x").exists()
 
 
@@ -1286,7 +1286,7 @@ def test_names_that_begin_with_a_dash_come_after_two(mnistseq: Run) -> None:
 
 
 def test_where_there_is_nothing_it_says_so(mnistseq: Run) -> None:
-    assert mnistseq("decode", "nothing") == (2, "", "mnistseq: there is no nothing\n")
+    assert mnistseq("decode", "nothing") == (2, "", "mnistseq: nothing does not exist\n")
     Path("folder").mkdir()
     assert_one_line(mnistseq("decode", "folder"), 2, "mnistseq: folder holds no images; give a folder of images")
     assert_one_line(mnistseq("decode", "x" * 300), 2)

@@ -69,7 +69,7 @@ def names_in(directory: Path) -> list[str]:
 
 def seed_shown(err: str) -> int:
     """The seed in the one line that is shown when it was drawn."""
-    match = re.fullmatch(r"seed (\d+): with --seed (\d+) the same images come again\n", err)
+    match = re.fullmatch(r"seed (\d+): --seed (\d+) makes the same images again\n", err)
     assert match is not None
     assert match[1] == match[2]
     return int(match[1])

@@ -40,7 +40,7 @@ def test_the_short_help_has_the_basic_options_and_the_names_of_the_groups(name: 
         if getattr(option, "heading", ""):
             assert (f" {flag}" in text.partition("Options:")[2]) >= option.basic
     for heading in {command.heading_of(option) for option in command.params if isinstance(option, click.Option)}:
-        assert heading in text.partition("GROUP, of")[2]
+        assert heading in text.partition("GROUP, one of")[2]
 
 
 @pytest.mark.parametrize("name", GROUPED)

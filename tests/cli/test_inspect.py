@@ -397,7 +397,7 @@ def test_a_dataset_of_one_digit_white_on_black_and_with_equal_gaps(here: Path, m
 
 def test_without_a_manifest_it_is_incomplete(out: Path, mnistseq: Run) -> None:
     (out / "manifest.json").unlink()
-    line = "incomplete, 0 of 25 samples are done: the dataset command does the rest"
+    line = "incomplete, 0 of 25 samples are done: the dataset command finishes it"
     code, text, err = mnistseq("inspect", out)
     assert (code, err) == (1, f"mnistseq: {line}\n")
     assert facts(text)["samples"] == ["0", "of", "25:", "INCOMPLETE"]
@@ -429,7 +429,7 @@ def test_a_journal_tells_what_is_done_so_far(out: Path, shards: tuple[int, ...],
     before = tree(out)
     code, text, err = mnistseq("inspect", out, "--json")
     assert (code, json.loads(text)["samples_done"]) == (1, done)
-    line = f"incomplete, {done} of 25 samples are done: the dataset command does the rest"
+    line = f"incomplete, {done} of 25 samples are done: the dataset command finishes it"
     assert err == f"mnistseq: {line}\n"
     assert mnistseq("inspect", out, "--verify")[::2] == (
         1,
@@ -1079,11 +1079,21 @@ def changed(name: str, image: Image.Image) -> Image.Image:
         return image.resize((2 * image.width, 2 * image.height))
     if name == "white on black and larger":
         return Image.eval(image, lambda value: 255 - value).resize((3 * image.width // 2, 3 * image.height // 2))
+    if name == "in uneven light, six times as large":
+        larger = np.asarray(image.resize((6 * image.width, 6 * image.height), Image.Resampling.BICUBIC))
+        return Image.fromarray((larger * np.linspace(0.15, 1, larger.shape[1])).astype(np.uint8))
     return Image.eval(image, lambda value: 150 + value // 4)
 
 
 @pytest.mark.parametrize(
-    ("name", "scale"), [("as JPEG", 1), ("twice as large", 2), ("white on black and larger", 1.5), ("pale", 1)]
+    ("name", "scale"),
+    [
+        ("as JPEG", 1),
+        ("twice as large", 2),
+        ("white on black and larger", 1.5),
+        ("in uneven light, six times as large", 6),
+        ("pale", 1),
+    ],
 )
 def test_a_strip_that_was_changed_is_read_approximately(here: Path, name: str, scale: float, mnistseq: Run) -> None:
     mnistseq("generate", "3-0-7", "--min", "5", "--source", "test", "--seed", "3", "-o", "a.png")
@@ -1453,7 +1463,7 @@ def test_an_image_in_another_format_is_a_strip_as_decode_takes_it(here: Path, mn
 
 
 def test_where_there_is_nothing_it_says_so(here: Path, mnistseq: Run) -> None:
-    assert mnistseq("inspect", "nothing") == (2, "", "mnistseq: there is no nothing\n")
+    assert mnistseq("inspect", "nothing") == (2, "", "mnistseq: nothing does not exist\n")
     assert_refused(mnistseq("inspect", "no/such/folder/"), "no/such/folder")
     assert_refused(mnistseq("inspect", "a\nb\x1b[31m"), r"a\nb\x1b[31m")
     assert_refused(mnistseq("inspect", "x" * 300), "x" * 200)
@@ -1469,7 +1479,7 @@ def test_a_directory_that_is_no_dataset_is_refused(here: Path, mnistseq: Run) ->
         Path(name).mkdir()
     Path("other/labels.csv").write_text("file_name,label\n")
     for name in ("empty", "other"):
-        expected = f"mnistseq: {name} is not a dataset of ours: it has no recipe.json\n"
+        expected = f"mnistseq: {name} is not an mnistseq dataset: it has no recipe.json\n"
         assert mnistseq("inspect", name) == (2, "", expected)
         assert mnistseq("inspect", name, "--verify") == (2, "", expected)
 

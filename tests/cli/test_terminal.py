@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mnist_seq_cli.cli import terminal
-from mnist_seq_cli.cli.terminal import draw, print_strip, print_table, say, size_text, summary_text
+from mnist_seq_cli.cli.terminal import draw, print_message, print_strip, print_table, size_text, summary_text
 from mnist_seq_cli.codecs.png import decode
 from mnist_seq_cli.dataset.build import Summary
 from mnist_seq_cli.mnist.bank import Source
@@ -238,13 +238,13 @@ def test_a_summary_says_what_was_done_and_how_to_do_it_again(made: int, work: st
     assert lines == [
         "out: 2,500 strips, 112×28 px, 2.3 MB",
         work,
-        "seed 7: with --seed 7 the same dataset comes again",
+        "seed 7: --seed 7 makes the same dataset again",
         "look at it: mnistseq inspect out",
     ]
 
 
 def test_what_is_said_to_a_person_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
-    say("[bold]one[/] × two")
+    print_message("[bold]one[/] × two")
     assert capfd.readouterr() == ("", "[bold]one[/] × two\n")
 
 
@@ -290,7 +290,7 @@ def test_no_bar_is_drawn_on_a_terminal_that_cannot_show_it(tmp_path: Path, on_te
     assert "\r" not in seen
     assert "\x1b" not in seen
     assert "%|" not in seen
-    assert "the same dataset comes again" in seen
+    assert "makes the same dataset again" in seen
 
 
 def test_no_bar_is_drawn_in_a_pipe(tmp_path: Path, environment: dict[str, str], mnistseq: Run) -> None:

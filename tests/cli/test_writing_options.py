@@ -165,7 +165,7 @@ def test_a_bad_line_is_named_and_nothing_is_written(
     ("content", "code", "message"),
     [
         (b"\xff\xfe1", 2, "bad.txt is not text; give one sequence a line"),
-        (None, 2, "there is no bad.txt"),
+        (None, 2, "bad.txt does not exist"),
     ],
 )
 def test_labels_that_cannot_be_read(content: bytes | None, code: int, message: str, mnistseq: Run, place: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_file_without_sequences_is_refused(content: bytes, mnistseq: Run, plac
 @pytest.mark.parametrize("options", [["--len", "3"], ["--pattern", "12"], ["--len", "2-3", "--no-repeat"]])
 def test_without_a_list_the_number_has_to_be_given(options: list[str], mnistseq: Run) -> None:
     done = mnistseq("dataset", *options, "-o", "out")
-    assert done == (2, "", "mnistseq: it is not said how many samples to make; give -n\n")
+    assert done == (2, "", "mnistseq: the number of samples is missing; give -n\n")
 
 
 @pytest.mark.parametrize("format_name", UNLIKE_FORMATS)

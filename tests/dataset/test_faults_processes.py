@@ -189,7 +189,7 @@ def test_asked_once_it_ends_its_shards_and_stops(
         found, out, err = run.end()
         assert (found, out) == (128 + number, "")
         assert assert_one_message(err).startswith("mnistseq: stopped with ")
-        assert err.endswith(f" of {SAMPLES} samples done; the same command does the rest\n")
+        assert err.endswith(f" of {SAMPLES} samples done; run the same command again to finish\n")
         wait_for(lambda: run.family() == {})
     assert_nothing_lies(place / "out", whole(name, *LONG))
     assert rubbish(place / "out") == []
@@ -219,7 +219,7 @@ def test_asked_twice_it_stops_at_once(number: int, code: int, workers: int, plac
         run.signal(number)
         found, out, err = run.end()
         assert (found, out) == (code, "")
-        assert err == "mnistseq: stopped at once; the same command does the rest\n"
+        assert err == "mnistseq: stopped at once; run the same command again to finish\n"
         wait_for(lambda: run.family() == {})
     assert rubbish(place / "out") == []
     assert recorded(place / "out") == 0
@@ -256,7 +256,7 @@ def test_asked_while_it_checks_what_is_there_it_changes_nothing(name: str, place
             stop.signal = signal.SIGTERM
             yield outcome
 
-    with pytest.raises(Terminated, match="stopped before anything was changed; the same command does the rest"):
+    with pytest.raises(Terminated, match="stopped before anything was changed; run the same command again to finish"):
         dataset.build(out, spec_of(name), Source("train"), run=run)
     assert difference(tree(out), before) == []
 
@@ -332,7 +332,7 @@ def test_a_shard_that_cannot_be_made_is_named_and_the_others_are_made(
     }[fault]
     assert str(error) == (
         f"1 of 4 shards failed, shard 1 (6 to 11) with: {reason}; "
-        "14 of 20 samples are done; the same command does the rest"
+        "14 of 20 samples are done; run the same command again to finish"
     )
     assert_nothing_lies(out, whole(name, *SMALL))
     assert MANIFEST_NAME not in tree(out)
@@ -782,7 +782,7 @@ def test_a_recipe_that_is_lost_is_not_made_up(
     assert main.run([*arguments, *options, "-o", str(out)]) == 2
     assert capfd.readouterr().err == (
         f"mnistseq: {out} has lost its recipe.json, and its manifest.json is not about what is asked for; "
-        "give all options and the --seed that it was made with; --overwrite starts anew\n"
+        "give all options and the --seed that it was made with; --overwrite starts over\n"
     )
     assert tree(out) == before
 

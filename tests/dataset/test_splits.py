@@ -72,7 +72,7 @@ def test_splits_are_datasets_that_share_no_glyph(mnistseq: Run) -> None:
     done = mnistseq("dataset", *THREE, "--len", "3", "--seed", "5", "-o", "out")
     assert (done.code, done.out) == (0, "")
     assert done.err.startswith("out: 1,000 strips (train 700, val 200, test 100), 84×28 px, ")
-    assert "\nseed 5: with --seed 5 the same splits come again\nlook at them: mnistseq inspect out\n" in done.err
+    assert "\nseed 5: --seed 5 makes the same splits again\nlook at them: mnistseq inspect out\n" in done.err
     assert [len(open_dataset(f"out/{name}")) for name in NAMES] == [700, 200, 100]
     assert sorted(path.name for path in Path("out").iterdir()) == ["README.md", "splits.json", "test", "train", "val"]
     for name in NAMES:
@@ -272,7 +272,7 @@ def test_other_splits_in_the_same_place_are_refused(
     assert mnistseq("dataset", *first, "--len", "3", "-o", "out").code == 0
     before = tree(place / "out")
     done = mnistseq("dataset", *options, "--len", "3", "-o", "out")
-    hint = "--overwrite starts anew, or choose another directory"
+    hint = "--overwrite starts over, or choose another directory"
     assert done == (2, "", f"mnistseq: out holds other splits: {difference}; {hint}\n")
     assert tree(place / "out") == before
 
@@ -339,8 +339,8 @@ def test_places_that_are_taken_are_refused(mnistseq: Run, place: Path) -> None:
     done = mnistseq("dataset", "--split", "a=5", "--len", "2", "-o", "full")
     assert (done.code, done.err) == (
         2,
-        "mnistseq: full is not empty, and holds no splits of ours: 'letter.txt'; "
-        "--overwrite starts anew, or choose another directory\n",
+        "mnistseq: full is not empty, and holds no mnistseq splits: 'letter.txt'; "
+        "--overwrite starts over, or choose another directory\n",
     )
     assert mnistseq("dataset", "--split", "a=5", "--len", "2", "-o", "parts").code == 0
 
@@ -464,7 +464,7 @@ def test_an_overwriting_run_that_was_stopped_is_finished_without_overwriting(
         done = mnistseq(*command, "--overwrite")
     assert (done.code, done.err.splitlines()[-1].partition("; ")[2]) == (
         130,
-        "the same command without --overwrite does the rest",
+        "run the same command without --overwrite to finish",
     )
     assert mnistseq(*command).code == 0
     new = tree(place / "out")
@@ -501,7 +501,7 @@ def test_a_splits_json_that_is_lost_is_not_made_up(option: list[str], mnistseq: 
     done = mnistseq(*TWO[:-1], *option, "-o", "out")
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "out has lost its splits.json, and a is not the split that is asked for: " in done.err
-    assert done.err.endswith("; give all options and the --seed that they were made with; --overwrite starts anew\n")
+    assert done.err.endswith("; give all options and the --seed that they were made with; --overwrite starts over\n")
     assert tree(place / "out") == before
 
 
@@ -557,7 +557,7 @@ def test_splits_that_are_not_whole_are_told(mnistseq: Run, place: Path) -> None:
     assert [part["samples_done"] for part in report["splits"]] == [700, 0, 0, 0]
     assert (report["complete"], report["apart"]) == (False, True)
     val, test, more = report["problems"]
-    assert val == "val: incomplete, 0 of 200 samples are done: the dataset command does the rest"
+    assert val == "val: incomplete, 0 of 200 samples are done: the dataset command finishes it"
     assert test == "test: it is not there yet: the dataset command makes it"
     assert more.startswith("more: out/more/recipe.json is not JSON")
     done = mnistseq("inspect", "out")

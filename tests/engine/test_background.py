@@ -244,7 +244,7 @@ def claim(width: int, height: int) -> None:
 
 
 HOSTILE: dict[str, tuple[Callable[[], object], str]] = {
-    "not there": (lambda: None, "there is no picture {path}; --paper takes plain, gradient, grain or a picture"),
+    "not there": (lambda: None, "{path} does not exist; --paper takes plain, gradient, grain or a picture"),
     "a folder": (
         lambda: Path("scan.png").mkdir(),
         "{path} is not a file; --paper takes plain, gradient, grain or a picture",

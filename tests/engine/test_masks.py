@@ -462,7 +462,7 @@ def test_a_dataset_without_them_is_another_one(mnistseq: Run) -> None:
     without = [word for word in ASKED if word != "--masks"]
     done = mnistseq(*without)
     message = (
-        "out holds another dataset: masks false instead of true; --overwrite starts anew, or choose another directory"
+        "out holds another dataset: masks false instead of true; --overwrite starts over, or choose another directory"
     )
     assert done == (2, "", f"mnistseq: {message}\n")
     assert tree(Path("out")) == before
@@ -497,7 +497,7 @@ def test_what_stands_in_their_place_is_told_before_work_starts(kind: str, mnists
 
 def test_folders_of_labels_have_no_place_for_them(mnistseq: Run) -> None:
     done = mnistseq(*ASKED, "--layout", "folders")
-    message = "--layout folders has no place for masks: its readers take every folder for a label; "
+    message = "--layout folders cannot hold masks: its readers take every folder for a label; "
     assert done == (2, "", f"mnistseq: {message}leave --masks out, or take --layout shards\n")
     assert mnistseq("dataset", "--preset", "double-mnist", "-n", "9", "--masks", "-o", "double").code == 2
     assert not Path("out").exists()

@@ -301,7 +301,7 @@ def test_a_file_in_the_folder_of_a_shard_that_is_none_of_it_is_named_and_removed
         for name in ("notes.txt", "00000001.png"):
             store.put(f"{folder}/{name}", [b"foreign"])
             (problem,) = verify(store)
-            assert f"{folder} holds '{name}', which is none of its samples" in problem
+            assert problem == f"{folder} holds '{name}', which is none of its samples"
             assert build(store, spec, SOURCE, run=serial.run).repaired
             assert contents(store) == whole(spec)
 

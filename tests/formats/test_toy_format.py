@@ -118,7 +118,7 @@ def test_it_is_built_read_verified_resumed_repaired_and_grows(spec: Spec, tmp_pa
 
 
 def test_it_is_refused_what_it_has_no_room_for(spec: Spec, tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="the format toy has no place for masks"):
+    with pytest.raises(RequestError, match="the format toy cannot hold masks"):
         build(tmp_path / "out", replace(spec, masks=True), SOURCE)
     with pytest.raises(RequestError, match="the format toy cannot go to stdout"):
         list(stream(spec, SOURCE))

@@ -219,7 +219,7 @@ def test_the_command_adds_them_and_remembers(mnistseq: Run, tmp_path: Path) -> N
     done = mnistseq(*recipe, "--annotations", "coco", "-o", "-")
     assert (done.code, "there are no --annotations coco for webdataset" in done.err) == (2, True)
     done = mnistseq("dataset", "-o", tmp_path / "none", "--annotations", "coco")
-    assert (done.code, "it is not said what to write" in done.err) == (2, True)
+    assert (done.code, "it is not clear what to write" in done.err) == (2, True)
 
 
 def test_splits_have_one_data_yaml_for_all(mnistseq: Run, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_what_is_no_complete_dataset_is_refused(mnistseq: Run) -> None:
     shutil.copytree("one", "other")
     Path("other/manifest.json").unlink()
     done = mnistseq("inspect", "one", "--against", "other")
-    message = "other is incomplete: it has no manifest.json; the dataset command does the rest"
+    message = "other is incomplete: it has no manifest.json; the dataset command finishes it"
     assert done == (2, "", f"mnistseq: {message}\n")
     done = mnistseq("inspect", "nowhere", "--against", "one")
     assert (done.code, done.err.count("\n")) == (2, 1)
@@ -197,7 +197,7 @@ def test_what_is_no_complete_dataset_is_refused(mnistseq: Run) -> None:
     assert mnistseq("inspect", "one", "--against", "one/labels.csv") == (2, "", f"mnistseq: {message}\n")
     parts = ["--split", "a=3", "--split", "b=3", "--len", "2"]
     assert mnistseq("dataset", *parts, "-o", "parts").code == 0
-    message = "parts is not a dataset of ours: it has no recipe.json; it holds splits: take one of them"
+    message = "parts is not an mnistseq dataset: it has no recipe.json; it holds splits: take one of them"
     assert mnistseq("inspect", "one", "--against", "parts") == (2, "", f"mnistseq: {message}\n")
 
 

@@ -447,7 +447,7 @@ def test_there_is_nothing_to_hold_predictions_against(tmp_path: Path, mnistseq: 
     mnistseq("generate", "1-2", "-o", tmp_path / "folder" / "x.png")
     (tmp_path / "x").write_text("1-2\n")
     code, out, err = mnistseq("inspect", tmp_path / "folder", "--predictions", tmp_path / "x")
-    assert (code, out, err) == (2, "", "mnistseq: there are no labels to hold predictions against\n")
+    assert (code, out, err) == (2, "", "mnistseq: there are no labels to score predictions against\n")
     labels = Path(__file__).resolve().parents[2] / "data" / "t10k-labels-idx1-ubyte"
     code, out, err = mnistseq("inspect", labels, "--predictions", tmp_path / "x")
     assert (code, out, err.count("\n")) == (2, "", 1)

@@ -56,7 +56,7 @@ def test_pycocotools_reads_boxes_and_masks(out: Path, data: SequenceDataset) -> 
 
 
 def test_easyocrs_reader_gets_texts(out: Path, data: SequenceDataset) -> None:
-    """As its OCRDataset reads each folder that has no folder in it, and filters by the character set of its settings."""
+    """As its OCRDataset reads each folder without folders in it, and filters by the character set of its settings."""
     import pandas as pd
 
     found: dict[str, str] = {}

@@ -236,7 +236,9 @@ def test_ctrl_c_leaves_with_what_is_done_and_the_same_command_does_the_rest(tmp_
         os.killpg(run.pid, signal.SIGINT)
         _, said = run.communicate()
     assert run.returncode == 130
-    assert re.fullmatch(r"mnistseq: stopped with \d+ of 5000 samples done; the same command does the rest\n", said)
+    assert re.fullmatch(
+        r"mnistseq: stopped with \d+ of 5000 samples done; run the same command again to finish\n", said
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert "reused" in done.stderr

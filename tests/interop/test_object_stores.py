@@ -191,7 +191,10 @@ def test_what_is_wrong_is_one_line_that_says_what_to_set(
         assert done.err.endswith(": there is no bucket another; make it, or correct the name\n")
         assert done.err.count("\n") == 1
     done = mnistseq("inspect", "s3://bkt/nothing")
-    assert (done.code, done.err) == (2, "mnistseq: s3://bkt/nothing is not a dataset of ours: it has no recipe.json\n")
+    assert (done.code, done.err) == (
+        2,
+        "mnistseq: s3://bkt/nothing is not an mnistseq dataset: it has no recipe.json\n",
+    )
     monkeypatch.setattr(object_client, "_RETRIES", {"max_retries": 1})
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     done = mnistseq(*asked, "s3://bkt/out")

@@ -22,7 +22,7 @@ def test_a_net_is_trained_calibrated_and_written(tmp_path: Path) -> None:
     assert len(net.calibration) == 5
     rows = (tmp_path / "log.tsv").read_text().splitlines()
     assert [row.split("\t")[0] for row in rows] == ["steps", "3"]
-    subprocess.run([*command, "--steps", "4", "--resume", "--workers", "1"], check=True)
+    subprocess.run([*command, "--steps", "4", "--resume", "--workers", "1", "--bfloat16"], check=True)
     assert (tmp_path / "log.tsv").read_text().splitlines()[2].startswith("4\t")
 
 

@@ -1,4 +1,4 @@
-"""The loaders of trainers that packages of a registry carry read our annotations: texts, zeros in front, boxes, order."""
+"""Loaders of trainers, as their packages have them, read our annotations: texts, zeros in front, boxes, order."""
 
 from collections.abc import Iterator
 from pathlib import Path

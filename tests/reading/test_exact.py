@@ -185,7 +185,7 @@ def test_strips_that_were_cropped_are_read_as_long_as_all_ink_is_there() -> None
             reader("train").read(image[cut])
     with pytest.raises(CheckError, match=r"from column \d+ on, .* 1 digit was read before it"):
         reader("train").read(image[:, :last])
-    with pytest.raises(CheckError, match="empty paper"):
+    with pytest.raises(CheckError, match="blank"):
         reader("train").read(image[:0])
 
 
@@ -202,7 +202,7 @@ def test_what_is_not_one_grey_image_of_bytes_is_refused() -> None:
 @pytest.mark.parametrize("paper", [0, 255])
 @pytest.mark.parametrize("width", [0, 1, 28, 112])
 def test_empty_paper_is_refused(width: int, paper: int) -> None:
-    with pytest.raises(CheckError, match="the strip is empty paper; there is nothing to read"):
+    with pytest.raises(CheckError, match="the strip is blank; there is nothing to read"):
         reader("train").read(np.full((28, width), paper, dtype=np.uint8))
 
 

@@ -211,9 +211,9 @@ def test_what_is_no_dataset_in_png_is_refused(made: dict[str, bytes], mnistseq: 
         ("npz", "of the format npz"),
         ("empty", "no folders of images"),
         ("none", "it has no images"),
-        ("file", "there is no directory file"),
-        ("nothing", "there is no directory nothing"),
-        ("-", "there is no directory -"),
+        ("file", "file is not a directory"),
+        ("nothing", "nothing is not a directory"),
+        ("-", "- is not a directory"),
     ):
         code, text, err = mnistseq("decode", name, "--repair-labels")
         assert (code, text, err.count("\n")) == (2, "", 1)

@@ -92,7 +92,7 @@ def test_an_option_without_words_is_shown_as_it_was_declared() -> None:
         ),
         (
             Recipe(seed=1, length=3, lengths=((2, 2), (3, 2)), width=84),
-            {"digits": "2 to 3 a strip, all lengths alike likely"},
+            {"digits": "2 to 3 a strip, all lengths equally likely"},
         ),
         (
             Recipe(seed=1, length=2, sequences=((1,), (2, 3)), shuffle=True, width=56),

@@ -303,8 +303,8 @@ BAD = [
     ("r.toml", b"len = 3\n", "r.toml is no recipe: the recipe has unknown key 'len'; names and values are as in a rec"),
     ("r.toml", b"slant = 1.5\n", "r.toml is no recipe: the recipe has slant = 1.5, which should be of type list"),
     ("r.json", b'{"digits": "9-0"}', "r.json is no recipe: the recipe is not valid: --digits is '9-0'"),
-    ("r.json", b'{"seed": 5}', "it is not said what to write; give --len, --labels or --pattern"),
-    ("r.json", b'{"length": 5}', "it is not said how many samples to make; give -n"),
+    ("r.json", b'{"seed": 5}', "it is not clear what to write; give --len, --labels or --pattern"),
+    ("r.json", b'{"length": 5}', "the number of samples is missing; give -n"),
     ("r.json", b"[" * 200_000, "r.json is not JSON ("),
     ("r.toml", b"length = \n", "r.toml is not TOML (Invalid value (at line 1, column 10))"),
     ("r.toml", b"length = 2001-01-01\n", "r.toml is no recipe: the recipe has length = "),
@@ -314,7 +314,7 @@ BAD = [
     ("r.toml", b'"a b" . ' * 20_000 + b"a = 1\n", "r.toml has a line with more than 32 dots"),
     ("r.toml", b"a.b = 1\n" * 200_000, "r.toml is too large to be true; "),
     ("r.toml", b"", "r.toml is no recipe: it is empty"),
-    ("none.json", None, "there is no recipe none.json; give a recipe.json, or a file in TOML"),
+    ("none.json", None, "none.json does not exist; give a recipe.json, or a file in TOML"),
 ]
 
 

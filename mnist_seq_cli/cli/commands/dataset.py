@@ -1,4 +1,4 @@
-"""Owns `mnistseq dataset`: write many images, with their labels."""
+"""Owns `mnistseq dataset`: write many images with labels."""
 
 from __future__ import annotations
 
@@ -40,12 +40,13 @@ from mnist_seq_cli.recipe.spec import ANNOTATION_NAMES, FORM_OPTIONS, RECIPE_NAM
 from mnist_seq_cli.storage.location import located, open_store
 
 if TYPE_CHECKING:
+    from mnist_seq_cli.mnist.bank import Source
     from mnist_seq_cli.recipe.layers import Layer
     from mnist_seq_cli.recipe.spec import Spec
     from mnist_seq_cli.storage.location import PathOrStore
 
 Running = Callable[[int], AbstractContextManager[Runner | None]]
-"""What opens the runner for so many samples."""
+"""Opens the runner for a number of samples."""
 
 _HEADINGS = headings_of(Form, Writing, Placement, Appearance, Glyphs, Request)
 _LAYERED = {*options_of(Request), *FORM_OPTIONS, "layout", "splits", "split_by"}
@@ -55,7 +56,7 @@ _output_option = partial(grouped, heading="Output")
 
 
 def _show_preset(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """Print what a preset stands for, and end; whichever of the two options comes first."""
+    """Print the options of a preset, and exit; whichever of the two options comes first."""
     context.meta[option.name] = value
     if context.meta.get("show") and context.meta.get("preset"):
         click.echo(PRESETS[context.meta["preset"]])
@@ -66,7 +67,7 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 @click.command(cls=GroupedCommand, headings=_HEADINGS)
 @click_option(FORM_OPTIONS["samples"], "Output", "-n", "--samples")
 @_output_option(
-    "-o", "--output", required=True, basic=True, metavar="DIR|-", help="Directory, s3://bucket/path, or - for tar."
+    "-o", "--output", required=True, basic=True, metavar="DIR|-", help="Directory, s3://bucket/path, or - (tar stream)."
 )
 @format_option
 @layout_option
@@ -77,12 +78,17 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
 )
 @click_option(FORM_OPTIONS["names"], "Output", type=click.Choice(("mnist",)))
 @_output_option(
-    "--split", "splits", metavar="NAME=N", multiple=True, basic=True, help="N images in a folder of that name."
+    "--split",
+    "splits",
+    metavar="NAME=N",
+    multiple=True,
+    basic=True,
+    help="N images in folder NAME; repeat it for each split.",
 )
 @_output_option(
     "--split-by",
     type=click.Choice(("glyph", "writer", "label", "both")),
-    help="What no two splits share; both: glyphs and sequences.  [default: glyph]",
+    help="What splits must not share; both: glyphs and sequences.  [default: glyph]",
 )
 @_output_option(
     "--preset",
@@ -91,32 +97,35 @@ def _show_preset(context: click.Context, option: click.Parameter, value: Any) ->
     basic=True,
     callback=_show_preset,
     metavar="NAME",
-    help=f"The options of a known dataset: {', '.join(PRESET_NAMES)}.",
+    help=f"Options of a well-known dataset: {', '.join(PRESET_NAMES)}.",
 )
 @_output_option("--show", is_flag=True, is_eager=True, callback=_show_preset, help="Print the options of --preset.")
 @_output_option(
-    "--recipe", "recipe_file", metavar="FILE", help="Do as a recipe.json or a TOML file says; options change it."
+    "--recipe",
+    "recipe_file",
+    metavar="FILE",
+    help="Take options from a recipe.json or TOML file; typed ones override them.",
 )
 @declared_options(Writing, Placement, Appearance, Glyphs, Request)
-@click.option("--workers", metavar="auto|N", default="auto", help="Processes to use.  [default: auto]")
+@click.option("--workers", metavar="auto|N", default="auto", help="Number of processes.  [default: auto]")
 @grouped(
     "--runner", heading="Running", metavar="NAME", default="processes",
     help=f"Where to run: {', '.join(RUNNERS)}.  [default: processes]",
 )  # fmt: skip
 @click_option(FORM_OPTIONS["shard_size"], "Running")
-@grouped("--slice", "part", heading="Running", metavar="K/N", help="Make part K of N of the shards, K from 0 on.")
+@grouped("--slice", "part", heading="Running", metavar="K/N", help="Make slice K of N, counted from 0.")
 @grouped("--dry-run", heading="Running", is_flag=True, help="Make one shard in memory, and print what all would take.")
-@click.option("--overwrite", is_flag=True, help="Remove the dataset that is there, and begin anew.")
+@click.option("--overwrite", is_flag=True, help="Remove the existing dataset, and start over.")
 @click.pass_context
 def dataset(
     context: click.Context, /, output: str, workers: str, runner: str, part: str | None, dry_run: bool, overwrite: bool,
     preset: str | None, show: bool, recipe_file: str | None, **_: Any,
 ) -> None:  # fmt: skip
-    """Write N images of digit sequences, with labels.csv and metadata.jsonl, to a
-    directory: L random digits, the sequences of a file, or those of a pattern.
+    """Write N images of digit sequences to a directory, with labels.csv and
+    metadata.jsonl: L random digits each, or the sequences of a file or a pattern.
 
-    The same command again finishes what was interrupted, and with a larger N makes
-    the dataset grow. The seed is recorded in recipe.json, and shown at the end.
+    Run the same command again to finish an interrupted dataset, or with a larger N
+    to add samples. The seed is saved in recipe.json and printed at the end.
 
     \b
       mnistseq dataset -n 10000 --len 4 -o out/
@@ -160,7 +169,7 @@ def dataset(
 
 
 def _layer(context: click.Context) -> dict[str, Any]:
-    """Return what was typed as a layer of what is asked. Raises RequestError, FormatError, OSError."""
+    """Return the typed options as a layer. Raises RequestError, FormatError, OSError."""
     layer = format_of({name: value for name, value in typed(context).items() if name in _LAYERED})
     if splits := layer.pop("splits", ()):
         from mnist_seq_cli.dataset.splits.asked import parse_splits
@@ -176,7 +185,7 @@ def _layer(context: click.Context) -> dict[str, Any]:
 
 
 def _of_preset(context: click.Context, name: str | None) -> Layer:
-    """Return the layer of a preset: what its options ask for."""
+    """Return the options of a preset as a layer."""
     if name is None:
         return {}
     context = context.command.make_context("preset", [*PRESETS[name].split(), "-o", "-"])
@@ -184,7 +193,7 @@ def _of_preset(context: click.Context, name: str | None) -> Layer:
 
 
 def _read_recipe(name: str) -> dict[str, Any]:
-    """Return what a recipe in a file, or beside a dataset in an object store, asks for."""
+    """Return the layer of a recipe in a file, or beside a dataset in an object store."""
     from mnist_seq_cli.recipe import recipe_file
     from mnist_seq_cli.recipe.options.bounds import MAX_FILE
 
@@ -226,7 +235,7 @@ def _of_file(path: str, layer: Layer, has_splits: bool) -> Layer:
 
 
 def _check(words: Layer, layer: Layer, output: str) -> None:
-    """Raise RequestError for what does not go together, and where it is not said what to write."""
+    """Raise RequestError for options that do not go together, and where nothing says what to write."""
     if "splits" in words:
         if "samples" in layer:
             raise RequestError("`samples` does not go with `splits`", hint="each split says how many it is to have")
@@ -240,11 +249,11 @@ def _check(words: Layer, layer: Layer, output: str) -> None:
             "`label_order` is about parts of all sequences", hint="give `split_by=label`, or leave it out"
         )
     if words.get("length") is None and not words.get("sequences") and not words.get("pattern"):
-        raise RequestError("it is not said what to write", hint="give `length`, `sequences` or `pattern`")
+        raise RequestError("it is not clear what to write", hint="give `length`, `sequences` or `pattern`")
 
 
 def _slice(text: str, words: Layer, output: str) -> Slice:
-    """Return the slice in K/N. Raises RequestError for a request that machines cannot share."""
+    """Return the slice K/N. Raises RequestError for a request that machines cannot share."""
     part = Slice.parse(text)
     if "splits" in words or output == "-":
         raise RequestError(
@@ -256,7 +265,7 @@ def _slice(text: str, words: Layer, output: str) -> Slice:
 
 
 def _prepare(output: str, words: Layer, workers: int | None) -> None:
-    """Start the server that workers come from, where there are to be several; it loads while this process is busy."""
+    """Start the server that workers come from, if there are to be several; it loads while this process is busy."""
     from mnist_seq_cli.execution.runner import worker_count
 
     samples = max(words["splits"].values()) if "splits" in words else words.get("samples") or 0
@@ -272,14 +281,9 @@ def _build(
     """Make one dataset, and report it."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset import build
-    from mnist_seq_cli.dataset.request import source_of, spec_of
 
-    request, form = parted(words)
-    source = source_of(request)
-    spec = spec_of(output, request, form, source, overwrite=overwrite)
-    terminal.say_unused(spec.recipe)
-    terminal.say_of_glyphs((spec.recipe, source))
-    _say_notes(spec)
+    spec, source = _spec(output, words, overwrite)
+    _print_notes((spec, source))
     samples = spec.samples if part is None else spec.plan.samples_of(part.shards(spec.plan))
     watch = terminal.bar(samples, "strips", lambda completed: completed.record.samples)
     with running(samples) as run:
@@ -289,39 +293,33 @@ def _build(
         )
     took = perf_counter() - started
     text = terminal.summary_text(output, [spec], [summary], took)
-    terminal.say(text if part is None else terminal.slice_text(output, spec, part, summary, took))
+    terminal.print_message(text if part is None else terminal.slice_text(output, spec, part, summary, took))
 
 
 def _estimate(output: str, words: Layer, workers: int | None, part: Slice | None, overwrite: bool) -> None:
     """Print what a dataset would take. Raises RequestError for several of them, and a stream."""
     from mnist_seq_cli.cli import terminal
     from mnist_seq_cli.dataset.estimate import estimate
-    from mnist_seq_cli.dataset.request import source_of, spec_of
     from mnist_seq_cli.execution.runner import worker_count
 
     if "splits" in words or output == "-":
         other = "`splits`" if "splits" in words else "stdout"
         raise RequestError(f"`dry_run` does not go with {other}", hint="ask for one dataset in a directory")
-    (request, form), path = parted(words), located(output)
-    source = source_of(request)
-    spec = spec_of(path, request, form, source, overwrite=overwrite)
+    path = located(output)
+    spec, source = _spec(path, words, overwrite)
     found = estimate(path, spec, source, part=part)
-    terminal.say(terminal.estimate_text(path, spec, found, worker_count(workers, found.samples)))
+    terminal.print_message(terminal.estimate_text(path, spec, found, worker_count(workers, found.samples)))
 
 
 def _stream(words: Layer) -> None:
     """Write one dataset to stdout as a tar file."""
     from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset.request import source_of, spec_of
     from mnist_seq_cli.dataset.shards import stream
 
-    request, form = parted(words)
-    source = source_of(request)
-    spec = spec_of(Path("-"), request, form, source, overwrite=True)
-    terminal.say_unused(spec.recipe)
-    terminal.say_of_glyphs((spec.recipe, source))
+    spec, source = _spec(Path("-"), words, overwrite=True)
+    _print_notes((spec, source))
     write_stdout(stream(spec, source), "tar")
-    terminal.say(f"seed {spec.recipe.seed}: with --seed {spec.recipe.seed} the same samples come again")
+    terminal.print_message(f"seed {spec.recipe.seed}: --seed {spec.recipe.seed} makes the same samples again")
 
 
 def _build_splits(
@@ -337,24 +335,33 @@ def _build_splits(
     whole, planned = build.plan(
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
-    terminal.say_unused(*(split.spec.recipe for split in planned))
-    terminal.say_of_glyphs(*((split.spec.recipe, split.source) for split in planned))
-    _say_notes(planned[0].spec)
+    _print_notes(*((split.spec, split.source) for split in planned))
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     with running(max(sizes.values())) as run:
         started = perf_counter()
         done = build.build(output, whole, planned, run=run, workers=workers, overwrite=overwrite, watch=watch)
     specs = [split.spec for split in planned]
-    terminal.say(terminal.summary_text(output, specs, done, perf_counter() - started, whole))
+    terminal.print_message(terminal.summary_text(output, specs, done, perf_counter() - started, whole))
 
 
-def _say_notes(spec: Spec) -> None:
-    """Print what readers of the format will not take as it is."""
+def _spec(output: PathOrStore, words: Layer, overwrite: bool) -> tuple[Spec, Source]:
+    """Return the spec of one dataset, and the source of its glyphs. Raises RequestError, FormatError, OSError."""
+    from mnist_seq_cli.dataset.request import source_of, spec_of
+
+    request, form = parted(words)
+    source = source_of(request)
+    return spec_of(output, request, form, source, overwrite=overwrite), source
+
+
+def _print_notes(*made: tuple[Spec, Source]) -> None:
+    """Print what a user may not expect of the glyphs and of the format."""
     from mnist_seq_cli import formats
     from mnist_seq_cli.cli import terminal
 
+    terminal.print_glyph_notes(*((spec.recipe, source) for spec, source in made))
+    spec, _ = made[0]
     for note in formats.get(spec.format).notes(spec):
-        terminal.say(note)
+        terminal.print_message(note)
 
 
 def _worker_count(text: str) -> int | None:

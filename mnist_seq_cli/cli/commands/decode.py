@@ -1,4 +1,4 @@
-"""Owns `mnistseq decode`: turn encoded files back into what they mean."""
+"""Owns `mnistseq decode`: read images back to digits, and convert IDX files."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from mnist_seq_cli.samples.registry import Images
 
 _HEADINGS = {
-    "Strips": "Images of digit sequences, which become their digits.",
-    "IDX rows": "Images and labels of IDX files, which become files or text.",
-    "Glyphs": "Which handwritten digits strips were made of.",
-    "Help": "How to see this.",
+    "Strips": "Images of digit sequences, which are read.",
+    "IDX rows": "Images and labels in IDX files, which are converted to files or text.",
+    "Glyphs": "Which handwritten digits the strips were made of.",
+    "Help": "How to get help.",
 }
 
 
@@ -42,32 +42,31 @@ def _known_places(_context: click.Context, _parameter: click.Parameter, names: t
 _strips = partial(grouped, heading="Strips")
 _rows = partial(grouped, heading="IDX rows")
 _FORMS = ("png", "npz", "csv", "text")
-_FORM = f"Form of IDX rows: {', '.join(_FORMS)}.  [default: by -o]"
-_OUTPUT = "Where rows go: DIR/, .npz or .csv."
-_LEAST = "Least chance of being right for strips that are read approximately; 1 for exact only.  [default: 0.7]"
+_FORM = f"Format of IDX rows: {', '.join(_FORMS)}.  [default: by -o]"
+_OUTPUT = "Output for IDX rows: DIR/, .npz or .csv."
+_LEAST = "Lowest confidence to accept for strips that are read approximately; 1: exact only.  [default: 0.7]"
 
 
 @click.command(cls=GroupedCommand, headings=_HEADINGS)
 @click.argument("names", metavar="FILE|DIR...", nargs=-1, required=True, callback=_known_places)
 @_rows("-o", "--output", basic=True, metavar="DIR|FILE", type=LocalPath("write to"), help=_OUTPUT)
 @_rows("--as", "form", basic=True, type=click.Choice(_FORMS), metavar="FORM", help=_FORM)
-@_rows("--labels", metavar="LABELS", type=LocalPath(), help="IDX labels of the rows.")
-@_rows("--range", "span", basic=True, metavar="A:B", default="", help="IDX rows A to B - 1 alone.")
+@_rows("--labels", metavar="LABELS", type=LocalPath(), help="IDX file with the labels of the rows.")
+@_rows("--range", "span", basic=True, metavar="A:B", default="", help="Only IDX rows A to B - 1.")
 @_rows("--digit", metavar="D", type=int, help="Only IDX rows with the label D.")
-@_strips("-H", "--names", "with_names", is_flag=True, help="Print the name of a single strip, too.")
+@_strips("-H", "--names", "with_names", is_flag=True, help="Print the file name even for a single strip.")
 @_strips("--json", "as_json", basic=True, is_flag=True, help="Print each reading as a line of JSON.")
 @_strips("--min-confidence", basic=True, metavar="P", type=click.FloatRange(0, 1), help=_LEAST)
-@_strips("--repair-labels", is_flag=True, help="Write labels.csv and metadata.jsonl of a dataset again.")
+@_strips("--repair-labels", is_flag=True, help="Restore labels.csv and metadata.jsonl of a png dataset.")
 @source_options
 def decode(**options: Any) -> int:
-    """Turn encoded files back into what they mean; - is stdin.
+    """Read images back to digits, and convert IDX files; - is stdin.
 
-    A strip becomes its digits: an image file (PNG, JPEG and others), a folder of
-    them, a dataset, a tar or npz file. One that is as it was made is read exactly,
-    by its glyphs in --source. One that was changed is read approximately, and is
-    left unread (exit 1) where that is not sure enough. IDX labels become digits,
-    one a line. IDX images become PNG files, with --labels in a folder for each
-    digit, one npz or CSV file, or text.
+    Strips are image files (PNG, JPEG and others), folders of them, datasets, tar or
+    npz files. An unchanged strip is read exactly, by matching the glyphs of
+    --source; any other is read approximately, or left unread (exit 1) if the
+    confidence is too low. IDX labels are printed, one per line. IDX images become
+    PNG files (with --labels in a folder per digit), an npz or CSV file, or text.
 
     \b
       mnistseq decode 1-2-3.png photo.jpg --json
@@ -201,7 +200,7 @@ def _print_transcripts(transcripts: Iterable[Transcript], given: set[str], *, as
         for name, result in transcripts:
             if isinstance(result, MnistseqError):
                 about = "" if isinstance(result, FormatError) else f"{one_line(name)}: "  # which names its file
-                terminal.say(f"mnistseq: {about}{with_flags(str(result))}")
+                terminal.print_message(f"mnistseq: {about}{with_flags(str(result))}")
                 code = max(code, EXIT_CODES[type(result)] if name in given else FAILED)
                 unread += name not in given
                 continue
@@ -216,10 +215,10 @@ def _print_transcripts(transcripts: Iterable[Transcript], given: set[str], *, as
 
     print_lines(lines())
     if unread and unread + read > 1:
-        terminal.say(f"{unread:,} of {unread + read:,} could not be read")
+        terminal.print_message(f"{unread:,} of {unread + read:,} could not be read")
     if guesses:
         confidence, name = min(guesses)
-        terminal.say(
+        terminal.print_message(
             f"{len(guesses)} of {read} {'was' if len(guesses) == 1 else 'were'} read approximately, not exactly; "
             f"the least sure: {one_line(name)}, {confidence:.2f}"
         )
@@ -236,5 +235,5 @@ def _repair_labels(asked: _Asked) -> int:
     done = relabel.repair(local_path(asked.names[0], "repair"), asked.glyphs)
     print_lines(map(str, done.paths))
     for note in done.notes:
-        terminal.say(note)
+        terminal.print_message(note)
     return DONE

@@ -27,16 +27,16 @@ _output_option = partial(grouped, heading="Output", basic=True)
 @click.command(cls=GroupedCommand, headings=_HEADINGS)
 @click.argument("texts", metavar="SEQUENCE...", nargs=-1, required=True)
 @_output_option("-o", "--output", default=".", metavar="FILE|DIR|-", help="PNG file, directory, or - for stdout.")
-@_output_option("--count", type=int, metavar="K", default=1, show_default=True, help="Images of each sequence.")
+@_output_option("--count", type=int, metavar="K", default=1, show_default=True, help="Images per sequence.")
 @click_option(FORM_OPTIONS["masks"], "Output")
 @declared_options(Placement, Appearance, Glyphs, Request)
 @click.pass_context
 def generate(context: click.Context, /, texts: tuple[str, ...], output: str, count: int, masks: bool, **_: Any) -> None:
     """Write an image of each SEQUENCE as a PNG file, and print its path.
 
-    A sequence is written 1-2-3, 123, 1,2,3 or '1 2 3'. With - sequences are read
-    from stdin, one a line. The file is named after the sequence, 1-2-3.png; with
-    --count, 1-2-3_0.png and so on. Its mask is 1-2-3.mask.png.
+    Write a sequence as 1-2-3, 123, 1,2,3 or '1 2 3'; with -, sequences are read
+    from stdin, one per line. Files are named after the sequence: 1-2-3.png, or
+    1-2-3_0.png and so on with --count. Masks are named 1-2-3.mask.png.
 
     \b
       mnistseq generate 1-2-3 --min 0 --max 10 --width 100
@@ -44,7 +44,7 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
       seq -w 0 99 | mnistseq generate - -o pairs/
       mnistseq generate 1-2-3 -o - | mnistseq decode -
     """
-    from mnist_seq_cli.cli.terminal import say, say_of_glyphs, say_unused
+    from mnist_seq_cli.cli.terminal import print_glyph_notes, print_message
     from mnist_seq_cli.recipe.options.notation import parse_sequence
     from mnist_seq_cli.recipe.options.option import options_of
     from mnist_seq_cli.samples import single_images
@@ -55,8 +55,7 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
     ]
     request = Request.of(asked)
     prepared = single_images.prepare(sequences, request, count=count)
-    say_unused(request)
-    say_of_glyphs(*((image.recipe, prepared.source) for image in prepared.images))
+    print_glyph_notes(*((image.recipe, prepared.source) for image in prepared.images))
     if output == "-":
         if len(prepared.images) > 1:
             raise RequestError(
@@ -74,4 +73,4 @@ def generate(context: click.Context, /, texts: tuple[str, ...], output: str, cou
             if not isinstance(sys.stdout, ClosedStdout):  # the image is where it was asked for
                 print_lines([str(path)])
     if "seed" not in asked:
-        say(f"seed {prepared.seed}: with --seed {prepared.seed} the same images come again")
+        print_message(f"seed {prepared.seed}: --seed {prepared.seed} makes the same images again")

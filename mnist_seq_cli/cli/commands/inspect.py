@@ -1,4 +1,4 @@
-"""Owns `mnistseq inspect`: see what is there: facts, checks, scores."""
+"""Owns `mnistseq inspect`: show what is in a dataset or file; verify, score, compare."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from mnist_seq_cli.storage.location import PathOrStore
 
 _HEADINGS = {
-    "Looking": "What is shown of the samples, and where.",
-    "Checking": "Whether all is as it should be.",
-    "Scoring": "How the predictions of a model do.",
+    "Looking": "What to show of the samples, and where.",
+    "Checking": "Whether everything is as it should be.",
+    "Scoring": "How good the predictions of a model are.",
     "Comparing": "What two datasets have in common.",
-    "Glyphs": "Which handwritten digits, and which background, a dataset was made of.",
-    "Help": "How to see this.",
+    "Glyphs": "Which handwritten digits, and which background, a dataset was made from.",
+    "Help": "How to get help.",
 }
 
 
@@ -44,7 +44,7 @@ _checking = partial(grouped, heading="Checking", basic=True)
 _scoring = partial(grouped, heading="Scoring")
 _comparing = partial(grouped, heading="Comparing")
 _SHOW = "Strips to draw.  [default: 3 on a terminal, 40 on a sheet]"
-_PREDICTIONS = "Score what a model read, from a file; given twice, compare two models."
+_PREDICTIONS = "Score the predictions in a file; given twice, compare two models."
 _DATASET = LocalPath(or_store=True)
 _KINDS = click.Choice(("glyph", "label", "image", "writer"))
 
@@ -53,28 +53,28 @@ _KINDS = click.Choice(("glyph", "label", "image", "writer"))
 @click.argument("path", required=False, type=_DATASET)
 @_looking("--json", "as_json", is_flag=True, help="Print JSON.")
 @_looking("--show", type=click.IntRange(0, 1000), metavar="N", help=_SHOW)
-@_looking("--index", metavar="I,J", help="Draw these samples instead; all of a single one.")
+@_looking("--index", metavar="I,J", help="Draw these samples instead; a single one in detail.")
 @_looking("--sheet", metavar="FILE.png", type=LocalPath("write to"), help="Write a contact sheet of the strips.")
 @_looking("--boxes", basic=False, is_flag=True, help="Draw the box of each digit's ink on the sheet.")
 @_looking("--html", metavar="FILE.html", type=LocalPath("write to"), help="Write a report for the browser.")
 @_scoring("--predictions", basic=True, multiple=True, metavar="FILE|-", help=_PREDICTIONS)
-@_scoring("--pad-zeros", is_flag=True, help="Give readings the zeros that they have lost at their beginning.")
+@_scoring("--pad-zeros", is_flag=True, help="Restore leading zeros that predictions have lost.")
 @_checking("--verify", is_flag=True, help="Check every byte against the manifest.")
-@_checking("--regenerate", type=click.IntRange(1), metavar="K", help="Make K random shards again, and compare.")
+@_checking("--regenerate", type=click.IntRange(1), metavar="K", help="Regenerate K random shards, and compare.")
 @_comparing("--against", basic=True, metavar="PATH", type=_DATASET, help="Find what two datasets share.")
-@_comparing("--may-share", type=_KINDS, multiple=True, help="What they may share, with --against.")
+@_comparing("--may-share", type=_KINDS, multiple=True, help="What the two may share.")
 @partial(source_options, multiple=True)
-@grouped("--paper", metavar="FILE", help="Picture that a dataset is on, for --regenerate.")
+@grouped("--paper", metavar="FILE", help="Background picture of the dataset, for --regenerate.")
 def inspect(**options: Any) -> int:
-    """Show what PATH is, and what is in it; without PATH, the bundled MNIST.
+    """Show what PATH is and what is in it; without PATH, the bundled MNIST.
 
     PATH is a dataset, one of its shards, a directory of splits, an image or a
-    folder of images, an npz or an IDX file. Exits 1 when a dataset is incomplete, a
-    check does not hold, or two datasets share what they may not, and says which.
+    folder of images, an npz or an IDX file. The exit code is 1 if a dataset is
+    incomplete, a check fails, or two datasets share what they must not.
 
-    Predictions are CSV, JSON, npy or parquet (file name or index, then what was
-    read, 1-2-3 or 123), or one a line in order; they are scored down to the MNIST
-    digits, and with two files, the models are compared.
+    Predictions are CSV, JSON, npy or parquet (file name or index, then the
+    sequence, 1-2-3 or 123), or one per line in order. The score goes down to
+    single MNIST digits; two files of predictions compare two models.
 
     \b
       mnistseq inspect out/ --show 5
@@ -199,7 +199,7 @@ def _inspect_samples(asked: _Asked) -> int:
             score, comparison = _score(samples, asked)
             findings = replace(findings, score=score, comparison=comparison)
         elif not findings.problems:
-            raise RequestError(f"there are no samples in {asked.path} to hold predictions against")
+            raise RequestError(f"there are no samples in {asked.path} to score predictions against")
     written = list(_write(asked, findings))  # before anything is printed: a pipe that closes does not leave it out
     if asked.as_json:
         click.echo(json.dumps(findings.to_json(), allow_nan=False))
@@ -305,8 +305,8 @@ def _end(
     from mnist_seq_cli.cli import terminal
 
     for line in [*written, *(() if problems else passed)]:
-        terminal.say(line)
-    terminal.say_problems(problems)
+        terminal.print_message(line)
+    terminal.print_problems(problems)
     for line in repairs:
-        terminal.say(line)
+        terminal.print_message(line)
     return FAILED if problems else DONE

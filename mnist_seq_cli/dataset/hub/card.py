@@ -52,14 +52,14 @@ def names(spec: Spec) -> tuple[str, ...]:
 
 
 def fits(spec: Spec, files: Mapping[str, FileSum]) -> bool:
-    """Tell whether a manifest of these files is about such a dataset, with its card or without."""
+    """Return whether a manifest of these files is about such a dataset, with its card or without."""
     format_ = formats.get(spec.format)
     needed = {*format_.file_names(spec), *(side.name for side in format_.beside(spec))}
     return needed <= files.keys() <= needed | {*names(spec)}
 
 
 def is_ours(files: Files, name: str = CARD_NAME) -> bool:
-    """Tell whether a file may be written: there is none, or one that a run wrote, damaged or not. Raises OSError."""
+    """Return whether a file may be written: there is none, or one that a run wrote, damaged or not. Raises OSError."""
     head = croissant.HEAD if name == CROISSANT_NAME else _OURS
     try:
         with files.open(name if name == CROISSANT_NAME else CARD_NAME) as file:

@@ -99,7 +99,7 @@ def _check_lost(directory: PathOrStore, planned: Iterable[Split]) -> None:
             raise RequestError(
                 f"{directory} has lost its {SPLITS_NAME}, and {path.name} is not the split that is asked for: "
                 + ", ".join(before.differences(spec)),
-                hint="give all options and the `seed` that they were made with; `overwrite` starts anew",
+                hint="give all options and the `seed` that they were made with; `overwrite` starts over",
             )
 
 
@@ -148,7 +148,7 @@ def build(
 
 def _continued(directory: PathOrStore, splits: Splits, any_seed: bool, overwrite: bool) -> Splits:
     """Return the splits with the seed of an earlier run, where the request has none. Raises RequestError."""
-    elsewhere = "`overwrite` starts anew, or choose another directory"
+    elsewhere = "`overwrite` starts over, or choose another directory"
     names = {entry.name for entry in open_store(directory).list()}
     if RECIPE_NAME in names:
         raise RequestError(f"{directory} holds a dataset, and splits would be in it", hint="choose another directory")
@@ -162,7 +162,7 @@ def _continued(directory: PathOrStore, splits: Splits, any_seed: bool, overwrite
         begun = any(open_store(directory / name).size(RECIPE_NAME) is not None for name in splits.sizes)
         if overwrite or not others or (begun and splits.sizes.keys() >= set(others) - {SPLITS_NAME, *card.OF_SPLITS}):
             return splits
-        damage = damage or f"{directory} is not empty, and holds no splits of ours: {others[0]!r}"
+        damage = damage or f"{directory} is not empty, and holds no mnistseq splits: {others[0]!r}"
         raise RequestError(damage, hint=elsewhere)
     if overwrite:
         for name in before.sizes:

@@ -128,7 +128,7 @@ def _glyphs_apart(one: Recipe, other: Recipe, by: By) -> bool:
 
 
 def _sequences_apart(one: Recipe, other: Recipe) -> bool:
-    """Tell whether recipes that take parts of all sequences write none of the same."""
+    """Return whether recipes that take parts of all sequences write none of the same."""
     if one.sequences or other.sequences or (one.digits, one.label_order) != (other.digits, other.label_order):
         return False
     return one.length != other.length or _pools_apart(one.label_pool, other.label_pool)

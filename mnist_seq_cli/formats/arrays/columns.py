@@ -129,7 +129,8 @@ class Column(NamedTuple):
 def read_texts(columns: Sequence[Column], open_file: Opener) -> Iterator[str]:
     """Yield the sequence of each sample as plain text. Raises FormatError, OSError."""
     with ExitStack() as stack:
-        known = [(column, stack.enter_context(open_file(column.file_name))) for column in _of_texts(columns)]
+        needed = [column for column in columns if column.name in ("labels", "lengths")]
+        known = [(column, stack.enter_context(open_file(column.file_name))) for column in needed]
         for column, file in known:
             column.check(file)
         rows = columns[0].rows
@@ -138,10 +139,6 @@ def read_texts(columns: Sequence[Column], open_file: Opener) -> Iterator[str]:
             labels, lengths = (column.run(file, first, count).tolist() for column, file in known)
             for digits, length in zip(labels, lengths, strict=True):
                 yield "".join(map(str, digits[:length]))
-
-
-def _of_texts(columns: Sequence[Column]) -> list[Column]:
-    return [column for column in columns if column.name in ("labels", "lengths")]
 
 
 class ColumnReader:

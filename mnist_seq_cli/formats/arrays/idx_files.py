@@ -141,11 +141,7 @@ class IdxFiles(Format):
                 file.end()
 
     def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        """Yield the samples of the shard in batches. Raises FormatError, OSError.
-
-        IDX has no room for glyph ids, edges and boxes: they are worked out from the recipe, or are -1 where it has
-        custom glyphs.
-        """
+        """Yield the samples of the shard in batches, with the glyphs, edges and boxes of the recipe (`places_of`)."""
         with ExitStack() as stack:
             files = files_of(spec)
             rows_of = {kind: stack.enter_context(opened(open_file, name, spec)) for kind, name in files.items()}
@@ -156,12 +152,10 @@ class IdxFiles(Format):
                 rows = {kind: file.rows(count) for kind, file in rows_of.items()}
                 digits = rows["labels"].reshape(count, -1)
                 sizes = rows.get("lengths", np.ones(count, np.uint8)).astype(np.int32)
-                widths, traces = (
-                    np.full(count, spec.recipe.width, np.int32),
-                    places_of(spec, range(first, stop), digits),
-                )
-                traces |= {"images": rows["images"], "masks": rows.get("masks")}
-                yield checked(Batch(first, digits, sizes, widths=widths, **traces), files["labels"])
+                known = places_of(spec, range(first, stop), digits)
+                known |= {"images": rows["images"], "masks": rows.get("masks")}
+                known["widths"] = np.full(count, spec.recipe.width, np.int32)
+                yield checked(Batch(first, digits, sizes, **known), files["labels"])
             if shard.stop == spec.samples:
                 for file in rows_of.values():
                     file.end()

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Generator, Iterable, Iterator
-from hashlib import sha256
 
 import numpy as np
 
 from mnist_seq_cli.engine.batch import Batch
-from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.formats.arrays.columns import Column, ColumnReader, arrays_in, arrays_of, bytes_of, read_texts
-from mnist_seq_cli.formats.format import Checksums, Content, File, Format, Opener, Part
+from mnist_seq_cli.formats.format import Checksums, File, Format, Opener, Part
 from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import Files, pieces_of
 
 
 class NpyFiles(Format):
@@ -52,22 +49,9 @@ class NpyFiles(Format):
             yield File(self.part_name(spec, name, shard), b"".join(pieces))
         return None
 
-    def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        digest, size, names = sha256(), 0, self.joined(spec)
-        for name in names:
-            for piece in pieces_of(files, self.part_name(spec, name, shard)):
-                digest.update(piece)
-                size += len(piece)
-        return Content(len(names), size, digest.hexdigest())
-
     def join(self, spec: Spec, name: str, parts: Iterable[Part]) -> Iterator[bytes]:
         yield from (column.header for column in _columns(spec) if column.file_name == name)
-        for part in parts:
-            yield from part.pieces
-
-    def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        reader = self.reader(spec, open_file)
-        yield from (reader.read(range(*span)) for span in spans(spec.recipe, shard.first, shard.stop))
+        yield from super().join(spec, name, parts)
 
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
         return ColumnReader(spec, open_file, _columns(spec))

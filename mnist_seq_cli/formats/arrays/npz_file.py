@@ -107,10 +107,6 @@ class NpzFile(InPlaceFormat):
     def read_texts(self, spec: Spec, open_file: Opener) -> Iterator[str]:
         return read_texts(_columns(spec), open_file)
 
-    def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        reader = self.reader(spec, open_file)
-        yield from (reader.read(range(*span)) for span in spans(spec.recipe, shard.first, shard.stop))
-
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
         return ColumnReader(spec, open_file, _columns(spec))
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Collection, Generator, Iterable, Iterator
-from hashlib import sha256
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -20,16 +19,15 @@ from numpy.typing import NDArray
 
 from mnist_seq_cli.codecs import png
 from mnist_seq_cli.engine.batch import Batch, spelled
-from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.engine.writing import sequences
 from mnist_seq_cli.errors import FormatError, RequestError
 from mnist_seq_cli.formats.arrays.columns import places_of
-from mnist_seq_cli.formats.format import Checksums, Content, Extra, File, Format, Opener, Part
+from mnist_seq_cli.formats.format import Checksums, Extra, File, Format, Opener, Part
 from mnist_seq_cli.formats.reader import Reader
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
-from mnist_seq_cli.storage.store import PIECE, Files, pieces_of
+from mnist_seq_cli.storage.store import PIECE
 
 _SIZES = struct.Struct("<II")
 _CHUNK = 10_000
@@ -88,13 +86,6 @@ class Torchmeta(Format):
         yield File(self.part_name(spec, self.joined(spec)[0], shard), records())
         return None
 
-    def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        digest, size = sha256(), 0
-        for piece in pieces_of(files, self.part_name(spec, self.joined(spec)[0], shard)):
-            digest.update(piece)
-            size += len(piece)
-        return Content(1, size, digest.hexdigest())
-
     def join(self, spec: Spec, name: str, parts: Iterable[Part]) -> Iterator[bytes]:
         """Yield the file, which is first made in a temporary one."""
         h5py, (labels, places) = _h5py(), _places(spec)
@@ -112,10 +103,6 @@ class Torchmeta(Format):
             made.seek(0)
             while piece := made.read(PIECE):
                 yield piece
-
-    def read(self, spec: Spec, shard: Shard, open_file: Opener) -> Iterator[Batch]:
-        reader = self.reader(spec, open_file)
-        yield from (reader.read(range(*span)) for span in spans(spec.recipe, shard.first, shard.stop))
 
     def reader(self, spec: Spec, open_file: Opener) -> Reader:
         return _Reader(spec, self.joined(spec)[0], open_file)
@@ -196,15 +183,8 @@ class _Reader:
                 if image.shape != images.shape[1:]:
                     raise FormatError(f"the image of sample {numbers[row]} in {self._name} has another size")
                 images[row] = image
-        digits, lengths = sequences(recipe, samples)
-        known = places_of(self._spec, samples, digits.astype(np.uint8))
-        widths, chosen = np.full(len(numbers), recipe.width, np.int32), None if isinstance(samples, range) else numbers
-        return Batch(
-            int(numbers[0]),
-            digits.astype(np.uint8),
-            lengths,
-            widths=widths,
-            images=images,
-            chosen=chosen,
-            **known,
-        )
+        longs, lengths = sequences(recipe, samples)
+        digits, widths = longs.astype(np.uint8), np.full(len(numbers), recipe.width, np.int32)
+        known = {"widths": widths, "images": images, **places_of(self._spec, samples, digits)}
+        chosen = None if isinstance(samples, range) else numbers
+        return Batch(int(numbers[0]), digits, lengths, **known, chosen=chosen)

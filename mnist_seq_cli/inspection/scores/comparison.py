@@ -50,6 +50,17 @@ class Comparison:
         better = self.names[self.only_second > self.only_first]
         return f"{p}: {better} reads more of them, and hardly by chance"
 
+    @property
+    def rows(self) -> list[tuple[str, int, list[int]]]:
+        """What was read exactly by whom: a name, the number of samples, and the first of them where only one did."""
+        first, second = self.names
+        return [
+            ("both", self.both, []),
+            (f"{first} alone", self.only_first, self.first_alone),
+            (f"{second} alone", self.only_second, self.second_alone),
+            ("neither", self.neither, []),
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
         return {"samples": self.samples, "p_value": self.p_value, **asdict(self), "second": self.second.to_json()}

@@ -80,7 +80,7 @@ def score_matched(samples: Samples, predictions: Matched, *, keep: int = KEPT, a
         scorer.add(part, predictions)
     scorer.finish()
     if result.unlabelled == result.samples:
-        raise FormatError("there are no labels to hold predictions against")
+        raise FormatError("there are no labels to score predictions against")
     named = "" if alone else f" in {predictions.name}"
     if result.missing:
         result.problems.append(f"{result.missing} of {result.samples} samples have no prediction{named}")

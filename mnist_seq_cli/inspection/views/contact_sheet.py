@@ -76,7 +76,7 @@ def draw(strips: Iterable[Cell], *, boxes: bool = False) -> NDArray[np.uint8]:
     height = max(cell.strip.image.shape[0] for cell in cells)
     width = max(cell.strip.image.shape[1] for cell in cells)
     for scale in (_SCALE, 1):
-        label = max(_text_width(cell.label) for cell in cells)
+        label = 6 * _LETTER * max(len(cell.label) for cell in cells)
         cell_width = max(width * scale, label) + 2 * _MARGIN
         cell_height = height * scale + 7 * _LETTER + 2 * _MARGIN + 4
         columns = max(1, min(len(cells), round((len(cells) * cell_height * 4 / 3 / cell_width) ** 0.5)))
@@ -110,10 +110,6 @@ def _draw_cell(part: NDArray[np.uint8], cell: Cell, scale: int, boxes: bool) -> 
 def _frame(part: NDArray[np.uint8], x: int, y: int, width: int, height: int, colour: tuple[int, int, int]) -> None:
     part[y, x : x + width] = part[y + height - 1, x : x + width] = colour
     part[y : y + height, x] = part[y : y + height, x + width - 1] = colour
-
-
-def _text_width(text: str) -> int:
-    return len(text) * 6 * _LETTER
 
 
 def _write(part: NDArray[np.uint8], x: int, y: int, text: str, colour: tuple[int, int, int]) -> None:

@@ -29,16 +29,9 @@ def render(findings: Findings) -> str:
 
 
 def _compared(comparison: Comparison) -> str:
-    first, second = comparison.names
-    rows = [
-        ("both", comparison.both, []),
-        (f"{first} alone", comparison.only_first, comparison.first_alone),
-        (f"{second} alone", comparison.only_second, comparison.second_alone),
-        ("neither", comparison.neither, []),
-    ]
     cells = "".join(
         f'<tr><th scope="row">{text_of(name)}</th><td>{count:,}</td><td>{text_of(listed(numbers[:20]))}</td></tr>'
-        for name, count, numbers in rows
+        for name, count, numbers in comparison.rows
     )
     return section(
         "compared",

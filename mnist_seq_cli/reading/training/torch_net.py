@@ -32,7 +32,7 @@ def new_net() -> nn.Sequential:
 def log_chances(net: nn.Module, lines: torch.Tensor) -> torch.Tensor:
     """Return log chances, float32 (n, width / STEP, CLASSES), for lines, uint8 (n, HEIGHT, width)."""
     images = (lines.float() / 255)[:, None].contiguous(memory_format=torch.channels_last)
-    out = net(images)[:, :, 0]
+    out = net(images)[:, :, 0].float()  # which convolutions in bfloat16 do not give
     count, _, columns = out.shape
     return out.permute(0, 2, 1).reshape(count, 2 * columns, CLASSES).log_softmax(2)
 

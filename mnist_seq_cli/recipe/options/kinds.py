@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from operator import index
 from os import PathLike, fspath
 from typing import Any
 
@@ -31,22 +32,22 @@ class Kind:
 
     def parse(self, name: str, text: str) -> Any:
         """Return the value in `text`, as it is typed. Raises RequestError."""
-        return text
+        return self.normalize(name, text)
 
     def normalize(self, name: str, value: Any) -> Any:
-        """Return the value for what a person gives in Python or in a file. Raises RequestError."""
+        """Return the value for what is given in Python or in a file, text included. Raises RequestError."""
         return value
 
     def check(self, name: str, value: Any) -> None:
-        """Raise RequestError for what is no such value."""
+        """Raise RequestError for anything that is not such a value."""
 
     def to_json(self, value: Any) -> Any:
         """Return the value as it is in a recipe.json."""
         return value
 
     def from_json(self, name: str, value: Any) -> Any:
-        """Return the value again, of something of the `json_type`. Raises RequestError."""
-        return value
+        """Return the value for something of the `json_type`. Raises RequestError."""
+        return self.normalize(name, value)
 
 
 class Integer(Kind):
@@ -59,7 +60,6 @@ class Integer(Kind):
         self.low, self.high = low, high
 
     def check(self, name: str, value: Any) -> None:
-        """Raise RequestError for another number, and for what is none."""
         check_range(f"`{name}`", value, self.low, self.high)
 
 
@@ -69,7 +69,6 @@ class Flag(Kind):
     json_type = bool
 
     def check(self, name: str, value: Any) -> None:
-        """Raise RequestError for what is neither."""
         if not isinstance(value, bool):
             raise RequestError(f"`{name}` is {value!r}", hint="it is True or False")
 
@@ -82,7 +81,6 @@ class Choice(Kind):
         super().__init__("|".join(filter(None, self.choices)))
 
     def check(self, name: str, value: Any) -> None:
-        """Raise RequestError for another word."""
         check_choice(f"`{name}`", value, self.choices)
 
 
@@ -96,13 +94,11 @@ class Choices(Kind):
         self.choices = tuple(choices)
 
     def normalize(self, name: str, value: Any) -> tuple[str, ...]:
-        """Return the words in their order. Raises RequestError for others."""
         for word in value:
             check_choice(f"`{name}`", word, self.choices)
         return tuple(word for word in self.choices if word in value)
 
     def to_json(self, value: Any) -> list[str]:
-        """Return the words."""
         return list(value)
 
 
@@ -114,7 +110,6 @@ class NameOrPath(Kind):
     """A name, or the path of a file."""
 
     def normalize(self, name: str, value: Any) -> Any:
-        """Return the path as text."""
         return fspath(value) if isinstance(value, PathLike) else value
 
 
@@ -126,7 +121,6 @@ class IntegerOr(Integer):
         self.word, self.meaning = word, meaning
 
     def parse(self, name: str, text: str) -> Any:
-        """Return the number or the meaning of the word. Raises RequestError."""
         if text == self.word:
             return self.meaning
         try:
@@ -135,17 +129,15 @@ class IntegerOr(Integer):
             raise RequestError(f"`{name}` is {text!r}, which is neither a number of px nor {self.word}") from None
 
     def normalize(self, name: str, value: Any) -> Any:
-        """Return the meaning of the word, and numbers as they are."""
         return self.meaning if value == self.word else value
 
     def check(self, name: str, value: Any) -> None:
-        """Raise RequestError for another number or word."""
         if value != self.meaning:
             super().check(name, value)
 
 
 class Ranged(Kind):
-    """A range to sample from, (from, to), or one number for itself: `no_op` changes nothing, `widest` is allowed."""
+    """A range to sample from, within the `widest`: (from, to), text such as -10-10, or one number for itself."""
 
     json_type = list
 
@@ -153,12 +145,7 @@ class Ranged(Kind):
         super().__init__("A-B")
         self.widest, self.unit = widest, unit
 
-    def parse(self, name: str, text: str) -> tuple[int, int]:
-        """Return the range in text. Raises RequestError."""
-        return parse_range(name, text)
-
     def normalize(self, name: str, value: Any) -> tuple[int, int]:
-        """Return the range that is given as text, as one number, or as its two ends. Raises RequestError."""
         match value:
             case str():
                 return parse_range(name, value)
@@ -169,7 +156,6 @@ class Ranged(Kind):
         raise RequestError(f"`{name}` is {value!r}", hint="it is a whole number, two of them, or text like -10-10")
 
     def check(self, name: str, value: Any) -> None:
-        """Raise RequestError for a range outside of the widest one."""
         if self.normalize(name, value) != value:  # a list would differ from the range that changes nothing
             raise RequestError(f"`{name}` is {value!r}", hint="it is (from, to)")
         low, high = value
@@ -177,54 +163,32 @@ class Ranged(Kind):
         check_range(f"`{name}`", high, low, self.widest[1])
 
     def to_json(self, value: Any) -> Any:
-        """Return the two ends."""
         return list(value)
-
-    def from_json(self, name: str, value: Any) -> Any:
-        """Return the range. Raises RequestError."""
-        return self.normalize(name, value)
 
 
 class DigitSet(Kind):
-    """Some digits, each once, in order."""
-
-    def parse(self, name: str, text: str) -> Digits:
-        """Return the digits in `01234`, `0-4` or `1,3,5`. Raises RequestError."""
-        return parse_digits(text)
+    """Some digits, each once, in order; as text `01234`, `0-4` or `1,3,5`."""
 
     def normalize(self, name: str, value: Any) -> Digits:
-        """Return the digits in text, or as they are. Raises RequestError."""
         return parse_digits(value) if isinstance(value, str) else tuple(value)
 
     def check(self, name: str, value: Any) -> None:
-        """Raise RequestError for what is no such set."""
         if not value or list(value) != sorted(set(value)) or not {*value} <= {*range(10)}:
             raise RequestError(f"`{name}` is {value!r}", hint="it is some of 0123456789, each once")
 
     def to_json(self, value: Any) -> str:
-        """Return the digits as text."""
         return "".join(map(str, value))
-
-    def from_json(self, name: str, value: Any) -> Digits:
-        """Return the digits. Raises RequestError."""
-        return parse_digits(value)
 
 
 class LengthOrLengths(Kind):
-    """A number of digits, or pairs of one and its weight."""
+    """A number of digits, or pairs of a number and its weight; as text `4`, `2-8` or `2:1,3:5`."""
 
-    def parse(self, name: str, text: str) -> int | Lengths:
-        """Return the length or lengths in `4`, `2-8` or `2:1,3:5`. Raises RequestError."""
-        return parse_lengths(text)
-
-    def normalize(self, name: str, value: Any) -> Any:
-        """Return the lengths in text, pairs in order, and a number as it is. Raises RequestError."""
+    def normalize(self, name: str, value: Any) -> int | Lengths:
         if isinstance(value, str):
             return parse_lengths(value)
         return value if isinstance(value, int) else tuple(sorted(tuple(pair) for pair in value))
 
     def to_json(self, value: Any) -> Any:
-        """Return the length as a number, lengths as text."""
         return format_lengths(value)
 
 
@@ -234,26 +198,19 @@ class SequenceList(Kind):
     json_type = list
 
     def normalize(self, name: str, value: Any) -> Sequences:
-        """Return the sequences, of which each is text or integers. Raises RequestError."""
         if isinstance(value, str | bytes):  # of which each character would be a sequence
             raise RequestError(f"`{name}` is {value!r}", hint="it is a list of them, as in ['1-2-3', '4']")
-        return value if isinstance(value, Sequences) else Sequences.of(map(_sequence, value))
+        if isinstance(value, Sequences):
+            return value
+        return Sequences.of(parse_sequence(one) if isinstance(one, str) else tuple(map(index, one)) for one in value)
 
     def to_json(self, value: Any) -> Any:
-        """Return the sequences as text, or a reference to them."""
         return value.reference if value.are_many else b"".join(value.text()).decode().splitlines()
 
     def from_json(self, name: str, value: Any) -> Sequences:
-        """Return the sequences, which are text. Raises RequestError."""
         if not all(isinstance(text, str) for text in value):
             raise RequestError("it has sequences that are not text")
         return sequences_of(value)
-
-
-def _sequence(item: Any) -> Digits:
-    from operator import index
-
-    return parse_sequence(item) if isinstance(item, str) else tuple(map(index, item))
 
 
 class PartOf(Kind):
@@ -262,11 +219,9 @@ class PartOf(Kind):
     json_type = list
 
     def normalize(self, name: str, value: Any) -> Any:
-        """Return the three numbers as a tuple."""
         return tuple(value)
 
     def check(self, name: str, value: Any) -> None:
-        """Raise RequestError for what is no such part."""
         if not isinstance(value, tuple) or len(value) != 3:
             raise RequestError(f"{name} is {value!r}", hint="it is (low, high, whole): that part of every whole")
         check_range(f"the whole of {name}", value[2], 1, MAX_SAMPLES)
@@ -274,12 +229,7 @@ class PartOf(Kind):
         check_range(f"the beginning of {name}", value[0], 0, value[1] - 1)
 
     def to_json(self, value: Any) -> Any:
-        """Return the three numbers."""
         return list(value)
-
-    def from_json(self, name: str, value: Any) -> Any:
-        """Return the three numbers."""
-        return tuple(value)
 
 
 class WeightedLengths(Kind):
@@ -288,11 +238,9 @@ class WeightedLengths(Kind):
     json_type = dict
 
     def to_json(self, value: Any) -> dict[str, int]:
-        """Return the weights by length, which is text in JSON."""
         return {str(size): weight for size, weight in value}
 
     def from_json(self, name: str, value: Any) -> Lengths:
-        """Return the pairs. Raises RequestError."""
         if wrong := [size for size in value if not re.fullmatch(r"[0-9]{1,9}", size, re.ASCII)]:
             raise RequestError(f"{wrong[0]!r} is not a length")
         return tuple(sorted((int(size), weight) for size, weight in value.items()))

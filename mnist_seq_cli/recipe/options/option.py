@@ -30,15 +30,6 @@ class Option:
     basic: bool
     since: int
 
-    @property
-    def metavar(self) -> str:
-        """What stands for the value in the help."""
-        return self.kind.metavar
-
-    def json_of(self, value: Any) -> Any:
-        """Return a value as it is in a file."""
-        return self.kind.to_json(value)
-
 
 def option(
     default: Any,
@@ -68,13 +59,9 @@ _KNOWN: dict[type, dict[str, Option]] = {}
 
 
 def options_of(part: type) -> dict[str, Option]:
-    """Return the options that a part of a recipe, or a whole, declares, by name."""
-    if part not in _KNOWN:
-        _KNOWN[part] = _declared_in(part)
-    return _KNOWN[part]
-
-
-def _declared_in(part: type) -> dict[str, Option]:
+    """Return the options that a part of a recipe, or a whole recipe, declares, by name."""
+    if part in _KNOWN:
+        return _KNOWN[part]
     found = {}
     for declared in fields(part):
         if "option" in declared.metadata:
@@ -83,6 +70,7 @@ def _declared_in(part: type) -> dict[str, Option]:
             if isinstance(rest["kind"], Flag) and flag and not rest["negative"]:
                 rest["negative"] = flag.replace("--", "--no-", 1)
             found[declared.name] = Option(name=declared.name, default=declared.default, **rest | {"flag": flag})
+    _KNOWN[part] = found
     return found
 
 

@@ -177,7 +177,7 @@ class Sequences(Sequence[Digits]):
         return Sequences(self.digits[np.repeat(are, lengths)].tobytes(), array("I", bounds.tobytes()))
 
     def isdisjoint(self, other: Sequences) -> bool:
-        """Tell whether no sequence is in both."""
+        """Return whether no sequence is in both."""
         import numpy as np
 
         bounds = np.concatenate([self.bounds, other.bounds[1:] + self.bounds[-1]])

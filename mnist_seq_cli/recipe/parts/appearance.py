@@ -28,34 +28,34 @@ class Appearance:
     """How it looks: `slant`, `rotate`, `scale` and `stroke` are sampled for each glyph, `contrast` for each strip.
 
     Each is a range (from, to), "-10-10" or one number. `paper` is the background: plain, gradient, grain, or a picture,
-    of which each image has another part; a recipe names that by its content, "sha256:…". `noise` is in grey levels
-    either way. `invert` gives white ink on black.
+    of which each image shows another part; recipes identify it by its content, "sha256:…". `noise` is the largest
+    change of a pixel, in grey levels. `invert` gives white ink on black.
     """
 
-    HEADING: ClassVar = ("Appearance", "How digits and background look. A range A-B is sampled; one number stays.")
+    HEADING: ClassVar = ("Appearance", "How digits and background look. A range A-B is sampled; one number is fixed.")
 
     slant: Range = option(
         (0, 0), Ranged((-45, 45), "°"), "Slant each digit, in degrees to the right.  [default: 0]", basic=True
     )
     rotate: Range = option(
-        (0, 0), Ranged((-90, 90), "°"), "Turn each digit, in degrees counterclockwise.  [default: 0]", basic=True
+        (0, 0), Ranged((-90, 90), "°"), "Rotate each digit, in degrees counterclockwise.  [default: 0]", basic=True
     )
     scale: Range = option((100, 100), Ranged((25, 400), " %"), "Size of each digit, in percent.  [default: 100]")
     stroke: Range = option(
-        (0, 0), Ranged((-3, 3), " px"), "Thicken the ink of each digit, in px; below 0 thins it.  [default: 0]"
+        (0, 0), Ranged((-3, 3), " px"), "Thicken the strokes of each digit, in px; negative: thin them.  [default: 0]"
     )
     contrast: Range = option(
-        (100, 100), Ranged((5, 100), " %"), "Darkness of the ink of each image, in percent.  [default: 100]"
+        (100, 100), Ranged((5, 100), " %"), "Contrast of the ink of each image, in percent.  [default: 100]"
     )
     paper: str = option(
         "plain",
         NameOrPath("|".join((*PAPERS, "FILE"))),
-        "Background; FILE is a picture, of which each image has another part.  [default: plain]",
+        "Background; FILE is a picture, of which each image shows another part.  [default: plain]",
     )
     noise: int = option(
         0,
         Integer(0, 255, "LEVELS"),
-        "Change each pixel, up to so many of 255 grey levels.  [default: 0]",
+        "Change each pixel, by up to LEVELS (of 255).  [default: 0]",
         basic=True,
     )
     invert: bool = option(False, Flag(), "White ink on black, as in MNIST itself.", basic=True)

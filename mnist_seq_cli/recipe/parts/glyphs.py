@@ -36,28 +36,34 @@ class GlyphFacts(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Glyphs:
-    """Which glyphs strips are made of: any of its digit, all alike likely; or with `glyphs` "once" each once a round.
+    """Which glyphs strips are made from: any glyph of the digit, with equal chance, or with `glyphs` "once" each once.
 
-    With `writer` "same" all digits of a sequence are by one hand. `exclude_mislabeled` leaves out MNIST's known wrong
-    labels. `pool` is the part (low, high, whole) of each digit's glyphs that may be used, `writer_pool` that of the
-    writers, `label_pool` that of the sequences: parts that do not overlap have nothing in common, whatever the seed.
+    With `writer` "same" all digits of a sequence are by one writer. `exclude_mislabeled` leaves out the glyphs that
+    MNIST is known to label wrongly. `pool` is the part (low, high, whole) of each digit's glyphs that may be used,
+    `writer_pool` that of the writers, `label_pool` that of the sequences: parts that do not overlap have nothing in
+    common, whatever the seed.
     """
 
-    HEADING: ClassVar = ("Glyphs", "Which handwritten digits the images are made of.")
+    HEADING: ClassVar = ("Glyphs", "Which handwritten digits the images are made from.")
 
     source: str = option(
         "train",
         NameOrPath("|".join((*BUNDLED_SOURCES, "IMAGES"))),
-        "MNIST file that glyphs come from, or custom ones: IDX, npz, folder.  [default: train]",
+        "MNIST file or custom images: IDX, npz, folder.  [default: train]",
         basic=True,
     )
     glyphs: GlyphRule = option(
-        "any", Choice(GLYPH_RULES), "Any glyph each time, or each once before one comes again.  [default: any]"
+        "any", Choice(GLYPH_RULES), "Pick any glyph each time, or use all once before any is reused.  [default: any]"
     )
     writer: WriterRule = option(
-        "any", Choice(WRITER_RULES), "Digits by anyone, or all of a sequence by one hand.  [default: any]", since=2
+        "any",
+        Choice(WRITER_RULES),
+        "Digits by any writers, or each sequence by one.  [default: any]",
+        since=2,
     )
-    exclude_mislabeled: bool = option(False, Flag(), "Leave out the 15 known wrong labels of MNIST's test file.")
+    exclude_mislabeled: bool = option(
+        False, Flag(), "Leave out the 15 digits of MNIST's test file that are known to be mislabelled."
+    )
     pool: Pool = option(EVERYTHING, PartOf(), flag="")
     writer_pool: Pool = option(EVERYTHING, PartOf(), flag="", since=2)
     label_pool: Pool = option(EVERYTHING, PartOf(), flag="")

@@ -24,20 +24,19 @@ FULL = -1
 class Placement:
     """Where digits are placed, in px.
 
-    Gaps are sampled from [min_gap, max_gap]: one for the whole strip (`spacing` "equal") or each for itself ("random");
-    between the boxes of glyphs, or with `crop` "tight" between their ink. Where glyphs overlap, the darker one is seen.
-    With `width` the gap is `(width - L*28) / (L - 1)`, unless `align` or tight crops make it the width of a canvas that
-    need not be filled; "fit" makes each image as wide as its strip. The canvas has `margin` px of background on all
-    sides; the strip is in it as `align` says, each glyph moved by up to `jitter_x` and `jitter_y` px (or "full": over
-    the whole height).
+    Gaps are sampled from [min_gap, max_gap]: one per strip (`spacing` "equal"), or each on its own ("random"). They are
+    between the boxes of glyphs, or with `crop` "tight" between their ink. Where glyphs overlap, the darker ink shows.
+    With `width` the gap is `(width - L*28) / (L - 1)`; with `align` or tight crops, `width` is a canvas that need not
+    be filled; "fit" makes each image as wide as its strip. The canvas has a `margin` on all sides, the strip is placed
+    in it by `align`, and each glyph is moved by up to `jitter_x` and `jitter_y` px ("full": over the whole height).
     """
 
-    HEADING: ClassVar = ("Layout", "Where digits are, and how large the image is, in px.")
+    HEADING: ClassVar = ("Layout", "Positions of the digits and size of the image, in px.")
 
     min_gap: int = option(
         0,
         Integer(-MAX_WIDTH, MAX_WIDTH),
-        "Smallest gap between glyphs; below 0 they overlap.  [default: 0]",
+        "Smallest gap between digits; negative: overlap.  [default: 0]",
         flag="--min",
         basic=True,
     )
@@ -51,20 +50,22 @@ class Placement:
     width: int | Literal["fit"] | None = option(
         None,
         IntegerOr(1, MAX_WIDTH, "fit", "fit"),
-        "Width of the image; gap = (width - L*28) / (L - 1). fit: each as wide as its strip.  "
-        "[default: what digits need]",
+        "Width of the image; gap = (width - L*28) / (L - 1). fit: as wide as its digits.  "
+        "[default: what the digits need]",
         basic=True,
     )
     spacing: Spacing | None = option(
-        None, Choice(SPACINGS), "One gap for all, or each gap for itself.  [default: equal with --width, else random]"
+        None,
+        Choice(SPACINGS),
+        "Equal gaps in an image, or each random.  [default: equal with --width, else random]",
     )
-    crop: Crop = option("box", Choice(CROPS), "What gaps are between: boxes of 28 px, or ink.  [default: box]")
-    height: int | None = option(None, Integer(0, MAX_WIDTH), "Height of the image.  [default: what digits need]")
+    crop: Crop = option("box", Choice(CROPS), "Measure gaps between boxes of 28 px, or between ink.  [default: box]")
+    height: int | None = option(None, Integer(0, MAX_WIDTH), "Height of the image.  [default: what the digits need]")
     align: Align | None = option(
-        None, Choice(ALIGNS), "Place in an image that --width makes wider.  [default: none, gaps fill it]"
+        None, Choice(ALIGNS), "Alignment in an image that is wider than its digits.  [default: none, gaps fill it]"
     )
-    margin: int = option(0, Integer(0, MAX_WIDTH), "Background on all sides.  [default: 0]")
-    jitter_x: int = option(0, Integer(0, MAX_WIDTH), "Move each digit sideways, up to PX.  [default: 0]")
+    margin: int = option(0, Integer(0, MAX_WIDTH), "Margin on all sides.  [default: 0]")
+    jitter_x: int = option(0, Integer(0, MAX_WIDTH), "Move each digit sideways by up to PX.  [default: 0]")
     jitter_y: int = option(
-        0, IntegerOr(0, MAX_WIDTH, "full", FULL), "Move each digit up or down, up to PX.  [default: 0]"
+        0, IntegerOr(0, MAX_WIDTH, "full", FULL), "Move each digit up or down by up to PX.  [default: 0]"
     )

@@ -64,14 +64,12 @@ class Arrays(Samples):
         return Batch(first, digits, lengths, glyphs, x, y, boxes, widths, images, sampled={"gaps": gaps})
 
     def labels(self) -> Iterator[Labels]:
-        """Yield the sequences and their glyphs, as far as these are known."""
         for first in range(0, len(self), LABELS_AT_ONCE):
             batch = self._batch(first, min(first + LABELS_AT_ONCE, len(self)))
             texts: list[str | None] = [*batch.texts] if "labels" in self._known else [None] * len(batch)
             yield Labels(first, texts, batch.glyphs, batch.sampled["gaps"])
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield images."""
         for number in numbers:
             batch = self._batch(number, number + 1)
             (gaps,) = batch.sampled["gaps"]
@@ -79,7 +77,6 @@ class Arrays(Samples):
             yield strip if "labels" in self._known else Strip(number, "", strip.image, None)
 
     def images(self) -> Iterator[NamedImage]:
-        """Yield the images as they are stored."""
         for number in range(len(self)):
             yield NamedImage(str(self.path / f"{number:08d}"), np.array(self.array[number]))
 

@@ -35,7 +35,6 @@ class Folder(Listed):
         self.kind, self.source = "shard" if is_shard else "folder", self.source or "all"
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield images."""
         for number in numbers:
             path = self.path / self.listing.names[number]
             yield self._strip(number, read_image(path, str(path)))
@@ -45,7 +44,6 @@ class Folder(Listed):
         return filter(None, self.readable(numbers))
 
     def images(self) -> Iterator[NamedImage]:
-        """Yield the images as they are stored, one that is damaged as an error."""
         for name in self.listing.names:
             yield from ImageFile(self.path / name).images()
 
@@ -63,7 +61,7 @@ def open_folder(path: Path) -> Folder:
                 if len(names) > MAX_SAMPLES:
                     raise FormatError(f"{path} holds more than {MAX_SAMPLES} images")
     if not names:
-        raise FormatError(f"{path} is not a dataset of ours: it has no {RECIPE_NAME}")
+        raise FormatError(f"{path} is not an mnistseq dataset: it has no {RECIPE_NAME}")
     names.sort()
     here = path.absolute()
     images = here.parent.with_name(IMAGES_NAME) / here.name

@@ -51,11 +51,9 @@ class ImageFile(Samples):
         return whole if self.path.is_absolute() else Path(os.path.relpath(whole)), int(number[1])
 
     def labels(self) -> Iterator[Labels]:
-        """Yield no sequence."""
         yield Labels(0, [None], np.array([[ABSENT]], dtype=np.int32), np.empty((1, 0), dtype=np.int32))
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield the image."""
         for _ in numbers:
             yield Strip(0, self.path.name, on_white(self.image), None)
 
@@ -67,7 +65,6 @@ class ImageFile(Samples):
             yield NamedImage(self.name, error)
 
     def number_of(self, name: str) -> int | None:
-        """Return 0 for the name of the file, and for 0."""
         return 0 if re.split(r"[/\\]", name.strip())[-1] == self.path.name else super().number_of(name)
 
 

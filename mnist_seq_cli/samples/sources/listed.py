@@ -57,7 +57,6 @@ class Listed(Samples):
         return len(self.listing.names)
 
     def labels(self) -> Iterator[Labels]:
-        """Yield the sequences and their glyphs, as far as these are known."""
         names, rows = self.listing
         for first in range(0, len(names), LABELS_AT_ONCE):
             known = [rows.get(name) for name in names[first : first + LABELS_AT_ONCE]]

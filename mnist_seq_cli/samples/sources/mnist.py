@@ -26,14 +26,12 @@ class MnistDigits(Samples):
         return len(self._bank)
 
     def labels(self) -> Iterator[Labels]:
-        """Yield the digits and their glyphs."""
         for first in range(0, len(self), LABELS_AT_ONCE):
             ids = np.arange(first, min(first + LABELS_AT_ONCE, len(self)), dtype=np.int32)[:, None]
             texts: list[str | None] = list(map(str, self._bank.labels[first : first + LABELS_AT_ONCE].tolist()))
             yield Labels(first, texts, ids, np.empty((len(ids), 0), dtype=np.int32))
 
     def strips(self, numbers: Sequence[int]) -> Iterator[Strip]:
-        """Yield digits."""
         for number in numbers:
             image = 255 - self._bank.images(np.array([number]))[0]
             text = str(self._bank.labels[number])

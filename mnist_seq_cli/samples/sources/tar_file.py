@@ -63,7 +63,6 @@ class TarFile(Listed):
                 yield self._strip(chosen[name], png.decode(content, name=f"{self.path}, {name}"))
 
     def images(self) -> Iterator[NamedImage]:
-        """Yield the images as they come, whatever else there is. Raises FormatError, OSError."""
         with local.open_regular(self.path) as file:
             yield from images_in(TarStream(b"", file), self.name, f"{self.name}/")
 

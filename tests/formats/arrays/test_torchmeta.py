@@ -107,4 +107,4 @@ def test_damage_is_told_by_readers_and_repaired(
 
 def test_it_has_no_place_for_masks(mnistseq: Run, tmp_path: Path) -> None:
     asked = ("dataset", "-n", "9", "--len", "2", "--format", "torchmeta", "--masks", "-o", tmp_path / "out")
-    assert mnistseq(*asked) == (2, "", "mnistseq: --format torchmeta has no place for masks; leave --masks out\n")
+    assert mnistseq(*asked) == (2, "", "mnistseq: --format torchmeta cannot hold masks; leave --masks out\n")
