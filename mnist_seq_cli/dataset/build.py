@@ -1,6 +1,6 @@
 """Owns building a dataset: making it, finishing what was interrupted, and repairing what is damaged.
 
-A shard is completed in one of two ways: it is reused if it agrees with its record, or made again under a temporary name,
+A shard is completed in one of two ways: it is reused if it agrees with its record, or made under a temporary name,
 renamed, and recorded. A run processes every shard, so that the result is the same wherever it starts.
 """
 
