@@ -43,7 +43,7 @@ class OutputError(MnistseqError):
 
 
 class CheckError(MnistseqError):
-    """A check failed."""
+    """A check failed, or a strip cannot be read."""
 
 
 class Interrupted(MnistseqError):  # noqa: N818
