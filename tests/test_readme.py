@@ -63,7 +63,11 @@ class Readme:
         return block
 
 
-PATHS = [ROOT / "README.md", *sorted(ROOT.glob("mnist_seq_cli/**/README.md")), *sorted(ROOT.glob("tests/**/README.md"))]
+PATHS = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("mnist_seq_cli/**/README.md")),
+    *sorted(path for path in ROOT.glob("tests/**/README.md") if ROOT / "tests" / "golden" not in path.parents),
+]
 READMES = {readme.name.removeprefix("mnist_seq_cli/"): readme for readme in map(Readme, PATHS)}
 START, RECIPE, FORMATS = READMES["README.md"], READMES["recipe/README.md"], READMES["formats/README.md"]
 COMMANDS = [line for readme in READMES.values() for line in readme.commands]

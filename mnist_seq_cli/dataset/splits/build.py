@@ -49,11 +49,11 @@ def plan(
 ) -> tuple[Splits, list[Split]]:
     """Return the spec of each split of a request. Nothing is written.
 
-    By "glyph", a split named `test` samples from MNIST's test file, and the others from parts of its train file; where
-    a source was asked for (`has_source`) all of them sample from parts of that. By "writer", parts have other writers.
-    By "label", parts of the sequences are written, with any glyphs of the source; by "both", both. Without a seed that
-    of an earlier run is taken, or one is sampled. Raises RequestError for what cannot be, and for a directory that
-    holds something else.
+    By "glyph", a split named `test` samples from MNIST's test file, and the others from parts of its train file; if a
+    source was requested (`has_source`), all of them sample from parts of it. By "writer", splits have different
+    writers; by "label", different sequences, with any glyphs of the source; by "both", different glyphs and sequences.
+    Without a seed, that of an earlier run is used, or a random one. Raises RequestError for an impossible request, and
+    for a directory with other contents.
     """
     seed = draw_seed() if request.seed is None else request.seed
     splits = _continued(directory, Splits(seed, by, sizes), request.seed is None, overwrite)
@@ -113,10 +113,10 @@ def build(
     overwrite: bool = False,
     watch: Watch = iter,
 ) -> list[Summary]:
-    """Make the splits that were planned, one after the other, and return what each took.
+    """Make the planned splits, one after the other, and return a summary of each.
 
-    With `overwrite` all that are there go first, so that a run without it can finish. Raises as `dataset.build` does.
-    After any of these, running it again, without `overwrite`, does the rest.
+    With `overwrite` all existing splits are removed first, so that a run without it can finish. Raises as
+    `dataset.build` does; after that, run it again, without `overwrite`, to finish.
     """
     store, done = open_store(directory), []
     store.check((), (SPLITS_NAME,))

@@ -101,9 +101,9 @@ def part_of(sequences: Sequences, pool: Pool) -> Sequences:
 
 
 def shared(by: By, recipes: Mapping[str, Recipe]) -> list[str]:
-    """Return a line for each two splits of which the recipes do not keep apart what they should.
+    """Return a line for each pair of splits whose recipes do not keep apart what they should.
 
-    Nothing but the recipes is looked at: what they may sample, not what they have sampled.
+    Only the recipes are compared: what they may sample, not what they have sampled.
     """
     written = {name: recipe.sequences for name, recipe in recipes.items()}
     found = []
