@@ -42,6 +42,8 @@ _CHUNK = 1 << 18
 """Bytes that are packed at a time: what is known of them stays in the processor's second-level cache."""
 _CROWDED = 0.4
 """Runs for each byte from which a row, such as one of noise, is left to ISA-L."""
+_OF_MASKS = 31
+"""The largest byte of rows that are left to ISA-L, too: the few values of masks are worth a code of their own."""
 _BITS_AT = np.uint64(58)
 _CODE_MASK = np.uint64((1 << 58) - 1)
 _ONE, _LAST = np.uint64(1), np.uint64(63)
@@ -68,13 +70,13 @@ def compress(rows: NDArray[np.uint8]) -> list[bytes]:
 
 def _compressed(rows: NDArray[np.uint8]) -> list[bytes]:
     starts, runs = _starts(rows)
-    crowded = runs > _CROWDED * rows.shape[1]
-    if not crowded.any():
+    left = (runs > _CROWDED * rows.shape[1]) | (rows.max(axis=1) <= _OF_MASKS)
+    if not left.any():
         return _packed(rows, starts, runs)
-    packed = iter(_packed(rest, *_starts(rest)) if len(rest := rows[~crowded]) else [])
+    packed = iter(_packed(rest, *_starts(rest)) if len(rest := rows[~left]) else [])
     return [
-        isal_zlib.compress(row, LEVELS["small"]) if left else next(packed)
-        for row, left in zip(rows, crowded.tolist(), strict=True)
+        isal_zlib.compress(row, LEVELS["small"]) if is_left else next(packed)
+        for row, is_left in zip(rows, left.tolist(), strict=True)
     ]
 
 

@@ -16,7 +16,7 @@ from mnist_seq_cli.codecs.compression import LEVELS
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.mnist.bank import Source, load
 
-BYTES = st.sampled_from([0, 1, 2, 3, 6, 128, 251, 252, 254, 255])
+BYTES = st.sampled_from([0, 1, 2, 3, 6, 31, 32, 128, 251, 252, 254, 255])
 NOISE = np.random.Generator(np.random.Philox(5)).integers(0, 256, (3, 900), dtype=np.uint8)
 
 
@@ -59,11 +59,13 @@ def test_strips_are_smaller_than_by_isal() -> None:
         assert sum(map(len, ours)) < 0.93 * sum(map(len, others))
 
 
-def test_rows_of_noise_are_left_to_isal() -> None:
-    plain, noisy = strips()[:50], strips(noise=20)[:50]
-    mixed = inflated(np.stack([plain, noisy], axis=1).reshape(100, -1))
+@pytest.mark.parametrize("left", ["noise", "masks"])
+def test_rows_of_noise_and_of_masks_are_left_to_isal(left: str) -> None:
+    plain = strips()[:50]
+    others = strips(noise=20)[:50] if left == "noise" else np.uint8(4) * (plain[:, ::-1] < 128)
+    mixed = inflated(np.stack([plain, others], axis=1).reshape(100, -1))
     assert mixed[::2] == inflated(plain)
-    assert mixed[1::2] == inflated(noisy) == [isal_zlib.compress(row, LEVELS["small"]) for row in noisy]
+    assert mixed[1::2] == inflated(others) == [isal_zlib.compress(row, LEVELS["small"]) for row in others]
 
 
 def test_a_row_has_the_same_stream_whatever_is_beside_it() -> None:
