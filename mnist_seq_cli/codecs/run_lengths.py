@@ -50,7 +50,7 @@ _ONE, _LAST = np.uint64(1), np.uint64(63)
 
 
 class _Known(NamedTuple):
-    """The header and the end of each stream, as bits; and by byte and length of a run its code, with its bits on top."""
+    """The header and the end of each stream, as bits; and by byte and length of a run its code, its bits on top."""
 
     header: NDArray[np.uint64]
     header_bits: int

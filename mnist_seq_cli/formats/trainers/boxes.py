@@ -18,7 +18,9 @@ from mnist_seq_cli.recipe.plan import Shard
 
 _DIGITS = tuple(range(10))
 
-_OBJECT = ',\n{"id": %%d, "image_id": %%d, "category_id": %%d, "bbox": [%%d, %%d, %%d, %%d], "area": %s, "iscrowd": 0%s}'
+_OBJECT = (
+    ',\n{"id": %%d, "image_id": %%d, "category_id": %%d, "bbox": [%%d, %%d, %%d, %%d], "area": %s, "iscrowd": 0%s}'
+)
 """A digit in coco.json: first its area, and what else there is of its pixels; then the numbers."""
 
 
