@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -201,6 +202,15 @@ def test_svhn_says_which_package_it_needs(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("mnist_seq_cli.formats.trainers.find_spec", lambda name: None)
     with pytest.raises(RequestError, match=r"the `annotations` svhn need h5py; pip install 'mnistseq\[hdf5\]'"):
         built(spec_of("svhn"))
+
+
+def test_svhn_has_the_same_bytes_whenever_it_is_made() -> None:
+    pytest.importorskip("h5py")
+    first = built(spec_of("svhn", samples=3))["digitStruct.mat"]
+    start = int(time.time())
+    while int(time.time()) == start:  # HDF5 would note the second in which an object is made
+        time.sleep(0.05)
+    assert built(spec_of("svhn", samples=3))["digitStruct.mat"] == first
 
 
 def test_the_command_adds_them_and_remembers(mnistseq: Run, tmp_path: Path) -> None:

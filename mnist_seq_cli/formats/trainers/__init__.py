@@ -2,6 +2,7 @@
 
     source          what such files are made for: a dataset, and the names of its images
     text            what an image says: PaddleOCR, EasyOCR, docTR, MMOCR, Tesseract, trdg
+    templates       numbers in text, for all rows at once
     boxes           where digits are: COCO, YOLO, docTR's detection; svhn: Street View House Numbers
 
 One more is a function there, and a row in the table here and in `recipe.spec.ANNOTATION_NAMES`.

@@ -13,12 +13,15 @@ from mnist_seq_cli.engine.batch import Annotations, Batch
 from mnist_seq_cli.engine.random_words import as_array
 from mnist_seq_cli.formats.format import Extra, SideFiles
 from mnist_seq_cli.formats.trainers.source import Images, nothing
+from mnist_seq_cli.formats.trainers.templates import filled
 from mnist_seq_cli.recipe.plan import Shard
 
 _DIGITS = tuple(range(10))
 
-_OBJECT = ',\n{"id": %d, "image_id": %d, "category_id": %d, "bbox": [%d, %d, %d, %d], "area": %d, "iscrowd": 0%s}'
-"""A digit in coco.json; the rest of it is about its pixels."""
+_OBJECT = (
+    ',\n{"id": %%d, "image_id": %%d, "category_id": %%d, "bbox": [%%d, %%d, %%d, %%d], "area": %s, "iscrowd": 0%s}'
+)
+"""A digit in coco.json: first its area, and what else there is of its pixels; then the numbers."""
 
 
 class Digits(NamedTuple):
@@ -64,17 +67,19 @@ def coco(images: Images) -> tuple[Extra, ...]:
         ).encode()
 
     def rows(shard: Shard, known: Annotations) -> bytes:
-        found, samples = digits_of(known), as_array(known.samples)
-        areas, segments = found.boxes[:, 2] * found.boxes[:, 3], [""] * len(found.rows)
-        if images.spec.masks and isinstance(known, Batch) and known.masks is not None:
-            for at, (row, position) in enumerate(zip(found.rows.tolist(), found.positions.tolist(), strict=True)):
-                pixels = known.masks[row, :, : known.widths[row]] == position + 1
-                areas[at] = np.count_nonzero(pixels)
-                segments[at] = f', "segmentation": {{"size": {[*pixels.shape]}, "counts": {_runs(pixels)}}}'
-        numbers = samples[found.rows]
-        columns = (numbers * most + found.positions + 1, numbers, found.digits + 1, *found.boxes.T, areas)
-        each = zip(*(column.tolist() for column in columns), segments, strict=True)
-        return "".join([_OBJECT % values for values in each if values[-2]]).encode()
+        found, numbers = digits_of(known), as_array(known.samples)
+        samples, areas = numbers[found.rows], found.boxes[:, 2] * found.boxes[:, 3]
+        columns = (samples * most + found.positions + 1, samples, found.digits + 1, *found.boxes.T)
+        if not images.spec.masks or not isinstance(known, Batch) or known.masks is None:
+            return filled(_OBJECT % ("%d", ""), (*columns, areas))
+        rows = []
+        each = zip(found.rows.tolist(), found.positions.tolist(), *(column.tolist() for column in columns), strict=True)
+        for row, position, *values in each:
+            pixels = known.masks[row, :, : known.widths[row]] == position + 1
+            if area := np.count_nonzero(pixels):
+                runs = f', "segmentation": {{"size": {[*pixels.shape]}, "counts": {_runs(pixels)}}}'
+                rows.append(_OBJECT % (area, runs) % tuple(values))
+        return "".join(rows).encode()
 
     categories = ", ".join(f'{{"id": {digit + 1}, "name": "{digit}", "supercategory": "digit"}}' for digit in _DIGITS)
     annotations = Extra("coco.json.annotations", b'"annotations": [\n', rows, b"\n],\n", b",\n", of_masks=True)

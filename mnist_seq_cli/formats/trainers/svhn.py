@@ -62,15 +62,19 @@ class _Objects:
     """
 
     def __init__(self, inside: Any) -> None:
+        from h5py import h5p
+
         self.inside = inside
         self._numbers: dict[float, Any] = {}
+        self._how = h5p.create(h5p.DATASET_CREATE)
+        self._how.set_obj_track_times(False)  # the same bytes whenever they are made
 
     def array(self, group: Any, name: bytes, values: NDArray[Any]) -> Any:
         """Make a dataset of values, (n, 1)."""
         from h5py import h5d, h5r, h5s, h5t
 
         kind, space = h5t.py_create(values.dtype, logical=True), h5s.create_simple(values.shape)
-        made = h5d.create(group, name, kind, space)
+        made = h5d.create(group, name, kind, space, self._how)
         made.write(h5s.ALL, h5s.ALL, values)
         return h5r.create(made, b".", h5r.OBJECT)
 
