@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from itertools import chain
 from typing import NamedTuple, TypeVar
 
 from mnist_seq_cli import formats
@@ -62,7 +61,7 @@ def process(job: Job, task: Task) -> Completed:
             rows.put()
         return Completed(record, reused=True)
     batches = composed(spec, job.source, shard.first, shard.stop)
-    content = write(store, format_, spec, shard, rows.passing(batches), rows)
+    content = write(store, format_, spec, shard, rows.passing(batches))
     rows.put()
     fingerprint = spec.recipe.fingerprint
     made = Record(shard=shard.number, first=shard.first, samples=shard.samples, recipe=fingerprint, **content._asdict())
@@ -155,13 +154,8 @@ def vouched(store: Store, format_: Format, spec: Spec, shard: Shard, record: Rec
     return sizes_agree(store, format_, spec, shard, record)
 
 
-def write(
-    store: Store, format_: Format, spec: Spec, shard: Shard, batches: Iterator[Batch], rows: ExtraRows | None = None
-) -> Content:
-    """Store the content of a shard, and return what it comes to. Raises OSError.
-
-    The small files among its `rows` go with it where that saves a rename of each.
-    """
+def write(store: Store, format_: Format, spec: Spec, shard: Shard, batches: Iterator[Batch]) -> Content:
+    """Store the content of a shard, and return what it comes to. Raises OSError."""
     tally = _Tally()
     if isinstance(format_, InPlaceFormat):
         regions = tally.regions(format_.write_regions(spec, shard, batches))
@@ -173,10 +167,7 @@ def write(
         return tally.content()
     files = tally.over(format_.write(spec, shard, batches))
     if format_.SMALL_FILES:
-        groups, beside = format_.shard_names(spec, shard), iter(())
-        if rows is not None and groups and (more := rows.new_folders(groups)) is not None:
-            groups, beside = (*groups, *more), rows.small_files()
-        store.put_many(chain(tally.small(files), beside), groups)
+        store.put_many(tally.small(files), format_.shard_names(spec, shard))
         return tally.content()
     if len(format_.shard_names(spec, shard)) == 1:
         (total,) = [store.put(name, _pieces(content)) for name, content in files]
@@ -237,7 +228,6 @@ class ExtraRows:
         self._sections = [section for extra in format_.extras(spec) for section in extra.sections]
         self._parts: dict[str, list[bytes]] = {self._part_name(name=section.name): [] for section in self._sections}
         self._files: list[dict[str, bytes]] = [{} for _ in self._beside]
-        self._are_put = False
         self.of_masks = spec.masks and any(section.of_masks for section in self._sections)
 
     def __bool__(self) -> bool:
@@ -257,27 +247,10 @@ class ExtraRows:
             yield batch
             self.add(batch)
 
-    def new_folders(self, groups: Sequence[str]) -> tuple[str, ...] | None:
-        """Return the folders of small files, beside those of the shard itself; None where one of them is there.
-
-        What else is in it has to stay. Raises OSError.
-        """
-        one = Shard(self._shard.number, self._shard.first, self._shard.first + 1)
-        parents = {name.rpartition("/")[0] for side in self._beside for name in side.names(one)}
-        new = sorted(parents.difference(groups))
-        return None if any(True for folder in new for _ in self._store.list(folder)) else tuple(new)
-
-    def small_files(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the small files of all samples that were added, which `put` leaves out then."""
-        self._are_put = True
-        for files in self._files:
-            yield from files.items()
-
     def put(self) -> None:
         """Store the rows where they wait to be joined, and the small files. Raises OSError."""
         for side, files in zip(self._beside, self._files, strict=True):
-            if not self._are_put:
-                self._store.put_many(files.items())
+            self._store.put_many(files.items())
             self._parts[self._part_name(name=side.name)] = [side.summed(files.items())]
         if self._parts:
             folder = next(iter(self._parts)).rpartition("/")[0]

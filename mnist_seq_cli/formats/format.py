@@ -86,8 +86,7 @@ class Extra(NamedTuple):
 class SideFiles(NamedTuple):
     """Small files of each shard that are made of annotations alone; the manifest sums up those of all, by `name`.
 
-    `names` gives those of a shard, all in one folder where the shard has folders of its own. `contents` are of some of
-    its samples: content of one name follows what was before.
+    `names` gives those of a shard. `contents` are of some of its samples: content of one name follows what was before.
     """
 
     name: str
