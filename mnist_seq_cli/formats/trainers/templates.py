@@ -24,7 +24,7 @@ def filled(template: str, columns: Sequence[NDArray[Any]]) -> bytes:
     cells = np.tile(np.frombuffer(wide, np.uint8), (len(columns[0]), 1))
     kept = np.ones(cells.shape, dtype=bool)
     for column, digits_at in zip(columns, places, strict=True):
-        rest = column.astype(np.uint32 if len(digits_at) < 10 else np.uint64)
+        rest: NDArray[Any] = column.astype(np.uint32 if len(digits_at) < 10 else np.uint64)
         for at in reversed(digits_at):
             if at != digits_at[-1]:
                 kept[:, at] = rest > 0
