@@ -28,7 +28,6 @@ from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, RequestError, Terminated
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Runner, Stop, leave_import_of_script, worker_count
-from mnist_seq_cli.formats.format import InPlaceFormat
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.plan import Slice
@@ -42,7 +41,8 @@ from mnist_seq_cli.storage.store import STATE_NAME, Store
 class Summary:
     """What a run did: samples and bytes of the shards that are there, how many of the samples it made.
 
-    Samples that are `vouched` for by slices had the right size, and were not read.
+    Samples that are `vouched` for by slices had the right size, and were not read. With `unread` the store keeps
+    checksums, which were compared instead of reading what is there.
     """
 
     samples: int = 0
@@ -50,6 +50,7 @@ class Summary:
     made: int = 0
     vouched: int = 0
     repaired: bool = False
+    unread: bool = False
     failures: dict[int, Failure] = field(default_factory=dict)
 
 
@@ -105,6 +106,7 @@ def build(
             with suppress(OSError):
                 store.clean()
     _check_done(summary, spec, shards, stop, overwrite)
+    summary.unread = store.stored_sum(RECIPE_NAME) is not None
     return summary
 
 
@@ -121,9 +123,6 @@ def _check_slice(store: Store, spec: Spec, overwrite: bool) -> None:
     if overwrite:
         reason = "`overwrite` does not go with `part`: it would remove what other slices make"
         raise RequestError(reason, hint="remove the directory before the first one")
-    if isinstance(formats.get(spec.format), InPlaceFormat):
-        reason = f"`format={spec.format}` is one file, which is written in place, and `part` needs files of its own"
-        raise RequestError(reason, hint="take png, webdataset or idx")
     if store.size(MANIFEST_NAME) is not None:
         raise RequestError(f"{store} is complete", hint="the same command without `part` checks and repairs it")
 
@@ -241,6 +240,7 @@ def _begin_slice(store: Store, spec: Spec, part: Slice, before: Spec | None) -> 
     journal = Journal(store, part)
     known = read_records(store, spec, [journal.name, Journal(store).name])
     journal.begin(known.in_order(part.shards(spec.plan)))
+    prepare(store, spec, shared=True)
 
 
 def _vouched(
