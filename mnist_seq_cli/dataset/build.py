@@ -34,7 +34,7 @@ from mnist_seq_cli.recipe.plan import Slice
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.overlap import overlapped
-from mnist_seq_cli.storage.store import STATE_NAME, Store
+from mnist_seq_cli.storage.store import STATE_NAME, NotingStore, Store
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ def build(
             with suppress(OSError):
                 store.clean()
     _check_done(summary, spec, shards, stop, overwrite)
-    summary.unread = store.stored_sum(RECIPE_NAME) is not None
+    summary.unread = isinstance(store, NotingStore)
     return summary
 
 

@@ -127,7 +127,7 @@ class Store(Files, Protocol):
 
 @runtime_checkable
 class NotingStore(Store, Protocol):
-    """A store that keeps a short text with a file, until that is replaced or changed."""
+    """A store that keeps with a file its sum, and a short text, until the file is replaced or changed."""
 
     def put(self, name: str, pieces: Iterable[bytes | memoryview], note: str = "") -> FileSum:
         """Put a file, as any store does, with a note of at most 1,000 letters."""
