@@ -1,15 +1,15 @@
-"""Owns everything that can go wrong, and the exit code that each kind of it ends with.
+"""Owns the errors, and the exit code of each kind.
 
 MnistseqError
-├── RequestError      what was asked for cannot be: an impossible width, a digit the bank lacks     exit 2
-├── FormatError       a file that was given is not what it should be                                exit 2
+├── RequestError      an impossible request: a width that does not work, a digit without glyphs     exit 2
+├── FormatError       an input file that is not what it should be                                   exit 2
 ├── OutputError       the disk, the file system or a shard failed                                   exit 1
-├── CheckError        a check was made and does not hold                                            exit 1
+├── CheckError        a check failed                                                                exit 1
 ├── Interrupted       Ctrl-C                                                                        exit 130
 └── Terminated        SIGTERM                                                                       exit 143
 
-A message is one line that says what was asked and what is wrong; `hint` says what to do about it. Both name what was
-asked for as Python does, in backticks: `max_gap`, `align=left`. The command line prints flags in their place.
+A message is one line that says what was requested and what is wrong; `hint` says what to do about it. Both use Python's
+names, in backticks: `max_gap`, `align=left`. The command line prints them as flags.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import cache
 
 
 class MnistseqError(Exception):
-    """The root of the tree. Catch it to catch everything this package raises on purpose."""
+    """The base class. Catch it to catch every error that this package raises on purpose."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -31,23 +31,23 @@ class MnistseqError(Exception):
 
 
 class RequestError(MnistseqError, ValueError):
-    """What was asked for cannot be done."""
+    """The request is impossible."""
 
 
 class FormatError(MnistseqError, ValueError):
-    """Bytes that were given are not what they claim to be."""
+    """An input is not what it claims to be."""
 
 
 class OutputError(MnistseqError):
-    """Something could not be written, or a part of the work failed."""
+    """Something could not be written, or part of the work failed."""
 
 
 class CheckError(MnistseqError):
-    """A check was made, and it does not hold."""
+    """A check failed, or a strip cannot be read."""
 
 
 class Interrupted(MnistseqError):  # noqa: N818
-    """A person stopped the work."""
+    """The user stopped the work."""
 
 
 class Terminated(MnistseqError):  # noqa: N818
@@ -55,7 +55,7 @@ class Terminated(MnistseqError):  # noqa: N818
 
 
 def printable(text: str, kept: str = "\n\t") -> str:
-    """Return `text` with all that a terminal would act on escaped, but for the characters to be `kept`."""
+    """Return `text` with all control characters escaped, except those to be `kept`."""
     return "".join(
         character if character.isprintable() or character in kept else character.encode("unicode_escape").decode()
         for character in text
@@ -70,12 +70,12 @@ def one_line(text: str, limit: int = 500) -> str:
 
 @cache
 def warn_once(message: str) -> None:
-    """Warn of something that is not as it should be and is gone on with; of the same thing once."""
+    """Warn about a problem that does not stop the work; once for each message."""
     warnings.warn(message, stacklevel=3)
 
 
 DONE, FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
-"""The exit codes: all of them."""
+"""All exit codes."""
 
 EXIT_CODES: dict[type[MnistseqError], int] = {
     RequestError: USAGE,

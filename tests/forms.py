@@ -8,7 +8,7 @@ import click
 import pytest
 
 from mnist_seq_cli.cli.main import cli
-from mnist_seq_cli.formats import FORMAT_NAMES
+from mnist_seq_cli.formats import FORMAT_NAMES, LAYOUTS
 
 _NEEDED = {"parquet": "pyarrow", "torchmeta": "h5py"}
 
@@ -35,7 +35,7 @@ def parameters(forms: Iterable[str], quick: Collection[str] | None = None) -> li
 
 def form(name: str) -> list[str]:
     """Return the options for a format, and what may follow its name: `npz`, `png --masks`."""
-    return ["--layout" if name == "folders" else "--format", *name.split()]
+    return ["--layout" if name.split()[0] in LAYOUTS else "--format", *name.split()]
 
 
 def commands() -> dict[str, click.Command]:

@@ -18,7 +18,7 @@ from forms import commands
 
 import mnist_seq_cli
 from mnist_seq_cli import formats
-from mnist_seq_cli.dataset import splits
+from mnist_seq_cli.dataset.splits.asked import BY
 from mnist_seq_cli.inspection import overlap
 from mnist_seq_cli.samples import idx_export
 
@@ -295,16 +295,15 @@ def test_the_command_line_offers_exactly_the_formats_that_there_are() -> None:
         choice = options[name].type
         assert isinstance(choice, click.Choice)
         choices[name] = tuple(choice.choices)
-    assert choices["layout"] == formats.LAYOUTS == ("shards", "folders")
-    offered = {*choices["format"], "folders"}
-    assert offered == {*formats.FORMAT_NAMES}
-    assert "folders" not in choices["format"]
+    assert choices["layout"] == formats.LAYOUTS == ("shards", "folders", "flat")
+    assert {*choices["format"], *choices["layout"][1:]} == {*formats.FORMAT_NAMES}
+    assert not {*choices["format"]} & {*choices["layout"]}
 
 
 @pytest.mark.parametrize(
     ("command", "option", "names"),
     [
-        ("dataset", "split_by", splits.BY),
+        ("dataset", "split_by", BY),
         ("decode", "form", get_args(idx_export.Form)),
         ("inspect", "may_share", overlap.KINDS),
     ],

@@ -142,7 +142,7 @@ layout_option = grouped(
     "--layout",
     heading="Output",
     type=click.Choice(LAYOUTS),
-    help="Folders of PNG files: one per shard, or one per label, <label>/<k>_<label>.png.  [default: shards]",
+    help="Folders of PNG files: one per shard; one per label, <label>/<k>_<label>.png; one for all.  [default: shards]",
 )
 
 

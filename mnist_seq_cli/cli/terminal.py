@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mnist_seq_cli.dataset.build import Summary
     from mnist_seq_cli.dataset.estimate import Estimate
-    from mnist_seq_cli.dataset.splits import Splits
+    from mnist_seq_cli.dataset.splits.asked import Splits
     from mnist_seq_cli.mnist.bank import Bank, Source
     from mnist_seq_cli.recipe.plan import Slice
     from mnist_seq_cli.recipe.recipe import Recipe

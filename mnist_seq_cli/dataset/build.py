@@ -1,7 +1,7 @@
 """Owns building a dataset: making it, finishing what was interrupted, and repairing what is damaged.
 
-A shard is completed in one of two ways: what exists agrees with its record and is reused, or it is made anew under a
-temporary name, renamed, and recorded. A run processes every shard, so that the end is the same wherever it began.
+A shard is completed in one of two ways: it is reused if it agrees with its record, or made under a temporary name,
+renamed, and recorded. A run processes every shard, so that the result is the same wherever it starts.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ from mnist_seq_cli.storage.store import STATE_NAME, NotingStore, Store
 
 @dataclass(slots=True)
 class Summary:
-    """What a run did: samples and bytes of the shards that are there, how many of the samples it made.
+    """What a run did: samples and bytes of the complete shards, and how many of the samples it made.
 
     Samples that are `vouched` for by slices had the right size, and were not read. With `unread` the store keeps
     checksums, which were compared instead of reading what is there.
+    `unread`: the store keeps checksums, which were compared instead of reading what is there.
     """
 
     samples: int = 0
@@ -68,18 +69,17 @@ def build(
     overwrite: bool = False,
     watch: Watch = iter,
 ) -> Summary:
-    """Make a store, or a directory, hold exactly the dataset that `spec` asks for, and return what that took.
+    """Make a store or directory contain exactly the dataset that `spec` describes, and return a summary of the run.
 
-    An interrupted run of the same spec is finished, a complete one is checked and repaired, and one with fewer samples
-    grows. `run` is the runner of shards; without it, they run on `workers` processes, 1 for none but this, or else on
-    as many as pay. Of a runner on other machines each worker has to see the store, which is found out before anything
-    is changed. `watch` is given the iterator of completed shards, as they are completed, and returns one: for a
-    progress bar.
+    An interrupted run of the same spec is finished, a complete dataset is checked and repaired, and one with fewer
+    samples grows. `run` is the runner of shards; without it, they run on `workers` processes (1: just this one), or by
+    default on as many as pay off. Every worker of a runner on other machines has to see the store, which is verified
+    before anything is changed. `watch` wraps the iterator of completed shards, for a progress bar.
 
-    With `part` the shards of that slice are made, while others make other slices; a run without it completes the
-    dataset. With `overwrite` what is there goes first. Raises RequestError where something else is there, and changes
-    nothing then; OutputError when shards failed, OSError when the file system did; Interrupted or Terminated when it
-    was asked to stop. After any of these, running it again, without `overwrite`, does the rest.
+    With `part` only the shards of that slice are made, while other runs make other slices; a run without it completes
+    the dataset. With `overwrite` the existing dataset is removed first. Raises RequestError, before anything is
+    changed, if the store holds anything else; OutputError if shards failed, OSError if the file system did; Interrupted
+    or Terminated if it was asked to stop. After any of these, run it again, without `overwrite`, to finish.
     """
     leave_import_of_script()
     shards = range(len(spec.plan)) if part is None else part.shards(spec.plan)  # which checks the numbers
@@ -111,7 +111,7 @@ def build(
 
 
 def _check_done(summary: Summary, spec: Spec, shards: range, stop: Stop, overwrite: bool) -> None:
-    """Raise OutputError when shards failed; Interrupted or Terminated when not all were made."""
+    """Raise OutputError if shards failed; Interrupted or Terminated if not all were made."""
     if summary.failures:
         raise _failed(summary, spec, shards, overwrite)
     if summary.samples < (samples := spec.plan.samples_of(shards)):
@@ -119,7 +119,7 @@ def _check_done(summary: Summary, spec: Spec, shards: range, stop: Stop, overwri
 
 
 def _check_slice(store: Store, spec: Spec, overwrite: bool) -> None:
-    """Raise RequestError for what a slice cannot be a part of."""
+    """Raise RequestError for a dataset that cannot be made in slices."""
     if overwrite:
         reason = "`overwrite` does not go with `part`: it would remove what other slices make"
         raise RequestError(reason, hint="remove the directory before the first one")
@@ -128,7 +128,7 @@ def _check_slice(store: Store, spec: Spec, overwrite: bool) -> None:
 
 
 def stopped(stop: Stop, message: str, overwrite: bool) -> MnistseqError:
-    """Return the error for a run that was asked to stop, as it was asked."""
+    """Return the error for a run that was asked to stop, by the kind of signal."""
     kind = Terminated if stop.signal == signal.SIGTERM else Interrupted
     return kind(message, hint=_rest(overwrite))
 
@@ -177,9 +177,9 @@ def _build(job: Job, part: Slice | None, before: Spec | None, shared: SharedStor
 
 
 def _sound(store: Store, spec: Spec, before: Spec | None, run: Runner, stop: Stop) -> Summary | None:
-    """Return what there is when it is complete and sound; None otherwise.
+    """Return the summary of a dataset that is already complete and sound; None otherwise.
 
-    Every byte is read, but of files whose sum the store keeps.
+    Every byte is read, except of files whose checksum the store keeps.
     """
     problems = verify(store, run=run, stop=stop, read_all=False)
     sound = before == spec and not _needs_labels(store, spec) and not any(problems)
@@ -198,7 +198,7 @@ def _needs_labels(store: Store, spec: Spec) -> bool:
 
 
 def _begin(store: Store, spec: Spec, before: Spec | None) -> None:
-    """Begin the journal with what is known of the shards, and make everything ready for them."""
+    """Start the journal with the known records of shards, and prepare the store for them."""
     journal, shards = Journal(store), range(len(spec.plan))
     in_manifest = store.size(MANIFEST_NAME) is not None
     store.clean()
@@ -229,7 +229,7 @@ def _complete_records(store: Store, spec: Spec) -> Iterator[Record | None]:
 
 
 def _begin_slice(store: Store, spec: Spec, part: Slice, before: Spec | None) -> None:
-    """Begin the journal of a slice. Raises RequestError where others make slices of something else."""
+    """Start the journal of a slice. Raises RequestError if the other slices are of another dataset."""
     if before not in (None, spec):
         raise RequestError(
             f"{store} is to hold {before.samples if before else 0} samples, and this is a slice of {spec.samples}",
@@ -246,7 +246,7 @@ def _begin_slice(store: Store, spec: Spec, part: Slice, before: Spec | None) -> 
 def _vouched(
     job: Job, known: Records, rest: array[int], summary: Summary, stop: Stop
 ) -> Iterator[tuple[Task, Completed]]:
-    """Yield the shards that slices have made and that look as they recorded them; add the others to `rest`."""
+    """Yield the shards that slices have made and that seem to match their records; add the others to `rest`."""
     store, spec, format_, own = job.store, job.spec, formats.get(job.spec.format), Journal(job.store).name
 
     def is_as_recorded(task: Task) -> bool:
@@ -270,7 +270,7 @@ def _vouched(
 def _recorded(
     outcomes: Iterable[tuple[Task, Completed | Failure]], journal: Journal, store: Store, summary: Summary, to_make: int
 ) -> Iterator[Completed]:
-    """Yield shards as they are completed, each recorded first; note those that failed."""
+    """Yield shards as they are completed, after recording them; collect those that failed."""
     for task, outcome in outcomes:
         if isinstance(outcome, Failure):
             summary.failures[task.shard.number] = outcome
@@ -289,7 +289,7 @@ def _recorded(
 
 
 def _check_room(store: Store, record: Record, samples: int) -> None:
-    """Raise OutputError when there is no room for that many more samples, going by the first shard that was made."""
+    """Raise OutputError if there is no room for that many more samples, judging by the first shard that was made."""
     if (room := store.room()) is None:
         return
     per_file = -(-record.bytes // (max(1, record.files) * room.block)) * room.block
@@ -303,7 +303,7 @@ def _check_room(store: Store, record: Record, samples: int) -> None:
 
 
 def _apart(*sizes: int) -> list[str]:
-    """Return different numbers of bytes in the largest unit in which they differ."""
+    """Return numbers of bytes as text, in the largest unit in which they differ."""
     texts = [f"{size} bytes" for size in sizes]
     for factor, unit in ((1e3, "kB"), (1e6, "MB"), (1e9, "GB")):
         shown = [f"{size / factor:.2f} {unit}" for size in sizes]

@@ -16,7 +16,8 @@ from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, Location
 from mnist_seq_cli.dataset.shards import composed
 from mnist_seq_cli.engine.glyphs import check_bank
-from mnist_seq_cli.execution.runner import Stop
+from mnist_seq_cli.execution import serial
+from mnist_seq_cli.execution.runner import Runner, Stop
 from mnist_seq_cli.formats.format import Format, InPlaceFormat
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
@@ -48,9 +49,10 @@ class Estimate(NamedTuple):
 def estimate(location: Location, spec: Spec, source: Source, *, part: Slice | None = None) -> Estimate:
     """Return what it would take to build a dataset, or a slice of it; nothing is written, and one shard is made.
 
-    Raises what `build` raises before it writes.
+    Files of the whole have something that does not grow with them: how much is known by those of half a shard. Raises
+    what `build` raises before it writes.
     """
-    store, memory, format_ = open_store(location), MemoryStore(), formats.get(spec.format)
+    store, format_ = open_store(location), formats.get(spec.format)
     check_store(store, spec)
     one = replace(spec, samples=spec.plan[0].stop)
     check_bank(spec.recipe, bank.load(source))
@@ -65,26 +67,35 @@ def estimate(location: Location, spec: Spec, source: Source, *, part: Slice | No
             seconds = perf_counter() - started
             yield task, outcome
 
-    made = build(memory, one, source, run=run)
-    sizes = {name: len(content) for name, content in memory.files.items()}
+    half = _sizes(replace(one, samples=max(1, one.samples // 2)), source, serial.run)
+    sizes = _sizes(one, source, run)
     shards = range(len(spec.plan)) if part is None else part.shards(spec.plan)
     samples, room = spec.plan.samples_of(shards), store.room()
     block = room.block if room else 1
     fixed = {name: sizes.pop(name) for name in (RECIPE_NAME, LABELS_NAME, *card.names(one)) if name in sizes}
-    whole = {name: sizes.pop(name) for name in (MANIFEST_NAME, *format_.file_names(spec))}
-    large = sum(fixed.values()) + sum(whole.values()) * samples // made.samples
+    joined = {name: sizes.pop(name) for name in format_.file_names(spec)}
+    more, per = samples - one.samples, max(1, one.samples - one.samples // 2)
+    large = sum(fixed.values()) + sizes.pop(MANIFEST_NAME) * samples // one.samples
+    large += sum(size + (size - half[name]) * more // per for name, size in joined.items())
     return Estimate(
         samples=samples,
         shards=len(shards),
-        files=len(fixed) + len(whole) + len(sizes) * samples // made.samples
+        files=len(fixed) + 1 + len(joined) + len(sizes) * samples // one.samples
         if format_.SMALL_FILES
-        else len(fixed) + len(whole) + len(sizes) * len(shards),
-        bytes=large + sum(sizes.values()) * samples // made.samples,
-        stored=large + sum(-(-size // block) * block for size in sizes.values()) * samples // made.samples,
-        seconds=seconds * samples / made.samples,
+        else len(fixed) + 1 + len(joined) + len(sizes) * len(shards),
+        bytes=large + sum(sizes.values()) * samples // one.samples,
+        stored=large + sum(-(-size // block) * block for size in sizes.values()) * samples // one.samples,
+        seconds=seconds * samples / one.samples,
         memory=peak,
         room=room,
     )
+
+
+def _sizes(spec: Spec, source: Source, run: Runner) -> dict[str, int]:
+    """Return the bytes of each file of a dataset, which is made in memory."""
+    memory = MemoryStore()
+    build(memory, spec, source, run=run)
+    return {name: len(content) for name, content in memory.files.items()}
 
 
 def _write_nowhere(format_: Format, spec: Spec, source: Source) -> None:

@@ -1,4 +1,4 @@
-"""Owns samples as arrays: many as a batch, with the pixels or without, and one as a tuple."""
+"""Owns samples as arrays: batches, with or without pixels, and single samples as tuples."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ABSENT = -1
 
 
 class Sample(NamedTuple):
-    """One sample: a named tuple of arrays and integers, which loaders such as PyTorch's collate as they are.
+    """One sample: a named tuple of arrays and integers, which loaders such as PyTorch's can collate directly.
 
     `image` uint8 (height, width), 255 background and 0 ink; `digits` uint8 (n,), of which the first `length` count;
     `glyphs` int32 (n,), ids; `x` and `y` int32 (n,), left and top edges of their boxes in px; `boxes` int32 (n, 4),
-    those of their ink, as x, y, width and height in px; `number`, its index in the recipe.
+    the bounding boxes of their ink: x, y, width and height in px; `number`, its index in the recipe.
     """
 
     image: NDArray[np.uint8]
@@ -78,13 +78,13 @@ class Sample(NamedTuple):
 
 
 _WithMask: Any = namedtuple("MaskedSample", (*Sample._fields, "mask"))  # type: ignore[misc]
-"""The fields of a sample, each declared once, and one more."""
+"""The fields of a sample, and `mask`."""
 
 
 class MaskedSample(_WithMask, Sample):  # type: ignore[misc]
-    """A sample with its mask: what a Sample has, and as `mask` uint8 (height, width) which digit a pixel is of.
+    """A Sample with its `mask`, uint8 (height, width): for each pixel the position of its digit, counted from 1.
 
-    That is its position, counted from 1, or 0 for background; where digits overlap, that of the darker ink.
+    It is 0 for background; where digits overlap, the darker ink counts.
     """
 
     __slots__ = ()
@@ -94,12 +94,12 @@ class MaskedSample(_WithMask, Sample):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Annotations:
-    """What samples show, without the pixels: `first` to `first` + n, or those with the numbers `chosen`, int64 (n,).
+    """Samples without their pixels: `first` to `first` + n, or those with the numbers `chosen`, int64 (n,).
 
     `digits` uint8 (n, length), padded with 0; `lengths` int32 (n,), how many of them count; `glyphs` int32
     (n, length), ids; `x` and `y` int32 (n, length), left and top edges of the glyphs' boxes in px; `boxes` int32
     (n, length, 4), where their ink is, as x, y, width and height in px; `widths` int32 (n,), of the images in px.
-    Glyphs, edges and boxes are padded with -1. `sampled` holds what else was sampled, by name: arrays of n rows.
+    Glyphs, edges and boxes are padded with -1. `sampled` has whatever else was sampled, by name: arrays of n rows.
     """
 
     first: int
@@ -164,9 +164,9 @@ ARRAYS = ("digits", "lengths", "glyphs", "x", "y", "boxes", "widths")
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Batch(Annotations):
-    """Samples: their annotations, and `images` uint8 (n, height, width). It is also a sequence of samples, one by one.
+    """Samples: their annotations, and `images` uint8 (n, height, width). It is also a sequence of `Sample`s.
 
-    `masks`, where they were asked for, have the shape of the images: which glyph, counted from 1, a pixel is of.
+    `masks`, if requested, have the shape of the images: for each pixel the position of its digit, counted from 1.
     """
 
     images: NDArray[np.uint8]
@@ -223,13 +223,13 @@ class Batch(Annotations):
 
 
 def sampled_names(recipe: Recipe) -> tuple[str, ...]:
-    """Return the names in `Annotations.sampled`: what differs from sample to sample, beside glyphs and boxes."""
+    """Return the names in `Annotations.sampled`: what differs between samples, apart from glyphs and boxes."""
     gaps, writer = recipe.min_gap < recipe.max_gap, recipe.writer == "same"
     return (*["gaps"] * gaps, *recipe.sampled_ranges, *["writer"] * writer)
 
 
 def nothing(recipe: Recipe, first: int, *, masks: bool = False) -> Batch:
-    """Return no samples, in the shape of those that the recipe makes."""
+    """Return an empty batch, in the shape of those that the recipe makes."""
     ids, numbers = np.empty((0, recipe.length), dtype=np.int32), np.empty(0, dtype=np.int32)
     boxes = np.empty((0, recipe.length, 4), dtype=np.int32)
     images = np.empty((0, recipe.height, recipe.width), dtype=np.uint8)
@@ -238,7 +238,7 @@ def nothing(recipe: Recipe, first: int, *, masks: bool = False) -> Batch:
 
 
 def joined(batches: list[Batch]) -> Batch:
-    """Return one batch with the samples of all, of which there is at least one."""
+    """Return one batch with the samples of all, of which there must be at least one."""
     if len(batches) == 1:
         return batches[0]
     names = (*ARRAYS, "images")

@@ -5,7 +5,7 @@
     rows            annotations as rows of JSON and CSV, for those that have such files
     trainers        annotations beside PNG files, as trainers read them
     arrays          npz, npy, idx and torchmeta files
-    png_folder, folders, webdataset, lmdb_file, parquet_files, tfrecord_file
+    png_folder, folders, flat_folder, webdataset, lmdb_file, parquet_files, tfrecord_file
 
 Imports what is below it, of `storage` the names alone: a format knows no disk. One more format is one module with a
 subclass of `Format`, and a row in the table here; or, in a package of somebody else, an entry point in the group
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _CLASSES = {
     "png": "png_folder:PngFolder",
     "folders": "folders:LabelFolders",
+    "flat": "flat_folder:FlatFolder",
     "webdataset": "webdataset:WebDataset",
     "npz": "arrays.npz_file:NpzFile",
     "idx": "arrays.idx_files:IdxFiles",
@@ -40,8 +41,8 @@ FORMAT_NAMES = tuple(_CLASSES)
 ENTRY_POINTS = "mnistseq.formats"
 """The group of entry points by which other packages add formats: `name = package.module:Class`."""
 
-LAYOUTS = ("shards", "folders")
-"""How PNG files can be arranged. The second one is a format of that name, which is asked for with --layout."""
+LAYOUTS = ("shards", "folders", "flat")
+"""How PNG files can be arranged. All but the first are formats of these names, which are asked for with --layout."""
 
 
 def option(name: str) -> str:

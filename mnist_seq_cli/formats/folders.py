@@ -59,7 +59,7 @@ class LabelFolders(Format):
         return [entry.name for entry in _label_folders(files)]
 
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
-        tables = label_files(spec.recipe, lambda _, known: _named(spec.recipe, known.samples, known.texts))
+        tables = label_files(spec.recipe, lambda known: _named(spec.recipe, known.samples, known.texts))
         return (*tables, *trainers.extras(self, spec, ""))
 
     def beside(self, spec: Spec) -> tuple[SideFiles, ...]:

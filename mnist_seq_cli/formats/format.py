@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from hashlib import sha256
 from itertools import accumulate, chain
-from pathlib import PurePosixPath
 from typing import BinaryIO, ClassVar, NamedTuple
 
 from mnist_seq_cli.codecs.compression import Compression
@@ -117,8 +116,7 @@ class Format(ABC):
     are many files of one piece; `ANY_WIDTH`, whether each image may have a different width; `MASKS`, whether there is
     room for masks; `ANNOTATIONS`, for which trainers there can be files beside; `RANDOM_ACCESS`, whether `reader` reads
     a sample without reading all of its shard before. `READ` is a pattern of how the names of files end that readers
-    take for samples wherever they are; `SHARD_NAME`, one of what is named like a shard, with its number as a group,
-    where that is not the number alone; `HUB_FILES` are patterns of the files with samples, and `ON_HUB` whether Hugging
+    take for samples wherever they are; `HUB_FILES` are patterns of the files with samples, and `ON_HUB` whether Hugging
     Face's `load_dataset` has a loader for them.
     """
 
@@ -127,7 +125,6 @@ class Format(ABC):
     READ: ClassVar[str] = ""
     HUB_FILES: ClassVar[tuple[str, ...]] = ()
     ON_HUB: ClassVar[bool] = False
-    SHARD_NAME: ClassVar[str] = ""
     SEPARABLE: ClassVar[bool] = True
     SMALL_FILES: ClassVar[bool] = False
     ANY_WIDTH: ClassVar[bool] = False
@@ -149,7 +146,7 @@ class Format(ABC):
             raise RequestError(f"the format {self.NAME} cannot hold masks", hint="leave `masks` out")
 
     def names(self, spec: Spec, asked: str, there: Collection[str], part: str) -> str:
-        """Return how files are called, one of FILE_NAMES; `there` are those of the dataset that is complete.
+        """Return how files are called, see `are_file_names`; `there` are those of the dataset that is complete.
 
         `part` is the name of the split that it is, or empty. What is `asked` for is `mnist`, how the files were called
         whose recipe it is, or empty. Raises RequestError where it cannot be.
@@ -207,7 +204,7 @@ class Format(ABC):
         plan = spec.plan
         for first in self.shard_names(spec, plan[0]):
             folder, _, last = first.rpartition("/")
-            like_one = re.compile(self.SHARD_NAME or r"(\d{5,9})" + re.escape(PurePosixPath(last).suffix), re.ASCII)
+            like_one = re.compile(re.sub(r"(?<!\w)\d{5,}", r"(\\d{5,9})", re.escape(last)), re.ASCII)
             for entry in files.list(folder):
                 if name := like_one.fullmatch(entry.name.rpartition("/")[2]):
                     number = int(name[1])

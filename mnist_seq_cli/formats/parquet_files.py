@@ -1,5 +1,7 @@
 """Owns the format `parquet`: a Parquet file a shard, as Hugging Face lays them out: data/train-00000-of-00005.parquet.
 
+Those of a split have its name in the place of `train`, as the hub spells it.
+
 A row is a sample: `image` and, with masks, `mask` as a PNG file and its name; `text`, `0042`; and annotations as lists.
 The footer says so to `datasets`, in the way that its versions 3 and 5 both read. It needs pyarrow.
 
@@ -9,7 +11,8 @@ PNG files are in their columns as they are, uncompressed, so that a sample is re
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Hashable, Iterable, Iterator
+from collections.abc import Collection, Generator, Hashable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,10 +25,10 @@ from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.errors import FormatError, one_line
 from mnist_seq_cli.formats.format import Checksums, File, Format, Opener
 from mnist_seq_cli.formats.reader import Reader
-from mnist_seq_cli.formats.rows import OF_STRIPS, decoded, flat_columns, row_names, strict_keys, to_row
+from mnist_seq_cli.formats.rows import FRACTIONS, OF_STRIPS, decoded, flat_columns, row_names, strict_keys, to_row
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.recipe import Recipe
-from mnist_seq_cli.recipe.spec import Spec
+from mnist_seq_cli.recipe.spec import Spec, hub_name
 from mnist_seq_cli.storage.store import PIECE, identity
 
 _HELD = 256 << 20
@@ -50,7 +53,6 @@ class ParquetFiles(Format):
     NAME = "parquet"
     SUFFIX = ".parquet"
     READ = r"\.parquet"
-    SHARD_NAME = r"train-(\d{5,9})-of-\d{5,9}\.parquet"
     HUB_FILES = ("data/*.parquet",)
     ON_HUB = ANY_WIDTH = MASKS = RANDOM_ACCESS = True
     COMPRESSION = "fast"
@@ -59,9 +61,16 @@ class ParquetFiles(Format):
         super().check(spec)
         _pyarrow()
 
+    def names(self, spec: Spec, asked: str, there: Collection[str], part: str) -> str:
+        super().names(spec, asked, there, part)
+        name = hub_name(part or replace(spec, names=asked).split)
+        return "" if name == "train" else name
+
     def shard_names(self, spec: Spec, shard: Shard) -> tuple[str, ...]:
         digits = spec.plan.digits
-        return (f"data/train-{digits.shard(shard.number)}-of-{digits.shard(len(spec.plan))}{self.SUFFIX}",)
+        return (
+            f"data/{hub_name(spec.split)}-{digits.shard(shard.number)}-of-{digits.shard(len(spec.plan))}{self.SUFFIX}",
+        )
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         pyarrow, parquet = _pyarrow()
@@ -127,7 +136,7 @@ def _depth(name: str) -> int:
 
 def _kinds(recipe: Recipe) -> dict[str, str]:
     """Return the type of the values of each key."""
-    others = dict.fromkeys(("slant", "rotate", "scale"), "float64") | dict.fromkeys(("operands", "sum"), "int64")
+    others = dict.fromkeys(FRACTIONS, "float64") | dict.fromkeys(("operands", "sum"), "int64")
     return {name: others.get(name, "int32") for name in row_names(recipe)}
 
 

@@ -36,19 +36,13 @@ MASKS_NAME = "masks"
 READ = r"\.(avif|bmp|gif|jfif|jpe?g|p[bgnp]m|png|tiff?|webp)|^metadata\.(csv|jsonl|parquet)"
 """How the names of files end that readers of folders of images take."""
 
-Names = Callable[[Shard, Annotations], list[str]]
-"""What gives the names of the images of some samples of a shard."""
+Names = Callable[[Annotations], list[str]]
+"""What gives the names of the images of some samples."""
 
 
 def shard_folder(digits: Digits, shard: Shard, kind: str = IMAGES_NAME) -> str:
     """Return the folder of the shard's images, or of its masks, with so many digits."""
     return f"{kind}/{digits.shard(shard.number)}"
-
-
-def file_names(digits: Digits, shard: Shard, first: int, stop: int) -> list[str]:
-    """Return the names of the images of samples `first` to `stop` of a shard, with so many digits."""
-    folder = shard_folder(digits, shard)
-    return [f"{folder}/{digits.sample(sample)}.png" for sample in range(first, stop)]
 
 
 def mask_name(name: str) -> str:
@@ -61,12 +55,12 @@ def label_files(recipe: Recipe, names: Names, *, masks: bool = False) -> tuple[E
 
     def labels(shard: Shard, annotations: Annotations) -> bytes:
         texts = annotations.texts
-        named = zip(names(shard, annotations), texts, strict=True)
+        named = zip(names(annotations), texts, strict=True)
         return "".join([f"{name},{'-'.join(text)}\n" for name, text in named]).encode()
 
     def metadata(shard: Shard, annotations: Annotations) -> bytes:
         lines = []
-        for name, (_, row) in zip(names(shard, annotations), rows_of(recipe, annotations), strict=True):
+        for name, (_, row) in zip(names(annotations), rows_of(recipe, annotations), strict=True):
             mask = f'"mask_file_name": "{mask_name(name)}", ' if masks else ""
             lines.append(f'{{"file_name": "{name}", {mask}{row}}}\n')
         return "".join(lines).encode()
@@ -96,10 +90,8 @@ class PngFolder(Format):
         )
 
     def extras(self, spec: Spec) -> tuple[Extra, ...]:
-        digits = spec.plan.digits
-
-        def names(shard: Shard, known: Annotations) -> list[str]:
-            return file_names(digits, shard, known.first, known.first + len(known))
+        def names(known: Annotations) -> list[str]:
+            return self.image_names(spec, known.samples)
 
         return (*label_files(spec.recipe, names, masks=spec.masks), *trainers.extras(self, spec, f"{IMAGES_NAME}/"))
 
@@ -108,11 +100,12 @@ class PngFolder(Format):
 
     def image_names(self, spec: Spec, samples: Numbers) -> list[str]:
         digits, size, numbers = spec.plan.digits, spec.shard_size, as_array(samples).tolist()
-        return [f"{IMAGES_NAME}/{digits.shard(number // size)}/{digits.sample(number)}.png" for number in numbers]
+        folders = {shard: f"{IMAGES_NAME}/{digits.shard(shard)}" for shard in {number // size for number in numbers}}
+        return [f"{folders[number // size]}/{digits.sample(number)}.png" for number in numbers]
 
     def write(self, spec: Spec, shard: Shard, batches: Iterable[Batch]) -> Generator[File, None, Checksums | None]:
         for batch in batches:
-            names = file_names(spec.plan.digits, shard, batch.first, batch.first + len(batch))
+            names = self.image_names(spec, batch.samples)
             images = png.encode(batch.images, spec.compression, batch.widths)
             if batch.masks is None:
                 yield from map(File, names, images)
@@ -123,10 +116,13 @@ class PngFolder(Format):
                 yield File(mask_name(name), mask)
         return None
 
+    def files_of(self, spec: Spec, shard: Shard) -> list[str]:
+        """Return the names of the files of a shard in the order in which they are written."""
+        images = self.image_names(spec, range(shard.first, shard.stop))
+        return [name for image in images for name in (image, mask_name(image))] if spec.masks else images
+
     def measure(self, spec: Spec, shard: Shard, files: Files) -> Content:
-        expected = file_names(spec.plan.digits, shard, shard.first, shard.stop)
-        if spec.masks:
-            expected = [name for image in expected for name in (image, mask_name(image))]
+        expected = self.files_of(spec, shard)
         others = {name for side in self.beside(spec) for name in side.names(shard)}
         found = set[str]()
         for folder in self.shard_names(spec, shard):

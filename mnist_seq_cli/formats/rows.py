@@ -34,6 +34,12 @@ LABELS_HEADER = b"file_name,label\n"
 OF_STRIPS = ("contrast", "writer", "sum")
 """The keys of rows that have one value for the whole sequence."""
 
+FRACTIONS = ("slant", "rotate", "scale")
+"""The keys whose values are fractions: hundredths."""
+
+_SAMPLED = (*FRACTIONS, "stroke", "contrast", "writer")
+"""The keys of what may have been sampled, beside gaps."""
+
 
 def rows_of(recipe: Recipe, annotations: Annotations) -> Iterator[tuple[str, str]]:
     """Yield for each sample its text, and its annotations as the inside of a JSON object."""
@@ -95,6 +101,7 @@ class Row(NamedTuple):
     """The annotations of a sample that a row has: its sequence, `0042`, as `text`; the rest may be missing, and empty.
 
     Each of `boxes` is x, y, width and height of the ink of a digit, in px. `gaps` is None where it is not known.
+    `sampled` is what else was sampled, by key: a list of a number for each digit, or one for the whole sequence.
     """
 
     text: str
@@ -105,6 +112,7 @@ class Row(NamedTuple):
     y: tuple[int, ...] = ()
     file_name: str = ""
     mask_file_name: str = ""
+    sampled: Mapping[str, Any] = {}
 
 
 def strict_keys(recipe: Recipe, *others: str) -> frozenset[str]:
@@ -147,7 +155,29 @@ def to_row(values: Mapping[str, Any], where: str, keys: Collection[str] | None =
         raise FormatError(f"{where} has values that do not fit its text")
     names = (values.get(name) for name in ("file_name", "mask_file_name"))
     file_name, mask_file_name = (name if isinstance(name, str) else "" for name in names)
-    return Row(text, glyphs or (), x or (), boxes or (), gaps, y or (), file_name, mask_file_name)
+    sampled = {}
+    if keys is not None:
+        sampled = {name: values[name] for name in _SAMPLED if name in keys}
+        if not all(_fits(name, value, count) for name, value in sampled.items()):
+            raise FormatError(f"{where} has values that do not fit its text")
+    return Row(text, glyphs or (), x or (), boxes or (), gaps, y or (), file_name, mask_file_name, sampled)
+
+
+def _fits(name: str, value: object, count: int) -> bool:
+    """Tell whether a value is what may be sampled for a sequence of so many digits."""
+    if name in OF_STRIPS:
+        return _numbers([value], 1) is not None
+    if name not in FRACTIONS:
+        return _numbers(value, count) is not None
+    return (
+        isinstance(value, list)
+        and len(value) == count
+        and all(type(each) in (int, float) and abs(each) < _FAR for each in value)
+    )
+
+
+_FAR = 1e9
+"""More than any fraction that is sampled; no comparison with it holds for what is no number."""
 
 
 def _numbers(listed: object, count: int, lowest: int = 1 - 2**31) -> tuple[int, ...] | None:
@@ -245,7 +275,21 @@ def to_batch(
             masked[at, :, : mask.shape[1]] = mask
     chosen = None if isinstance(samples, range) else samples
     arrays = (digits, lengths, glyphs, x, y, boxes, widths)
-    return Batch(int(samples[0]), *arrays, canvas, masks=masked, chosen=chosen)
+    sampled = {name: _sampled(name, rows, written) for name in sampled_names(recipe)}
+    return Batch(int(samples[0]), *arrays, canvas, sampled=sampled, masks=masked, chosen=chosen)
+
+
+def _sampled(name: str, rows: Sequence[Row], written: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return what was sampled for rows: one number for each, or for each digit, with 0 after the last."""
+    if name in OF_STRIPS:
+        return np.array([row.sampled[name] for row in rows], np.int32)
+    if name == "gaps":
+        listed, written = [row.gaps or () for row in rows], written[:, 1:]
+    else:
+        listed = [row.sampled[name] for row in rows]
+    array = np.zeros(written.shape, np.float64 if name in FRACTIONS else np.int32)
+    array[written] = np.array(list(chain.from_iterable(listed)), array.dtype)
+    return array.round(2)  # which undoes 32 bits
 
 
 def decoded(

@@ -17,7 +17,7 @@ from mnist_seq_cli.engine.compose import spans
 from mnist_seq_cli.engine.random_words import Numbers, as_array
 from mnist_seq_cli.formats.format import Checksums, File, Format, Opener
 from mnist_seq_cli.formats.reader import OffsetReader, Reader
-from mnist_seq_cli.formats.rows import decoded, flat_columns, strict_keys, to_row
+from mnist_seq_cli.formats.rows import OF_STRIPS, decoded, flat_columns, strict_keys, to_row
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import Spec
 
@@ -79,6 +79,7 @@ def _batch(spec: Spec, samples: Numbers, names: list[str], stored: list[bytes]) 
         values |= {
             "text": text.decode("ascii", "replace"),
             "boxes": [flat[at : at + 4] for at in range(0, len(flat), 4)],
+            **{name: values[name][0] for name in OF_STRIPS if len(values.get(name, ())) == 1},
         }
         rows.append(to_row(values, wheres[-1], keys))
     return decoded(spec, samples, wheres, images, rows, masks)

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mnist_seq_cli.dataset import splits
 from mnist_seq_cli.dataset.manifest import SPLITS_NAME
-from mnist_seq_cli.dataset.splits import By, Splits
+from mnist_seq_cli.dataset.splits import asked as splits
+from mnist_seq_cli.dataset.splits import parts
+from mnist_seq_cli.dataset.splits.asked import By, Splits
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.inputs import is_directory
 from mnist_seq_cli.inspection.figures import size_text
@@ -101,7 +102,7 @@ def look_at_splits(path: PathOrStore, asked: Splits) -> SplitsReport:
         recipe = recipes[name] = stored.spec.recipe
         known = (stored.spec.format, description.source(recipe), recipe.seed)
         reports.append(SplitReport(name, state, samples, stored.done, stored.bytes, *known))
-    shared = splits.shared(asked.by, recipes)
+    shared = parts.shared(asked.by, recipes)
     return SplitsReport(
         path=str(path),
         seed=asked.seed,

@@ -111,7 +111,8 @@ class _Images(NamedTuple):
         Raises CheckError for one that is missing, FormatError, OSError.
         """
         for first in range(shard.first, shard.stop, _BATCH):
-            names = png_folder.file_names(self.digits, shard, first, min(first + _BATCH, shard.stop))
+            folder, samples = png_folder.shard_folder(self.digits, shard), range(first, min(first + _BATCH, shard.stop))
+            names = [f"{folder}/{self.digits.sample(sample)}.png" for sample in samples]
             yield first, names, [_read_image(self.directory, name) for name in names]
 
     def read(self, names: list[str], images: list[NDArray[np.uint8]]) -> list[Reading]:

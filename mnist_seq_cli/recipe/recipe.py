@@ -36,12 +36,12 @@ RECIPE_VERSION = 1
 class Recipe(Glyphs, Appearance, Placement, Writing):
     """Everything that can change a pixel or a label; sample i is a pure function of (recipe, i).
 
-    A seed and four parts: what is written, where it is placed, how it looks, which glyphs (see each). What was asked
-    (`Request`) is resolved here: `length` is the largest of the `lengths`, where there are several; `max_gap`, `width`
-    and `height` are numbers of px, `fit` says whether each image is only as wide as its strip, `align` is "left" where
-    nothing else was asked. `source` names the glyphs, whose sizes are known (`GlyphFacts`).
+    A seed and four parts: what is written, where it is placed, how it looks, which glyphs (see each). The values are
+    resolved from a `Request`: `length` is the largest of the `lengths`, if there are several; `max_gap`, `width` and
+    `height` are in px, `fit` says whether each image is only as wide as its strip, and `align` is "left" by default.
+    `source` names the glyphs, whose sizes are known (`GlyphFacts`).
 
-    Raises RequestError when the values contradict each other.
+    Raises RequestError if the values contradict each other.
     """
 
     seed: int = result(REQUIRED, Integer(0, MAX_SEED))
@@ -164,7 +164,7 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
 
     @property
     def facts(self) -> GlyphFacts:
-        """The glyphs that it was written for."""
+        """The glyphs that the recipe is for."""
         return GlyphFacts(self.source, self.glyph_height, self.glyph_width, self.ink_height, self.ink_width)
 
     @property
@@ -184,20 +184,20 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
 
     @property
     def sequence_range(self) -> tuple[int, int]:
-        """The sequences of `length` of the digits that may be written: from which to which of them, in their order."""
+        """The range of sequences that may be written, among all sequences of `length` digits in their order."""
         every = len(self.digits) ** self.length
         low, high, whole = self.label_pool
         return every * low // whole, every * high // whole
 
     @property
     def sequence_count(self) -> int:
-        """How many sequences of `length` of the digits may be written."""
+        """The number of sequences of `length` digits that may be written."""
         first, stop = self.sequence_range
         return stop - first
 
     @property
     def round(self) -> int | None:
-        """The samples in which every sequence is written as often as it should be; None without such a rule."""
+        """The number of samples in which each sequence is written as often as requested; None without such a rule."""
         if self.per_label:
             return self.per_label * self.sequence_count
         return len(self.sequences) or None
@@ -205,10 +205,10 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON values, so that nothing depends on a later default.
 
-        Fields that are younger than the first version are there where they differ from the value that they were born
-        with: a new option changes neither the file nor the fingerprint of a recipe that there is.
+        Fields added after the first version are included only if they differ from their default: a new option changes
+        neither the file nor the fingerprint of an existing recipe.
 
-        From 10,000 `sequences` on these are a reference to a file with them: `sequences.text()`.
+        From 10,000 `sequences` on, they are a reference to a file with `sequences.text()`.
         """
         values = {
             name: each.kind.to_json(getattr(self, name))
@@ -219,10 +219,9 @@ class Recipe(Glyphs, Appearance, Placement, Writing):
 
     @classmethod
     def from_json(cls, values: object) -> Self:
-        """Return the recipe that `to_json` described, also that of an earlier version.
+        """Return the recipe that `to_json` described, possibly in an earlier version.
 
-        A field that is absent means the value that it was born with, which changes nothing. Raises FormatError for
-        anything else.
+        An absent field has its default, which changes nothing. Raises FormatError for anything else.
         """
         options = options_of(cls)
         checked = fields_from_json(cls, values)

@@ -23,7 +23,7 @@ from mnist_seq_cli.recipe.parts.appearance import PAPERS, is_content
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 from mnist_seq_cli.recipe.recipe import Recipe, fields_from_json
 from mnist_seq_cli.recipe.request import Request, resolve
-from mnist_seq_cli.recipe.spec import FILE_NAMES, FORM_OPTIONS
+from mnist_seq_cli.recipe.spec import FORM_OPTIONS, are_file_names
 
 _FOLLOWING = ("width", "height", "align", "spacing")
 """Fields that may follow from the others, and need not have been asked for."""
@@ -77,7 +77,7 @@ def _words(values: object) -> dict[str, Any]:
         raise FormatError("it is empty")
     form = {name: everything.pop(name) for name in FORM_OPTIONS if name in everything}
     form = typed_fields(form, {name: FORM_OPTIONS[name].kind.json_type for name in form}, "it")
-    if form.get("names", "mnist") not in ("mnist", *FILE_NAMES):
+    if form.get("names", "mnist") != "mnist" and not are_file_names(form["names"], form.get("format", "")):
         raise FormatError(f"names is {form['names']!r}", hint="it is mnist, or is left out")
     if form.get("compression", COMPRESSIONS[0]) not in COMPRESSIONS:
         raise FormatError(f"compression is {form['compression']!r}", hint=f"it is one of {', '.join(COMPRESSIONS)}")

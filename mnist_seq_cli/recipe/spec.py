@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -21,8 +22,19 @@ ANNOTATION_NAMES = (
 )
 """The trainers whose annotations PNG files can have beside them."""
 
-FILE_NAMES = ("", "idx1", "mnist-train", "mnist-t10k", "train", "val", "test")
+_IDX_NAMES = ("", "idx1", "mnist-train", "mnist-t10k")
+FILE_NAMES = (*_IDX_NAMES, "train", "val", "test")
 """How files are called: IDX with labels-idx2, with labels-idx1, or as MNIST's own are; torchmeta's for its split."""
+
+
+def are_file_names(names: str, format_: str) -> bool:
+    """Tell whether files of a format may be called so: one of FILE_NAMES, or parquet's by any split."""
+    return names in FILE_NAMES or (format_ == "parquet" and re.fullmatch(r"[a-z]\w{0,63}", names, re.ASCII) is not None)
+
+
+def hub_name(split: str) -> str:
+    """Return what the hub calls a split: letters, digits and underscores; `validation` for val; `train` for none."""
+    return {"": "train", "val": "validation"}.get(split, split).replace("-", "_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +71,7 @@ class Spec:
     """What was asked of a dataset, resolved: the samples (recipe and number) and the form that they have on disk.
 
     With `masks` there is one of each strip beside it; `annotations` are names of ANNOTATION_NAMES in that order, and
-    `names` is one of FILE_NAMES. None of these changes a pixel or a label. `request` is what was asked for in JSON
+    `names` says how files are called. None of these changes a pixel or a label. `request` is what was asked for in JSON
     values, where that is known; the samples do not depend on it.
     """
 
@@ -77,6 +89,11 @@ class Spec:
     def plan(self) -> Plan:
         """The shards."""
         return plan_of(self.samples, self.shard_size)
+
+    @property
+    def split(self) -> str:
+        """The split that the names of its files are for; empty where they do not say."""
+        return "" if self.names in _IDX_NAMES else self.names
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of recipe.json; it leaves out masks, annotations and names that are not there."""
@@ -104,7 +121,7 @@ class Spec:
         try:
             if checked["compression"] not in COMPRESSIONS:
                 raise RequestError(f"compression is {checked['compression']!r}")
-            if checked.get("names", "") not in FILE_NAMES:
+            if not are_file_names(checked.get("names", ""), checked["format"]):
                 raise RequestError(f"names is {checked['names']!r}")
             listed = checked.pop("annotations", [])
             checked["annotations"] = FORM_OPTIONS["annotations"].kind.normalize("annotations", listed)

@@ -57,6 +57,10 @@ class Files(Protocol):
         """Yield what is in a folder; nothing where there is no such folder. Raises OSError."""
         ...
 
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a file; None where there is none, or something else."""
+        ...
+
 
 class Store(Files, Protocol):
     """Where the files of a dataset are. All methods raise OSError for what the store cannot do."""
@@ -87,10 +91,6 @@ class Store(Files, Protocol):
 
     def append(self, name: str, content: bytes) -> None:
         """Append to a file, which may be new; of what breaks off while it is appended a part can be left."""
-        ...
-
-    def size(self, name: str) -> int | None:
-        """Return the bytes of a file; None where there is none, or something else."""
         ...
 
     def stored_sum(self, name: str) -> FileSum | None:

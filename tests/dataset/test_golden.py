@@ -21,6 +21,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 MADE = {
     "png": "-n 7 --len 2-3 --max 5 --seed 11 --shard-size 3 --masks",
     "folders": "-n 7 --len 2 --seed 12 --shard-size 3 --layout folders --invert",
+    "flat": "-n 7 --len 2-3 --max 5 --seed 21 --shard-size 3 --slant -10-10 --layout flat --masks",
     "webdataset": "-n 7 --len 2-3 --max 5 --seed 13 --shard-size 3 "
     "--slant -10-10 --noise 9 --format webdataset --masks",
     "npz": "-n 7 --len 3 --max 4 --seed 14 --shard-size 3 --contrast 50-90 --format npz --masks",

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 from mnist_seq_cli import open_dataset
 from mnist_seq_cli.cli import main
-from mnist_seq_cli.dataset import splits
+from mnist_seq_cli.dataset.splits import build, parts
+from mnist_seq_cli.dataset.splits.asked import BY, parse_splits, seed_of
 from mnist_seq_cli.engine.compose import compose
 from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import RequestError
@@ -90,8 +91,8 @@ def test_splits_differ_in_more_than_their_glyphs(mnistseq: Run) -> None:
     written = [[sample.label for sample in open_dataset(f"out/{name}")][:100] for name in NAMES]
     assert written[0] != written[1] != written[2]
     seeds = [open_dataset(f"out/{name}").recipe.seed for name in NAMES]
-    assert seeds == [splits.seed_of(5, name) for name in NAMES] == [179277573503, 437529921950, 768111026864]
-    assert len({*seeds, splits.seed_of(6, "train")}) == 4
+    assert seeds == [seed_of(5, name) for name in NAMES] == [179277573503, 437529921950, 768111026864]
+    assert len({*seeds, seed_of(6, "train")}) == 4
 
 
 @pytest.mark.parametrize("source", ["test", "all", "train"])
@@ -166,13 +167,13 @@ def test_by_label_splits_share_no_sequence(rule: list[str], by: str, mnistseq: R
 )
 @pytest.mark.parametrize("by", others_slow(["label", "both"], "label"))
 def test_by_label_a_label_is_in_one_split_as_often_as_in_any(sizes: dict[str, int], by: Any, place: Path) -> None:
-    whole, planned = splits.plan(place / "out", sizes, by, Request(length=2, per_label=5), Form(format="npz"))
-    splits.build(place / "out", whole, planned, workers=1)
+    whole, planned = build.plan(place / "out", sizes, by, Request(length=2, per_label=5), Form(format="npz"))
+    build.build(place / "out", whole, planned, workers=1)
     found = {name: Counter(sample.label for sample in open_dataset(f"out/{name}")) for name in sizes}
     assert_disjoint([set(counts) for counts in found.values()])
     times = max(5, sum(sizes.values()) // 100)
     assert {name: set(counts.values()) for name, counts in found.items()} == {name: {times} for name in sizes}
-    assert splits.shared(by, {name: open_dataset(f"out/{name}").recipe for name in sizes}) == []
+    assert parts.shared(by, {name: open_dataset(f"out/{name}").recipe for name in sizes}) == []
 
 
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=8), st.integers(1, 40), st.sampled_from([1, 2, 3]))
@@ -180,32 +181,32 @@ def test_the_nearest_sizes_that_are_named_hold_whole_labels(sizes: list[int], ti
     named = {f"s{number}": size for number, size in enumerate(sizes)}
     request = Request(length=length, per_label=times)
     try:
-        splits.plan(Path("out"), named, "label", request, Form())
+        build.plan(Path("out"), named, "label", request, Form())
     except RequestError as error:
-        nearest = splits.parse_splits(error.hint.removeprefix("nearest: ").split())
+        nearest = parse_splits(error.hint.removeprefix("nearest: ").split())
         assert list(nearest) == list(named)
-        splits.plan(Path("out"), nearest, "label", request, Form())
+        build.plan(Path("out"), nearest, "label", request, Form())
 
 
-@pytest.mark.parametrize("by", splits.BY)
+@pytest.mark.parametrize("by", BY)
 @pytest.mark.parametrize("rule", [["--len", "2"], ["--labels", "list.txt"]], ids=str)
 def test_a_small_split_beside_a_large_one_may_be_named_first(rule: list[str], by: str, place: Path) -> None:
     """In any order each has at least one sequence, and one glyph of each digit."""
     written = tuple((digit, 9 - digit) for digit in range(10)) if "--labels" in rule else ()
     request = Request(sequences=written) if written else Request(length=2)
     for sizes in ({"val": 1, "train": 60_000}, {"train": 60_000, "val": 1}, {"a": 1, "train": 900_000, "b": 1}):
-        _, planned = splits.plan(place / "out", sizes, by, request, Form())  # type: ignore[arg-type]
+        _, planned = build.plan(place / "out", sizes, by, request, Form())  # type: ignore[arg-type]
         recipes = {split.directory.name: split.spec.recipe for split in planned}
-        assert splits.shared(by, recipes) == []  # type: ignore[arg-type]
+        assert parts.shared(by, recipes) == []  # type: ignore[arg-type]
         for recipe in recipes.values():
             assert check_bank(recipe, load(Source("train"))).counts.min() >= 1
             assert compose(recipe, load(Source("train")), 0, 20).images.shape == (20, 28, 56)
 
 
 def test_parts_stay_as_they_were_where_none_is_empty() -> None:
-    assert splits.pools({"a": 1, "b": 59_999}) == splits.pools({"a": 1, "b": 59_999}, [60_000])
-    assert splits.pools({"a": 1, "b": 59_999}, [60_000])["b"] == (1, 60_000, 60_000)
-    assert splits.pools({"a": 1, "b": 59_999, "c": 1}, [50, 10]) == {"a": (0, 1, 10), "b": (1, 8, 10), "c": (8, 10, 10)}
+    assert parts.pools({"a": 1, "b": 59_999}) == parts.pools({"a": 1, "b": 59_999}, [60_000])
+    assert parts.pools({"a": 1, "b": 59_999}, [60_000])["b"] == (1, 60_000, 60_000)
+    assert parts.pools({"a": 1, "b": 59_999, "c": 1}, [50, 10]) == {"a": (0, 1, 10), "b": (1, 8, 10), "c": (8, 10, 10)}
 
 
 def test_by_both_the_test_file_is_for_testing(mnistseq: Run) -> None:
@@ -369,12 +370,12 @@ def test_a_damaged_paper_is_told_in_one_line(content: bytes, mnistseq: Run, plac
 
 
 def test_other_splits_that_were_begun_meanwhile_are_left_alone(place: Path) -> None:
-    whole, planned = splits.plan(place / "out", {"a": 5}, "glyph", Request(length=2), Form())
-    other, others = splits.plan(place / "out", {"a": 5}, "glyph", Request(length=2), Form())
-    splits.build(place / "out", other, others)
+    whole, planned = build.plan(place / "out", {"a": 5}, "glyph", Request(length=2), Form())
+    other, others = build.plan(place / "out", {"a": 5}, "glyph", Request(length=2), Form())
+    build.build(place / "out", other, others)
     before = tree(place / "out")
     with pytest.raises(RequestError, match="another mnistseq has begun other splits in"):
-        splits.build(place / "out", whole, planned)
+        build.build(place / "out", whole, planned)
     assert tree(place / "out") == before
 
 
@@ -512,7 +513,7 @@ def inspected(mnistseq: Run, *arguments: str) -> dict[str, Any]:
     return report
 
 
-@pytest.mark.parametrize("by", splits.BY)
+@pytest.mark.parametrize("by", BY)
 @pytest.mark.parametrize("more", [[], *slow([["--source", "test"], ["--labels", "labels.txt"]])], ids=str)
 def test_splits_are_told_as_a_whole(by: str, more: list[str], mnistseq: Run) -> None:
     Path("labels.txt").write_text("".join(f"{number:03}\n" for number in range(120)))
@@ -566,7 +567,7 @@ def test_splits_that_are_not_whole_are_told(mnistseq: Run, place: Path) -> None:
         assert row in [line.split()[: len(row)] for line in done.out.splitlines()]
 
 
-@pytest.mark.parametrize("by", splits.BY)
+@pytest.mark.parametrize("by", BY)
 def test_a_split_that_is_another_one_shares_what_it_should_not(by: str, mnistseq: Run, place: Path) -> None:
     sizes = ["--split", "train=20", "--split", "val=10"]
     assert mnistseq("dataset", *sizes, "--len", "2", "--split-by", by, "--seed", "5", "-o", "out").code == 0
@@ -610,10 +611,10 @@ def test_recipes_tell_what_is_kept_apart(
         return recipe_for(**{"seed": 1, **({} if "sequences" in asked else {"length": 2}), **asked})
 
     both = {"a": recipe(one), "b": recipe(other)}
-    assert len(splits.shared("glyph", both)) == 1 - glyphs
-    assert len(splits.shared("label", both)) == 1 - labels
-    assert len(splits.shared("both", both)) == 2 - glyphs - labels
-    assert splits.shared("both", {"a": both["a"]}) == []
+    assert len(parts.shared("glyph", both)) == 1 - glyphs
+    assert len(parts.shared("label", both)) == 1 - labels
+    assert len(parts.shared("both", both)) == 2 - glyphs - labels
+    assert parts.shared("both", {"a": both["a"]}) == []
 
 
 def test_splits_are_checked_one_by_one(mnistseq: Run) -> None:

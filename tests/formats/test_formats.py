@@ -298,6 +298,7 @@ def read_torchmeta(directory: Path) -> tuple[list[Any], list[str], list[Any]]:
 READERS: dict[str, Callable[[Path], tuple[Any, list[str], list[Any]]]] = {
     "png": read_png_folder,
     "folders": read_png_folder,
+    "flat": read_png_folder,
     "webdataset": read_tars,
     "npz": read_npz,
     "idx": read_idx_files,
@@ -379,7 +380,7 @@ def shard_files(name: str) -> tuple[str, ...]:
 
 def content_of(name: str, directory: Path) -> object:
     """Return what of a dataset must not depend on the size of its shards: in tar files the members, and so on."""
-    if name in ("png", "folders"):
+    if name in ("png", "folders", "flat"):
         return [path.read_bytes() for path in sorted(directory.rglob("*.png"))]
     if name == "webdataset":
         return b"".join(path.read_bytes()[:-1024] for path in sorted(directory.glob("*.tar")))

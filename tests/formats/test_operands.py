@@ -52,6 +52,20 @@ def test_rows_of_tar_files_have_them(mnistseq: Run, tmp_path: Path) -> None:
         assert row["sum"] == sum(row["operands"])
 
 
+@pytest.mark.parametrize("name", ["npz", "npy"])
+def test_arrays_have_them(name: str, mnistseq: Run, tmp_path: Path) -> None:
+    options = ["--len", "2:1,6:1", "--operands", "2", "-n", "50", "--shard-size", "20", "--seed", "1", *form(name)]
+    assert mnistseq("dataset", *options, "--masks", "-o", tmp_path).code == 0
+    if name == "npz":
+        found: Any = np.load(tmp_path / "dataset.npz")
+    else:
+        found = {path.stem: np.load(path, mmap_mode="r") for path in tmp_path.glob("*.npy")}
+    texts = open_dataset(tmp_path).batch(0, 50).texts
+    assert found["operands"].tolist() == [[int(text[: len(text) // 2]), int(text[len(text) // 2 :])] for text in texts]
+    assert found["sum"].tolist() == found["operands"].sum(axis=1).tolist()
+    assert "operands" not in open_dataset(tmp_path).batch(0, 50).sampled
+
+
 @pytest.mark.parametrize("name", parameters(["parquet"]))
 def test_long_numbers_keep_all_their_digits(name: str, mnistseq: Run, tmp_path: Path) -> None:
     Path(tmp_path / "list.txt").write_text("9" * 36 + "\n")

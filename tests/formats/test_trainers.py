@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_texts_keep_their_zeros_and_their_order(whole: dict[str, bytes], data: B
     words = []
     for shard in range(3):
         rows = list(csv.DictReader(io.StringIO(whole[f"images/{shard:05d}/labels.csv"].decode())))
-        assert rows[0] == {"filename": "x.png", "words": "~"}
+        assert rows[0] == {"filename": "x.png", "words": "␀"}
         words += [(f"images/{shard:05d}/{row['filename']}", row["words"]) for row in rows[1:]]
     assert words == list(zip(names, data.texts, strict=True))
 
@@ -178,6 +179,22 @@ def test_folders_of_labels_have_those_that_name_files(data: Batch) -> None:
             built(spec_of(name, form=form))
     with pytest.raises(RequestError, match=r"two of the `annotations` are called labels\.json"):
         built(spec_of("doctr", "doctr-detection"))
+
+
+def test_one_folder_of_images_has_all_of_them(whole: dict[str, bytes]) -> None:
+    """What png has, but for the folders of shards in names; EasyOCR's rows are in one file."""
+    expected, own = {}, ("recipe.json", "manifest.json", "README.md", "croissant.json")
+    lists = [whole[f"images/{shard:05d}/labels.csv"].splitlines(keepends=True) for shard in range(3)]
+    words = b"".join([*lists[0], *lists[1][2:], *lists[2][2:]])
+    for name, content in whole.items():
+        if name not in own and not name.endswith("/labels.csv"):
+            text = content if name.endswith(".png") else re.sub(rb"\b0000[0-2]/", b"", content)
+            expected[re.sub(r"\b0000[0-2]/", "", name)] = text
+    files = built(spec_of(*ALL, masks=True, form="flat"))
+    assert files.pop("images/labels.csv") == words
+    assert {name: content for name, content in files.items() if name not in own} == expected
+    grown = built(spec_of(*ALL, masks=True, form="flat"), built(spec_of("coco", masks=True, form="flat", samples=7)))
+    assert grown == files | {"images/labels.csv": words}
 
 
 def test_svhn_says_which_package_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

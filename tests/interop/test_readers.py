@@ -194,6 +194,26 @@ def test_datasets_reads_a_folder_of_splits(datasets: Any, tmp_path: Path, form: 
     assert texts == [sample.text for sample in open_dataset(tmp_path / "out" / "a-b")]
 
 
+def test_datasets_finds_the_splits_of_parquet_files_by_their_names(datasets: Any, tmp_path: Path) -> None:
+    """Of one split alone, and of all in one folder, as on the hub."""
+    sizes, names = {"train": 7, "val": 4, "test": 3, "a-b": 2}, {"val": "validation", "a-b": "a_b"}
+    asked = [word for name, size in sizes.items() for word in ("--split", f"{name}={size}")]
+    assert main.run(["dataset", *asked, "--len", "3", "--format", "parquet", "-o", str(tmp_path / "out")]) == 0
+    (tmp_path / "hub/data").mkdir(parents=True)
+    for name, size in sizes.items():
+        loaded = datasets.load_dataset(str(tmp_path / "out" / name), cache_dir=str(tmp_path / "cache"))
+        assert {split: len(rows) for split, rows in loaded.items()} == {names.get(name, name): size}
+        for path in (tmp_path / "out" / name / "data").iterdir():
+            assert path.name == f"{names.get(name, name)}-00000-of-00001.parquet"
+            shutil.copy(path, tmp_path / "hub/data")
+    loaded = datasets.load_dataset(str(tmp_path / "hub"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in loaded.items()} == {names.get(n, n): size for n, size in sizes.items()}
+    assert main.run(["inspect", str(tmp_path / "out"), "--verify"]) == 0
+    recipe = str(tmp_path / "out/a-b/recipe.json")
+    assert main.run(["dataset", "--recipe", recipe, "-o", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again/data/a_b-00000-of-00001.parquet").exists()
+
+
 @pytest.mark.parametrize("form", ["npz", "npy", "idx"])
 def test_datasets_says_plainly_that_it_has_no_loader(
     datasets: Any, written: Written, tmp_path: Path, form: str

@@ -12,7 +12,7 @@ from asked import recipe_for
 from faulty import tree
 
 from mnist_seq_cli import open_dataset
-from mnist_seq_cli.dataset.splits import shared
+from mnist_seq_cli.dataset.splits.parts import shared
 from mnist_seq_cli.recipe.presets import PRESET_NAMES, PRESETS
 
 Run = Callable[..., Any]

@@ -26,6 +26,7 @@ from mnist_seq_cli.cli.streams import typed_sequences, write_stdout
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.execution.runner import Runner
 from mnist_seq_cli.execution.runners import RUNNERS, check_runner, opened
+from mnist_seq_cli.formats import LAYOUTS
 from mnist_seq_cli.recipe.layers import merged, parted
 from mnist_seq_cli.recipe.options.option import options_of
 from mnist_seq_cli.recipe.parts.appearance import PAPERS, Appearance
@@ -136,14 +137,14 @@ def dataset(
         raise RequestError("`show` prints the options of a preset", hint="give `preset`")
     layer = _layer(context)
     words = _of_preset(context, preset)
-    if layer.get("format") == "png" and words.get("format") == "folders":
-        del layer["format"]  # folders hold PNG files
+    if layer.get("format") == "png" and words.get("format") in LAYOUTS:
+        del layer["format"]  # they hold PNG files
     only_annotations = recipe_file is None and not words and {"annotations"} == layer.keys() and output != "-"
     if only_annotations and open_store(output).size(RECIPE_NAME) is not None:
         recipe_file = f"{output}/{RECIPE_NAME}"  # they are added to what is there
     if recipe_file is not None:
         words = merged(words, _of_file(recipe_file, layer, bool(layer.get("splits", words.get("splits")))))
-    if layer.pop("layout", None) and words.get("format") == "folders":
+    if layer.pop("layout", None) and words.get("format") in LAYOUTS:
         layer["format"] = "png"
     words = merged(words, layer)
     _check(words, layer, output)
@@ -171,7 +172,7 @@ def _layer(context: click.Context) -> dict[str, Any]:
     """Return the typed options as a layer. Raises RequestError, FormatError, OSError."""
     layer = format_of({name: value for name, value in typed(context).items() if name in _LAYERED})
     if splits := layer.pop("splits", ()):
-        from mnist_seq_cli.dataset.splits import parse_splits
+        from mnist_seq_cli.dataset.splits.asked import parse_splits
 
         layer["splits"] = parse_splits(splits)
     if "sequences" in layer:
@@ -326,19 +327,19 @@ def _build_splits(
 ) -> None:
     """Make the splits one after the other, under one bar, and report them together."""
     from mnist_seq_cli.cli import terminal
-    from mnist_seq_cli.dataset import splits
+    from mnist_seq_cli.dataset.splits import build
 
     sizes = words["splits"]
     request, form = parted({name: value for name, value in words.items() if name != "samples"})
     has_source = "source" in words or "source_labels" in words
-    whole, planned = splits.plan(
+    whole, planned = build.plan(
         output, sizes, words.get("split_by", "glyph"), request, form, has_source=has_source, overwrite=overwrite
     )
     _print_notes(*((split.spec, split.source) for split in planned))
     watch = terminal.bar(sum(sizes.values()), "strips", lambda completed: completed.record.samples)
     with running(max(sizes.values())) as run:
         started = perf_counter()
-        done = splits.build(output, whole, planned, run=run, workers=workers, overwrite=overwrite, watch=watch)
+        done = build.build(output, whole, planned, run=run, workers=workers, overwrite=overwrite, watch=watch)
     specs = [split.spec for split in planned]
     terminal.print_message(terminal.summary_text(output, specs, done, perf_counter() - started, whole))
 

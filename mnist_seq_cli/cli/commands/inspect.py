@@ -20,7 +20,7 @@ from mnist_seq_cli.errors import DONE, FAILED, RequestError, one_line
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
 
 if TYPE_CHECKING:
-    from mnist_seq_cli.dataset.splits import Splits
+    from mnist_seq_cli.dataset.splits.asked import Splits
     from mnist_seq_cli.inspection.checks import Checks
     from mnist_seq_cli.inspection.findings import Findings
     from mnist_seq_cli.inspection.scores.comparison import Comparison

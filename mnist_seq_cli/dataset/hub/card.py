@@ -23,7 +23,7 @@ from mnist_seq_cli.formats.trainers.boxes import data_yaml
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe import description
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES, EVERYTHING
-from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
+from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec, hub_name
 from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.store import Files, FileSum, Store
 
@@ -162,16 +162,16 @@ def _front_matter(specs: Mapping[str, Spec], samples: int) -> str:
     lines += ["- ocr", "- synthetic", "size_categories:", f"- {_size_category(samples)}"]
     if patterns := formats.get(spec.format).HUB_FILES:
         lines += ["configs:", "- config_name: default", "  data_files:"]
-        for name, hub_name in zip(specs, _hub_names(list(specs)), strict=True):
-            lines += [f"  - split: {hub_name}", "    path:"]
+        splits = _hub_names([name or each.split for name, each in specs.items()])
+        for name, split in zip(specs, splits, strict=True):
+            lines += [f"  - split: {split}", "    path:"]
             lines += [f'    - "{name}/{pattern}"' if name else f'    - "{pattern}"' for pattern in patterns]
     return "\n".join([_OURS.decode().rstrip(), *lines, "---\n"])
 
 
 def _hub_names(splits: list[str]) -> list[str]:
     """Return what the hub calls splits: letters, digits and underscores, no name twice."""
-    known = {"": "train", "val": "validation"}
-    renamed = [known.get(name, name).replace("-", "_") for name in splits]
+    renamed = list(map(hub_name, splits))
     if len({*renamed}) == len(renamed):
         return renamed
     return [f"{name.replace('-', '_')}_{number}" for number, name in enumerate(splits)]

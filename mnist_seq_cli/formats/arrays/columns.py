@@ -15,7 +15,7 @@ from mnist_seq_cli.engine.compose import annotate, compose_any
 from mnist_seq_cli.engine.random_words import Numbers
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.formats.format import Opener
-from mnist_seq_cli.formats.rows import checked
+from mnist_seq_cli.formats.rows import FRACTIONS, checked
 from mnist_seq_cli.mnist import bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.parts.glyphs import BUNDLED_SOURCES
@@ -25,8 +25,6 @@ from mnist_seq_cli.storage.store import identity
 _CHUNK = 10_000
 _HELD = 8 << 20
 """Bytes of the largest array that is held: all but pixels, of 100,000 samples of four digits."""
-
-_FRACTIONS = {"slant", "rotate", "scale"}
 
 
 def arrays_in(spec: Spec) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -43,16 +41,22 @@ def arrays_in(spec: Spec) -> dict[str, tuple[str, tuple[int, ...]]]:
     }
     shapes: dict[str, tuple[int, ...]] = {"gaps": (recipe.length - 1,), "contrast": (), "writer": ()}
     for name in sampled_names(recipe):
-        arrays[name] = "<f4" if name in _FRACTIONS else "<i4", shapes.get(name, (recipe.length,))
+        arrays[name] = "<f4" if name in FRACTIONS else "<i4", shapes.get(name, (recipe.length,))
+    if recipe.operands:
+        arrays |= {"operands": ("<i8", (recipe.operands,)), "sum": ("<i8", ())}
     if spec.masks:
         arrays["masks"] = arrays["images"]
     return arrays
 
 
-def arrays_of(batch: Batch) -> tuple[NDArray[Any], ...]:
+def arrays_of(spec: Spec, batch: Batch) -> tuple[NDArray[Any], ...]:
     """Return the arrays of a batch, in the order of `arrays_in`."""
-    plain = (batch.images, batch.digits, batch.lengths, batch.glyphs, batch.x, batch.y, batch.boxes)
-    return (*plain, *batch.sampled.values(), *([] if batch.masks is None else [batch.masks]))
+    found: list[NDArray[Any]] = [batch.images, batch.digits, batch.lengths, batch.glyphs, batch.x, batch.y, batch.boxes]
+    found += batch.sampled.values()
+    if spec.recipe.operands:
+        operands = batch.operands(spec.recipe.operands)
+        found += [operands, operands.sum(axis=1)]
+    return (*found, *([] if batch.masks is None else [batch.masks]))
 
 
 def bytes_of(rows: NDArray[Any], dtype: np.dtype[Any]) -> memoryview:
@@ -61,9 +65,9 @@ def bytes_of(rows: NDArray[Any], dtype: np.dtype[Any]) -> memoryview:
 
 
 def places_of(spec: Spec, samples: Numbers, digits: NDArray[np.uint8]) -> dict[str, Any]:
-    """Return glyphs, edges and boxes of samples of which only digits are stored: as the recipe makes them.
+    """Return glyphs, edges, boxes and what was sampled, by the recipe, of samples of which only digits are stored.
 
-    They are -1 where it has custom glyphs.
+    Where it has custom glyphs they are -1, and nothing is known of what was sampled.
     """
     names, recipe = ("glyphs", "x", "y", "boxes"), spec.recipe
     if recipe.source in BUNDLED_SOURCES:
@@ -73,7 +77,7 @@ def places_of(spec: Spec, samples: Numbers, digits: NDArray[np.uint8]) -> dict[s
             known = annotate(recipe, glyphs, samples.start, samples.stop)
         else:
             known = compose_any(recipe, glyphs, samples)
-        return {name: getattr(known, name) for name in names}
+        return {name: getattr(known, name) for name in (*names, "sampled")}
     unknown = np.full(digits.shape, ABSENT, dtype=np.int32)
     return {name: np.repeat(unknown[:, :, None], 4, axis=2) if name == "boxes" else unknown for name in names}
 
@@ -152,11 +156,14 @@ class ColumnReader:
             files: dict[str, BinaryIO] = {}
             for column in self._columns:
                 name = column.file_name
+                if column.name in ("operands", "sum"):
+                    continue  # which follow from the digits
                 if name not in files:
                     files[name] = stack.enter_context(self._open_file(name))
                 here[column.name] = self._rows(column, files[name], samples)
         known = {name: here.pop(name) for name in ("images", "lengths", "glyphs", "x", "y", "boxes")}
         known |= {"digits": here.pop("labels"), "masks": here.pop("masks", None)}
+        here |= {name: here[name].astype(np.float64).round(2) for name in FRACTIONS if name in here}
         widths = np.full(len(samples), self._spec.recipe.width, dtype=np.int32)
         chosen = None if isinstance(samples, range) else samples
         name = self._columns[0].file_name

@@ -55,22 +55,30 @@ class _Whole:
     def __init__(self, samples: int, read: Callable[[Shard], Iterator[Batch]]) -> None:
         self._samples, self._read, self._done = samples, read, 0
         self._held: dict[str, NDArray[Any]] = {}
+        self._sampled: dict[str, NDArray[Any]] = {}
 
     def read(self, samples: Numbers) -> Batch:
         last = samples[-1] if isinstance(samples, range) else int(samples.max())
         if last >= self._done:
             self._fill(self._done, min(max(last + 1, 2 * self._done, _CHUNK), self._samples))
-        arrays: dict[str, Any] = {name: values[as_array(samples)] for name, values in self._held.items()}
-        return Batch(int(samples[0]), **arrays, chosen=None if isinstance(samples, range) else samples)
+        rows, chosen = as_array(samples), None if isinstance(samples, range) else samples
+        arrays, sampled = (
+            {name: values[rows] for name, values in held.items()} for held in (self._held, self._sampled)
+        )
+        return Batch(int(samples[0]), **arrays, sampled=sampled, chosen=chosen)
 
     def _fill(self, done: int, stop: int) -> None:
         for batch in self._read(Shard(0, done, stop)):
             rows = slice(batch.first, batch.first + len(batch))
-            for name in (*ARRAYS, "images", *([] if batch.masks is None else ["masks"])):
-                values = getattr(batch, name)
-                if name not in self._held:
-                    self._held.setdefault(name, np.empty((self._samples, *values.shape[1:]), values.dtype))
-                self._held[name][rows] = values
+            names = (*ARRAYS, "images", *([] if batch.masks is None else ["masks"]))
+            for held, found in (
+                (self._held, {name: getattr(batch, name) for name in names}),
+                (self._sampled, batch.sampled),
+            ):
+                for name, values in found.items():
+                    if name not in held:
+                        held.setdefault(name, np.empty((self._samples, *values.shape[1:]), values.dtype))
+                    held[name][rows] = values
         self._done = stop
 
 

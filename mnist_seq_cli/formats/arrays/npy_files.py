@@ -39,7 +39,7 @@ class NpyFiles(Format):
 
         def images() -> Iterator[bytes]:
             for batch in batches:
-                pixels, *rest = arrays_of(batch)
+                pixels, *rest = arrays_of(spec, batch)
                 for column, rows in zip(others, rest, strict=True):
                     kept[column.file_name].append(bytes(bytes_of(rows, column.dtype)))
                 yield bytes(bytes_of(pixels, first.dtype))

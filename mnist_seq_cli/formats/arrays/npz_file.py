@@ -58,7 +58,7 @@ class NpzFile(InPlaceFormat):
         members = layout(spec)
         crcs = [0] * len(members)
         for batch in batches:
-            for number, (member, rows) in enumerate(zip(members, arrays_of(batch), strict=True)):
+            for number, (member, rows) in enumerate(zip(members, arrays_of(spec, batch), strict=True)):
                 content = bytes_of(rows, member.dtype)
                 crcs[number] = isal_zlib.crc32(content, crcs[number])
                 yield Region(member.start + batch.first * member.row_bytes, content)

@@ -1,8 +1,9 @@
 """Owns the format `torchmeta`: what pytorch-meta reads as DoubleMNIST and TripleMNIST. It needs h5py.
 
 `train_data.hdf5` has in its group `datasets` one dataset a class, named by its text, of PNG files as bytes, and
-`train_labels.json` names the classes; `val` and `test` are called so. A shard is a run of records that wait to be
-joined: bytes of text and PNG file as two 32-bit numbers, then these. There is no room for annotations.
+`train_labels.json` names the classes; those of the splits `val`, which may be called validation, and `test` are called
+so. A shard is a run of records that wait to be joined: bytes of text and PNG file as two 32-bit numbers, then these.
+There is no room for annotations.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Torchmeta(Format):
 
     def names(self, spec: Spec, asked: str, there: Collection[str], part: str) -> str:
         super().names(spec, asked, there, part)
-        name = part or asked
+        kept = [name for name in ("train", "val", "test") if f"{name}_data.hdf5" in there]
+        name = kept[0] if kept else {"validation": "val"}.get(part or asked, part or asked)
         return name if name in ("val", "test") else "train"
 
     def joined(self, spec: Spec) -> tuple[str, ...]:

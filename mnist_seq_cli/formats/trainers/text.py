@@ -46,18 +46,21 @@ def tesseract(images: Images) -> tuple[SideFiles, ...]:
     return (SideFiles("tesseract", lambda shard: list(map(named, images.of_shard(shard))), contents),)
 
 
-def easyocr(images: Images) -> tuple[SideFiles, ...]:
-    """Return labels.csv in the folder of each shard, as EasyOCR's trainer reads each folder that has none in it.
+_NO_WORD = "x.png,\N{SYMBOL FOR NULL}"
+"""A row that keeps a column of digits text; the trainer leaves it out, as its word is of no character set."""
 
-    Its reader would take a column of digits for numbers. The row `x.png,~` keeps it text; the trainer leaves that row
-    out, as its word is of no character set.
-    """
+
+def easyocr(images: Images) -> tuple[Extra | SideFiles, ...]:
+    """Return labels.csv in each folder of images, as EasyOCR's trainer reads each folder that has none in it."""
+    head = f"filename,words\n{_NO_WORD}\n"
+    if not images.format.shard_names(images.spec, images.spec.plan[0]):
+        return (lines(f"{images.folder}labels.csv", "%s,%s\n", images.inside)._replace(head=head.encode()),)
 
     def named(shard: Shard) -> str:
         return f"{images.names(range(shard.first, shard.first + 1))[0].rpartition('/')[0]}/labels.csv"
 
     def contents(shard: Shard, known: Annotations) -> Iterator[tuple[str, bytes]]:
-        rows = ["filename,words\nx.png,~\n"] if known.first == shard.first else []
+        rows = [head] if known.first == shard.first else []
         for name, text in zip(images.names(known.samples), known.texts, strict=True):
             rows.append(f"{name.rpartition('/')[2]},{text}\n")
         yield named(shard), "".join(rows).encode()

@@ -11,21 +11,20 @@ from mnist_seq_cli.inspection.scores.statistics import wilson
 
 @dataclass(slots=True)
 class Score:
-    """How predictions do. A character is a digit of a label; `errors` is the sum of edit distances.
+    """The score of predictions. Characters are the digits of labels; `errors` is the sum of edit distances.
 
-    `samples` are those of the collection, of which `scored` have a label and a prediction, `missing` have no prediction
-    and `unlabelled` no label. `unknown` rows name no sample and `repeated` ones a sample that had a prediction, which
-    is the one that counts. `zeros_lost` predictions differ from the label by zeros at its beginning alone.
-    `positions` has for each position in labels (from the left) how many `digits` there are, `substituted` and
-    `deleted`, and how often something was `inserted` before it; the last entry is for the end.
-    `lengths` has by number of digits: samples, exact ones, digits and errors. `gaps` has by px how many `pairs` of
-    neighbours have that gap, and how many of them have an error in one of both digits or between them.
-    `confusion[a][b]` is how often a digit a was read as b, `other[a]` as what is no digit. `inserted_other` counts
-    insertions of what is no digit. `glyphs` are the worst: id, digit, how often it was `seen` and read `wrong`, as
-    what, and whether its MNIST label is known to be wrong. `writers` are those whose digits are read wrongly most
-    often: number, digits `seen` and `wrong`; `groups` has these of census employees and students. `worst` are numbers
-    of samples with their label (`truth`), prediction and errors, most errors first. `problems` says what is wrong with
-    the predictions as such, in words.
+    Of all `samples`, `scored` have a label and a prediction, `missing` no prediction, and `unlabelled` no label.
+    `unknown` rows match no sample, and `repeated` rows a sample that already has a prediction, which counts.
+    `zeros_lost` predictions differ from the label only by leading zeros. `positions` has for each position in labels,
+    from the left, the number of `digits`, of those `substituted` and `deleted`, and of insertions before it; the last
+    entry is for the end. `lengths` has by number of digits: samples, exact ones, digits and errors. `gaps` has by px
+    the `pairs` of neighbours with that gap, and those with an error in either digit or between them.
+    `confusion[a][b]` counts digits a that were read as b, `other[a]` those read as anything but a digit, and
+    `inserted_other` insertions of anything but a digit. `glyphs` are the worst: id, digit, how often it was `seen` and
+    read `wrong`, as what, and whether its MNIST label is known to be wrong. `writers` are those misread most often:
+    number, digits `seen` and `wrong`; `groups` are census employees and students. `worst` are the numbers of samples
+    with their label (`truth`), prediction and errors, most errors first. `problems` lists what is wrong with the
+    predictions as a whole.
     """
 
     samples: int = 0
@@ -58,12 +57,12 @@ class Score:
 
     @property
     def exact_rate(self) -> float | None:
-        """The part of the scored samples that were read exactly."""
+        """The share of the scored samples that were read exactly."""
         return self.exact / self.scored if self.scored else None
 
     @property
     def error_rate(self) -> float | None:
-        """The character error rate: errors by digits of the labels. More than 1 where far too much was read."""
+        """The character error rate: errors per digit of the labels; above 1 if far too much was read."""
         return self.errors / self.digits if self.digits else None
 
     def to_json(self) -> dict[str, Any]:
@@ -77,9 +76,9 @@ class Score:
         }
 
     def confusion_rows(self) -> tuple[list[str], list[list[int]]]:
-        """Return the names of the columns of a table of confusions, and a row for each digit and for insertions.
+        """Return the column names of the confusion table, and a row for each digit and for insertions.
 
-        There is a column for what is no digit where there is any.
+        There is a column for symbols that are no digits only if there are any.
         """
         rows = [[*self.confusion[digit], self.other[digit], self.deleted[digit]] for digit in range(10)]
         rows.append([*self.inserted, self.inserted_other, 0])
@@ -102,11 +101,11 @@ class Score:
         by_length = rated(column(self.lengths, "errors"), column(self.lengths, "digits"))
         by_gap = rated(column(self.gaps, "errors"), column(self.gaps, "pairs"))
         groups = [(name, of["wrong"], of["seen"], of["wrong"] / of["seen"]) for name, of in self.groups.items()]
-        hands = [(str(of["writer"]), of["wrong"], of["seen"], of["wrong"] / of["seen"]) for of in self.writers[:bars]]
+        writers = [(str(of["writer"]), of["wrong"], of["seen"], of["wrong"] / of["seen"]) for of in self.writers[:bars]]
         return [
             RateChart("digits read wrongly, by position", "position", rated(wrong, column(positions, "digits"))),
             RateChart("character errors, by length", "length", by_length),
             RateChart("neighbours with an error, by their gap", "px", by_gap),
             RateChart("digits read wrongly, by who wrote them", "", groups),
-            RateChart("digits read wrongly, by writer: the worst", "writer", hands),
+            RateChart("digits read wrongly, by writer: the worst", "writer", writers),
         ]

@@ -1,4 +1,4 @@
-"""Owns scores: what a model read, held against what the samples show, down to the glyphs that are read wrongly.
+"""Owns scoring: the predictions of a model compared with the labels, down to the glyphs that are misread.
 
 A prediction is aligned with the label by the fewest insertions, deletions and substitutions that turn one into the
 other (Levenshtein, 1966); where there are several such ways, it is the one that rapidfuzz gives.
@@ -28,10 +28,10 @@ from mnist_seq_cli.samples.strip import NO_GAP, Labels
 
 MOST_GLYPHS = 30
 KEPT = 300
-"""Worst samples that a score names, unless it is asked for more."""
+"""Worst samples that a score names by default."""
 
 _FEWEST_LOST = 3
-"""Predictions without their zeros, fewer of which a model may well have read so."""
+"""Predictions without their leading zeros; fewer than this may be genuine misreadings."""
 
 _DIGITS = frozenset("0123456789")
 
@@ -43,15 +43,15 @@ def score(
     pad_zeros: bool = False,
     keep: int = KEPT,
 ) -> Score:
-    """Return how predictions do on samples, down to the glyphs that are read wrongly; `keep` of the worst are named.
+    """Return the score of predictions, down to the glyphs that are misread; it names the `keep` worst samples.
 
-    `data` is a `SequenceDataset`, what `open_dataset` gives, or a part of either. `predictions` are the path of a file
-    that `mnistseq inspect --predictions` reads, a mapping of indices or names to texts, or texts in the order of the
-    samples: `1-2-3`, `123`, digits as integers, or None where nothing was read. `pad_zeros` gives those that lost zeros
-    at their beginning as many as their label has.
+    `data` is a `SequenceDataset`, a dataset from `open_dataset`, or a part of either. `predictions` are the path of a
+    file for `mnistseq inspect --predictions`, a mapping from indices or names to texts, or texts in the order of the
+    samples: `1-2-3`, `123`, digits as integers, or None where nothing was read. `pad_zeros` restores leading zeros, up
+    to the length of the label.
 
-    Raises FormatError for predictions that cannot be read, of which some have a name and some have none, or none of
-    which has a digit, and for samples without labels; RequestError where there is no such file, OSError.
+    Raises FormatError for invalid predictions, if only some of them name their sample, or if none has a digit, and for
+    samples without labels; RequestError if there is no such file, OSError.
 
     >>> from mnist_seq_cli import SequenceDataset
     >>> score(SequenceDataset(sequences=["12", "34"], samples=2), ["12", "35"]).exact_rate
@@ -65,12 +65,12 @@ def score(
 
 
 def matched_in(samples: Samples, path: Path, *, pad_zeros: bool = False) -> Matched:
-    """Return the predictions in a file by the samples that they are of. Raises FormatError, RequestError, OSError."""
+    """Return the predictions in a file, matched with their samples. Raises FormatError, RequestError, OSError."""
     return Matched(samples, read_file(path), one_line(str(path), 200), pad_zeros=pad_zeros)
 
 
 def score_matched(samples: Samples, predictions: Matched, *, keep: int = KEPT, alone: bool = True) -> Score:
-    """Return the score of predictions by sample; see `score`. Problems name what is not `alone`.
+    """Return the score of matched predictions; see `score`. Unless they are `alone`, problems name their file.
 
     Raises FormatError for samples without labels, OSError.
     """
@@ -98,7 +98,7 @@ def score_matched(samples: Samples, predictions: Matched, *, keep: int = KEPT, a
 
 
 class _Scorer:
-    """Sums up a score, chunk by chunk."""
+    """Accumulates a score, chunk by chunk."""
 
     def __init__(self, samples: Samples, result: Score, keep: int) -> None:
         from rapidfuzz.distance import Levenshtein
@@ -117,13 +117,13 @@ class _Scorer:
 
     @property
     def zeros_are_lost(self) -> bool:
-        """Whether zeros at the beginning look lost: labels have some, readings hardly, and most errors are of that."""
+        """Whether leading zeros seem lost: labels have some, predictions hardly any, and they cause most errors."""
         wrong = self._result.scored - self._result.exact
         hardly = 10 * self._read_with_zero < self._with_zero
         return hardly and self._result.zeros_lost >= max(_FEWEST_LOST, wrong / 2)
 
     def add(self, part: Labels, predictions: Matched) -> None:
-        """Take some samples and their predictions."""
+        """Add some samples and their predictions."""
         result, scored, wrong = self._result, [], []
         for row, label in enumerate(part.texts):
             read = predictions.reading(part.first + row, label)
@@ -162,7 +162,7 @@ class _Scorer:
             self._one(part, row, label, read)
 
     def _one(self, part: Labels, row: int, label: str, read: str) -> None:
-        """Take a sample that was not read exactly."""
+        """Add a sample that was not read exactly."""
         result = self._result
         glyphs = part.glyphs[row, : len(label)].tolist()
         gaps = part.gaps[row, : len(label) - 1].tolist()
@@ -208,7 +208,7 @@ class _Scorer:
             self._worst = sorted(self._worst)[: self._keep]
 
     def finish(self) -> None:
-        """Put the sums into the score."""
+        """Fill in the score."""
         result = self._result
         names = ("digits", "substituted", "deleted", "inserted")
         result.positions = [{name: counts[name] for name in names} for counts in self._positions]

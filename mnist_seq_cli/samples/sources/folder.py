@@ -66,7 +66,11 @@ def open_folder(path: Path) -> Folder:
     here = path.absolute()
     images = here.parent.with_name(IMAGES_NAME) / here.name
     if here.parent.name == MASKS_NAME and images.is_dir():
-        raise FormatError(f"{path} holds masks, and no strips", hint=f"the strips are in {images}")
+        raise _masks(path, images)
+    if here.name in (IMAGES_NAME, MASKS_NAME) and (recipe := recipe_beside(here.parent, "flat")) is not None:
+        if here.name == MASKS_NAME:
+            raise _masks(path, here.with_name(IMAGES_NAME))
+        return Folder(path, Listing(names, _labels_beside(here.parent, names, f"{IMAGES_NAME}/")), recipe)
     if here.parent.name == IMAGES_NAME and re.fullmatch(r"[0-9]{5}", here.name):
         whole = here.parent.parent
         rows = _labels_beside(whole, names, f"{IMAGES_NAME}/{here.name}/")
@@ -76,6 +80,10 @@ def open_folder(path: Path) -> Folder:
         return Folder(path, Listing(names, _labels_beside(here.parent, names, f"{here.name}/")), recipe)
     rows = _labels_beside(path, names) or _labels_in_names(names, here.name if is_label else None)
     return Folder(path, Listing(names, rows))
+
+
+def _masks(path: Path, images: Path) -> FormatError:
+    return FormatError(f"{path} holds masks, and no strips", hint=f"the strips are in {images}")
 
 
 def _labels_in_names(names: list[str], label: str | None) -> dict[str, Row]:

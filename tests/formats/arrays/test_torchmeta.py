@@ -51,6 +51,18 @@ def test_splits_have_names_of_their_own_and_classes_too(mnistseq: Run, tmp_path:
     assert (tmp_path / "again" / "val_data.hdf5").exists()
 
 
+@pytest.mark.parametrize(("split", "name"), [("validation", "val"), ("val", "val"), ("dev", "train")])
+def test_a_split_is_called_as_pytorch_meta_calls_it(split: str, name: str, mnistseq: Run, tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    asked = ("dataset", "--split", f"{split}=9", *ASKED, "-o", tmp_path)
+    assert mnistseq(*asked).code == 0
+    assert {path.name for path in (tmp_path / split).glob("*_*")} == {f"{name}_data.hdf5", f"{name}_labels.json"}
+    for lost in ("recipe.json", "manifest.json"):
+        (tmp_path / split / lost).unlink()
+        assert mnistseq(*asked).code == 0
+        assert {path.name for path in (tmp_path / split).glob("*_*")} == {f"{name}_data.hdf5", f"{name}_labels.json"}
+
+
 def _cut(path: Path, _: Any) -> None:
     path.write_bytes(path.read_bytes()[:1000])
 
