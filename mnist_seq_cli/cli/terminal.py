@@ -77,13 +77,13 @@ def summary_text(
     samples, made = sum(spec.samples for spec in specs), sum(summary.made for summary in summaries)
     size = size_text(sum(summary.bytes for summary in summaries))
     if made:
-        work = _work_text(made, samples, seconds)
+        work = _work_text(made, samples, seconds, False)
     elif any(summary.vouched for summary in summaries):
         work = "all of it was made, and has the right sizes; inspect --verify reads every byte"
     elif any(summary.repaired for summary in summaries):
         work = "all samples were there; the rest was repaired"
     else:
-        work = _work_text(made, samples, seconds)
+        work = _work_text(made, samples, seconds, any(summary.unread for summary in summaries))
     return (
         f"{directory}: {_strips(samples, specs[0].masks)}{names}, {recipe.width}×{recipe.height} px, {size}\n"
         f"{work}\n"
@@ -96,7 +96,7 @@ def slice_text(directory: PathOrStore, spec: Spec, part: Slice, summary: Summary
     """Return the lines to print when a slice is complete."""
     return (
         f"{directory}: slice {part}, {summary.samples:,} of {_strips(spec.samples)}, {size_text(summary.bytes)}\n"
-        f"{_work_text(summary.made, summary.samples, seconds)}\n"
+        f"{_work_text(summary.made, summary.samples, seconds, summary.unread)}\n"
         "when all slices are made, the same command without --slice completes the dataset"
     )
 
@@ -135,7 +135,9 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def _work_text(made: int, samples: int, seconds: float) -> str:
+def _work_text(made: int, samples: int, seconds: float, unread: bool) -> str:
+    if not made and unread:
+        return "all of it was there, and the store has the right checksums; inspect --verify reads every byte"
     if not made:
         return "all of it was there and is sound"
     reused = f"; reused {samples - made:,}" if made < samples else ""

@@ -28,21 +28,22 @@ from mnist_seq_cli.engine.glyphs import check_bank
 from mnist_seq_cli.errors import FormatError, Interrupted, MnistseqError, OutputError, RequestError, Terminated
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Runner, Stop, leave_import_of_script, worker_count
-from mnist_seq_cli.formats.format import InPlaceFormat
 from mnist_seq_cli.mnist import background_image, bank
 from mnist_seq_cli.mnist.bank import Source
 from mnist_seq_cli.recipe.plan import Slice
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.overlap import overlapped
-from mnist_seq_cli.storage.store import STATE_NAME, Store
+from mnist_seq_cli.storage.store import STATE_NAME, NotingStore, Store
 
 
 @dataclass(slots=True)
 class Summary:
     """What a run did: samples and bytes of the complete shards, and how many of the samples it made.
 
-    `vouched` samples were made by slices and have the right size, but were not read.
+    Samples that are `vouched` for by slices had the right size, and were not read. With `unread` the store keeps
+    checksums, which were compared instead of reading what is there.
+    `unread`: the store keeps checksums, which were compared instead of reading what is there.
     """
 
     samples: int = 0
@@ -50,6 +51,7 @@ class Summary:
     made: int = 0
     vouched: int = 0
     repaired: bool = False
+    unread: bool = False
     failures: dict[int, Failure] = field(default_factory=dict)
 
 
@@ -104,6 +106,7 @@ def build(
             with suppress(OSError):
                 store.clean()
     _check_done(summary, spec, shards, stop, overwrite)
+    summary.unread = isinstance(store, NotingStore)
     return summary
 
 
@@ -120,9 +123,6 @@ def _check_slice(store: Store, spec: Spec, overwrite: bool) -> None:
     if overwrite:
         reason = "`overwrite` does not go with `part`: it would remove what other slices make"
         raise RequestError(reason, hint="remove the directory before the first one")
-    if isinstance(formats.get(spec.format), InPlaceFormat):
-        reason = f"`format={spec.format}` is one file, which is written in place, and `part` needs files of its own"
-        raise RequestError(reason, hint="take png, webdataset or idx")
     if store.size(MANIFEST_NAME) is not None:
         raise RequestError(f"{store} is complete", hint="the same command without `part` checks and repairs it")
 
@@ -240,6 +240,7 @@ def _begin_slice(store: Store, spec: Spec, part: Slice, before: Spec | None) -> 
     journal = Journal(store, part)
     known = read_records(store, spec, [journal.name, Journal(store).name])
     journal.begin(known.in_order(part.shards(spec.plan)))
+    prepare(store, spec, shared=True)
 
 
 def _vouched(

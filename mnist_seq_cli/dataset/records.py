@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256
 from typing import Any, BinaryIO, Self
 
 from mnist_seq_cli.errors import FormatError
@@ -209,6 +210,14 @@ class Records(Mapping[int, Record]):
 
     def __len__(self) -> int:
         return self._size
+
+
+def note_of(records: Iterable[Record | None]) -> str:
+    """Return a digest of the records of a dataset, which says what an object that is put together of shards holds."""
+    digest = sha256()
+    for record in records:
+        digest.update(b"" if record is None else line_of(record))
+    return digest.hexdigest()
 
 
 def ordered(records: Mapping[int, Record], shards: Iterable[int]) -> Iterator[Record | None]:

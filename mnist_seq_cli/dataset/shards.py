@@ -147,10 +147,10 @@ def vouched(store: Store, format_: Format, spec: Spec, shard: Shard, record: Rec
     sizes = [store.size(part) or 0 for part in waiting(store, format_, spec, shard)]
     if not all(sizes):
         return False
-    if not format_.shard_names(spec, shard):
-        return not format_.SMALL_FILES and sum(sizes[: len(format_.joined(spec))]) == record.bytes
     if (known := stored_sum(store, format_, spec, shard)) is not None:
         return known == (record.bytes, record.sha256)
+    if not format_.shard_names(spec, shard):
+        return not format_.SMALL_FILES and sum(sizes[: len(format_.joined(spec))]) == record.bytes
     return sizes_agree(store, format_, spec, shard, record)
 
 

@@ -13,17 +13,17 @@ from mnist_seq_cli.dataset import manifest
 from mnist_seq_cli.dataset.existing import unexpected
 from mnist_seq_cli.dataset.hub import card
 from mnist_seq_cli.dataset.manifest import MANIFEST_NAME, SPLITS_NAME, Location, Manifest
-from mnist_seq_cli.dataset.records import Record, ordered
+from mnist_seq_cli.dataset.records import Record, note_of, ordered
 from mnist_seq_cli.dataset.shards import Task, stored_sum
 from mnist_seq_cli.errors import FormatError
 from mnist_seq_cli.execution import serial
 from mnist_seq_cli.execution.runner import Failure, Runner, Stop, describe_os_error
-from mnist_seq_cli.formats.format import Format, SideFiles
+from mnist_seq_cli.formats.format import Format, InPlaceFormat, SideFiles
 from mnist_seq_cli.recipe.plan import Shard
 from mnist_seq_cli.recipe.spec import RECIPE_NAME, Spec
 from mnist_seq_cli.storage.location import open_store
 from mnist_seq_cli.storage.overlap import overlapped
-from mnist_seq_cli.storage.store import Store, pieces_of, sum_of, sum_of_pieces
+from mnist_seq_cli.storage.store import NotingStore, Store, pieces_of, sum_of, sum_of_pieces
 
 
 def verify(
@@ -69,6 +69,8 @@ def verify(
     if not format_.SEPARABLE:
         return
     recorded = (Task(shard, record) for shard, record in known() if record is not None)
+    if not read_all and _is_noted(store, format_, spec, complete):
+        return
     tasks = recorded if read_all else _to_read(store, format_, spec, recorded)
     with closing(run(partial(_check_shard, store, spec), tasks, Stop() if stop is None else stop)) as outcomes:
         for task, outcome in watch(outcomes):
@@ -130,6 +132,14 @@ def _pieces_beside(store: Store, spec: Spec, side: SideFiles) -> Iterator[bytes]
     for shard in spec.plan:
         for name in side.names(shard):
             yield side.summed([(name, b"".join(pieces_of(store, name)))])
+
+
+def _is_noted(store: Store, format_: Format, spec: Spec, complete: Manifest) -> bool:
+    """Return whether the one file of all shards was put together of what the manifest says, as the store knows."""
+    if not isinstance(format_, InPlaceFormat) or not isinstance(store, NotingStore):
+        return False
+    note = store.note(format_.FILE_NAME)
+    return bool(note) and note == note_of(ordered(complete.records, range(len(spec.plan))))
 
 
 def _to_read(store: Store, format_: Format, spec: Spec, tasks: Iterable[Task]) -> Iterator[Task]:

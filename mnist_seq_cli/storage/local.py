@@ -26,7 +26,7 @@ from mnist_seq_cli.storage.store import FileSum
 system: Any = os
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-
+_SHARED = _NEW & ~os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 _RECENT = 60
 """Seconds in which a file that is being written changes."""
@@ -153,11 +153,15 @@ class OpenFile:
                 system.close(self._descriptor)
 
 
-def make_sized(path: Path, size: int) -> None:
-    """Make a file of `size` bytes, all zero so far; what is there is replaced. Raises OSError."""
-    remove(path)
+def make_sized(path: Path, size: int, *, keep: bool = False) -> None:
+    """Make a file of `size` bytes, all zero so far; what is there is replaced. Raises OSError.
+
+    With `keep` a regular file that is there keeps its content up to that size.
+    """
+    if not keep or path.is_symlink() or not path.is_file():
+        remove(path)
     make_directory(path.parent)
-    descriptor = system.open(path, _NEW, 0o666)
+    descriptor = system.open(path, _SHARED if keep else _NEW, 0o666)
     with naming(path):
         try:
             system.ftruncate(descriptor, size)

@@ -213,8 +213,8 @@ class LocalStore:
             local.remove(path)
         local.remove_if_empty(self._state)
 
-    def make_sized(self, name: str, size: int) -> None:
-        local.make_sized(self.path / name, size)
+    def make_sized(self, name: str, size: int, *, keep: bool = False) -> None:
+        local.make_sized(self.path / name, size, keep=keep)
 
     def write_at(self, name: str, regions: Iterable[Region], *, cut: bool = False) -> None:
         end = 0

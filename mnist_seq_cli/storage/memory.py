@@ -95,9 +95,10 @@ class MemoryStore:
     def clean(self) -> None:
         """Do nothing: nothing is half-written."""
 
-    def make_sized(self, name: str, size: int) -> None:
+    def make_sized(self, name: str, size: int, *, keep: bool = False) -> None:
+        kept = self.files.get(name, b"") if keep else b""
         self.remove(name)
-        self.files[name] = bytes(size)
+        self.files[name] = kept[:size].ljust(size, b"\0")
 
     def write_at(self, name: str, regions: Iterable[Region], *, cut: bool = False) -> None:
         with self.open(name) as file:

@@ -154,7 +154,7 @@ class ObjectStore:
             if about["path"] not in ("", folder):  # an empty object that stands for the folder, as consoles make it
                 yield Entry(about["path"], "file")
 
-    def put(self, name: str, pieces: Iterable[bytes | memoryview]) -> FileSum:
+    def put(self, name: str, pieces: Iterable[bytes | memoryview], note: str = "") -> FileSum:
         digest, size, held, file = sha256(), 0, list[Any](), None
         with ExitStack() as stack:
             for piece in pieces:
@@ -172,14 +172,15 @@ class ObjectStore:
                 file.flush()
                 held = [mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)]
             total = FileSum(size, digest.hexdigest())
-            self._put(name, held, total)
+            self._put(name, held, total, note)
         return total
 
-    def _put(self, name: str, content: Sequence[Any], total: FileSum) -> None:
+    def _put(self, name: str, content: Sequence[Any], total: FileSum, note: str) -> None:
         """Put an object, and check that the store has what was sent. Raises OSError."""
         import obstore
 
-        options = {"use_multipart": False, "attributes": {"sha256": total.sha256}}
+        attributes = {"sha256": total.sha256} | ({"note": note} if note else {})
+        options = {"use_multipart": False, "attributes": attributes}
         if object_client.is_signed(self._scheme):
             self._ask(obstore.put, name, content, size=total.bytes, **options)
             return
@@ -263,6 +264,12 @@ class ObjectStore:
         except FileNotFoundError:
             return None
         return size
+
+    def note(self, name: str) -> str:
+        try:
+            return str(self._about(name).attributes.get("note", ""))
+        except FileNotFoundError:
+            return ""
 
     def stored_sum(self, name: str) -> FileSum | None:
         """Return the sum that an object was put with; None for one that came in another way, or is missing."""

@@ -126,11 +126,27 @@ class Store(Files, Protocol):
 
 
 @runtime_checkable
+class NotingStore(Store, Protocol):
+    """A store that keeps with a file its sum, and a short text, until the file is replaced or changed."""
+
+    def put(self, name: str, pieces: Iterable[bytes | memoryview], note: str = "") -> FileSum:
+        """Put a file, as any store does, with a note of at most 1,000 letters."""
+        ...
+
+    def note(self, name: str) -> str:
+        """Return the note that a file was put with; an empty one where there is none, or no file."""
+        ...
+
+
+@runtime_checkable
 class RandomAccessStore(Store, Protocol):
     """A store whose files can be written anywhere, by several processes at once."""
 
-    def make_sized(self, name: str, size: int) -> None:
-        """Make a file of `size` bytes, all zero so far, in place of anything that is there."""
+    def make_sized(self, name: str, size: int, *, keep: bool = False) -> None:
+        """Make a file of `size` bytes, all zero so far, in place of anything that is there.
+
+        With `keep` a file that is there keeps what it has, even if several processes make it at the same time.
+        """
         ...
 
     def write_at(self, name: str, regions: Iterable[Region], *, cut: bool = False) -> None:

@@ -192,6 +192,28 @@ def test_a_complete_object_that_came_in_another_way_is_read(
         assert objects_in(store) == whole(SPEC)
 
 
+def test_an_archive_that_is_complete_is_known_by_what_it_was_put_together_of(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = replace(SPEC, format="npz", samples=60, shard_size=10)
+    for number in range(2):
+        build(store, spec, SOURCE, run=serial.run, part=Slice(number, 2))
+    assert build(store, spec, SOURCE, run=serial.run).vouched == 60
+    content = objects_in(store)["dataset.npz"]
+    assert objects_in(store) == whole(spec)
+    tasks, real = list[Any](), serial.run
+    run = lambda work, asked, stop: real(work, (tasks.append(task) or task for task in asked), stop)  # noqa: E731
+    assert build(store, spec, SOURCE, run=run).unread
+    assert tasks == []
+    assert list(verify(store)) == []
+    library_put(store._given, "dataset.npz", content)
+    assert build(store, spec, SOURCE, run=run).made == 0
+    assert len(tasks) == 6, "nothing is known of an object that came in another way"
+    store.put("dataset.npz", [content[:600] + b"x" + content[601:]])
+    assert build(store, spec, SOURCE, run=serial.run).repaired
+    assert objects_in(store) == whole(spec)
+
+
 @pytest.mark.parametrize("lines", [1, 63, 64, 65, 150])
 def test_a_journal_is_in_few_objects_however_long_it_is(lines: int, store: ObjectStore) -> None:
     name = ".mnistseq/journal"
