@@ -41,9 +41,8 @@ from mnist_seq_cli.storage.store import STATE_NAME, NotingStore, Store
 class Summary:
     """What a run did: samples and bytes of the complete shards, and how many of the samples it made.
 
-    Samples that are `vouched` for by slices had the right size, and were not read. With `unread` the store keeps
-    checksums, which were compared instead of reading what is there.
-    `unread`: the store keeps checksums, which were compared instead of reading what is there.
+    `vouched` samples were made by slices and have the right size, but were not read. With `unread` the store keeps
+    checksums, which were compared instead of reading.
     """
 
     samples: int = 0

@@ -69,9 +69,7 @@ def verify(
     if not format_.SEPARABLE:
         return
     recorded = (Task(shard, record) for shard, record in known() if record is not None)
-    if not read_all and _is_noted(store, format_, spec, complete):
-        return
-    tasks = recorded if read_all else _to_read(store, format_, spec, recorded)
+    tasks = recorded if read_all else _to_read(store, format_, spec, recorded, complete)
     with closing(run(partial(_check_shard, store, spec), tasks, Stop() if stop is None else stop)) as outcomes:
         for task, outcome in watch(outcomes):
             problem = outcome.message if isinstance(outcome, Failure) else outcome
@@ -142,8 +140,10 @@ def _is_noted(store: Store, format_: Format, spec: Spec, complete: Manifest) -> 
     return bool(note) and note == note_of(ordered(complete.records, range(len(spec.plan))))
 
 
-def _to_read(store: Store, format_: Format, spec: Spec, tasks: Iterable[Task]) -> Iterator[Task]:
+def _to_read(store: Store, format_: Format, spec: Spec, tasks: Iterable[Task], complete: Manifest) -> Iterator[Task]:
     """Yield the shards but those of which the store keeps the sum that is in the manifest."""
+    if _is_noted(store, format_, spec, complete):
+        return
 
     def is_sound(task: Task) -> bool:
         record = task.record
