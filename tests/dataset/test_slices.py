@@ -1,8 +1,10 @@
 """Slices: several runs at once on one directory, what the last one takes on trust, and what they are refused."""
 
 import errno
+import json
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from ended import Outcome
 from faulty import FaultySystem, copy, difference, fast_directory, tree, under
 
+from mnist_seq_cli import SequenceDataset
 from mnist_seq_cli.cli import main
 from mnist_seq_cli.errors import RequestError
 from mnist_seq_cli.recipe.plan import Plan, Slice
@@ -52,6 +55,21 @@ def out(place: Path) -> Path:
     directory = place / "out"
     copy(Path("/nonexistent"), directory)
     return directory
+
+
+def test_a_hundred_million_strips_of_which_some_slices_are_made(out: Path, mnistseq: Run) -> None:
+    asked = ("dataset", "-n", "100000000", "--len", "2", "--seed", "5", "--shard-size", "10000")
+    for number in (0, 9_999):
+        assert (
+            mnistseq(*asked, "--workers", "1", "-o", out, "--format", "webdataset", "--slice", f"{number}/10000").code
+            == 0
+        )
+    assert [path.name for path in sorted(out.glob("*.tar"))] == ["00000.tar", "09999.tar"]
+    code, _, err = mnistseq("inspect", out)
+    assert (code, err.startswith("mnistseq: incomplete, 20000 of 100000000 samples are done")) == (1, True)
+    with tarfile.open(out / "09999.tar") as shard:
+        last = json.load(shard.extractfile("99999999.json"))  # type: ignore[arg-type]
+    assert last["label"] == SequenceDataset(length=2, seed=5, samples=10**8)[99_999_999].label
 
 
 def test_each_shard_is_in_one_slice() -> None:
