@@ -132,7 +132,10 @@ def test_a_scheduler_that_is_lost_ends_a_run_in_a_line_and_the_next_does_the_res
                 process.kill()
             yield each
 
-    with Cluster(address) as run, pytest.raises(OutputError, match=rf"^the scheduler of dask://{address} is lost; the"):
+    with (
+        Cluster(address) as run,
+        pytest.raises(OutputError, match=rf"^the scheduler of dask://{address} is lost; run the same command again"),
+    ):
         build(tmp_path / "out", SPEC, TRAIN, run=run, watch=kill_soon)
     build(tmp_path / "whole", SPEC, TRAIN)
     assert not (tmp_path / "out" / "manifest.json").exists()
