@@ -386,7 +386,7 @@ def test_damaged_predictions_are_told_in_one_line(
 
 def test_what_is_no_file_of_predictions_is_refused(place: Path, tmp_path: Path, mnistseq: Run) -> None:
     (tmp_path / "binary").write_bytes(b"1\n\xff\xfe\n")
-    for name, reason in (("nothing", "there is no"), ("", "is not a file"), ("binary", "is not text")):
+    for name, reason in (("nothing", "does not exist"), ("", "is not a file"), ("binary", "is not text")):
         code, out, err = mnistseq("inspect", place / "png", "--predictions", tmp_path / name)
         assert (code, out, err.count("\n")) == (2, "", 1)
         assert reason in err
