@@ -872,7 +872,7 @@ def test_another_recipe_is_refused_with_the_difference_and_nothing_is_touched(
     if not finished:
         (out / MANIFEST_NAME).unlink()
     before = tree(out)
-    other = ["--layout", "shards"] if name == "folders" else form("folders" if name == "png" else "png")
+    other = ["--layout", "shards"] if name in ("folders", "flat") else form("folders" if name == "png" else "png")
     for options, told in (
         (["--seed", "6"], "seed 6 instead of 5"),
         (["--len", "3"], "length 3 instead of 2"),
