@@ -228,7 +228,7 @@ def serve(nursery: Nursery, behind: int, port: int, at: int = 0) -> int:
     """Start a proxy that is killed at a request, and return its process once it listens."""
     process = nursery.start("proxy", behind, port, at)
     while alive(process):
-        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 1):
+        with suppress(ConnectionRefusedError, TimeoutError), socket.create_connection(("127.0.0.1", port), 1):
             return process
         time.sleep(0.005)
     raise AssertionError("the proxy did not start")
