@@ -117,7 +117,7 @@ def _grey(image: Any) -> NDArray[np.uint8]:
 
 
 def _is_light(layer: Any) -> bool:
-    """Tell whether what can be seen of a layer is light, and much of it cannot: light ink, which white would hide."""
+    """Return whether what can be seen of a layer is light, and much of it cannot: light ink, which white would hide."""
     alpha = np.asarray(layer.getchannel("A"), dtype=np.float32)
     grey = np.asarray(layer.convert("RGB").convert("L"), dtype=np.float32)
     return float(alpha.mean()) < _HALF_SEEN and float((alpha * grey).sum()) > 128 * float(alpha.sum())

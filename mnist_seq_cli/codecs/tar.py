@@ -117,5 +117,5 @@ def _parsed(piece: bytes, at: int, where: str) -> tuple[str, int]:
 
 
 def looks_like_tar(start: bytes) -> bool:
-    """Tell whether a file that begins with these 512 bytes may be a tar file."""
+    """Return whether a file that begins with these 512 bytes may be a tar file."""
     return start[257:262] == b"ustar"

@@ -110,7 +110,7 @@ def records(contents: Sequence[bytes]) -> bytes:
 
 
 def looks_like_records(start: bytes) -> bool:
-    """Tell whether a file that begins with these bytes may be a TFRecord file of Examples."""
+    """Return whether a file that begins with these bytes may be a TFRecord file of Examples."""
     return len(start) > _HEAD.size and start[: _HEAD.size] == _head(_HEAD.unpack_from(start)[0]) and start[12] == _BYTES
 
 

@@ -164,7 +164,7 @@ def to_row(values: Mapping[str, Any], where: str, keys: Collection[str] | None =
 
 
 def _fits(name: str, value: object, count: int) -> bool:
-    """Tell whether a value is what may be sampled for a sequence of so many digits."""
+    """Return whether a value is what may be sampled for a sequence of so many digits."""
     if name in OF_STRIPS:
         return _numbers([value], 1) is not None
     if name not in FRACTIONS:

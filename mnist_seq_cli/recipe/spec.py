@@ -28,7 +28,7 @@ FILE_NAMES = (*_IDX_NAMES, "train", "val", "test")
 
 
 def are_file_names(names: str, format_: str) -> bool:
-    """Tell whether files of a format may be called so: one of FILE_NAMES, or parquet's by any split."""
+    """Return whether files of a format may be called so: one of FILE_NAMES, or parquet's by any split."""
     return names in FILE_NAMES or (format_ == "parquet" and re.fullmatch(r"[a-z]\w{0,63}", names, re.ASCII) is not None)
 
 

@@ -156,9 +156,9 @@ class OpenFile:
 def make_sized(path: Path, size: int, *, keep: bool = False) -> None:
     """Make a file of `size` bytes, all zero so far; what is there is replaced. Raises OSError.
 
-    With `keep` a regular file that is there keeps its content up to that size.
+    With `keep` a regular file that is there, or that others make at the same time, keeps its content up to that size.
     """
-    if not keep or path.is_symlink() or not path.is_file():
+    if not keep or path.is_symlink() or (path.exists() and not path.is_file()):
         remove(path)
     make_directory(path.parent)
     descriptor = system.open(path, _SHARED if keep else _NEW, 0o666)

@@ -58,12 +58,9 @@ def out(place: Path) -> Path:
 
 
 def test_a_hundred_million_strips_of_which_some_slices_are_made(out: Path, mnistseq: Run) -> None:
-    asked = ("dataset", "-n", "100000000", "--len", "2", "--seed", "5", "--shard-size", "10000")
+    asked = ("dataset", "-n", "100000000", "--len", "2", "--seed", "5", "--shard-size", "10000", "--workers", "1")
     for number in (0, 9_999):
-        assert (
-            mnistseq(*asked, "--workers", "1", "-o", out, "--format", "webdataset", "--slice", f"{number}/10000").code
-            == 0
-        )
+        assert mnistseq(*asked, "-o", out, "--format", "webdataset", "--slice", f"{number}/10000").code == 0
     assert [path.name for path in sorted(out.glob("*.tar"))] == ["00000.tar", "09999.tar"]
     code, _, err = mnistseq("inspect", out)
     assert (code, err.startswith("mnistseq: incomplete, 20000 of 100000000 samples are done")) == (1, True)
@@ -182,7 +179,7 @@ def log_of(arguments: list[str], out: Path) -> list[str]:
     return system.log
 
 
-@pytest.mark.parametrize("form", ["webdataset", pytest.param("png", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("form", ["webdataset", "npz", pytest.param("png", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("number", [1, None], ids=["a slice", "the last run"])
 def test_any_operation_may_fail(
     form: str, number: int | None, made: Callable[[str], Any], out: Path, full: bool

@@ -154,6 +154,7 @@ class RandomAccessSuite(StoreSuite):
         assert isinstance(store, RandomAccessStore)
         store.make_sized(".mnistseq/growing", 10)
         store.write_at(".mnistseq/growing", [Region(4, b"ab"), Region(0, b"xy")])
+        store.make_sized(".mnistseq/growing", 10, keep=True)
         assert content_of(store, ".mnistseq/growing") == b"xy\0\0ab\0\0\0\0"
         store.write_at(".mnistseq/growing", [Region(6, memoryview(b"cd"))], cut=True)
         store.put("whole", [b"old"])

@@ -248,6 +248,18 @@ def test_a_file_of_a_size_takes_the_place_of_anything(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_bytes() == OLD
 
 
+def test_a_file_that_is_kept_is_never_removed_even_if_it_was_not_there_a_moment_ago(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[Path] = []
+    monkeypatch.setattr(local, "remove", removed.append)
+    for _ in range(2):  # of two slices, each may find that there is none yet
+        local.make_sized(tmp_path / "growing", 5, keep=True)
+        with local.OpenFile(tmp_path / "growing") as file:
+            file.write_at(0, b"ab")
+    assert (removed, (tmp_path / "growing").read_bytes()) == ([], b"ab\0\0\0")
+
+
 # Journals
 
 
